@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: BSL-1.0
+// The exceptions of libmp, under Python's names.
+// Python:  multiprocessing.context (ProcessError and its children), queue.Empty,
+// queue.Full,
+//          queue.ShutDown, EOFError, threading.BrokenBarrierError, SystemExit.
+// Differs: ValueError is std::invalid_argument, OSError is std::system_error;
+// StateError
+//          stands for AssertionError and for "process object is closed".
+// Threads: any; they are values.
+#pragma once
+
+#include <cstddef>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace mp {
+
+/// The object is in the wrong state for this call (start() twice, join() before
+/// start()).
+struct StateError : std::logic_error {
+    using std::logic_error::logic_error;
+};
+
+struct ProcessError : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+/// A message does not fit the buffer that recv_bytes_into() was given. It is consumed;
+/// here it is.
+struct BufferTooShort : ProcessError {
+    explicit BufferTooShort(std::vector<std::byte> received)
+        : ProcessError(
+              "the message is longer than the buffer: " +
+              std::to_string(received.size()) + " bytes"
+          ),
+          message(std::move(received)) {}
+
+    std::vector<std::byte> message;
+};
+
+struct TimeoutError : ProcessError {
+    using ProcessError::ProcessError;
+};
+
+struct AuthenticationError : ProcessError {
+    using ProcessError::ProcessError;
+};
+
+/// At which step starting a process failed.
+enum class SpawnStage {
+    arguments,   ///< target or arguments cannot travel to another program
+    os,          ///< a system call failed (fork, pidfd_open, socketpair)
+    exec,        ///< the program could not be executed
+    handshake,   ///< the child ended before it said that it runs
+    timeout,     ///< the child did not answer in time; it was killed
+    forkserver,  ///< the fork server is gone or refuses
+};
+
+struct SpawnError : ProcessError {
+    SpawnError(SpawnStage at, const std::string& what)
+        : ProcessError(what), stage(at) {}
+
+    SpawnStage stage;
+};
+
+/// Two processes run different programs, so a code reference of one means nothing in
+/// the other.
+struct BinaryMismatch : ProcessError {
+    using ProcessError::ProcessError;
+};
+
+/// What was being done when bytes and values did not agree.
+enum class SerializationPhase {
+    encode,
+    decode,
+    encode_task,
+    decode_task,
+    encode_result,
+    decode_result,
+};
+
+struct SerializationError : ProcessError {
+    SerializationError(SerializationPhase during, const std::string& what)
+        : ProcessError(what), phase(during) {}
+
+    SerializationPhase phase;
+};
+
+struct Empty : std::runtime_error {
+    Empty() : std::runtime_error("the queue is empty") {}
+};
+
+struct Full : std::runtime_error {
+    Full() : std::runtime_error("the queue is full") {}
+};
+
+struct ShutDown : std::runtime_error {
+    ShutDown() : std::runtime_error("the queue is shut down") {}
+};
+
+/// Nothing left to read, and every writer is gone.
+struct EOFError : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+/// The process that held this died inside; what it protected may be half-changed.
+struct OwnerDied : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+/// An exception of another process whose type this one cannot rebuild; or, as the
+/// nested cause of a rebuilt one, the text of the place it was thrown at.
+struct RemoteError : std::runtime_error {
+    RemoteError(std::string type, const std::string& what)
+        : std::runtime_error(what), type_name(std::move(type)) {}
+
+    std::string type_name;
+};
+
+struct BrokenBarrierError : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+struct MaybeEncodingError : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+struct ResourceLimitExceeded : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+/// Ends a process with a status, as sys.exit() does: throw it in a Process's target. In
+/// a pool's task it reaches the task's future instead. It is no std::exception, so that
+/// a `catch (const std::exception&)` on the way does not stop it.
+class SystemExit {
+public:
+    SystemExit() = default;
+
+    explicit SystemExit(int code) : code_(code) {}
+
+    explicit SystemExit(bool failed) : code_(failed ? 1 : 0) {}
+
+    /// The text goes to stderr, the status is 1.
+    explicit SystemExit(std::string text) : code_(1), text_(std::move(text)) {}
+
+    explicit SystemExit(const char* text) : SystemExit(std::string(text)) {}
+
+    /// As given; the exit status is its lowest byte.
+    int code() const noexcept { return code_; }
+
+    const std::string& text() const noexcept { return text_; }
+
+private:
+    int code_ = 0;
+    std::string text_;
+};
+
+}  // namespace mp
