@@ -9,6 +9,10 @@ std::error_code last_error() noexcept {
     return {errno, std::generic_category()};
 }
 
+void set_last_error(int error) noexcept {
+    errno = error;
+}
+
 bool interrupted() noexcept {
     return errno == EINTR;
 }

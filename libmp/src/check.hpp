@@ -10,6 +10,9 @@ namespace mp::os {
 /// The error of the system call that failed last in this thread.
 std::error_code last_error() noexcept;
 
+/// For wrappers that clean up after a failed call and hand its error on.
+void set_last_error(int error) noexcept;
+
 /// True for EINTR.
 bool interrupted() noexcept;
 

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: BSL-1.0
+// fd_passing: sends open descriptors to another process over an AF_UNIX socket
+// (SCM_RIGHTS). Whatever fails, no descriptor stays open that nobody owns.
+#pragma once
+
+#include "mp/fd.hpp"
+#include "mp/timeout.hpp"
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+namespace mp::os {
+
+/// The kernel's limit for one message (SCM_MAX_FD).
+inline constexpr std::size_t max_fds_in_message = 253;
+
+struct ReceivedFds {
+    std::size_t bytes = 0;  ///< 0 is the end of the stream
+    std::vector<UniqueFd> fds;
+};
+
+/// Sends `data` and copies of `fds`, in one message; more than 253 go in several, each
+/// with one byte of `data` and the last with the rest, so `data` needs a byte for each.
+/// The caller keeps its descriptors.
+/// Throws std::system_error (EPIPE: the receiver is gone; EBADF; ETOOMANYREFS: too many
+/// descriptors are on their way), TimeoutError, std::invalid_argument.
+void send_with_fds(
+    int socket,
+    std::span<const std::byte> data,
+    std::span<const int> fds,
+    const Deadline& deadline
+);
+
+/// Receives what one message brings: some bytes and at most `max_fds` descriptors,
+/// close-on-exec. Waits for it.
+/// Throws std::system_error: EMFILE when this process has no numbers left for them,
+/// EBADMSG when more came than wanted; in both cases all that came are closed and the
+/// bytes are consumed. TimeoutError.
+ReceivedFds receive_with_fds(
+    int socket,
+    std::span<std::byte> buffer,
+    std::size_t max_fds,
+    const Deadline& deadline
+);
+
+/// The counterpart of send_with_fds: fills `buffer` and returns exactly `count`
+/// descriptors. Throws as receive_with_fds; EOFError when the stream ends before the
+/// first byte, std::system_error(ECONNRESET) later; std::system_error(EBADMSG) when the
+/// bytes came without their descriptors.
+std::vector<UniqueFd> receive_exactly_with_fds(
+    int socket, std::span<std::byte> buffer, std::size_t count, const Deadline& deadline
+);
+
+}  // namespace mp::os

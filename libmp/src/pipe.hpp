@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: BSL-1.0
+// pipe: one-way byte channels, close-on-exec, whose writer gets an error instead of
+// SIGPIPE when nobody reads any more.
+#pragma once
+
+#include "mp/fd.hpp"
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <span>
+#include <utility>
+
+namespace mp::os {
+
+/// pipe(2): {reader, writer}.
+std::pair<UniqueFd, UniqueFd> make_pipe();
+
+/// write(2), except that EPIPE comes without SIGPIPE, whatever the program does with
+/// that signal. Also for files and sockets. The result and errno are those of write.
+ssize_t write_quietly(int fd, std::span<const std::byte> data) noexcept;
+
+/// write_quietly for kernels before 6.18, which need three more calls for it.
+ssize_t write_with_sigpipe_blocked(int fd, std::span<const std::byte> data) noexcept;
+
+}  // namespace mp::os
