@@ -1,0 +1,429 @@
+// SPDX-License-Identifier: BSL-1.0
+// StateBase, State<R>: what the handles of one future share, and its executor fills.
+// Python:  the fields of concurrent.futures.Future with its condition variable.
+// Differs: no lock and no condition: one word says everything (docs/protocols/
+//          future_state.md); an executor derives its task from it, so that a task with
+//          its future is one allocation.
+// Threads: any.  Owns: the value or exception; it lives while somebody counts it.
+#pragma once
+
+#include "mp/timeout.hpp"
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <new>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+namespace futures {
+
+enum class FutureState : std::uint8_t {
+    pending,                 ///< nobody began with it
+    running,                 ///< it can no longer be cancelled
+    cancelled,               ///< cancelled; its executor does not know yet
+    cancelled_and_notified,  ///< cancelled, and wait() counts it as done
+    finished,                ///< it has a result or an exception
+};
+
+namespace detail {
+
+class StateBase;
+
+/// Something to be told of a future's end: a callback, or the node of a wait().
+class Watcher {
+public:
+    explicit Watcher(bool is_callback) noexcept : is_callback_(is_callback) {}
+
+    Watcher(const Watcher&) = delete;
+    Watcher& operator=(const Watcher&) = delete;
+    virtual ~Watcher() = default;
+
+    /// A callback is told outside any lock, by whoever concludes the future. A waiter
+    /// is told under the state's list lock and may only set flags and wake.
+    virtual void told(StateBase& state) noexcept = 0;
+
+private:
+    friend class StateBase;
+
+    const bool is_callback_;
+    Watcher* next_ = nullptr;  // null: in no list
+    Watcher* prev_ = nullptr;
+};
+
+/// What a settled future holds.
+enum class Outcome : std::uint8_t {
+    value,          ///< emplace() was called
+    exception,      ///< store_exception() was called
+    raw_value,      ///< materialise() will make the value when somebody asks
+    raw_exception,  ///< materialise() will make the exception
+};
+
+/// Who may settle the future.
+enum class Settler : std::uint8_t {
+    anybody,   ///< a plain future: set_result() and the like
+    executor,  ///< only the executor that made it
+};
+
+class StateBase {
+public:
+    /// References: one for the caller, and one more for the executor, if any.
+    explicit StateBase(Settler settler) noexcept
+        : word_(
+              settler == Settler::executor ? 2 * one_reference | owned_bit
+                                           : one_reference
+          ) {}
+
+    StateBase(const StateBase&) = delete;
+    StateBase& operator=(const StateBase&) = delete;
+
+    // -- counting
+
+    void add_reference() noexcept {
+        // order: relaxed, because the caller already holds a reference.
+        word_.fetch_add(one_reference, std::memory_order_relaxed);
+    }
+
+    void drop_reference() noexcept {
+        // order: acquire pairs with the release of other droppers, so that dispose()
+        // comes after all they did. With one reference left nobody else can change it.
+        if (references(word_.load(std::memory_order_acquire)) == 1 ||
+            // order: as above.
+            references(word_.fetch_sub(one_reference, std::memory_order_acq_rel)) ==
+                1) {
+            dispose();
+        }
+    }
+
+    /// The caller's is the only reference: it may move the value out.
+    bool is_sole() const noexcept {
+        // order: acquire pairs with drop_reference(), so that what others did is over.
+        return references(word_.load(std::memory_order_acquire)) == 1;
+    }
+
+    // -- looking
+
+    FutureState state() const noexcept;
+
+    /// Cancelled or finished.
+    bool done() const noexcept {
+        // order: acquire pairs with publish(), so that the value is visible.
+        return is_done(word_.load(std::memory_order_acquire));
+    }
+
+    /// Finished with an exception, as far as is known before materialise().
+    bool raised() const noexcept {
+        // order: acquire pairs with publish(), so that the exception is visible.
+        return (word_.load(std::memory_order_acquire) & raised_bit) != 0;
+    }
+
+    bool has_callbacks() const noexcept {
+        // order: relaxed, a hint; conclude() looks again.
+        return (word_.load(std::memory_order_relaxed) & callback_bit) != 0;
+    }
+
+    bool is_owned() const noexcept {
+        // order: relaxed, never changes.
+        return (word_.load(std::memory_order_relaxed) & owned_bit) != 0;
+    }
+
+    // -- waiting
+
+    /// Waits until done(); false when the deadline passed first. Never runs callbacks.
+    bool wait(const mp::Deadline& deadline) {
+        return done() || wait_until_done(deadline);
+    }
+
+    /// Like wait(), but a cancelled future counts only when its executor knows it.
+    bool wait_until_told(const mp::Deadline& deadline);
+
+    /// Requires: finished. Makes sure that the value or exception is there; throws
+    /// nothing: a failing materialise() becomes the exception.
+    void settle_value();
+
+    /// The exception, or null. Requires: finished and settle_value() was called.
+    const std::exception_ptr& exception() const noexcept { return exception_; }
+
+    // -- changing, for handles
+
+    /// True when it is cancelled now or was before. Runs callbacks.
+    bool cancel();
+
+    /// A callback; told at once, in this thread, if already done.
+    void add_callback(std::unique_ptr<Watcher> callback);
+
+    /// A waiter; false when there is nothing to wait for (finished, or cancelled and
+    /// notified). It must be removed before it is destroyed.
+    bool add_waiter(Watcher& waiter);
+    void remove_waiter(Watcher& waiter) noexcept;
+
+    /// Python's Future.set_running_or_notify_cancel(), for plain futures.
+    bool set_running_or_notify_cancel();
+
+    /// "<Future at 0x... state=finished raised std::bad_alloc>"
+    std::string describe(const char* value_type) const;
+
+    // -- changing, for the executor
+
+    /// Pending to running; false when it was cancelled meanwhile. Executors that know
+    /// by other means (observe) need not call it.
+    bool start() noexcept {
+        // order: relaxed load, the exchange below decides.
+        auto word = word_.load(std::memory_order_relaxed);
+        while (state_of(word) == FutureState::pending) {
+            // order: acquire pairs with cancel(), so that its effects are visible
+            // when the exchange fails.
+            if (word_.compare_exchange_weak(
+                    word,
+                    with_state(word, FutureState::running),
+                    std::memory_order_acquire
+                )) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    void store_exception(std::exception_ptr exception) noexcept {
+        exception_ = std::move(exception);
+    }
+
+    /// Publishes the outcome, wakes and tells all who wait. Without callbacks it also
+    /// drops the executor's reference and returns false: the state may be gone. With
+    /// callbacks it returns true, and the caller sees to it that run_callbacks() and
+    /// then drop_reference() are called by a thread that may run user code.
+    [[nodiscard]] bool conclude(Outcome outcome) noexcept {
+        // order: relaxed load, the exchange below decides.
+        auto word = word_.load(std::memory_order_relaxed);
+        while ((word & (sleeper_bit | watched_bit | lock_bit)) == 0) {
+            // order: release pairs with done() and state(), so that the value is
+            // visible; acquire pairs with drop_reference(), for dispose().
+            if (word_.compare_exchange_weak(
+                    word,
+                    settled(word, outcome) - one_reference,
+                    std::memory_order_acq_rel,
+                    std::memory_order_relaxed
+                )) {
+                if (references(word) == 1) {
+                    dispose();
+                }
+                return false;
+            }
+        }
+        return conclude_watched(outcome);
+    }
+
+    /// conclude(), the callbacks, and drop_reference().
+    void finish(Outcome outcome) noexcept {
+        if (conclude(outcome)) {
+            run_callbacks();
+            drop_reference();
+        }
+    }
+
+    /// In order, each once, outside any lock. What one throws is logged.
+    void run_callbacks() noexcept;
+
+    // -- changing, for plain futures
+
+    /// Takes the right to store a value; throws InvalidStateError when the future is
+    /// done, owned by an executor, or being settled by another thread. `call` is for
+    /// its text.
+    void begin_settling(const char* call);
+    void abandon_settling() noexcept;
+    void end_settling(Outcome outcome) noexcept;
+
+    /// Marks the value as moved out; throws InvalidStateError the second time.
+    void take_value();
+    /// Throws InvalidStateError when the value was moved out.
+    void check_not_taken() const;
+
+protected:
+    virtual ~StateBase();
+
+    // -- hooks of an executor
+
+    /// Pending, and cancel() was called: true when it will certainly never run, and
+    /// always the same answer then. From there on the executor does not conclude it.
+    virtual bool request_cancel() noexcept { return true; }
+
+    /// Once, in the thread that cancelled it: the work can be thrown away.
+    virtual void discard_work() noexcept {}
+
+    /// Pending or running, for executors that keep that elsewhere.
+    virtual FutureState observe() const noexcept { return FutureState::pending; }
+
+    virtual bool wait_until_done(const mp::Deadline& deadline);
+
+    /// Outcome::raw_*: called once, by the first thread that asks. Calls emplace() or
+    /// store_exception(); what it throws becomes the exception.
+    virtual void materialise() {}
+
+    /// Once, when the first callback or waiter is added to a future that is not done.
+    virtual void watched() noexcept {}
+
+    /// The last reference is gone.
+    virtual void dispose() noexcept { delete this; }
+
+    /// Spins briefly, then sleeps on the word; until done, or until told.
+    bool sleep_until(bool told, const mp::Deadline& deadline);
+
+    /// Requires: no concurrent access, or conclude() with Outcome::value was called.
+    bool has_value() const noexcept {
+        // order: relaxed, see above.
+        const auto word = word_.load(std::memory_order_relaxed);
+        return state_of(word) == FutureState::finished &&
+               (word & (raised_bit | raw_bit)) == 0;
+    }
+
+private:
+    using Word = std::uint64_t;
+
+    // The low half is the futex word: state and flags; the high half counts references.
+    static constexpr Word state_mask = 7;
+    static constexpr Word sleeper_bit = 1U << 3;    // somebody sleeps on the word
+    static constexpr Word watched_bit = 1U << 4;    // somebody was put into the list
+    static constexpr Word lock_bit = 1U << 5;       // guards the list
+    static constexpr Word callback_bit = 1U << 6;   // a callback was among them
+    static constexpr Word raised_bit = 1U << 7;     // finished with an exception
+    static constexpr Word raw_bit = 1U << 8;        // materialise() is due
+    static constexpr Word decoding_bit = 1U << 9;   // and being called
+    static constexpr Word settling_bit = 1U << 10;  // a set_result() stores its value
+    static constexpr Word taken_bit = 1U << 11;     // the value was moved out
+    static constexpr Word owned_bit = 1U << 12;     // an executor settles it
+    static constexpr Word one_reference = Word{1} << 32;
+
+    static constexpr FutureState state_of(Word word) noexcept {
+        return static_cast<FutureState>(word & state_mask);
+    }
+
+    static constexpr Word with_state(Word word, FutureState state) noexcept {
+        return (word & ~state_mask) | static_cast<Word>(state);
+    }
+
+    static constexpr Word references(Word word) noexcept { return word >> 32; }
+
+    static constexpr bool is_done(Word word) noexcept {
+        return (word & state_mask) >= static_cast<Word>(FutureState::cancelled);
+    }
+
+    static constexpr bool is_told(Word word) noexcept {
+        return (word & state_mask) >=
+               static_cast<Word>(FutureState::cancelled_and_notified);
+    }
+
+    static constexpr Word settled(Word word, Outcome outcome) noexcept {
+        const bool raises =
+            outcome == Outcome::exception || outcome == Outcome::raw_exception;
+        const bool raw =
+            outcome == Outcome::raw_value || outcome == Outcome::raw_exception;
+        return (with_state(word, FutureState::finished) & ~settling_bit) |
+               (raises ? raised_bit : 0) | (raw ? raw_bit : 0);
+    }
+
+    [[noreturn]] void throw_invalid(const char* call) const;
+    bool conclude_watched(Outcome outcome) noexcept;
+    void tell_waiters() noexcept;
+    void sleep_on(Word seen, const mp::Deadline& deadline) noexcept;
+    void wake_all() noexcept;
+    Word lock_list() noexcept;
+    void unlock_list(Word set) noexcept;
+    void append(Watcher& watcher) noexcept;
+    void unlink(Watcher& watcher) noexcept;
+    std::uint32_t* futex_word() noexcept;
+
+    // Own synchronisation.
+    std::atomic<Word> word_;
+    // Guarded by lock_bit of word_.
+    Watcher* watchers_ = nullptr;
+    // Written before the state becomes finished, or by the one that decodes.
+    std::exception_ptr exception_;
+};
+
+static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
+
+/// A state with room for a value.
+template <class R>
+class State : public StateBase {
+    static_assert(std::is_object_v<R> && std::is_same_v<R, std::decay_t<R>>);
+
+public:
+    using StateBase::StateBase;
+
+    /// Requires: the right to settle (start(), begin_settling(), materialise()).
+    template <class... Args>
+    void emplace(Args&&... args) {
+        ::new (static_cast<void*>(room_)) R(std::forward<Args>(args)...);
+    }
+
+    /// Requires: finished, without exception, settle_value() was called.
+    R& value() noexcept { return *std::launder(reinterpret_cast<R*>(room_)); }
+
+protected:
+    ~State() override {
+        if (has_value()) {
+            value().~R();
+        }
+    }
+
+private:
+    alignas(R) std::byte room_[sizeof(R)];
+};
+
+template <>
+class State<void> : public StateBase {
+public:
+    using StateBase::StateBase;
+
+    void emplace() noexcept {}
+};
+
+/// Counts one reference to a state; a handle is made of it.
+template <class S>
+class StatePtr {
+public:
+    StatePtr() = default;
+
+    /// Takes over a reference.
+    explicit StatePtr(S* state) noexcept : state_(state) {}
+
+    StatePtr(const StatePtr& other) noexcept : state_(other.state_) {
+        if (state_ != nullptr) {
+            state_->add_reference();
+        }
+    }
+
+    StatePtr(StatePtr&& other) noexcept
+        : state_(std::exchange(other.state_, nullptr)) {}
+
+    StatePtr& operator=(StatePtr other) noexcept {
+        std::swap(state_, other.state_);
+        return *this;
+    }
+
+    ~StatePtr() {
+        if (state_ != nullptr) {
+            state_->drop_reference();
+        }
+    }
+
+    S* get() const noexcept { return state_; }
+
+    S& operator*() const noexcept { return *state_; }
+
+    S* operator->() const noexcept { return state_; }
+
+    explicit operator bool() const noexcept { return state_ != nullptr; }
+
+    /// The caller counts it from now on.
+    S* release() noexcept { return std::exchange(state_, nullptr); }
+
+private:
+    S* state_ = nullptr;
+};
+
+}  // namespace detail
+}  // namespace futures

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: BSL-1.0
+// Spin: how long a thread looks again before it sleeps. A wake-up across CPUs costs
+// tens of microseconds, a look at a word nanoseconds; but on a busy machine spinning
+// steals the CPU from the one who is waited for. So: a few pauses if they helped
+// lately, then yields, each timed, and after a slow one (beside a CPU hog a yield gives
+// away a whole time slice) no spinning for a while.
+#pragma once
+
+#include <sched.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <thread>
+
+namespace futures::detail {
+
+inline void cpu_relax() noexcept {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield" ::: "memory");
+#endif
+}
+
+/// What one thread learned about spinning, from one search to the next.
+class SpinHistory {
+public:
+    using Clock = std::chrono::steady_clock;
+
+    static SpinHistory& of_this_thread() noexcept {
+        thread_local SpinHistory history;
+        return history;
+    }
+
+    /// Pauses pay only with a second CPU, and only after they helped lately; every
+    /// 16th search tries again.
+    int pauses() noexcept {
+        static const bool several_cpus = std::thread::hardware_concurrency() > 1;
+        if (!several_cpus || (misses_ >= 2 && ++searches_ % 16 != 0)) {
+            return 0;
+        }
+        return 100;
+    }
+
+    void paused(bool found) noexcept { misses_ = found ? 0 : std::min(misses_ + 1, 2); }
+
+    bool may_yield() const noexcept {
+        return quiet_until_ == Clock::time_point() || Clock::now() >= quiet_until_;
+    }
+
+    /// One sched_yield(); false when it was so slow that spinning must end.
+    bool yield() noexcept {
+        const auto before = Clock::now();
+        sched_yield();
+        const auto after = Clock::now();
+        if (after - before < std::chrono::milliseconds(1)) {
+            return true;
+        }
+        quiet_until_ = after + std::chrono::milliseconds(10);
+        return false;
+    }
+
+private:
+    int misses_ = 0;
+    unsigned searches_ = 0;
+    Clock::time_point quiet_until_;
+};
+
+/// Looks until `found()`; false when it is time to sleep.
+template <class Found>
+bool spin(Found found) {
+    auto& history = SpinHistory::of_this_thread();
+    if (!history.may_yield()) {
+        return found();
+    }
+    if (const int pauses = history.pauses(); pauses > 0) {
+        for (int i = 0; i < pauses; ++i) {
+            if (found()) {
+                history.paused(true);
+                return true;
+            }
+            cpu_relax();
+        }
+        history.paused(false);
+    }
+    for (int i = 0; i < 100; ++i) {
+        if (found()) {
+            return true;
+        }
+        if (!history.yield()) {
+            break;
+        }
+    }
+    return found();
+}
+
+}  // namespace futures::detail
