@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: BSL-1.0
+// ForkLock: a mutex for process-wide tables that a forked child goes on using. fork()
+// waits for it and holds it, so the child finds the table whole and the lock free,
+// whatever other threads of the parent were doing.
+#pragma once
+
+#include "mp/thread_safety.hpp"
+
+#include <mutex>
+
+namespace mp::os {
+
+/// Must never be destroyed (make it a leaked singleton). Nobody forks, waits or takes
+/// another ForkLock while holding one.
+class MP_CAPABILITY("mutex") ForkLock {
+public:
+    ForkLock();
+    ForkLock(const ForkLock&) = delete;
+    ForkLock& operator=(const ForkLock&) = delete;
+
+    void lock() MP_ACQUIRE() { mutex_.lock(); }
+
+    void unlock() MP_RELEASE() { mutex_.unlock(); }
+
+private:
+    friend struct ForkHandlers;
+
+    std::mutex mutex_;
+    ForkLock* next_ = nullptr;
+};
+
+class MP_SCOPED_CAPABILITY ForkLockHeld {
+public:
+    explicit ForkLockHeld(ForkLock& lock) MP_ACQUIRE(lock) : lock_(lock) {
+        lock_.lock();
+    }
+
+    ~ForkLockHeld() MP_RELEASE() { lock_.unlock(); }
+
+    ForkLockHeld(const ForkLockHeld&) = delete;
+    ForkLockHeld& operator=(const ForkLockHeld&) = delete;
+
+private:
+    ForkLock& lock_;
+};
+
+/// How many forks lie between this process and the start of its program. What was made
+/// at another depth belongs to an ancestor. Requires a ForkLock to exist.
+unsigned fork_depth() noexcept;
+
+}  // namespace mp::os
