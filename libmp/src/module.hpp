@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: BSL-1.0
+// Module: the program or one shared library, as the dynamic loader has mapped it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace mp::detail {
+
+struct Module {
+    struct Range {
+        std::uintptr_t begin;
+        std::uintptr_t end;
+    };
+
+    /// What to add to an address in the file to get one in memory.
+    std::uintptr_t base = 0;
+    std::vector<Range> code;
+    /// The bytes of its NT_GNU_BUILD_ID note; empty if it has none.
+    std::string build_id;
+    /// Empty for the program itself.
+    std::string path;
+
+    bool has_code_at(std::uintptr_t address) const noexcept;
+
+    /// An absolute path at which another process finds the file.
+    const std::string& findable_path() const;
+
+private:
+    mutable std::string absolute_;
+};
+
+/// Everything loaded now, the program first. Valid until this thread's next call.
+const std::vector<Module>& loaded_modules();
+
+/// Loads the file at `path` if its build-id is `build_id`, and that very file: it is
+/// opened once. It stays loaded. Throws BinaryMismatch.
+void load_module(const std::string& path, std::string_view build_id);
+
+std::string to_hex(std::string_view bytes);
+
+}  // namespace mp::detail
