@@ -2,6 +2,7 @@
 #include "mp/finalize.hpp"
 
 #include "mp/detail/diagnostics.hpp"
+#include "mp/detail/exit_function.hpp"
 
 #include "fork_lock.hpp"
 
@@ -81,7 +82,21 @@ struct detail::FinalizerTable {
         }
     }
 
+    // Whether run_finalizers() is part of this process's exit; -1: of none.
+    std::atomic<int> at_exit_of_depth = -1;
+
+    void run_at_exit() {
+        const int here = static_cast<int>(os::fork_depth());
+        if (at_exit_of_depth.exchange(here) == here) {
+            return;
+        }
+        add_exit_part(ExitPhase::finalizers, [] { run_finalizers(0); });
+        add_exit_part(ExitPhase::late_finalizers, [] { run_finalizers(std::nullopt); });
+        ensure_exit_step();
+    }
+
     void add(const std::shared_ptr<Finalize::Record>& record, int priority) {
+        run_at_exit();
         const os::ForkLockHeld held(lock);
         set_inherited_aside();
         record->place = Place{.priority = priority, .number = ++last_number};

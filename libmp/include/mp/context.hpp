@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: BSL-1.0
+// Context: everything the module makes, bound to one start method.
+// Python:  multiprocessing.get_context, context.BaseContext and its children.
+// Differs: one class; a context is a small value.
+// Threads: any; it is a value.
+#pragma once
+
+#include "mp/process.hpp"
+#include "mp/start_method.hpp"
+
+#include <optional>
+#include <string_view>
+#include <utility>
+
+namespace mp {
+
+class Context {
+public:
+    /// The default context: asks for the default start method when it is used.
+    Context() = default;
+
+    explicit Context(StartMethod method) noexcept : method_(method) {}
+
+    StartMethod get_start_method() const {
+        return method_ ? *method_ : mp::get_start_method();
+    }
+
+    /// Throws std::invalid_argument: a concrete context has one method for ever. The
+    /// default context sets the default.
+    void set_start_method(StartMethod method, SetStartMethodOptions options = {}) const;
+
+    /// This context; by name, another one.
+    Context get_context() const noexcept { return *this; }
+    Context get_context(std::string_view method) const;
+
+    /// A Process that starts by this context's method; named "SpawnProcess-1" and so
+    /// on.
+    template <class... Args>
+        requires std::constructible_from<mp::Process, Args...> mp::Process
+        Process(Args&&... args)
+    const { return bound(mp::Process(std::forward<Args>(args)...)); }
+
+    template <class... Args>
+        requires std::constructible_from<mp::Process, ProcessOptions, Args...>
+            mp::Process Process(ProcessOptions options, Args&&... args)
+    const {
+        return bound(mp::Process(std::move(options), std::forward<Args>(args)...));
+    }
+
+    friend bool operator==(const Context&, const Context&) = default;
+
+private:
+    mp::Process bound(mp::Process process) const;
+
+    std::optional<StartMethod> method_;
+};
+
+/// The default context.
+Context get_context() noexcept;
+
+/// Throws std::invalid_argument for an unknown name.
+Context get_context(std::string_view method);
+Context get_context(StartMethod method) noexcept;
+
+}  // namespace mp

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: BSL-1.0
+// mp: what `import multiprocessing as mp` gives. The logger is apart, in mp/log.hpp.
+// Python:  multiprocessing.
+// Differs: see the headers.
+// Threads: see the headers.
+#pragma once
+
+#include "mp/after_fork.hpp"
+#include "mp/call.hpp"
+#include "mp/connection.hpp"
+#include "mp/context.hpp"
+#include "mp/cpu_count.hpp"
+#include "mp/errors.hpp"
+#include "mp/finalize.hpp"
+#include "mp/forkserver.hpp"
+#include "mp/process.hpp"
+#include "mp/reduction.hpp"
+#include "mp/spawn.hpp"
+#include "mp/start_method.hpp"
+#include "mp/timeout.hpp"

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: BSL-1.0
+// exec: starts a program that inherits exactly the descriptors it is given.
+#pragma once
+
+#include <sys/types.h>
+
+#include <span>
+#include <string>
+#include <vector>
+
+namespace mp::os {
+
+/// Starts `program` with `arguments` (without argv[0], which is the program's path).
+/// Besides 0, 1 and 2 it inherits the descriptors in `keep`, under their numbers, and
+/// nothing else. It starts with the signal mask that the library was loaded with.
+/// Returns its pid; the child is the caller's to reap. Throws std::system_error when it
+/// cannot be created or executed.
+pid_t start_program(
+    const std::string& program,
+    const std::vector<std::string>& arguments,
+    std::span<const int> keep
+);
+
+/// The path under which this very program can be executed again, even when its file has
+/// been replaced or removed since.
+std::string own_program();
+
+/// The name it was started under, without its folders.
+const char* program_short_name() noexcept;
+
+}  // namespace mp::os

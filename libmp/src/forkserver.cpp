@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "forkserver.hpp"
+
+#include "mp/detail/bytes.hpp"
+#include "mp/detail/code_ref.hpp"
+#include "mp/detail/exit_function.hpp"
+#include "mp/errors.hpp"
+#include "mp/forkserver.hpp"
+
+#include "child_link.hpp"
+#include "fd_passing.hpp"
+#include "fork.hpp"
+#include "pidfd.hpp"
+#include "poll.hpp"
+#include "socket.hpp"
+#include "spawn.hpp"
+
+#include <signal.h>
+
+#include <system_error>
+#include <utility>
+#include <vector>
+
+namespace mp {
+namespace detail {
+namespace {
+
+using namespace std::chrono_literals;
+
+// How long a stopped server may take to go before it is killed.
+constexpr auto leaving = 1s;
+
+struct Registry {
+    Mutex mutex;
+    std::shared_ptr<ForkServer> server MP_GUARDED_BY(mutex);
+    std::vector<void (*)()> preload MP_GUARDED_BY(mutex);
+    bool at_exit MP_GUARDED_BY(mutex) = false;
+};
+
+Registry* current = nullptr;
+
+// The parent's server is not ours: its socket is shared with the parent, whose replies
+// we would steal. The copies of its descriptors are closed, the server is not waited
+// for.
+void replace_in_child() MP_NO_THREAD_SAFETY_ANALYSIS {
+    Registry* const parents = std::exchange(current, new Registry);
+    current->preload = parents->preload;
+    delete parents;
+}
+
+Registry& registry() {
+    static const bool ready = [] {
+        current = new Registry;
+        os::on_fork_in_child(replace_in_child);
+        return true;
+    }();
+    static_cast<void>(ready);
+    return *current;
+}
+
+std::shared_ptr<ForkServer>
+start_server(const std::vector<void (*)()>& preload, const Deadline& deadline) {
+    os::fill_standard_streams();
+    auto [ours, servers] = os::make_socketpair(os::SocketKind::stream);
+    const pid_t pid = start_own_program(server_argument, servers);
+    servers.reset();
+    UniqueFd pidfd = os::pidfd_of_new_child(pid);
+    const int socket = ours.get();
+    auto server = std::make_shared<ForkServer>(pid, std::move(pidfd), std::move(ours));
+    ByteWriter body;
+    for (void (*const function)() : preload) {
+        write_code_ref(body, reinterpret_cast<const void*>(function));
+    }
+    try {
+        send_start(socket, body.data(), {}, deadline);
+        receive_answer(socket, deadline);
+    } catch (const BinaryMismatch& refusal) {
+        server->stop();
+        throw SpawnError(
+            SpawnStage::forkserver,
+            std::string("the fork server refuses: ") + refusal.what()
+        );
+    } catch (const TimeoutError&) {
+        server->stop();
+        throw SpawnError(SpawnStage::timeout, "the fork server did not begin in time");
+    } catch (const std::exception&) {
+        server->stop();
+        throw SpawnError(
+            SpawnStage::handshake,
+            "the fork server ended before it said that it runs; does main() begin with "
+            "mp::freeze_support(argc, argv)?"
+        );
+    }
+    return server;
+}
+
+}  // namespace
+
+ForkServer::ForkServer(pid_t pid, UniqueFd pidfd, UniqueFd socket) noexcept
+    : pid_(pid), pidfd_(std::move(pidfd)), socket_(std::move(socket)) {}
+
+ForkServer::~ForkServer() = default;
+
+std::shared_ptr<ForkServer> ForkServer::running(const Deadline& deadline) {
+    Registry& all = registry();
+    const MutexLock held(all.mutex);
+    if (all.server && all.server->is_gone()) {
+        all.server->stop();
+        all.server.reset();
+    }
+    if (!all.server) {
+        all.server = start_server(all.preload, deadline);
+    }
+    if (!std::exchange(all.at_exit, true)) {
+        add_exit_part(ExitPhase::helpers, [] { stop_helpers(); });
+    }
+    return all.server;
+}
+
+bool ForkServer::is_gone() {
+    return os::pidfd_ended(pidfd_.get());
+}
+
+ForkServer::Started
+ForkServer::fork_child(const UniqueFd& childs_socket, const Deadline& deadline) {
+    const MutexLock held(mutex_);
+    try {
+        const ForkRequest request{.serial = ++last_serial_};
+        const int number = childs_socket.get();
+        os::send_with_fds(
+            socket_.get(),
+            std::as_bytes(std::span(&request, 1)),
+            std::span(&number, 1),
+            deadline
+        );
+        for (;;) {
+            UniqueFd pidfd;
+            const ForkReply reply = read_reply(pidfd, deadline);
+            if (reply.kind == ForkReplyKind::started &&
+                reply.serial == request.serial) {
+                return {request.serial, reply.value, std::move(pidfd)};
+            }
+            if (reply.kind == ForkReplyKind::refused) {
+                const std::string text = read_text(reply.value, deadline);
+                if (reply.serial == request.serial) {
+                    throw SpawnError(SpawnStage::forkserver, text);
+                }
+            }
+            // Otherwise the late answer to a request that was given up: its child finds
+            // its socket closed and ends by itself.
+        }
+    } catch (const TimeoutError&) {
+        throw SpawnError(SpawnStage::timeout, "the fork server did not answer in time");
+    } catch (const EOFError&) {
+        throw SpawnError(SpawnStage::forkserver, "the fork server is gone");
+    } catch (const std::system_error& error) {
+        throw SpawnError(
+            SpawnStage::forkserver,
+            std::string("the fork server is gone: ") + error.what()
+        );
+    }
+}
+
+std::optional<int>
+ForkServer::exit_code(std::uint64_t serial, const Deadline& deadline) {
+    const MutexLock held(mutex_);
+    for (;;) {
+        if (const auto found = ended_.find(serial); found != ended_.end()) {
+            const int code = found->second;
+            ended_.erase(found);
+            return code;
+        }
+        try {
+            UniqueFd pidfd;
+            const ForkReply reply = read_reply(pidfd, deadline);
+            if (reply.kind == ForkReplyKind::refused) {
+                read_text(reply.value, deadline);
+            }
+        } catch (const std::exception&) {
+            return std::nullopt;
+        }
+    }
+}
+
+ForkReply ForkServer::read_reply(UniqueFd& fd, const Deadline& deadline) {
+    ForkReply reply;
+    const auto room = std::as_writable_bytes(std::span(&reply, 1));
+    std::size_t filled = 0;
+    while (filled < room.size()) {
+        auto part =
+            os::receive_with_fds(socket_.get(), room.subspan(filled), 1, deadline);
+        if (part.bytes == 0) {
+            throw EOFError("the fork server closed its socket");
+        }
+        filled += part.bytes;
+        if (!part.fds.empty()) {
+            fd = std::move(part.fds.front());
+        }
+    }
+    if (reply.kind == ForkReplyKind::ended) {
+        ended_[reply.serial] = reply.value;
+    }
+    return reply;
+}
+
+std::string ForkServer::read_text(std::int32_t size, const Deadline& deadline) {
+    std::string text(static_cast<std::size_t>(size), '\0');
+    os::receive_exactly(
+        socket_.get(), std::as_writable_bytes(std::span(text)), deadline
+    );
+    return text;
+}
+
+void ForkServer::stop() noexcept {
+    try {
+        const MutexLock held(mutex_);
+        // Statuses that are on their way are still worth having.
+        try {
+            for (;;) {
+                UniqueFd pidfd;
+                read_reply(pidfd, Deadline(0s));
+            }
+        } catch (const std::exception&) {
+            socket_.reset();
+        }
+        if (!os::wait_readable(pidfd_.get(), Deadline(leaving))) {
+            os::pidfd_send_signal(pidfd_.get(), SIGKILL);
+            os::wait_readable(pidfd_.get(), Deadline(leaving));
+        }
+        os::pidfd_reap(pidfd_.get());
+    } catch (const std::exception&) {
+        // ECHILD: somebody else reaped it.
+    }
+}
+
+}  // namespace detail
+
+void set_forkserver_preload(std::vector<void (*)()> functions) {
+    detail::Registry& all = detail::registry();
+    const detail::MutexLock held(all.mutex);
+    all.preload = std::move(functions);
+}
+
+void stop_helpers() {
+    std::shared_ptr<detail::ForkServer> server;
+    {
+        detail::Registry& all = detail::registry();
+        const detail::MutexLock held(all.mutex);
+        server = std::exchange(all.server, nullptr);
+    }
+    if (server) {
+        server->stop();
+    }
+}
+
+}  // namespace mp

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: BSL-1.0
+// forkserver: the owner's side of its fork server.
+#pragma once
+
+#include "mp/fd.hpp"
+#include "mp/thread_safety.hpp"
+
+#include "forkserver_protocol.hpp"
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+
+namespace mp::detail {
+
+/// One running server. Its owner's processes keep it (shared_ptr) until they know how
+/// they ended.
+class ForkServer {
+public:
+    ForkServer(pid_t pid, UniqueFd pidfd, UniqueFd socket) noexcept;
+    ~ForkServer();
+    ForkServer(const ForkServer&) = delete;
+    ForkServer& operator=(const ForkServer&) = delete;
+
+    /// The server of this process, started at first use or when the last one is gone.
+    /// Throws SpawnError.
+    static std::shared_ptr<ForkServer> running(const Deadline& deadline);
+
+    struct Started {
+        std::uint64_t serial;
+        pid_t pid;
+        UniqueFd pidfd;
+    };
+
+    /// Asks for a child that is born with `childs_socket`.
+    /// Throws SpawnError{forkserver} when the server refuses or is gone, {timeout}.
+    Started fork_child(const UniqueFd& childs_socket, const Deadline& deadline);
+
+    /// How the child with that serial number ended; nothing when the server is gone or
+    /// silent. Waits for the server's word.
+    std::optional<int> exit_code(std::uint64_t serial, const Deadline& deadline);
+
+    /// Has the server ended?
+    bool is_gone();
+
+    /// Closes the socket, which ends the server, and waits for that.
+    void stop() noexcept;
+
+private:
+    ForkReply read_reply(UniqueFd& fd, const Deadline& deadline) MP_REQUIRES(mutex_);
+    std::string read_text(std::int32_t size, const Deadline& deadline)
+        MP_REQUIRES(mutex_);
+
+    // Set once in the constructor.
+    pid_t pid_;
+    UniqueFd pidfd_;
+    // Guarded by mutex_.
+    Mutex mutex_;
+    UniqueFd socket_ MP_GUARDED_BY(mutex_);
+    std::uint64_t last_serial_ MP_GUARDED_BY(mutex_) = 0;
+    std::map<std::uint64_t, int> ended_ MP_GUARDED_BY(mutex_);
+};
+
+}  // namespace mp::detail

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: BSL-1.0
+// forkserver_main: the server's side. One thread, no locks, nothing of the program's
+// data: a fork of it is clean.
+#pragma once
+
+#include "mp/fd.hpp"
+
+namespace mp::detail {
+
+/// Serves until the other end of `socket` is closed; leaves by exit(), in the children
+/// too.
+[[noreturn]] void run_fork_server(UniqueFd socket);
+
+}  // namespace mp::detail

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: BSL-1.0
+// forkserver_protocol: what a process and its fork server say to each other, over the
+// one socket between them. See docs/protocols/forkserver.md.
+#pragma once
+
+#include <cstdint>
+
+namespace mp::detail {
+
+/// To the server, with one descriptor: the socket that the child is to be born with.
+struct ForkRequest {
+    std::uint64_t serial = 0;
+};
+
+enum class ForkReplyKind : std::uint32_t {
+    started = 1,  ///< value is the pid; one descriptor comes with it, the pidfd
+    refused,      ///< value is the length of the text that follows
+    ended,        ///< value is the exit code in Python's form
+};
+
+/// From the server. `ended` comes unasked.
+struct ForkReply {
+    std::uint64_t serial = 0;
+    ForkReplyKind kind = ForkReplyKind::started;
+    std::int32_t value = 0;
+};
+
+}  // namespace mp::detail

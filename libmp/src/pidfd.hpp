@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: BSL-1.0
+// pidfd: a descriptor for one process, which no reuse of its pid can confuse.
+#pragma once
+
+#include "mp/fd.hpp"
+
+#include <sys/types.h>
+
+#include <optional>
+
+namespace mp::os {
+
+/// Throws std::system_error; ENOSYS means a kernel before Linux 5.3.
+UniqueFd pidfd_open(pid_t pid);
+
+/// The same for a child that this process has just made. If it fails the child is
+/// killed and reaped before the exception leaves.
+UniqueFd pidfd_of_new_child(pid_t pid);
+
+/// False when the process is gone.
+bool pidfd_send_signal(int pidfd, int signal);
+
+/// Has the process ended (reaped or not)? Never blocks.
+bool pidfd_ended(int pidfd);
+
+/// How a process ended, as Python says it: its exit code, or -N for signal N.
+struct ExitStatus {
+    int code = 0;
+    bool dumped_core = false;
+};
+
+/// Reaps a child of this process that has ended. Nothing when it still runs.
+/// Throws std::system_error(ECHILD) when it is no child or somebody else reaped it.
+std::optional<ExitStatus> pidfd_reap(int pidfd);
+
+/// What the kernel remembers of a process that somebody else reaped (Linux 6.15).
+std::optional<ExitStatus> pidfd_remembered_status(int pidfd);
+
+/// A wait status (as of waitpid) in Python's form.
+ExitStatus exit_status(int wait_status);
+
+}  // namespace mp::os

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "popen.hpp"
+
+#include "mp/errors.hpp"
+
+#include "child_link.hpp"
+#include "poll.hpp"
+
+#include <signal.h>
+
+#include <string>
+#include <system_error>
+
+namespace mp::detail {
+namespace {
+
+using namespace std::chrono_literals;
+
+// What Python reports when nobody can tell any more how a process ended.
+constexpr int unknown_code = 255;
+
+// The kernel closes a dying process's sockets a moment before its pidfd becomes
+// readable.
+constexpr auto dying = 2s;
+
+std::string in_words(int code) {
+    return code < 0 ? "was killed by signal " + std::to_string(-code)
+                    : "ended with exit code " + std::to_string(code);
+}
+
+}  // namespace
+
+bool Popen::has_ended() const {
+    return os::pidfd_ended(pidfd_.get());
+}
+
+bool Popen::wait(const Deadline& deadline) const {
+    return os::wait_readable(pidfd_.get(), deadline);
+}
+
+std::optional<int> Popen::poll() {
+    const MutexLock held(mutex_);
+    if (!code_ && has_ended()) {
+        code_ = collect();
+    }
+    return code_;
+}
+
+void Popen::send_signal(int signal) {
+    if (!has_ended()) {
+        os::pidfd_send_signal(pidfd_.get(), signal);
+    }
+}
+
+int Popen::collect_own_child() const {
+    try {
+        if (const auto status = os::pidfd_reap(pidfd_.get())) {
+            return status->code;
+        }
+    } catch (const std::system_error&) {
+        // ECHILD: the kernel reaped it because SIGCHLD is ignored, or somebody else's
+        // waitpid(-1) did.
+    }
+    if (const auto status = os::pidfd_remembered_status(pidfd_.get())) {
+        return status->code;
+    }
+    return unknown_code;
+}
+
+void LinkedPopen::send(
+    std::span<const std::byte> body,
+    std::span<const UniqueFd> fds,
+    const Deadline& deadline
+) {
+    try {
+        send_start(link_.get(), body, fds, deadline);
+    } catch (const TimeoutError&) {
+        throw_too_late();
+    } catch (const std::system_error&) {
+        // The child is gone. What it said before is still to be read.
+        broken_ = true;
+    }
+}
+
+void LinkedPopen::await_start(const Deadline& deadline) {
+    try {
+        receive_answer(link_.get(), broken_ ? deadline.sooner(dying) : deadline);
+        link_.reset();
+    } catch (const BinaryMismatch&) {
+        kill_and_reap();
+        throw;
+    } catch (const TimeoutError&) {
+        throw_too_late();
+    } catch (const EOFError&) {
+        throw_ended_early();
+    } catch (const std::system_error&) {
+        throw_ended_early();
+    }
+}
+
+void LinkedPopen::throw_ended_early() {
+    if (!wait(Deadline(dying))) {
+        // It closed the socket and lives on: not a child of ours in spirit any more.
+        kill_and_reap();
+    }
+    const auto code = poll();
+    throw SpawnError(
+        SpawnStage::handshake,
+        "the child " + in_words(code.value_or(unknown_code)) +
+            " before it said that it runs; does main() begin with "
+            "mp::freeze_support(argc, argv)?"
+    );
+}
+
+void LinkedPopen::throw_too_late() {
+    kill_and_reap();
+    throw SpawnError(
+        SpawnStage::timeout,
+        "the child (pid " + std::to_string(pid()) +
+            ") did not say in time that it runs and was killed; does main() begin with "
+            "mp::freeze_support(argc, argv)?"
+    );
+}
+
+void LinkedPopen::kill_and_reap() noexcept {
+    try {
+        send_signal(SIGKILL);
+        wait(Deadline(dying));
+        poll();
+    } catch (const std::exception&) {
+        // What is being thrown already says more.
+    }
+}
+
+}  // namespace mp::detail

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: BSL-1.0
+// popen_forkserver: a child that the fork server forked for us.
+#pragma once
+
+#include "forkserver.hpp"
+#include "popen.hpp"
+
+#include <memory>
+
+namespace mp::detail {
+
+class PopenForkserver final : public LinkedPopen {
+public:
+    PopenForkserver(
+        std::shared_ptr<ForkServer> server, ForkServer::Started started, UniqueFd link
+    ) noexcept;
+
+    /// Asks the server, once more if it went meanwhile; the child waits for send().
+    /// Throws SpawnError.
+    static std::shared_ptr<PopenForkserver> launch(const Deadline& deadline);
+
+private:
+    int collect() override;
+
+    std::shared_ptr<ForkServer> server_;
+    std::uint64_t serial_;
+};
+
+}  // namespace mp::detail

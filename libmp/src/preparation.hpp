@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: BSL-1.0
+// Preparation: what a new process is told about itself before it decodes what to run.
+#pragma once
+
+#include "mp/detail/bytes.hpp"
+#include "mp/identity.hpp"
+#include "mp/start_method.hpp"
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace mp::detail {
+
+struct Preparation {
+    std::string name;
+    std::vector<int> identity;
+    AuthenticationString authkey;
+    bool daemon = false;
+    bool die_with_parent = false;
+    std::string parent_name;
+    pid_t parent_pid = 0;
+    std::optional<StartMethod> start_method;
+    std::string directory;
+    int log_level = 0;
+    std::uint32_t alive_fd = 0;
+
+    void write(ByteWriter& out) const;
+    static Preparation read(ByteReader& in);
+};
+
+}  // namespace mp::detail

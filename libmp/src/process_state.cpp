@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "process_state.hpp"
+
+#include "mp/detail/diagnostics.hpp"
+#include "mp/detail/exit_function.hpp"
+
+#include "fork.hpp"
+
+#include <signal.h>
+
+#include <atomic>
+#include <utility>
+
+namespace mp::detail {
+namespace {
+
+// Replaced in a forked child: its parent's children are not its own.
+struct Children {
+    Mutex mutex;
+    std::vector<std::shared_ptr<ProcessState>> list MP_GUARDED_BY(mutex);
+    bool joined_at_exit MP_GUARDED_BY(mutex) = false;
+    std::atomic<int> count{0};
+};
+
+Children* current = nullptr;
+
+void replace_in_child() {
+    // The old list is left as it is: taking it apart would run under the parent's lock.
+    current = new Children;
+}
+
+Children& children() {
+    static const bool ready = [] {
+        current = new Children;
+        os::on_fork_in_child(replace_in_child);
+        return true;
+    }();
+    static_cast<void>(ready);
+    return *current;
+}
+
+Self make_main_self() {
+    Self main;
+    main.state = std::make_shared<ProcessState>();
+    main.state->set_name("MainProcess");
+    main.state->authkey = AuthenticationString::random();
+    main.state->is_current = true;
+    return main;
+}
+
+void terminate_daemons_and_join_all() {
+    for (const auto& child : remembered_children()) {
+        if (child->daemon) {
+            log_info("terminating the daemon " + child->name());
+            child->popen->send_signal(SIGTERM);
+        }
+    }
+    for (const auto& child : remembered_children()) {
+        log_info("joining " + child->name());
+        child->popen->wait(Deadline(forever));
+        child->popen->poll();
+        forget_child(*child);
+    }
+}
+
+}  // namespace
+
+Self& self() {
+    // Never destroyed: exit handlers of others may still ask who they are.
+    static auto* const instance = new Self(make_main_self());
+    return *instance;
+}
+
+void become(Self next) {
+    self() = std::move(next);
+    self().state->is_current = true;
+    static_cast<void>(children());
+    replace_in_child();
+}
+
+int next_child_number() {
+    return children().count.fetch_add(1) + 1;
+}
+
+void remember_child(const std::shared_ptr<ProcessState>& child) {
+    Children& all = children();
+    const MutexLock held(all.mutex);
+    all.list.push_back(child);
+}
+
+void forget_child(const ProcessState& child) {
+    Children& all = children();
+    const MutexLock held(all.mutex);
+    std::erase_if(all.list, [&](const auto& known) { return known.get() == &child; });
+}
+
+std::vector<std::shared_ptr<ProcessState>> remembered_children() {
+    Children& all = children();
+    const MutexLock held(all.mutex);
+    return all.list;
+}
+
+void reap_ended_children() {
+    for (const auto& child : remembered_children()) {
+        if (child->popen->poll()) {
+            forget_child(*child);
+        }
+    }
+}
+
+void join_children_at_exit() {
+    Children& all = children();
+    {
+        const MutexLock held(all.mutex);
+        if (std::exchange(all.joined_at_exit, true)) {
+            return;
+        }
+    }
+    add_exit_part(ExitPhase::children, terminate_daemons_and_join_all);
+    ensure_exit_step();
+}
+
+}  // namespace mp::detail
+
+namespace mp {
+
+BaseProcess& current_process() {
+    detail::Self& here = detail::self();
+    if (here.object == nullptr) {
+        // The first process. Never destroyed, like everything that exit handlers may
+        // use.
+        here.object = new BaseProcess(here.state);
+    }
+    return *here.object;
+}
+
+std::optional<ParentProcess> parent_process() {
+    return detail::self().parent;
+}
+
+std::vector<ProcessHandle> active_children() {
+    detail::reap_ended_children();
+    std::vector<ProcessHandle> handles;
+    for (const auto& child : detail::remembered_children()) {
+        handles.emplace_back(child);
+    }
+    return handles;
+}
+
+}  // namespace mp
