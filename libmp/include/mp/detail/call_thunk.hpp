@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: BSL-1.0
+// Thunks: the function that a call's bytes begin with. It is made by the compiler for
+// each kind of call, decodes the arguments, calls, and encodes the result.
+// Python:  the unpickling of (func, args, kwargs) and `func(*args, **kwargs)`.
+// Differs: no lookup by name; the types are known here.
+// Threads: any; one call's frame by one thread.
+#pragma once
+
+#include "mp/detail/call_traits.hpp"
+#include "mp/detail/code_ref.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <tuple>
+#include <utility>
+
+namespace mp::detail {
+
+/// How far a call has got, so that whoever catches an exception knows whose it is.
+enum class CallPhase : std::uint8_t {
+    decode,    ///< reading the function and its arguments
+    run,       ///< in the function
+    encode,    ///< writing its result
+    done,      ///< the result, if there is one, stands in `out`
+    describe,  ///< asked for by call_name(): write the function's name, do not call it
+};
+
+struct CallFrame {
+    ByteReader& in;
+    ByteWriter& out;
+    CallPhase phase = CallPhase::decode;
+};
+
+using Thunk = void (*)(CallFrame&);
+
+/// Whether a call's result is encoded or dropped.
+enum class CallResult : bool { dropped, kept };
+
+void write_member_function(ByteWriter& out, const void* pointer);
+void read_member_function(ByteReader& in, void* pointer);
+void describe_function(CallFrame& frame, const void* function);
+void describe_function(CallFrame& frame, std::string_view name);
+[[noreturn]] void throw_bytes_left_over(std::size_t left);
+
+/// A value that may be a callable, and then travels as its code.
+template <class T>
+void write_argument(ByteWriter& out, const T& value) {
+    if constexpr (is_function_pointer<T>) {
+        write_code_ref(out, reinterpret_cast<const void*>(value));
+    } else if constexpr (std::is_member_function_pointer_v<T>) {
+        write_member_function(out, &value);
+    } else if constexpr (!is_stateless_closure<T>) {
+        encode(out, value);
+    }
+}
+
+template <class T>
+T read_argument(ByteReader& in) {
+    if constexpr (is_function_pointer<T>) {
+        return reinterpret_cast<T>(
+            const_cast<void*>(read_code_ref(in))  // a function has no const
+        );
+    } else if constexpr (std::is_member_function_pointer_v<T>) {
+        T pointer{};
+        read_member_function(in, &pointer);
+        return pointer;
+    } else if constexpr (is_stateless_closure<T>) {
+        return T();
+    } else {
+        return decode<T>(in);
+    }
+}
+
+/// A class without state is made anew by the other side, even one that nobody can
+/// archive (std::plus<>).
+template <class Function>
+inline constexpr bool is_made_anew =
+    std::is_empty_v<Function>&& std::is_default_constructible_v<Function>;
+
+template <class Function>
+void write_function(ByteWriter& out, const Function& function) {
+    if constexpr (!is_made_anew<Function>) {
+        write_argument(out, function);
+    }
+}
+
+template <class Function>
+Function read_function(ByteReader& in) {
+    if constexpr (is_made_anew<Function>) {
+        return Function();
+    } else {
+        return read_argument<Function>(in);
+    }
+}
+
+/// Calls with the decoded arguments, which are nobody else's and so are moved in.
+template <class Function, class... Stored>
+decltype(auto) invoke_stored(Function& function, std::tuple<Stored...>& stored) {
+    if constexpr (called_with_rvalues<Function, Stored...>) {
+        return std::apply(
+            [&](Stored&... args) -> decltype(auto) {
+                return std::invoke(function, std::move(args)...);
+            },
+            stored
+        );
+    } else {
+        return std::apply(
+            [&](auto& object, auto&... args) -> decltype(auto) {
+                return std::invoke(function, object, std::move(args)...);
+            },
+            stored
+        );
+    }
+}
+
+template <CallResult kept, class Function, class... Stored>
+void call_thunk(CallFrame& frame) {
+    if (frame.phase == CallPhase::describe) [[unlikely]] {
+        if constexpr (is_function_pointer<Function>) {
+            describe_function(frame, read_code_ref(frame.in));
+        } else {
+            describe_function(frame, type_name<Function>());
+        }
+        return;
+    }
+    frame.phase = CallPhase::decode;
+    auto function = read_function<Function>(frame.in);
+    // Braces: read from left to right.
+    std::tuple<Stored...> stored{read_argument<Stored>(frame.in)...};
+    if (frame.in.left() != 0) [[unlikely]] {
+        throw_bytes_left_over(frame.in.left());
+    }
+    frame.phase = CallPhase::run;
+    using Returned = decltype(invoke_stored(function, stored));
+    if constexpr (kept == CallResult::dropped || std::is_void_v<Returned>) {
+        static_cast<void>(invoke_stored(function, stored));
+    } else {
+        const auto& result = invoke_stored(function, stored);
+        frame.phase = CallPhase::encode;
+        write_argument<std::decay_t<Returned>>(frame.out, result);
+    }
+    frame.phase = CallPhase::done;
+}
+
+/// Converts as a call in this process would; a value of the right type is not copied.
+template <class Stored, class Arg>
+void write_converted(ByteWriter& out, Arg&& arg) {
+    if constexpr (std::is_same_v<std::remove_cvref_t<Arg>, Stored>) {
+        write_argument<Stored>(out, arg);
+    } else {
+        write_argument<Stored>(out, static_cast<Stored>(std::forward<Arg>(arg)));
+    }
+}
+
+template <CallResult kept, class... Stored, class Fn, class... Args>
+void encode_call_as(
+    TypeList<Stored...>, ByteWriter& out, const Fn& fn, Args&&... args
+) {
+    using Function = std::decay_t<const Fn&>;
+    const Thunk thunk = &call_thunk<kept, Function, Stored...>;
+    write_code_ref(out, reinterpret_cast<const void*>(thunk));
+    write_function<Function>(out, fn);
+    (write_converted<Stored>(out, std::forward<Args>(args)), ...);
+}
+
+/// Does not compile unless fn(args...) and its result can travel, and says why.
+template <class Fn, class... Args>
+constexpr void explain() {
+    refuse_to_compile<CallTraits<Fn, Args...>::refusal_with_result, Fn, Args...>();
+}
+
+/// As explain(), for a call whose result is dropped.
+template <class Fn, class... Args>
+constexpr void explain_without_result() {
+    refuse_to_compile<CallTraits<Fn, Args...>::refusal, Fn, Args...>();
+}
+
+/// Appends fn(args...) as bytes that run_call() runs in another run of this program.
+/// The arguments stay as they are, rvalues too. Throws what a serialize() throws; then
+/// `out` ends in half a call.
+template <CallResult kept = CallResult::kept, class Fn, class... Args>
+void encode_call(ByteWriter& out, const Fn& fn, Args&&... args) {
+    using Traits = CallTraits<const Fn&, Args...>;
+    constexpr Refusal why =
+        kept == CallResult::kept ? Traits::refusal_with_result : Traits::refusal;
+    refuse_to_compile<why, Fn, Args...>();
+    if constexpr (why == Refusal::none) {
+        encode_call_as<kept>(
+            typename Traits::Stored(), out, fn, std::forward<Args>(args)...
+        );
+    }
+}
+
+/// Runs the call that the rest of `in` holds and appends its result to `out`. Throws
+/// what the call throws; frame.phase tells whether decoding, the function or encoding
+/// threw, and `out` may then end in half a result. Only for bytes of a trusted peer:
+/// they name the code that is called.
+inline void run_call(CallFrame& frame) {
+    const auto thunk =
+        reinterpret_cast<Thunk>(const_cast<void*>(read_code_ref(frame.in)));
+    thunk(frame);
+}
+
+/// The result that run_call() appended; R is the call's CallTraits<...>::Result, not
+/// void.
+template <class R>
+R decode_result(ByteReader& in) {
+    return read_argument<R>(in);
+}
+
+/// The name of the function that the call in `bytes` would call. A hint, for messages.
+/// Throws like run_call().
+std::string call_name(std::span<const std::byte> bytes);
+
+}  // namespace mp::detail
