@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: BSL-1.0
+// BoardTask: what the process pool's board knows of a task.
+// Python:  concurrent.futures.process._WorkItem.
+// Differs: it is also the future's shared state (see process_pool.hpp): one allocation.
+// Threads: see each field.  Owns: the task's message, later its result's.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <span>
+
+namespace mp {
+class Deadline;
+}
+
+namespace futures::detail {
+
+/// Takes back memory that several processes see.
+class BlockOwner {
+public:
+    BlockOwner() = default;
+    BlockOwner(const BlockOwner&) = delete;
+    BlockOwner& operator=(const BlockOwner&) = delete;
+    virtual ~BlockOwner() = default;
+
+    virtual void give_back(std::uint64_t offset) noexcept = 0;
+    virtual std::byte* memory() const noexcept = 0;
+};
+
+/// A message in an arena, given back when this goes.
+class Block {
+public:
+    Block() noexcept = default;
+
+    Block(
+        std::shared_ptr<BlockOwner> owner, std::uint64_t offset, std::uint64_t size
+    ) noexcept
+        : owner_(std::move(owner)), offset_(offset), size_(size) {}
+
+    Block(Block&& other) noexcept = default;
+
+    Block& operator=(Block&& other) noexcept {
+        reset();
+        owner_ = std::move(other.owner_);
+        offset_ = other.offset_;
+        size_ = other.size_;
+        return *this;
+    }
+
+    ~Block() { reset(); }
+
+    explicit operator bool() const noexcept { return owner_ != nullptr; }
+
+    std::span<std::byte> bytes() const noexcept {
+        return {owner_->memory() + offset_, size_};
+    }
+
+    std::uint64_t offset() const noexcept { return offset_; }
+
+    std::uint64_t size() const noexcept { return size_; }
+
+    void reset() noexcept {
+        if (owner_) {
+            owner_->give_back(offset_);
+            owner_.reset();
+        }
+    }
+
+private:
+    std::shared_ptr<BlockOwner> owner_;
+    std::uint64_t offset_ = 0;
+    std::uint64_t size_ = 0;
+};
+
+/// The bytes of a message: here, on the heap, or in an arena.
+class Message {
+public:
+    static constexpr std::size_t inline_size = 48;
+
+    /// Copies. std::bad_alloc leaves it empty.
+    void assign(std::span<const std::byte> bytes);
+
+    void adopt(Block block) noexcept {
+        clear();
+        block_ = std::move(block);
+    }
+
+    void clear() noexcept {
+        size_ = 0;
+        heap_.reset();
+        block_.reset();
+    }
+
+    const Block& block() const noexcept { return block_; }
+
+    std::span<const std::byte> bytes() const noexcept {
+        if (block_) {
+            return block_.bytes();
+        }
+        return {heap_ ? heap_.get() : inline_.data(), size_};
+    }
+
+private:
+    std::uint32_t size_ = 0;
+    std::array<std::byte, inline_size> inline_;
+    std::unique_ptr<std::byte[]> heap_;
+    Block block_;
+};
+
+/// How a task ended, as far as the board can tell.
+enum class TaskEnd : std::uint8_t {
+    value,      ///< `message` is what the call wrote
+    exception,  ///< `message` is an encoded exception
+    failed,     ///< `failure` says why: its worker was lost, its result is unreadable
+};
+
+class BoardTask {
+public:
+    static constexpr std::uint64_t unplaced = ~std::uint64_t{0};
+
+    BoardTask() = default;
+    BoardTask(const BoardTask&) = delete;
+    BoardTask& operator=(const BoardTask&) = delete;
+
+    /// Tells the future how the task ended: `end`, with `message` or `failure`, is set.
+    /// Returns whether callbacks are left to run; if not, the task may be gone.
+    virtual bool finish() noexcept = 0;
+
+    /// Runs the callbacks; then the task may be gone.
+    virtual void finish_callbacks() noexcept = 0;
+
+    /// The future is done: finish() was called, or it was cancelled.
+    virtual bool is_finished() const noexcept = 0;
+
+    /// Sleeps until finish() or the deadline; may return early.
+    virtual void sleep(const mp::Deadline& deadline) noexcept = 0;
+
+    // Guarded by the board's mutex until the task is placed, by its drain lock after.
+    std::uint64_t position = unplaced;
+    BoardTask* next = nullptr;
+    BoardTask* previous = nullptr;
+    Message message;
+    bool keep_message = false;  ///< it may have to run twice
+    TaskEnd end = TaskEnd::value;
+    std::exception_ptr failure;
+
+    /// Set when cancel() took it from the board: finish() is not called any more.
+    std::atomic<bool> taken_back{false};
+
+protected:
+    ~BoardTask() = default;
+};
+
+}  // namespace futures::detail

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "manager_thread.hpp"
+
+#include "check.hpp"
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/epoll.h>
+
+#include <array>
+
+namespace futures::detail {
+
+namespace os = mp::os;
+
+namespace {
+
+constexpr std::uint64_t doorbell_key = ~std::uint64_t{0};
+constexpr std::uint64_t guard_key = doorbell_key - 1;
+
+void add(int epoll, int fd, std::uint64_t key) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.u64 = key;
+    os::check(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event), "epoll_ctl");
+}
+
+}  // namespace
+
+ManagerThread::ManagerThread(Board& board, ManagerDuties& duties)
+    : board_(board),
+      duties_(duties),
+      epoll_(os::check(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")) {
+    add(epoll_.get(), board_.doorbell().fileno(), doorbell_key);
+    add(epoll_.get(), board_.guard_timer().fileno(), guard_key);
+}
+
+ManagerThread::~ManagerThread() {
+    if (thread_.joinable()) {
+        thread_.join();
+    }
+}
+
+void ManagerThread::start() {
+    // Signals are the program's threads' business.
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    try {
+        thread_ = std::thread([this] { loop(); });
+    } catch (...) {
+        pthread_sigmask(SIG_SETMASK, &before, nullptr);
+        throw;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+void ManagerThread::join() {
+    if (thread_.joinable()) {
+        thread_.join();
+    }
+}
+
+void ManagerThread::abandon() noexcept {
+    // A std::thread that is joinable may not be destroyed; this one exists no more.
+    new (&thread_) std::thread();
+}
+
+void ManagerThread::watch(std::uint32_t worker, int pidfd) {
+    add(epoll_.get(), pidfd, worker);
+}
+
+void ManagerThread::unwatch(int pidfd) noexcept {
+    epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, pidfd, nullptr);
+}
+
+void ManagerThread::loop() noexcept {
+    pthread_setname_np(pthread_self(), "mp-pool");
+    board_.set_manager([this](const mp::Deadline& deadline) { turn(deadline); });
+    going_ = duties_.housekeeping();
+    while (going_) {
+        turn(mp::Deadline(mp::forever));
+    }
+}
+
+/// Drains, runs callbacks, then looks a little longer before it sleeps.
+void ManagerThread::turn(const mp::Deadline& deadline) noexcept {
+    // In a flood of results, workers still die and want to be replaced.
+    constexpr int busy_turns = 64;
+    if ((board_.drain() > 0 || spin()) && ++busy_turns_ < busy_turns) {
+        board_.run_callbacks();
+        return;
+    }
+    board_.run_callbacks();
+    if (busy_turns_ >= busy_turns) {
+        look(mp::Deadline(mp::Timeout(std::chrono::seconds(0))));
+    } else if (board_.enlist_manager()) {
+        look(deadline);
+    }
+    busy_turns_ = 0;
+}
+
+/// Returns true if results came meanwhile.
+bool ManagerThread::spin() noexcept {
+    const int turns = yields_.worthwhile() ? board_.options().policy.yields : 0;
+    for (int turn = 0; turn < turns && board_.manager_needed(); ++turn) {
+        if (board_.drain() > 0) {
+            return true;
+        }
+        if (yields_.was_slow()) {
+            return false;
+        }
+    }
+    return false;
+}
+
+void ManagerThread::look(const mp::Deadline& deadline) noexcept {
+    std::array<epoll_event, 16> events{};
+    const int ready = os::restarting([&] {
+        return epoll_wait(
+            epoll_.get(),
+            events.data(),
+            static_cast<int>(events.size()),
+            deadline.poll_milliseconds()
+        );
+    });
+    board_.manager_woke();
+    for (int i = 0; i < ready; ++i) {
+        const std::uint64_t key = events[static_cast<std::size_t>(i)].data.u64;
+        if (key == doorbell_key) {
+            board_.doorbell().answer();
+        } else if (key == guard_key) {
+            board_.guard();
+        } else {
+            duties_.worker_gone(static_cast<std::uint32_t>(key));
+        }
+    }
+    if (ready > 0) {
+        going_ = duties_.housekeeping() && going_;
+    }
+}
+
+}  // namespace futures::detail

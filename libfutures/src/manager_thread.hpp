@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: BSL-1.0
+// ManagerThread: one thread per pool. It takes results when no client does, runs
+// callbacks, and sees to its workers: it sleeps only in epoll, on the doorbell, the guard
+// timer and the workers' pidfds.
+// Python:  concurrent.futures.process._ExecutorManagerThread.
+#pragma once
+
+#include "mp/fd.hpp"
+#include "mp/timeout.hpp"
+
+#include "board.hpp"
+
+#include <cstdint>
+#include <thread>
+
+namespace futures::detail {
+
+/// What the pool wants to be done by the manager's thread.
+class ManagerDuties {
+public:
+    ManagerDuties() = default;
+    ManagerDuties(const ManagerDuties&) = delete;
+    ManagerDuties& operator=(const ManagerDuties&) = delete;
+    virtual ~ManagerDuties() = default;
+
+    /// After each time it was woken by something else than a result. Returns false when
+    /// the thread is to end.
+    virtual bool housekeeping() noexcept = 0;
+
+    /// The process of this worker is gone.
+    virtual void worker_gone(std::uint32_t worker) noexcept = 0;
+};
+
+class ManagerThread {
+public:
+    ManagerThread(Board& board, ManagerDuties& duties);
+    ManagerThread(const ManagerThread&) = delete;
+    ManagerThread& operator=(const ManagerThread&) = delete;
+
+    /// Requires: it is to end, or never started.
+    ~ManagerThread();
+
+    /// Throws std::system_error when there is no thread to be had.
+    void start();
+
+    /// Any thread but the manager's.
+    void join();
+
+    bool is_current() const noexcept {
+        return thread_.get_id() == std::this_thread::get_id();
+    }
+
+    /// The process gave up its thread: it was forked. Forgets it.
+    void abandon() noexcept;
+
+    // -- the manager itself, or before start()
+
+    /// worker_gone() is called when this descriptor becomes readable.
+    void watch(std::uint32_t worker, int pidfd);
+    void unwatch(int pidfd) noexcept;
+
+private:
+    void loop() noexcept;
+    bool spin() noexcept;
+    void look(const mp::Deadline& deadline) noexcept;
+    void turn(const mp::Deadline& deadline) noexcept;
+
+    // Set once in the constructor.
+    Board& board_;
+    ManagerDuties& duties_;
+    mp::UniqueFd epoll_;
+
+    std::thread thread_;
+
+    // The thread's own.
+    TimedYield yields_;
+    int busy_turns_ = 0;
+    bool going_ = true;
+};
+
+}  // namespace futures::detail
