@@ -68,8 +68,8 @@ BlockTable::BlockHeader& BlockTable::header_of(std::uint64_t offset) const noexc
 std::uint64_t BlockTable::allocate(std::uint64_t size) {
     if (size > segment_.size() / 2) {
         throw mp::ResourceLimitExceeded(
-            "a message of " + std::to_string(size) + " bytes is too long for an arena of " +
-            std::to_string(segment_.size())
+            "a message of " + std::to_string(size) +
+            " bytes is too long for an arena of " + std::to_string(segment_.size())
         );
     }
     const std::uint32_t size_class = class_for(size + sizeof(BlockHeader));
@@ -105,8 +105,8 @@ std::uint64_t BlockTable::fresh_block(std::uint64_t size) {
     }
     if (at + size > segment_.size()) {
         throw mp::ResourceLimitExceeded(
-            "no room for a message of " + std::to_string(size) + " bytes: the arena of " +
-            std::to_string(segment_.size()) + " bytes is full"
+            "no room for a message of " + std::to_string(size) +
+            " bytes: the arena of " + std::to_string(segment_.size()) + " bytes is full"
         );
     }
     fresh_ = at + size;
@@ -160,8 +160,7 @@ mp::detail::Segment make_arena_segment(const char* name) {
 
 // ---- CallArena
 
-CallArena::CallArena()
-    : segment_(make_arena_segment("mp-calls")), table_(segment_) {}
+CallArena::CallArena() : segment_(make_arena_segment("mp-calls")), table_(segment_) {}
 
 Block CallArena::allocate(std::uint64_t size) {
     const mp::detail::MutexLock lock(mutex_);
@@ -180,8 +179,7 @@ std::uint64_t CallArena::bytes_in_use() const {
 
 // ---- ResultArenaReader
 
-ResultArenaReader::ResultArenaReader()
-    : segment_(make_arena_segment("mp-results")) {}
+ResultArenaReader::ResultArenaReader() : segment_(make_arena_segment("mp-results")) {}
 
 Block ResultArenaReader::open(BlockReference reference) {
     const auto [offset, size] = reference;
@@ -201,15 +199,16 @@ void ResultArenaReader::give_back(std::uint64_t offset) noexcept {
     // pushes it, so there is no ABA.
     auto& next = reinterpret_cast<BlockTable::BlockHeader*>(
                      segment_.data() + offset - sizeof(BlockTable::BlockHeader)
-    )->next_returned;
+    )
+                     ->next_returned;
     auto& latest = arena_header(segment_.data()).returned;
     // order: the exchange below is what publishes; this is only its expected value.
     std::uint64_t seen = latest.load(std::memory_order_relaxed);
     do {
         // order: published by the exchange.
         next.store(seen, std::memory_order_relaxed);
-        // order: pairs with ResultArenaWriter::take_returned, so that it sees `next`, and
-        // our reads of the block come before its next use.
+        // order: pairs with ResultArenaWriter::take_returned, so that it sees `next`,
+        // and our reads of the block come before its next use.
     } while (!latest.compare_exchange_weak(
         seen, offset + 1, std::memory_order_release, std::memory_order_relaxed
     ));
@@ -232,8 +231,8 @@ std::uint64_t ResultArenaWriter::bytes_in_use() noexcept {
 
 void ResultArenaWriter::take_returned() noexcept {
     // order: pairs with ResultArenaReader::give_back.
-    std::uint64_t next = arena_header(segment_.data())
-                             .returned.exchange(0, std::memory_order_acquire);
+    std::uint64_t next =
+        arena_header(segment_.data()).returned.exchange(0, std::memory_order_acquire);
     while (next != 0) {
         const std::uint64_t offset = next - 1;
         // order: made visible by the exchange.

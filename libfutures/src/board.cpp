@@ -98,9 +98,9 @@ void Board::put_in_backlog(BoardTask& task, std::span<const std::byte> call) {
     const bool first = backlog_.empty();
     backlog_.push_back(task);
     backlog_size_.fetch_add(1);
-    // order: pairs with drain_all(): it frees slots, then looks at the backlog's size; we
-    // stored the size, and look at the slots again. Only the first in line has to: who
-    // drains while there is a backlog sees it.
+    // order: pairs with drain_all(): it frees slots, then looks at the backlog's size;
+    // we stored the size, and look at the slots again. Only the first in line has to:
+    // who drains while there is a backlog sees it.
     std::atomic_thread_fence(std::memory_order_seq_cst);
     if (first && place(task, {})) {
         backlog_.pop_front();
@@ -110,13 +110,14 @@ void Board::put_in_backlog(BoardTask& task, std::span<const std::byte> call) {
 
 bool Board::place(BoardTask& task, std::span<const std::byte> call) {
     std::uint64_t position = tail_;
-    // order: pairs with drain_ring, so that what the slot's last task left is read before
-    // it is written over.
+    // order: pairs with drain_ring, so that what the slot's last task left is read
+    // before it is written over.
     while (owner_[index_of(position)].load(std::memory_order_acquire) != nullptr) {
         // order: only the kind matters; whether somebody claims it right now does not.
         const SlotWord word =
             slots_[index_of(position)].word.load(std::memory_order_relaxed);
-        if (kind_of(word) == SlotKind::ready || position - tail_ >= options_.slots - 1) {
+        if (kind_of(word) == SlotKind::ready ||
+            position - tail_ >= options_.slots - 1) {
             return false;
         }
         ++position;  // a long task still has this slot: skip the position
@@ -134,9 +135,7 @@ bool Board::place(BoardTask& task, std::span<const std::byte> call) {
     return true;
 }
 
-void Board::put(
-    Slot& slot, BoardTask& task, std::span<const std::byte> call
-) noexcept {
+void Board::put(Slot& slot, BoardTask& task, std::span<const std::byte> call) noexcept {
     if (const Block& block = task.message.block()) {
         const BlockReference reference{block.offset(), block.size()};
         slot.place = MessagePlace::arena;
@@ -162,8 +161,8 @@ void Board::wake_for_work(std::uint64_t tail) noexcept {
     int searching = 0;
     for (std::size_t i = 0; i < view_.set_words(); ++i) {
         // order: after the fence.
-        sleepers = sleepers ||
-                   header.sleepers.word(i).load(std::memory_order_relaxed) != 0;
+        sleepers =
+            sleepers || header.sleepers.word(i).load(std::memory_order_relaxed) != 0;
     }
     if (!sleepers) {
         return;
@@ -188,9 +187,8 @@ void Board::wake_worker() noexcept {
             // The bit first, the wake second: the other order could clear the next
             // registration of the same worker.
             if ((sleepers.fetch_and(~bit) & bit) != 0) {
-                const auto worker =
-                    static_cast<std::uint32_t>(i * 64) +
-                    static_cast<std::uint32_t>(std::countr_zero(bit));
+                const auto worker = static_cast<std::uint32_t>(i * 64) +
+                                    static_cast<std::uint32_t>(std::countr_zero(bit));
                 auto& park = view_.control(worker).park;
                 park.store(1);
                 futex_wake(park, 1, FutexScope::shared);
@@ -292,7 +290,8 @@ std::size_t Board::drain_ring(std::uint32_t worker) noexcept {
     WorkerControl& control = view_.control(worker);
     // order: only this side writes it, under the drain lock.
     std::uint64_t read = control.results_read.load(std::memory_order_relaxed);
-    // order: pairs with BoardWorker::commit, so that the entry and the message are seen.
+    // order: pairs with BoardWorker::commit, so that the entry and the message are
+    // seen.
     const std::uint64_t written =
         control.results_written.load(std::memory_order_acquire);
     if (read == written || written - read > options_.slots) {
@@ -323,14 +322,14 @@ std::size_t Board::drain_ring(std::uint32_t worker) noexcept {
 void Board::take_result(
     BoardTask& task, const ResultEntry& entry, std::uint32_t worker
 ) {
-    task.end =
-        entry.kind == ResultKind::value ? TaskEnd::value : TaskEnd::exception;
+    task.end = entry.kind == ResultKind::value ? TaskEnd::value : TaskEnd::exception;
     try {
         const Slot& slot = slots_[index_of(entry.position)];
         switch (entry.place) {
         case MessagePlace::entry:
             task.message.assign(
-                {entry.bytes.data(), std::min<std::size_t>(entry.length, entry.capacity)}
+                {entry.bytes.data(),
+                 std::min<std::size_t>(entry.length, entry.capacity)}
             );
             return;
         case MessagePlace::slot:

@@ -76,8 +76,8 @@ public:
     /// is closed; then nothing happened. Throws std::bad_alloc.
     bool submit(BoardTask& task, std::span<const std::byte> call);
 
-    /// True: no worker has run it and none will, and finish() will not be called. Exact:
-    /// false only if a worker claimed it.
+    /// True: no worker has run it and none will, and finish() will not be called.
+    /// Exact: false only if a worker claimed it.
     bool cancel(BoardTask& task) noexcept;
 
     /// True while a worker has it and the program's code may have begun.
@@ -97,8 +97,8 @@ public:
     /// Runs the callbacks of what ended. Requires: no lock of the program is held.
     void run_callbacks() noexcept;
 
-    /// Says that this thread is about to sleep on the doorbell. Returns false if there is
-    /// something to drain first.
+    /// Says that this thread is about to sleep on the doorbell. Returns false if there
+    /// is something to drain first.
     bool enlist_manager() noexcept;
 
     /// Whether results may come that no client looks for.
@@ -110,9 +110,9 @@ public:
     /// It no longer sleeps.
     void manager_woke() noexcept;
 
-    /// Says that this thread is the manager. When a callback that runs in it waits for a
-    /// future, `turn` is called: sleep until the deadline or the doorbell, and do what
-    /// the manager does.
+    /// Says that this thread is the manager. When a callback that runs in it waits for
+    /// a future, `turn` is called: sleep until the deadline or the doorbell, and do
+    /// what the manager does.
     using Turn = std::function<void(const mp::Deadline&)>;
     void set_manager(Turn turn);
 
@@ -122,8 +122,8 @@ public:
     /// A worker's index has a new process, which starts after this.
     void prepare(std::uint32_t worker, std::shared_ptr<ResultArenaReader> arena);
 
-    /// A worker's process is gone. Delivers what it had finished, gives back what it had
-    /// only claimed, asks `verdict` about the rest. Returns how many were running.
+    /// A worker's process is gone. Delivers what it had finished, gives back what it
+    /// had only claimed, asks `verdict` about the rest. Returns how many were running.
     std::size_t bury(std::uint32_t worker, const Verdict& verdict);
 
     /// Ends all that is not finished, and refuses what comes. Requires: drained.
@@ -213,8 +213,9 @@ private:
     std::atomic<std::uint64_t> backlog_size_{0};
     std::atomic<std::uint64_t> last_drained_{0};
     std::atomic<std::uint64_t> generation_{1};
-    std::atomic<int> awake_{0};        ///< threads that promise to look again
-    std::atomic<bool> leading_{false};  ///< a client borrowed the manager's registration
+    std::atomic<int> awake_{0};  ///< threads that promise to look again
+    std::atomic<bool> leading_{
+        false};  ///< a client borrowed the manager's registration
     std::atomic<BoardTask*> leader_task_{nullptr};
     std::atomic<BoardTask*> manager_task_{nullptr};  ///< a callback waits for it
     std::atomic<std::uint64_t> worker_wakes_{0};

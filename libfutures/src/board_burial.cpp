@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // What the board does when workers die, and when it is closed with work on it.
-#include "board.hpp"
-
 #include "mp/errors.hpp"
+
+#include "board.hpp"
 
 #include <algorithm>
 #include <cstring>

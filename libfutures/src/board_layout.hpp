@@ -150,7 +150,8 @@ struct BoardHeader {
     alignas(cache_line) std::atomic<std::uint64_t> head;  ///< first that may be ready
     WorkerSet sleepers;
     WorkerSet searching;
-    alignas(cache_line) std::atomic<std::uint64_t> drowsy;  ///< generation << 2 | Sleeper
+    alignas(cache_line
+    ) std::atomic<std::uint64_t> drowsy;  ///< generation << 2 | Sleeper
     alignas(cache_line) mp::detail::FutexWord client_wakes;
     alignas(cache_line) std::atomic<std::uint32_t> stop;
     alignas(cache_line) std::atomic<std::int32_t> submit_cpu;

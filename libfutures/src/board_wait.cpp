@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Waiting in the parent: who looks at the rings, and who is to be woken for a result.
-// `drowsy` is 0 only while some thread of the parent is awake and will register and look
-// again before it sleeps or leaves.
+// `drowsy` is 0 only while some thread of the parent is awake and will register and
+// look again before it sleeps or leaves.
 #include "board.hpp"
 
 #include <algorithm>
@@ -21,8 +21,8 @@ thread_local const Board* managed_here = nullptr;
 bool Board::any_result() const noexcept {
     for (std::uint32_t worker = 0; worker < options_.workers; ++worker) {
         WorkerControl& control = view_.control(worker);
-        // order: only says whether to take the lock; drain_ring() looks with the order it
-        // needs. After enlist()'s fence this is the re-check that pairs with
+        // order: only says whether to take the lock; drain_ring() looks with the order
+        // it needs. After enlist()'s fence this is the re-check that pairs with
         // BoardWorker::tell.
         if (control.results_written.load(std::memory_order_acquire) !=
             control.results_read.load(std::memory_order_relaxed)) {

@@ -174,8 +174,8 @@ void BoardWorker::wake_worker() noexcept {
         for (auto seen = sleepers.load(); seen != 0; seen = sleepers.load()) {
             const auto bit = seen & ~(seen - 1);
             MP_FAILPOINT(before_token);
-            // The bit first, the wake second, as in Board::wake_worker. If we are killed
-            // between, the burial wakes everybody.
+            // The bit first, the wake second, as in Board::wake_worker. If we are
+            // killed between, the burial wakes everybody.
             if ((sleepers.fetch_and(~bit) & bit) != 0) {
                 MP_FAILPOINT(after_token);
                 const auto worker = static_cast<std::uint32_t>(i * 64) +
@@ -209,9 +209,7 @@ void BoardWorker::sleep() noexcept {
     std::atomic_thread_fence(std::memory_order_seq_cst);
     MP_FAILPOINT(before_sleep);
     if (looks_empty() && header_.stop.load() == 0) {
-        futex_wait(
-            control_.park, 0, mp::Deadline(mp::forever), FutexScope::shared
-        );
+        futex_wait(control_.park, 0, mp::Deadline(mp::forever), FutexScope::shared);
     }
     MP_FAILPOINT(after_sleep);
     sleepers.fetch_and(~bit);

@@ -31,8 +31,8 @@ public:
     virtual ResultKind
     run(std::span<const std::byte> call, mp::detail::ByteWriter& out) noexcept = 0;
 
-    /// The result did not fit anywhere. Called where that was caught: writes the encoded
-    /// std::current_exception(), in few bytes.
+    /// The result did not fit anywhere. Called where that was caught: writes the
+    /// encoded std::current_exception(), in few bytes.
     virtual void cannot_send(mp::detail::ByteWriter& out) noexcept = 0;
 };
 

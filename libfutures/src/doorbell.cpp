@@ -34,8 +34,7 @@ GuardTimer::GuardTimer()
 
 void GuardTimer::start() noexcept {
     itimerspec once{};
-    once.it_value.tv_nsec =
-        std::chrono::nanoseconds(interval).count();
+    once.it_value.tv_nsec = std::chrono::nanoseconds(interval).count();
     timerfd_settime(fd_.get(), 0, &once, nullptr);
 }
 

@@ -37,8 +37,8 @@ public:
 
     /// Any thread. Starts the tick if it does not run.
     void arm() noexcept {
-        // order: a stale answer only costs an exchange, or is corrected by the tick that
-        // still runs.
+        // order: a stale answer only costs an exchange, or is corrected by the tick
+        // that still runs.
         if (!armed_.load(std::memory_order_relaxed) && !armed_.exchange(true)) {
             start();
         }

@@ -12,7 +12,8 @@ namespace futures::detail {
 struct WaitPolicy {
     int pauses = 100;
     int yields = 100;
-    /// A worker tells of a finished task after so many idle pauses, if no next task came.
+    /// A worker tells of a finished task after so many idle pauses, if no next task
+    /// came.
     int untold_pauses = 20;
 };
 
@@ -47,8 +48,8 @@ private:
 };
 
 /// Yields, and notices when that was expensive: beside a program that uses its whole
-/// slice, one sched_yield() can cost milliseconds, while a sleeper that is woken runs at
-/// once. Believed for 10 ms.
+/// slice, one sched_yield() can cost milliseconds, while a sleeper that is woken runs
+/// at once. Believed for 10 ms.
 class TimedYield {
 public:
     using Clock = std::chrono::steady_clock;
@@ -66,8 +67,8 @@ private:
 };
 
 /// Two processes that hand over to each other by yielding on ONE CPU stay there: nobody
-/// sleeps, so the kernel places nobody anew, and each hand-over costs ten times as much.
-/// A worker that finds its tasks so, again and again, leaves the submitter's CPU.
+/// sleeps, so the kernel places nobody anew, and each hand-over costs ten times as
+/// much. A worker that finds its tasks so, again and again, leaves the submitter's CPU.
 class StepAside {
 public:
     /// Tell of a task found; `while_yielding`: in the yields, not before.

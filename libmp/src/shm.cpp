@@ -51,8 +51,8 @@ void check_file_size_limit(std::size_t size) {
 
 ipc::mapped_region map_whole(int fd, std::size_t size) {
     try {
-        // NORESERVE: most of it is never touched. DONTDUMP: a core file is not the place
-        // for other processes' data.
+        // NORESERVE: most of it is never touched. DONTDUMP: a core file is not the
+        // place for other processes' data.
         ipc::mapped_region region(
             Mappable(fd),
             ipc::read_write,
@@ -117,13 +117,11 @@ Segment::Segment(const char* name, std::size_t size) {
     mapping_.reset(new Mapping{map_whole(fd_.get(), size)});
 }
 
-Segment::Segment(UniqueFd fd)
-    : fd_(std::move(fd)) {
+Segment::Segment(UniqueFd fd) : fd_(std::move(fd)) {
     struct stat status {};
     os::check(fstat(fd_.get(), &status), "fstat");
-    mapping_.reset(
-        new Mapping{map_whole(fd_.get(), static_cast<std::size_t>(status.st_size))}
-    );
+    mapping_.reset(new Mapping{
+        map_whole(fd_.get(), static_cast<std::size_t>(status.st_size))});
 }
 
 Segment::Segment(Segment&&) noexcept = default;

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
-// futex: sleep until a 32-bit word is said to have changed, in this process or in shared
-// memory.
-// Python:  none, because Python's locks sleep inside the interpreter's own primitives.
-// Differs: nothing to differ from.
-// Threads: any.  Processes: with FutexScope::shared, all that map the word.
+// futex: sleep until a 32-bit word is said to have changed, in this process or in
+// shared memory. Python:  none, because Python's locks sleep inside the interpreter's
+// own primitives. Differs: nothing to differ from. Threads: any.  Processes: with
+// FutexScope::shared, all that map the word.
 #pragma once
 
 #include "mp/timeout.hpp"
@@ -22,8 +21,9 @@ static_assert(sizeof(FutexWord) == sizeof(std::uint32_t));
 /// process, even in shared memory.
 enum class FutexScope : std::uint8_t { process, shared };
 
-/// Sleeps while `word` reads `expected`, until a wake, a signal or the deadline. Returns
-/// false only at the deadline. May return for no reason: the caller looks again.
+/// Sleeps while `word` reads `expected`, until a wake, a signal or the deadline.
+/// Returns false only at the deadline. May return for no reason: the caller looks
+/// again.
 bool futex_wait(
     const FutexWord& word,
     std::uint32_t expected,
