@@ -74,6 +74,7 @@ Self& self() {
 void become(Self next) {
     self() = std::move(next);
     self().state->is_current = true;
+    set_log_process_name(self().state->name());
     static_cast<void>(children());
     replace_in_child();
 }
@@ -142,7 +143,7 @@ std::vector<ProcessHandle> active_children() {
     detail::reap_ended_children();
     std::vector<ProcessHandle> handles;
     for (const auto& child : detail::remembered_children()) {
-        handles.emplace_back(child);
+        handles.push_back(ProcessHandle(child));
     }
     return handles;
 }
