@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "mp/connection.hpp"
 
+#include "mp/detail/owner.hpp"
 #include "mp/errors.hpp"
 
 #include "check.hpp"
-#include "fork_lock.hpp"
 #include "pipe.hpp"
 #include "poll.hpp"
 #include "socket.hpp"
@@ -181,12 +181,14 @@ public:
     }
 
 private:
+    static constexpr std::uint64_t process_mask = std::uint64_t{0xffffffff} << 32;
     static constexpr std::uint64_t count_mask = 0x7fffffff;
     static constexpr std::uint64_t closed_bit = 0x80000000;
 
     static std::uint64_t counted_here(std::uint64_t word) noexcept {
-        const std::uint64_t depth = os::fork_depth();
-        return word >> 32 == depth ? word : depth << 32 | (word & closed_bit);
+        // The lower half of the token grows from parent to child.
+        const std::uint64_t here = detail::process_token() << 32;
+        return (word & process_mask) == here ? word : here | (word & closed_bit);
     }
 
     UniqueFd fd_;
