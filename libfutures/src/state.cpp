@@ -3,55 +3,16 @@
 #include "futures/detail/state.hpp"
 
 #include "futures/errors.hpp"
+#include "mp/detail/diagnostics.hpp"
 
-#include "futex_word.hpp"
+#include "exception_text.hpp"
 #include "spin.hpp"
 
 #include <sched.h>
 
-#include <cstdlib>
-#include <cxxabi.h>
 #include <sstream>
-#include <string_view>
-#include <typeinfo>
-
-namespace mp::detail {
-void log_error(std::string_view text) noexcept __attribute__((weak));
-}  // namespace mp::detail
 
 namespace futures::detail {
-
-namespace {
-
-void report(std::string_view text) noexcept {
-    if (mp::detail::log_error != nullptr) {
-        mp::detail::log_error(text);
-    }
-}
-
-std::string demangled(const char* name) {
-    int status = 0;
-    const std::unique_ptr<char, void (*)(void*)> text(
-        abi::__cxa_demangle(name, nullptr, nullptr, &status), std::free
-    );
-    return status == 0 ? text.get() : name;
-}
-
-/// "std::bad_alloc" of the exception that is being handled.
-std::string current_exception_type() {
-    const std::type_info* type = abi::__cxa_current_exception_type();
-    return type != nullptr ? demangled(type->name()) : "an unknown exception";
-}
-
-std::string type_name(const std::exception_ptr& exception) {
-    try {
-        std::rethrow_exception(exception);
-    } catch (...) {
-        return current_exception_type();
-    }
-}
-
-}  // namespace
 
 StateBase::~StateBase() {
     while (watchers_ != nullptr) {  // callbacks of a future that nobody concluded
@@ -116,20 +77,28 @@ void StateBase::sleep_on(Word seen, const mp::Deadline& deadline) noexcept {
     // and whoever changes the state reads the bit in the same operation.
     if (seen == registered ||
         word_.compare_exchange_strong(seen, registered, std::memory_order_relaxed)) {
-        futex_sleep(futex_word(), static_cast<std::uint32_t>(registered), deadline);
+        mp::detail::futex_wait(
+            futex_word(),
+            static_cast<std::uint32_t>(registered),
+            deadline,
+            mp::detail::FutexScope::process
+        );
     }
 }
 
 void StateBase::wake_all() noexcept {
-    futex_wake_all(futex_word());
+
+    mp::detail::futex_wake(
+        futex_word(), mp::detail::everybody, mp::detail::FutexScope::process
+    );
 }
 
-std::uint32_t* StateBase::futex_word() noexcept {
-    auto* const halves = reinterpret_cast<std::uint32_t*>(&word_);
+mp::detail::FutexWord& StateBase::futex_word() noexcept {
+    auto* const halves = reinterpret_cast<mp::detail::FutexWord*>(&word_);
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    return halves;
+    return halves[0];
 #else
-    return halves + 1;
+    return halves[1];
 #endif
 }
 
@@ -329,7 +298,9 @@ bool StateBase::set_running_or_notify_cancel() {
         const bool pending =
             state == FutureState::pending && (word & (settling_bit | owned_bit)) == 0;
         if (!pending && state != FutureState::cancelled) {
-            report("set_running_or_notify_cancel() on " + describe(nullptr));
+            mp::detail::log_error(
+                "set_running_or_notify_cancel() on " + describe(nullptr)
+            );
             throw_invalid("set_running_or_notify_cancel");
         }
         const Word next =

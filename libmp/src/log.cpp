@@ -50,8 +50,7 @@ std::string_view name_of(spdlog::level::level_enum level) noexcept {
 void write_to_stderr(std::string_view text) noexcept {
     auto left = std::as_bytes(std::span(text.data(), text.size()));
     while (!left.empty()) {
-        const iovec piece = os::as_piece(left);
-        const auto written = os::restarting([&] { return os::write_quietly(2, {&piece, 1}); });
+        const auto written = os::restarting([&] { return os::write_quietly(2, left); });
         if (written <= 0) {
             return;  // nobody is left to tell
         }

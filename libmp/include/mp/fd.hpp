@@ -34,9 +34,7 @@ public:
     void reset(int fd = -1) noexcept;
 
     /// A second descriptor of the same open file, close-on-exec.
-    UniqueFd duplicate() const { return duplicate_of(fd_); }
-
-    static UniqueFd duplicate_of(int fd);
+    UniqueFd duplicate() const;
 
 private:
     int fd_ = -1;

@@ -7,6 +7,7 @@
 // Threads: any.  Owns: the value or exception; it lives while somebody counts it.
 #pragma once
 
+#include "mp/detail/futex.hpp"
 #include "mp/timeout.hpp"
 
 #include <atomic>
@@ -110,13 +111,19 @@ public:
 
     /// Cancelled or finished.
     bool done() const noexcept {
-        // order: acquire pairs with publish(), so that the value is visible.
+        // order: acquire pairs with conclude(), so that the value is visible.
         return is_done(word_.load(std::memory_order_acquire));
+    }
+
+    /// Finished, or cancelled and its executor knows: what wait() counts as done.
+    bool told() const noexcept {
+        // order: acquire pairs with conclude(), so that the value is visible.
+        return is_told(word_.load(std::memory_order_acquire));
     }
 
     /// Finished with an exception, as far as is known before materialise().
     bool raised() const noexcept {
-        // order: acquire pairs with publish(), so that the exception is visible.
+        // order: acquire pairs with conclude(), so that the exception is visible.
         return (word_.load(std::memory_order_acquire) & raised_bit) != 0;
     }
 
@@ -333,7 +340,7 @@ private:
     void unlock_list(Word set) noexcept;
     void append(Watcher& watcher) noexcept;
     void unlink(Watcher& watcher) noexcept;
-    std::uint32_t* futex_word() noexcept;
+    mp::detail::FutexWord& futex_word() noexcept;
 
     // Own synchronisation.
     std::atomic<Word> word_;
@@ -359,6 +366,12 @@ public:
         ::new (static_cast<void*>(room_)) R(std::forward<Args>(args)...);
     }
 
+    /// emplace() of what `make()` returns, without a move.
+    template <class Make>
+    void emplace_from(Make&& make) {
+        ::new (static_cast<void*>(room_)) R(std::forward<Make>(make)());
+    }
+
     /// Requires: finished, without exception, settle_value() was called.
     R& value() noexcept { return *std::launder(reinterpret_cast<R*>(room_)); }
 
@@ -379,6 +392,11 @@ public:
     using StateBase::StateBase;
 
     void emplace() noexcept {}
+
+    template <class Make>
+    void emplace_from(Make&& make) {
+        static_cast<void>(std::forward<Make>(make)());
+    }
 };
 
 /// Counts one reference to a state; a handle is made of it.

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: BSL-1.0
+// Executor: what a thread pool and a process pool have in common, and map().
+// Python:  concurrent.futures.Executor
+// Differs: a concept, not a base class. map() gives a range that owns its futures; an
+//          exception does not end it (as in Python 3.16), a timeout does.
+// Threads: an executor: any; a range of results: one.
+#pragma once
+
+#include "futures/detail/map_feed.hpp"
+#include "futures/future.hpp"
+#include "mp/timeout.hpp"
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+namespace futures {
+
+/// A number of things, of any integer type; saturates.
+class Count {
+public:
+    template <std::integral I>
+    constexpr Count(I n) noexcept  // NOLINT(google-explicit-constructor): it is one
+        : value_(
+              std::cmp_greater(n, PTRDIFF_MAX) ? PTRDIFF_MAX
+              : std::cmp_less(n, PTRDIFF_MIN)  ? PTRDIFF_MIN
+                                               : static_cast<std::ptrdiff_t>(n)
+          ) {}
+
+    constexpr std::ptrdiff_t value() const noexcept { return value_; }
+
+private:
+    std::ptrdiff_t value_;
+};
+
+struct ShutdownOptions {
+    /// Wait until all work is done and the workers are gone.
+    bool wait = true;
+    /// Cancel what has not begun.
+    bool cancel_futures = false;
+};
+
+struct MapOptions {
+    /// Process pools: how many items travel in one task. Threads ignore it.
+    Count chunksize = 1;
+    /// Take this many items at the call, and one more for each result that is taken.
+    /// Without it, everything is submitted at the call.
+    std::optional<Count> buffersize = {};
+    /// From the call on, for all results.
+    mp::Timeout timeout = mp::forever;
+};
+
+template <class E>
+concept Executor = requires(E& executor, void (*task)(), ShutdownOptions options) {
+    { executor.submit(task) } -> std::same_as<Future<void>>;
+    executor.shutdown();
+    executor.shutdown(options);
+};
+
+/// What `fn(items...)` gives, as a future holds it.
+template <class Fn, class... Args>
+using ResultOfCall =
+    std::decay_t<std::invoke_result_t<std::decay_t<Fn>, std::decay_t<Args>...>>;
+
+/// What map() returns: the results in the order of the input, to go through once.
+/// `for (int x : pool.map(f, inputs))`. Destroying it, or close(), cancels what has not
+/// begun.
+template <class R>
+class MapResults {
+public:
+    /// std::monostate for functions that return nothing.
+    using value_type = detail::MapValue<R>;
+
+    class Iterator {
+    public:
+        using iterator_category = std::input_iterator_tag;
+        using value_type = MapResults::value_type;
+        using difference_type = std::ptrdiff_t;
+        using reference = value_type&&;
+        using pointer = value_type*;
+
+        explicit Iterator(MapResults* results) noexcept : results_(results) {}
+
+        /// Waits for this result and hands it over. Throws: what the call threw (the
+        /// next ones can still be had), TimeoutError (then the range is at its end and
+        /// the rest is cancelled), mp::StateError when the executor was shut down
+        /// before all items were submitted (at the place of the first that was not).
+        value_type&& operator*() const { return results_->take(); }
+
+        Iterator& operator++() {
+            results_->advance();
+            return *this;
+        }
+
+        void operator++(int) { results_->advance(); }
+
+        friend bool operator==(const Iterator& it, std::default_sentinel_t) {
+            return it.results_->at_end();
+        }
+
+    private:
+        MapResults* results_;
+    };
+
+    MapResults(std::unique_ptr<detail::MapFeed<R>> feed, mp::Deadline deadline)
+        : feed_(std::move(feed)), deadline_(deadline) {}
+
+    MapResults(MapResults&&) noexcept = default;
+
+    MapResults& operator=(MapResults&& other) noexcept {
+        close();
+        feed_ = std::move(other.feed_);
+        deadline_ = other.deadline_;
+        value_ = std::move(other.value_);
+        taken_ = other.taken_;
+        return *this;
+    }
+
+    ~MapResults() { close(); }
+
+    Iterator begin() { return Iterator(this); }
+
+    std::default_sentinel_t end() const noexcept { return {}; }
+
+    /// Cancels what has not begun; the range is at its end.
+    void close() noexcept {
+        if (feed_ != nullptr) {
+            feed_->cancel_rest();
+            feed_.reset();
+        }
+    }
+
+private:
+    bool at_end() const { return feed_ == nullptr || feed_->empty(); }
+
+    value_type&& take() {
+        if (!taken_) {
+            if (at_end()) {
+                throw InvalidStateError("the results of map() are at their end");
+            }
+            feed_->feed();
+            if (!feed_->wait(deadline_)) {
+                close();
+                throw TimeoutError("the results of map() are not done in time");
+            }
+            taken_ = true;
+            value_.reset();
+            feed_->take(value_);
+        } else if (!value_) {
+            throw InvalidStateError("this result of map() was an exception");
+        }
+        return std::move(*value_);
+    }
+
+    void advance() {
+        if (feed_ == nullptr) {
+            return;
+        }
+        if (!taken_) {
+            feed_->feed();
+        }
+        taken_ = false;
+        value_.reset();
+        feed_->drop_first();
+    }
+
+    std::unique_ptr<detail::MapFeed<R>> feed_;
+    mp::Deadline deadline_;
+    std::optional<value_type> value_;
+    bool taken_ = false;  // the first result was asked for
+};
+
+namespace detail {
+
+/// Throws std::invalid_argument for a chunksize or buffersize below 1.
+void check_map_options(Count chunksize, const std::optional<Count>& buffersize);
+
+/// map() of an executor that runs item by item.
+template <class E, class Fn, class... Ranges>
+auto map_items(E& executor, const MapOptions& options, Fn&& fn, Ranges&&... ranges) {
+    using Feed = ItemFeed<E, std::decay_t<Fn>, Ranges...>;
+    check_map_options(options.chunksize, options.buffersize);
+    const mp::Deadline deadline(options.timeout);
+    auto feed = std::make_unique<Feed>(
+        executor, std::forward<Fn>(fn), std::forward<Ranges>(ranges)...
+    );
+    feed->start(options.buffersize ? options.buffersize->value() : PTRDIFF_MAX);
+    return MapResults<typename Feed::Result>(std::move(feed), deadline);
+}
+
+/// map() of an executor that has
+///     Future<std::vector<ItemOutcome<R>>> submit_chunk(const Fn&, std::vector<Items>)
+/// where Items is a std::tuple of the arguments of one call; see run_chunk().
+/// A chunk counts as `chunksize` items of the buffer.
+template <class E, class Fn, class... Ranges>
+auto map_chunks(E& executor, const MapOptions& options, Fn&& fn, Ranges&&... ranges) {
+    using Feed = ChunkFeed<E, std::decay_t<Fn>, Ranges...>;
+    check_map_options(options.chunksize, options.buffersize);
+    const mp::Deadline deadline(options.timeout);
+    auto feed = std::make_unique<Feed>(
+        executor,
+        options.chunksize.value(),
+        std::forward<Fn>(fn),
+        std::forward<Ranges>(ranges)...
+    );
+    feed->start(options.buffersize ? options.buffersize->value() : PTRDIFF_MAX);
+    return MapResults<typename Feed::Result>(std::move(feed), deadline);
+}
+
+}  // namespace detail
+}  // namespace futures

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: BSL-1.0
+// Future<T>: the result of a call that may not have happened yet.
+// Python:  concurrent.futures.Future
+// Differs: a typed handle: copies share one future, as Python's references do. result()
+//          of an rvalue moves the value out. There is no promise type: set_result() is
+//          a member, as in Python. What a callback throws is logged, whatever its type.
+// Threads: any, also on the same handle as long as nobody assigns to it.
+// Throws:  TimeoutError, CancelledError, InvalidStateError, and what the call threw.
+#pragma once
+
+#include "futures/detail/state.hpp"
+#include "futures/errors.hpp"
+#include "mp/timeout.hpp"
+
+#include <concepts>
+#include <cstddef>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <typeinfo>
+#include <utility>
+
+namespace futures {
+
+/// The fields of a future at one moment.
+template <class T>
+struct FutureSnapshot {
+    bool done = false;
+    bool cancelled = false;
+    std::add_pointer_t<const T> result = nullptr;  ///< null without a value
+    std::exception_ptr exception;
+};
+
+namespace detail {
+
+/// Waits; throws TimeoutError, CancelledError or the future's exception.
+void await_value(StateBase& state, mp::Timeout timeout);
+/// Waits; throws TimeoutError or CancelledError.
+std::exception_ptr await_exception(StateBase& state, mp::Timeout timeout);
+/// Requires: an exception is being handled.
+void log_callback_error(const StateBase& state) noexcept;
+[[noreturn]] void throw_no_state();
+
+}  // namespace detail
+
+/// Result types that result() can only give away once.
+template <class T>
+concept TakenOnce = !std::is_void_v<T> && !std::copy_constructible<T>;
+
+/// What set_result() takes for a Future<T>: what a T can be made of, nothing for void.
+template <class T, class... Args>
+concept ResultOf =
+    (std::is_void_v<T> && sizeof...(Args) == 0) || std::constructible_from<T, Args...>;
+
+template <class T>
+class Future {
+    static_assert(
+        std::is_same_v<T, std::decay_t<T>>,
+        "a future holds a value: T may be no reference, array or const type"
+    );
+    using State = detail::State<T>;
+
+public:
+    using value_type = T;
+
+    /// A pending future of its own, to be settled by set_result() or set_exception().
+    Future() : state_(new State(detail::Settler::anybody)) {}
+
+    /// For executors: the handle of a state, taking over one reference to it.
+    explicit Future(detail::StatePtr<State> state) noexcept
+        : state_(std::move(state)) {}
+
+    /// Cancels the call if it has not begun. True when it is cancelled, also when it
+    /// was before; false when it runs or has finished. Runs the callbacks.
+    bool cancel() const { return base().cancel(); }
+
+    bool cancelled() const {
+        const auto state = base().state();
+        return state == FutureState::cancelled ||
+               state == FutureState::cancelled_and_notified;
+    }
+
+    bool running() const { return base().state() == FutureState::running; }
+
+    /// Cancelled or finished.
+    bool done() const { return base().done(); }
+
+    /// Waits for the value. The reference lives as long as any handle of the future.
+    /// Throws: what the call threw, CancelledError, TimeoutError when it is not done in
+    /// time (0 does not wait), InvalidStateError when the value was moved out before.
+    std::add_lvalue_reference_t<const T>
+    result(mp::Timeout timeout = mp::forever) const& {
+        detail::await_value(base(), timeout);
+        if constexpr (!std::is_void_v<T>) {
+            state_->check_not_taken();
+            return state_->value();
+        }
+    }
+
+    /// The same of a temporary: moves the value out when this is the only handle, else
+    /// copies it. A value that cannot be copied is moved out once.
+    T result(mp::Timeout timeout = mp::forever) && {
+        detail::await_value(base(), timeout);
+        if constexpr (TakenOnce<T>) {
+            state_->take_value();
+            return std::move(state_->value());
+        } else if constexpr (!std::is_void_v<T>) {
+            if (!state_->is_sole()) {
+                state_->check_not_taken();
+                return state_->value();
+            }
+            state_->take_value();
+            return std::move(state_->value());
+        }
+    }
+
+    /// Waits; null when the call returned a value. Throws: CancelledError,
+    /// TimeoutError.
+    std::exception_ptr exception(mp::Timeout timeout = mp::forever) const {
+        return detail::await_exception(base(), timeout);
+    }
+
+    /// Calls `callback(future)` once, when this is done, in the thread that finishes or
+    /// cancels it; at once in this thread if it is done already. Callbacks run in the
+    /// order they were added; what one throws is logged and the next one runs. A
+    /// process pool runs them in its manager thread, where waiting for another future
+    /// of the pool never ends.
+    template <std::invocable<Future<T>> Callback>
+    void add_done_callback(Callback&& callback) const {
+        base().add_callback(std::make_unique<DoneCallback<std::decay_t<Callback>>>(
+            std::forward<Callback>(callback)
+        ));
+    }
+
+    /// For a future made by hand: the value. Throws InvalidStateError when it is done,
+    /// or belongs to an executor.
+    template <class... Args>
+        requires ResultOf<T, Args...>
+    void set_result(Args&&... args) const {
+        base().begin_settling("set_result");
+        try {
+            state_->emplace(std::forward<Args>(args)...);
+        } catch (...) {
+            base().abandon_settling();
+            throw;
+        }
+        base().end_settling(detail::Outcome::value);
+    }
+
+    /// For a future made by hand. Requires: not null. Throws as set_result().
+    void set_exception(std::exception_ptr exception) const {
+        base().begin_settling("set_exception");
+        base().store_exception(std::move(exception));
+        base().end_settling(detail::Outcome::exception);
+    }
+
+    template <class E>
+        requires std::derived_from<E, std::exception>
+    void set_exception(const E& exception) const {
+        set_exception(std::make_exception_ptr(exception));
+    }
+
+    /// For a future made by hand: pending becomes running (true); cancelled becomes
+    /// known to be cancelled, and wait() counts it (false). Otherwise it is logged and
+    /// InvalidStateError is thrown.
+    bool set_running_or_notify_cancel() const {
+        return base().set_running_or_notify_cancel();
+    }
+
+    /// All at one moment, without waiting. `result` points into the future.
+    FutureSnapshot<T> get_snapshot() const {
+        FutureSnapshot<T> snapshot;
+        const auto state = base().state();
+        snapshot.done = base().done();
+        if (state == FutureState::finished) {
+            base().settle_value();
+            snapshot.exception = base().exception();
+            if constexpr (!std::is_void_v<T>) {
+                if (snapshot.exception == nullptr) {
+                    snapshot.result = &state_->value();
+                }
+            }
+        } else {
+            snapshot.done = state >= FutureState::cancelled;
+            snapshot.cancelled = snapshot.done;
+        }
+        return snapshot;
+    }
+
+    /// Python's repr(): "<Future at 0x55d0c0 state=finished returned int>".
+    std::string to_string() const { return base().describe(typeid(T).name()); }
+
+    /// The same future, not an equal value.
+    friend bool operator==(const Future& a, const Future& b) noexcept {
+        return a.state_.get() == b.state_.get();
+    }
+
+    /// What wait(), as_completed() and executors work on. Throws InvalidStateError when
+    /// the handle was moved from.
+    detail::StateBase& base() const {
+        if (!state_) {
+            detail::throw_no_state();
+        }
+        return *state_;
+    }
+
+    /// Identity; null when the handle was moved from.
+    const void* id() const noexcept { return state_.get(); }
+
+private:
+    template <class Callback>
+    class DoneCallback final : public detail::Watcher {
+    public:
+        template <class C>
+        explicit DoneCallback(C&& callback)
+            : Watcher(true), callback_(std::forward<C>(callback)) {}
+
+        void told(detail::StateBase& state) noexcept override {
+            try {
+                state.add_reference();
+                std::invoke(
+                    callback_,
+                    Future(detail::StatePtr<State>(static_cast<State*>(&state)))
+                );
+            } catch (...) {
+                detail::log_callback_error(state);
+            }
+        }
+
+    private:
+        Callback callback_;
+    };
+
+    detail::StatePtr<State> state_;
+};
+
+}  // namespace futures
+
+template <class T>
+struct std::hash<futures::Future<T>> {
+    std::size_t operator()(const futures::Future<T>& future) const noexcept {
+        return std::hash<const void*>()(future.id());
+    }
+};

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: BSL-1.0
+// ThreadPoolExecutor: calls run by a few threads of this process.
+// Python:  concurrent.futures.ThreadPoolExecutor
+// Differs: ~ThreadPoolExecutor is shutdown(wait=True). initargs are what the
+// initializer
+//          captures. A cancelled call lets go of what it captured at once.
+// Threads: any.  Processes: in a forked child it is an empty shell: submit() throws.
+// Owns:    its threads; they end when it is shut down, or before the program exits.
+#pragma once
+
+#include "futures/detail/recycle.hpp"
+#include "futures/executor.hpp"
+#include "futures/future.hpp"
+
+#include <atomic>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <new>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+namespace futures {
+
+struct ThreadPoolOptions {
+    /// Most threads to have; they are made when there is work. Without it,
+    /// min(32, mp::usable_cpu_count() + 4).
+    std::optional<Count> max_workers = {};
+    /// Threads are called prefix_0, prefix_1 ...; the system shows 15 characters of it.
+    /// Without it, "ThreadPoolExecutor-K" with a K of this executor's own.
+    std::string thread_name_prefix = {};
+    /// Called in each thread before its first task. If it throws, the executor is
+    /// broken: see BrokenThreadPool.
+    std::function<void()> initializer = {};
+};
+
+struct ThreadPoolStatistics {
+    std::size_t threads = 0;      ///< made so far
+    std::size_t sleeping = 0;     ///< of these, waiting for work for a while
+    std::uint64_t submitted = 0;  ///< tasks accepted so far
+    std::uint64_t begun = 0;      ///< of these, taken by a thread, or dropped
+};
+
+/// A call that std::invoke can make with decayed copies.
+template <class Fn, class... Args>
+concept Submittable = std::invocable<std::decay_t<Fn>, std::decay_t<Args>...>;
+
+namespace detail {
+
+/// A task in the queue of a thread pool.
+class Work {
+public:
+    Work() = default;
+    Work(const Work&) = delete;
+    Work& operator=(const Work&) = delete;
+
+    /// Runs it unless it was cancelled. Counts it as completed before anybody can know
+    /// its result.
+    virtual void run(std::atomic<std::uint64_t>& completed) noexcept = 0;
+    /// Ends it with an exception unless it was cancelled.
+    virtual void fail(std::exception_ptr exception) noexcept = 0;
+    /// Ends it as cancelled.
+    virtual void cancel_work() noexcept = 0;
+    virtual bool is_cancelled() const noexcept = 0;
+    /// One reference more.
+    virtual void keep() noexcept = 0;
+
+protected:
+    ~Work() = default;
+};
+
+/// A task, its future's state and its callable, in one allocation.
+template <class R, class Call>
+class ThreadTask final : public State<R>, public Work {
+public:
+    template <class... Args>
+    explicit ThreadTask(Args&&... args)
+        : State<R>(Settler::executor), call_(std::forward<Args>(args)...) {}
+
+    void run(std::atomic<std::uint64_t>& completed) noexcept override {
+        auto outcome = Outcome::value;
+        const bool started = this->start();
+        if (started) {
+            try {
+                this->emplace_from(std::move(call_));
+            } catch (...) {
+                this->store_exception(std::current_exception());
+                outcome = Outcome::exception;
+            }
+            call_.~Call();
+        }
+        // order: relaxed load, this thread is the only writer; release pairs with
+        // all_are_busy(), so that it sees that this was submitted before it was done.
+        completed.store(
+            completed.load(std::memory_order_relaxed) + 1, std::memory_order_release
+        );
+        if (started) {
+            this->finish(outcome);
+        } else {
+            this->drop_reference();
+        }
+    }
+
+    void fail(std::exception_ptr exception) noexcept override {
+        if (this->start()) {
+            call_.~Call();
+            this->store_exception(std::move(exception));
+            this->finish(Outcome::exception);
+        } else {
+            this->drop_reference();
+        }
+    }
+
+    void cancel_work() noexcept override {
+        this->cancel();
+        this->drop_reference();
+    }
+
+    bool is_cancelled() const noexcept override {
+        return this->state() == FutureState::cancelled_and_notified;
+    }
+
+    void keep() noexcept override { this->add_reference(); }
+
+    static void* operator new(std::size_t size) { return recycled_new(size); }
+
+    static void* operator new(std::size_t size, std::align_val_t alignment) {
+        return ::operator new(size, alignment);
+    }
+
+    static void operator delete(void* block, std::size_t size) noexcept {
+        recycled_delete(block, size);
+    }
+
+    static void
+    operator delete(void* block, std::size_t, std::align_val_t alignment) noexcept {
+        ::operator delete(block, alignment);
+    }
+
+private:
+    ~ThreadTask() override {
+        if (this->state() == FutureState::pending) {  // it was not accepted
+            call_.~Call();
+        }
+    }
+
+    void discard_work() noexcept override { call_.~Call(); }
+
+    union {
+        Call call_;  // until it has run or was cancelled
+    };
+};
+
+/// A callable with its arguments.
+template <class Fn, class... Args>
+class BoundCall {
+public:
+    template <class F, class... A>
+    explicit BoundCall(std::in_place_t, F&& fn, A&&... args)
+        : fn_(std::forward<F>(fn)), args_(std::forward<A>(args)...) {}
+
+    decltype(auto) operator()() && {
+        return std::apply(std::move(fn_), std::move(args_));
+    }
+
+private:
+    Fn fn_;
+    std::tuple<Args...> args_;
+};
+
+class ThreadPool;
+
+}  // namespace detail
+
+class ThreadPoolExecutor {
+public:
+    /// Throws std::invalid_argument for less than one worker, mp::StateError while the
+    /// program exits.
+    explicit ThreadPoolExecutor(ThreadPoolOptions options = {});
+    explicit ThreadPoolExecutor(Count max_workers);
+
+    ThreadPoolExecutor(ThreadPoolExecutor&&) noexcept = default;
+    ThreadPoolExecutor& operator=(ThreadPoolExecutor&& other) noexcept;
+
+    /// Waits for all work, as shutdown() does. In a task of its own it does not wait:
+    /// the work goes on, and the program does not exit before it is done.
+    ~ThreadPoolExecutor();
+
+    /// Calls `fn(args...)` in one of the threads, with copies, or what was moved in.
+    /// Never blocks. Throws: mp::StateError after shutdown() or while the program
+    /// exits, BrokenThreadPool when an initializer failed. A task that waits for
+    /// another task of the same executor may wait for ever: all threads can be in that
+    /// place.
+    template <class Fn, class... Args>
+        requires Submittable<Fn, Args...> Future<ResultOfCall<Fn, Args...>>
+        submit(Fn&& fn, Args&&... args) {
+            using R = ResultOfCall<Fn, Args...>;
+            if constexpr (sizeof...(Args) == 0) {
+                return submit_task(
+                    new detail::ThreadTask<R, std::decay_t<Fn>>(std::forward<Fn>(fn))
+                );
+            } else {
+                using Call = detail::BoundCall<std::decay_t<Fn>, std::decay_t<Args>...>;
+                return submit_task(new detail::ThreadTask<R, Call>(
+                    std::in_place, std::forward<Fn>(fn), std::forward<Args>(args)...
+                ));
+            }
+        }
+
+    /// Calls `fn` for the items of the ranges, side by side, until the shortest ends;
+    /// `for (int x : threads.map(fn, inputs))` gives the results in order. Everything
+    /// is submitted at the call, unless a buffersize is set. `fn` is copied for each
+    /// item.
+    template <class Fn, class... Ranges>
+        requires(!std::same_as<std::decay_t<Fn>, MapOptions>)
+    auto map(Fn&& fn, Ranges&&... ranges) {
+        return detail::map_items(
+            *this, MapOptions(), std::forward<Fn>(fn), std::forward<Ranges>(ranges)...
+        );
+    }
+
+    template <class Fn, class... Ranges>
+    auto map(const MapOptions& options, Fn&& fn, Ranges&&... ranges) {
+        return detail::map_items(
+            *this, options, std::forward<Fn>(fn), std::forward<Ranges>(ranges)...
+        );
+    }
+
+    /// Refuses new work. What was submitted is still done, or cancelled if it has not
+    /// begun and the options say so. Waits until the threads have ended, unless the
+    /// options say no. May be called again. Throws mp::StateError when a task of this
+    /// executor would wait for itself.
+    void shutdown(ShutdownOptions options = {});
+
+    ThreadPoolStatistics statistics() const;
+
+private:
+    template <class R, class Call>
+    Future<R> submit_task(detail::ThreadTask<R, Call>* task) {
+        Future<R> future{detail::StatePtr<detail::State<R>>(task)};
+        try {
+            submit_work(*task);
+        } catch (...) {
+            task->drop_reference();  // the queue's
+            throw;
+        }
+        return future;
+    }
+
+    void submit_work(detail::Work& work);
+    void close() noexcept;
+
+    std::shared_ptr<detail::ThreadPool> pool_;
+};
+
+/// The name of the calling thread: of a pool's thread in full length, of others as the
+/// system knows it.
+std::string current_thread_name();
+
+}  // namespace futures
