@@ -35,8 +35,9 @@ struct ChildRules {
     template <class Launcher>
     error_code
     on_setup(Launcher& launcher, const boost::filesystem::path&, const char* const*) {
-        // The launcher closes what is not listed here when its own close loop runs.
-        launcher.fd_whitelist.assign(keep.begin(), keep.end());
+        // The launcher closes what is not listed here, the standard streams included.
+        launcher.fd_whitelist = {0, 1, 2};
+        launcher.fd_whitelist.insert(launcher.fd_whitelist.end(), keep.begin(), keep.end());
         return {};
     }
 

@@ -16,9 +16,9 @@ void UniqueFd::reset(int fd) noexcept {
     fd_ = fd;
 }
 
-UniqueFd UniqueFd::duplicate() const {
+UniqueFd UniqueFd::duplicate_of(int fd) {
     return UniqueFd(
-        os::check(::fcntl(fd_, F_DUPFD_CLOEXEC, 0), "fcntl(F_DUPFD_CLOEXEC)")
+        os::check(::fcntl(fd, F_DUPFD_CLOEXEC, 0), "fcntl(F_DUPFD_CLOEXEC)")
     );
 }
 

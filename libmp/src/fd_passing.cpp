@@ -4,6 +4,7 @@
 #include "mp/errors.hpp"
 
 #include "check.hpp"
+#include "pipe.hpp"
 #include "poll.hpp"
 #include "socket.hpp"
 
@@ -25,7 +26,7 @@ namespace {
 // small".
 struct Control {
     alignas(cmsghdr
-    ) std::array<std::byte, CMSG_SPACE(max_fds_in_message * sizeof(int))> bytes{};
+    ) std::array<std::byte, CMSG_SPACE(max_fds_in_message * sizeof(int))> bytes;
 };
 
 msghdr header(iovec& piece) noexcept {
@@ -43,11 +44,9 @@ std::size_t send_message(
     std::span<const int> fds,
     const Deadline& deadline
 ) {
-    // sendmsg takes what it only reads as non-const.
-    iovec piece{
-        .iov_base = const_cast<std::byte*>(data.data()), .iov_len = data.size()};
+    iovec piece = as_piece(data);
     msghdr message = header(piece);
-    Control control;
+    Control control{};
     if (!fds.empty()) {
         message.msg_control = control.bytes.data();
         message.msg_controllen = CMSG_SPACE(fds.size_bytes());
@@ -75,21 +74,25 @@ std::size_t send_message(
     }
 }
 
-// Takes over every descriptor in the message; `fds` has the room already, so nothing
-// can fail in between.
-void collect(msghdr& message, std::vector<UniqueFd>& fds) noexcept {
+// Takes over every descriptor in the message. If there is no memory for that, closes
+// them.
+void collect(msghdr& message, std::vector<UniqueFd>& fds) {
+    std::array<UniqueFd, max_fds_in_message> came;
+    std::size_t count = 0;
     for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
          part = CMSG_NXTHDR(&message, part)) {
         if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) {
             continue;
         }
-        const std::size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        for (std::size_t i = 0; i < count; ++i) {
+        const std::size_t in_part = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (std::size_t i = 0; i < in_part && count < came.size(); ++i) {
             int fd = -1;
             std::memcpy(&fd, CMSG_DATA(part) + i * sizeof(int), sizeof fd);
-            fds.emplace_back(fd);
+            came[count++].reset(fd);
         }
     }
+    fds.reserve(count);
+    std::move(came.data(), came.data() + count, std::back_inserter(fds));
 }
 
 }  // namespace
@@ -130,7 +133,6 @@ ReceivedFds receive_with_fds(
         throw std::invalid_argument("descriptors travel with at least one byte");
     }
     ReceivedFds received;
-    received.fds.reserve(max_fds_in_message);
     iovec piece{.iov_base = buffer.data(), .iov_len = buffer.size()};
     Control control;
     msghdr message = header(piece);
@@ -151,7 +153,9 @@ ReceivedFds receive_with_fds(
             throw_last_error("recvmsg");
         }
     }
-    collect(message, received.fds);
+    if (message.msg_controllen != 0) {
+        collect(message, received.fds);
+    }
     if ((message.msg_flags & MSG_CTRUNC) != 0) {
         throw_error(
             EMFILE,

@@ -3,6 +3,7 @@
 
 #include "mp/detail/diagnostics.hpp"
 #include "mp/detail/exit_function.hpp"
+#include "mp/detail/owner.hpp"
 
 #include "fork_lock.hpp"
 
@@ -37,14 +38,14 @@ struct Place {
 struct Finalize::Record {
     // Set once.
     std::optional<Place> place;
-    unsigned depth = os::fork_depth();
+    detail::Owner owner;
     std::shared_ptr<Record> kept_before;
     // Own synchronisation: who moves `state` away from waiting owns the callback.
     std::atomic<State> state = State::waiting;
     std::atomic<std::thread::id> runner{};
     std::function<void()> callback;
 
-    bool is_ours() const noexcept { return depth == os::fork_depth(); }
+    bool is_ours() const noexcept { return owner.is_here(); }
 
     bool claim(State next) noexcept {
         State expected = State::waiting;
@@ -63,10 +64,12 @@ struct detail::FinalizerTable {
     os::ForkLock lock;
     std::uint64_t last_number MP_GUARDED_BY(lock) = 0;
     Records* records MP_GUARDED_BY(lock) = new Records;
-    unsigned depth MP_GUARDED_BY(lock) = 0;
+    std::uint64_t process MP_GUARDED_BY(lock) = process_token();
+    // The process whose exit runs us.
+    std::atomic<std::uint64_t> at_exit_of = 0;
     // The callbacks of ancestors. Destroying one may run code that is theirs alone, so
     // they stay for ever.
-    std::map<unsigned, Records*> inherited MP_GUARDED_BY(lock);
+    std::map<std::uint64_t, Records*> inherited MP_GUARDED_BY(lock);
     std::shared_ptr<Finalize::Record> kept MP_GUARDED_BY(lock);
 
     static FinalizerTable& instance() {
@@ -75,32 +78,27 @@ struct detail::FinalizerTable {
     }
 
     void set_inherited_aside() MP_REQUIRES(lock) {
-        if (depth != os::fork_depth()) {
-            inherited.emplace(depth, records);
+        if (process != process_token()) {
+            inherited.emplace(process, records);
             records = new Records;
-            depth = os::fork_depth();
+            process = process_token();
         }
     }
 
-    // Whether run_finalizers() is part of this process's exit; -1: of none.
-    std::atomic<int> at_exit_of_depth = -1;
+    void add(const std::shared_ptr<Finalize::Record>& record, int priority) {
+        const os::ForkLockHeld held(lock);
+        set_inherited_aside();
+        record->place = Place{.priority = priority, .number = ++last_number};
+        records->emplace(*record->place, record);
+    }
 
-    void run_at_exit() {
-        const int here = static_cast<int>(os::fork_depth());
-        if (at_exit_of_depth.exchange(here) == here) {
+    void register_at_exit() {
+        if (at_exit_of.exchange(process_token()) == process_token()) {
             return;
         }
         add_exit_part(ExitPhase::finalizers, [] { run_finalizers(0); });
         add_exit_part(ExitPhase::late_finalizers, [] { run_finalizers(std::nullopt); });
         ensure_exit_step();
-    }
-
-    void add(const std::shared_ptr<Finalize::Record>& record, int priority) {
-        run_at_exit();
-        const os::ForkLockHeld held(lock);
-        set_inherited_aside();
-        record->place = Place{.priority = priority, .number = ++last_number};
-        records->emplace(*record->place, record);
     }
 
     void remove(Place place) {
@@ -185,6 +183,7 @@ Finalize::Finalize(std::function<void()> callback, std::optional<int> priority) 
     record_ = std::make_shared<Record>();
     record_->callback = std::move(callback);
     if (priority) {
+        table.register_at_exit();
         table.add(record_, *priority);
     }
 }

@@ -15,16 +15,12 @@ struct ForkHandlers {
     std::mutex gate;
     std::atomic<ForkLock*> first = nullptr;
     ForkLock* first_held = nullptr;
-    std::atomic<unsigned> depth = 0;
 
     ForkHandlers() {
         const int error = ::pthread_atfork(
             [] { instance().prepare(); },
             [] { instance().release(); },
-            [] {
-                instance().depth.fetch_add(1);
-                instance().release();
-            }
+            [] { instance().release(); }
         );
         if (error != 0) {
             throw_error(error, "pthread_atfork");
@@ -61,10 +57,6 @@ struct ForkHandlers {
 
 ForkLock::ForkLock() {
     ForkHandlers::instance().add(*this);
-}
-
-unsigned fork_depth() noexcept {
-    return ForkHandlers::instance().depth.load();
 }
 
 }  // namespace mp::os

@@ -44,8 +44,4 @@ private:
     ForkLock& lock_;
 };
 
-/// How many forks lie between this process and the start of its program. What was made
-/// at another depth belongs to an ancestor. Requires a ForkLock to exist.
-unsigned fork_depth() noexcept;
-
 }  // namespace mp::os

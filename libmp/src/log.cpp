@@ -50,7 +50,8 @@ std::string_view name_of(spdlog::level::level_enum level) noexcept {
 void write_to_stderr(std::string_view text) noexcept {
     auto left = std::as_bytes(std::span(text.data(), text.size()));
     while (!left.empty()) {
-        const auto written = os::restarting([&] { return os::write_quietly(2, left); });
+        const iovec piece = os::as_piece(left);
+        const auto written = os::restarting([&] { return os::write_quietly(2, {&piece, 1}); });
         if (written <= 0) {
             return;  // nobody is left to tell
         }

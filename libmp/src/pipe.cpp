@@ -30,7 +30,7 @@ std::pair<UniqueFd, UniqueFd> make_pipe() {
     return {UniqueFd(ends[0]), UniqueFd(ends[1])};
 }
 
-ssize_t write_with_sigpipe_blocked(int fd, std::span<const std::byte> data) noexcept {
+ssize_t write_with_sigpipe_blocked(int fd, std::span<const iovec> pieces) noexcept {
     sigset_t sigpipe;
     sigset_t before;
     sigset_t pending;
@@ -40,7 +40,8 @@ ssize_t write_with_sigpipe_blocked(int fd, std::span<const std::byte> data) noex
     // A SIGPIPE that was pending before is somebody else's: it must stay.
     ::sigpending(&pending);
     const bool was_pending = ::sigismember(&pending, SIGPIPE) == 1;
-    const ssize_t written = ::write(fd, data.data(), data.size());
+    const ssize_t written =
+        ::writev(fd, pieces.data(), static_cast<int>(pieces.size()));
     const std::error_code error = written < 0 ? last_error() : std::error_code();
     if (error.value() == EPIPE && !was_pending) {
         const std::timespec now{};
@@ -53,13 +54,12 @@ ssize_t write_with_sigpipe_blocked(int fd, std::span<const std::byte> data) noex
     return written;
 }
 
-ssize_t write_quietly(int fd, std::span<const std::byte> data) noexcept {
+ssize_t write_quietly(int fd, std::span<const iovec> pieces) noexcept {
     // order: relaxed, pairs with nothing: a stale value costs one refused call.
     if (kernel_can_be_quiet.load(std::memory_order_relaxed)) {
-        const iovec piece{// writev takes what it only reads as non-const.
-                          .iov_base = const_cast<std::byte*>(data.data()),
-                          .iov_len = data.size()};
-        const ssize_t written = ::pwritev2(fd, &piece, 1, -1, no_signal);
+        const ssize_t written = ::pwritev2(
+            fd, pieces.data(), static_cast<int>(pieces.size()), -1, no_signal
+        );
         if (written >= 0 ||
             (last_error().value() != EOPNOTSUPP && last_error().value() != ENOSYS)) {
             return written;
@@ -67,7 +67,7 @@ ssize_t write_quietly(int fd, std::span<const std::byte> data) noexcept {
         // order: relaxed, as above.
         kernel_can_be_quiet.store(false, std::memory_order_relaxed);
     }
-    return write_with_sigpipe_blocked(fd, data);
+    return write_with_sigpipe_blocked(fd, pieces);
 }
 
 }  // namespace mp::os

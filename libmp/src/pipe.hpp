@@ -5,7 +5,7 @@
 
 #include "mp/fd.hpp"
 
-#include <sys/types.h>
+#include <sys/uio.h>
 
 #include <cstddef>
 #include <span>
@@ -16,11 +16,16 @@ namespace mp::os {
 /// pipe(2): {reader, writer}.
 std::pair<UniqueFd, UniqueFd> make_pipe();
 
-/// write(2), except that EPIPE comes without SIGPIPE, whatever the program does with
-/// that signal. Also for files and sockets. The result and errno are those of write.
-ssize_t write_quietly(int fd, std::span<const std::byte> data) noexcept;
+/// writev(2), except that EPIPE comes without SIGPIPE, whatever the program does with
+/// that signal. Also for files and sockets. The result and errno are those of writev.
+ssize_t write_quietly(int fd, std::span<const iovec> pieces) noexcept;
 
 /// write_quietly for kernels before 6.18, which need three more calls for it.
-ssize_t write_with_sigpipe_blocked(int fd, std::span<const std::byte> data) noexcept;
+ssize_t write_with_sigpipe_blocked(int fd, std::span<const iovec> pieces) noexcept;
+
+/// `data` as a piece to write; writev takes what it only reads as non-const.
+inline iovec as_piece(std::span<const std::byte> data) noexcept {
+    return {.iov_base = const_cast<std::byte*>(data.data()), .iov_len = data.size()};
+}
 
 }  // namespace mp::os

@@ -3,8 +3,8 @@
 
 #include "mp/detail/alive.hpp"
 #include "mp/detail/code_ref.hpp"
+#include "mp/detail/diagnostics.hpp"
 #include "mp/detail/spawning.hpp"
-#include "mp/log.hpp"
 
 #include "check.hpp"
 #include "fork.hpp"

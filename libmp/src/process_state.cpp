@@ -39,6 +39,9 @@ Children& children() {
     return *current;
 }
 
+// Set once in the life of a child, before it runs user code.
+Self* child_self = nullptr;
+
 Self make_main_self() {
     Self main;
     main.state = std::make_shared<ProcessState>();
@@ -66,14 +69,18 @@ void terminate_daemons_and_join_all() {
 }  // namespace
 
 Self& self() {
+    if (child_self != nullptr) {
+        return *child_self;
+    }
     // Never destroyed: exit handlers of others may still ask who they are.
-    static auto* const instance = new Self(make_main_self());
-    return *instance;
+    static auto* const main_self = new Self(make_main_self());
+    return *main_self;
 }
 
 void become(Self next) {
-    self() = std::move(next);
-    self().state->is_current = true;
+    child_self = new Self(std::move(next));
+    child_self->state->is_current = true;
+    set_log_process_name(child_self->state->name());
     static_cast<void>(children());
     replace_in_child();
 }
@@ -142,7 +149,7 @@ std::vector<ProcessHandle> active_children() {
     detail::reap_ended_children();
     std::vector<ProcessHandle> handles;
     for (const auto& child : detail::remembered_children()) {
-        handles.emplace_back(child);
+        handles.push_back(ProcessHandle(child));
     }
     return handles;
 }

@@ -7,7 +7,7 @@
 
 namespace mp::os {
 
-/// Throws std::runtime_error when the system has no randomness.
+/// Throws std::system_error when the kernel has no randomness.
 void random_bytes(std::span<std::byte> into);
 
 /// Overwrites with zeros, also when the compiler thinks that nobody will look.

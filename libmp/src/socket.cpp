@@ -36,10 +36,20 @@ bool is_clean_reset(int fd) noexcept {
            domain == AF_UNIX;
 }
 
-// One write that does not wait beyond the deadline; negative with errno, as write(2).
-ssize_t write_once(int fd, std::span<const std::byte> data, bool may_block) noexcept {
+using Bytes = std::span<const std::byte>;
+
+// One write that does not wait beyond the deadline; negative with errno, as writev(2).
+ssize_t write_once(int fd, Bytes head, Bytes body, bool may_block) noexcept {
+    std::array<iovec, 2> pieces{as_piece(head), as_piece(body)};
+    std::span<iovec> all = pieces;
+    if (head.empty()) {
+        all = all.subspan(1);
+    }
+    msghdr message{};
+    message.msg_iov = all.data();
+    message.msg_iovlen = all.size();
     const int flags = MSG_NOSIGNAL | (may_block ? 0 : MSG_DONTWAIT);
-    const ssize_t sent = ::send(fd, data.data(), data.size(), flags);
+    const ssize_t sent = ::sendmsg(fd, &message, flags);
     if (sent >= 0 || !not_a_socket()) {
         return sent;
     }
@@ -51,9 +61,10 @@ ssize_t write_once(int fd, std::span<const std::byte> data, bool may_block) noex
             set_last_error(EAGAIN);
             return -1;
         }
-        data = data.first(std::min<std::size_t>(data.size(), PIPE_BUF));
+        all = all.first(1);
+        all[0].iov_len = std::min<std::size_t>(all[0].iov_len, PIPE_BUF);
     }
-    return write_quietly(fd, data);
+    return write_quietly(fd, all);
 }
 
 ssize_t read_once(int fd, std::span<std::byte> buffer, bool may_block) noexcept {
@@ -76,6 +87,21 @@ std::string progress(const char* what, std::size_t done, std::size_t all) {
            std::to_string(all) + " bytes";
 }
 
+void fill(
+    int fd, std::span<std::byte> buffer, std::size_t done, const Deadline& deadline
+) {
+    while (done < buffer.size()) {
+        const std::size_t n = receive_some(fd, buffer.subspan(done), deadline);
+        if (n == 0) {
+            throw_error(
+                ECONNRESET,
+                progress("got end of file during message", done, buffer.size()).c_str()
+            );
+        }
+        done += n;
+    }
+}
+
 }  // namespace
 
 std::pair<UniqueFd, UniqueFd> make_socketpair(SocketKind kind) {
@@ -88,16 +114,24 @@ std::pair<UniqueFd, UniqueFd> make_socketpair(SocketKind kind) {
     return {UniqueFd(ends[0]), UniqueFd(ends[1])};
 }
 
-void send_all(int fd, std::span<const std::byte> data, const Deadline& deadline) {
+void send_all(int fd, Bytes data, const Deadline& deadline) {
+    send_all(fd, {}, data, deadline);
+}
+
+void send_all(int fd, Bytes head, Bytes body, const Deadline& deadline) {
     const bool may_block = deadline.is_forever();
-    std::size_t done = 0;
-    while (done < data.size()) {
-        const ssize_t n = write_once(fd, data.subspan(done), may_block);
+    const std::size_t size = head.size() + body.size();
+    while (!head.empty() || !body.empty()) {
+        const ssize_t n = write_once(fd, head, body, may_block);
         if (n >= 0) {
-            done += static_cast<std::size_t>(n);
+            const auto written = static_cast<std::size_t>(n);
+            const std::size_t of_head = std::min(written, head.size());
+            head = head.subspan(of_head);
+            body = body.subspan(written - of_head);
         } else if (would_block()) {
             if (!wait_writable(fd, deadline)) {
-                throw TimeoutError(progress("write timed out", done, data.size()));
+                const std::size_t done = size - head.size() - body.size();
+                throw TimeoutError(progress("write timed out", done, size));
             }
         } else if (!interrupted()) {
             throw_last_error("write");
@@ -128,20 +162,18 @@ receive_some(int fd, std::span<std::byte> buffer, const Deadline& deadline) {
 }
 
 void receive_exactly(int fd, std::span<std::byte> buffer, const Deadline& deadline) {
-    std::size_t done = 0;
-    while (done < buffer.size()) {
-        const std::size_t n = receive_some(fd, buffer.subspan(done), deadline);
-        if (n == 0 && done == 0) {
-            throw EOFError("the other end is closed");
-        }
-        if (n == 0) {
-            throw_error(
-                ECONNRESET,
-                progress("got end of file during message", done, buffer.size()).c_str()
-            );
-        }
-        done += n;
+    if (buffer.empty()) {
+        return;
     }
+    const std::size_t first = receive_some(fd, buffer, deadline);
+    if (first == 0) {
+        throw EOFError("the other end is closed");
+    }
+    fill(fd, buffer, first, deadline);
+}
+
+void receive_rest(int fd, std::span<std::byte> buffer, const Deadline& deadline) {
+    fill(fd, buffer, 0, deadline);
 }
 
 }  // namespace mp::os

@@ -24,6 +24,14 @@ std::pair<UniqueFd, UniqueFd> make_socketpair(SocketKind kind);
 /// deadline: then a part may be written, and the stream is out of step.
 void send_all(int fd, std::span<const std::byte> data, const Deadline& deadline);
 
+/// Writes `head`, then `body`, as one piece where the system allows.
+void send_all(
+    int fd,
+    std::span<const std::byte> head,
+    std::span<const std::byte> body,
+    const Deadline& deadline
+);
+
 /// Reads what there is, at least one byte; waits for it. 0 is the end of the stream.
 /// Throws std::system_error, TimeoutError.
 std::size_t receive_some(int fd, std::span<std::byte> buffer, const Deadline& deadline);
@@ -33,5 +41,9 @@ std::size_t receive_some(int fd, std::span<std::byte> buffer, const Deadline& de
 /// TimeoutError at the deadline: then a part may be read, and the stream is out of
 /// step.
 void receive_exactly(int fd, std::span<std::byte> buffer, const Deadline& deadline);
+
+/// receive_exactly for the middle of a message: the end of the stream is
+/// std::system_error(ECONNRESET) before the first byte, too.
+void receive_rest(int fd, std::span<std::byte> buffer, const Deadline& deadline);
 
 }  // namespace mp::os

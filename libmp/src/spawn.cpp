@@ -7,7 +7,6 @@
 #include "mp/detail/exit_function.hpp"
 #include "mp/detail/spawning.hpp"
 #include "mp/errors.hpp"
-#include "mp/log.hpp"
 #include "mp/spawn.hpp"
 #include "mp/thread_safety.hpp"
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "mp/after_fork.hpp"
 
-#include "fork_lock.hpp"
 #include "support/catch.hpp"
 #include "support/fork_child.hpp"
 
@@ -85,17 +84,4 @@ TEST_CASE(
     stop = true;
     registering.join();
     CHECK(failed == 0);
-}
-
-TEST_CASE("after_fork: the depth of a process counts its forks", "[after_fork]") {
-    const unsigned here = os::fork_depth();
-    CHECK(test::run_in_fork([&] {
-              if (os::fork_depth() != here + 1) {
-                  return 1;
-              }
-              return test::run_in_fork([&] {
-                  return os::fork_depth() == here + 2 ? 0 : 2;
-              });
-          }) == 0);
-    CHECK(os::fork_depth() == here);
 }

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: BSL-1.0
+#include "mp/detail/exit_function.hpp"
 #include "mp/finalize.hpp"
 
+#include "pipe.hpp"
 #include "support/catch.hpp"
 #include "support/fork_child.hpp"
 
+#include <unistd.h>
+
 #include <atomic>
-#include <chrono>
+#include <cstdlib>
 #include <future>
 #include <random>
 #include <string>
@@ -193,4 +197,33 @@ TEST_CASE(
     }
     CHECK(failed == 0);
     CHECK(ran == made);
+}
+
+TEST_CASE("Finalize: those with a priority run when the process exits", "[finalize]") {
+    auto [reader, writer] = os::make_pipe();
+    const pid_t child = test::fork_child([fd = writer.get()]() -> int {
+        const auto note = [fd](char c) {
+            return [fd, c] {
+                if (::write(fd, &c, 1) != 1) {
+                    ::_exit(1);
+                }
+            };
+        };
+        detail::own_exit_of_forked_child();
+        // Never destroyed, so that only the exit step can run them.
+        static auto& all = *new std::vector<Finalize>;
+        all.emplace_back(note('l'), -1);
+        all.emplace_back(note('m'), 0);
+        all.emplace_back(note('h'), 10);
+        all.emplace_back(note('n'));
+        std::exit(7);
+    });
+    writer.reset();
+    std::string order;
+    char c = 0;
+    while (::read(reader.get(), &c, 1) == 1) {
+        order.push_back(c);
+    }
+    CHECK(order == "hml");
+    CHECK(test::exit_status(child) == 7);
 }

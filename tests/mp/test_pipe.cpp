@@ -17,7 +17,9 @@ namespace {
 
 const std::array<std::byte, 3> some_bytes{std::byte{1}, std::byte{2}, std::byte{3}};
 
-using Write = ssize_t (*)(int, std::span<const std::byte>) noexcept;
+const std::array<iovec, 1> some_pieces{os::as_piece(some_bytes)};
+
+using Write = ssize_t (*)(int, std::span<const iovec>) noexcept;
 
 const std::array<Write, 2> both_ways{os::write_quietly, os::write_with_sigpipe_blocked};
 
@@ -34,7 +36,7 @@ TEST_CASE("pipe: both ends are close-on-exec and connected", "[pipe]") {
     CHECK((::fcntl(reader.get(), F_GETFD) & FD_CLOEXEC) != 0);
     CHECK((::fcntl(writer.get(), F_GETFD) & FD_CLOEXEC) != 0);
     for (const Write write : both_ways) {
-        REQUIRE(write(writer.get(), some_bytes) == 3);
+        REQUIRE(write(writer.get(), some_pieces) == 3);
         std::array<std::byte, 3> got{};
         REQUIRE(::read(reader.get(), got.data(), got.size()) == 3);
         CHECK(got == some_bytes);
@@ -50,7 +52,7 @@ TEST_CASE("pipe: a write that nobody reads is EPIPE and no SIGPIPE", "[pipe]") {
     auto [reader, writer] = os::make_pipe();
     reader.reset();
     for (const Write write : both_ways) {
-        CHECK(write(writer.get(), some_bytes) == -1);
+        CHECK(write(writer.get(), some_pieces) == -1);
         CHECK(os::last_error().value() == EPIPE);
         CHECK_FALSE(sigpipe_is_pending());
     }
@@ -66,7 +68,7 @@ TEST_CASE("pipe: a SIGPIPE of somebody else stays pending", "[pipe]") {
     auto [reader, writer] = os::make_pipe();
     reader.reset();
     for (const Write write : both_ways) {
-        CHECK(write(writer.get(), some_bytes) == -1);
+        CHECK(write(writer.get(), some_pieces) == -1);
         CHECK(sigpipe_is_pending());
     }
     const std::timespec now{};

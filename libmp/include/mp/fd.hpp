@@ -34,7 +34,9 @@ public:
     void reset(int fd = -1) noexcept;
 
     /// A second descriptor of the same open file, close-on-exec.
-    UniqueFd duplicate() const;
+    UniqueFd duplicate() const { return duplicate_of(fd_); }
+
+    static UniqueFd duplicate_of(int fd);
 
 private:
     int fd_ = -1;

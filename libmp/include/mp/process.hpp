@@ -15,7 +15,6 @@
 #include "mp/detail/owner.hpp"
 #include "mp/errors.hpp"
 #include "mp/identity.hpp"
-#include "mp/reduction.hpp"
 #include "mp/start_method.hpp"
 #include "mp/timeout.hpp"
 
@@ -306,12 +305,11 @@ protected:
     detail::ChildBody child_body() const override {
         return [](detail::Preparation&& preparation, detail::ByteReader& in) {
             return detail::run_child_process(std::move(preparation), [&] {
-                auto object = std::make_unique<Derived>();
                 if constexpr (has_members) {
-                    InArchive archive(in);
-                    archive >> *object;
+                    return std::make_unique<Derived>(detail::decode<Derived>(in));
+                } else {
+                    return std::make_unique<Derived>();
                 }
-                return object;
             });
         };
     }

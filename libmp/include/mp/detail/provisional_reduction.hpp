@@ -110,3 +110,6 @@ T loads(std::span<const std::byte> s) {
     return detail::decode<T>(r);
 }
 }  // namespace mp
+namespace mp {
+using OutArchive = detail::OA;
+}  // namespace mp

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: BSL-1.0
+// Connection and Pipe: messages between two processes.
+// Python:  multiprocessing.connection.Connection, multiprocessing.Pipe.
+// Differs: recv<T>() names the type and checks it. A length below -1 is refused. A
+// message that
+//          ends between its length and its first byte is cut off, not the end of the
+//          stream.
+// Threads: one sender and one receiver at a time; close() at any time: the descriptor
+// goes when
+//          the last call inside has returned.
+// Processes: both ends may be copied into children, where each copy counts: the end of
+// the
+//          stream comes only when every copy of the other end is closed.
+// Owns:    the descriptor, shared by all copies of the handle in this process.
+// Throws:  std::system_error: EBADF when closed or used in the wrong direction, EPIPE
+// when
+//          nobody reads any more (never SIGPIPE), EMSGSIZE, ECONNRESET for a message
+//          that is cut off. EOFError, BufferTooShort, SerializationError.
+#pragma once
+
+#include "mp/fd.hpp"
+#include "mp/timeout.hpp"
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace mp {
+
+/// What an end of a Pipe is for.
+enum class Direction : std::uint8_t { read = 1, write = 2, both = 3 };
+
+/// One end of a stream of messages: a pipe, a Unix-domain socket or a TCP socket. The
+/// bytes on the wire are those of CPython's Connection. Copies of the handle share it;
+/// it closes with the last of them, or by close() for all of them.
+class Connection {
+public:
+    /// Closed; something to assign to.
+    Connection() noexcept = default;
+
+    /// Takes the descriptor. Throws std::invalid_argument when there is none.
+    explicit Connection(UniqueFd fd, Direction direction = Direction::both);
+
+    /// Sends the bytes from `offset` on, at most `size` of them, as one message; an
+    /// empty one is a message too. Throws std::invalid_argument when they are not all
+    /// in `data`.
+    void send_bytes(
+        std::span<const std::byte> data,
+        std::size_t offset = 0,
+        std::optional<std::size_t> size = std::nullopt
+    );
+
+    void send_bytes(std::string_view text) {
+        send_bytes(std::as_bytes(std::span(text.data(), text.size())));
+    }
+
+    /// Blocks for one message. A longer one than `maxlength` is
+    /// std::system_error(EMSGSIZE); it stays unread, so this end can receive no more.
+    std::vector<std::byte>
+    recv_bytes(std::optional<std::size_t> maxlength = std::nullopt);
+
+    /// Blocks for one message, puts it at `offset` of `buffer` and returns its size.
+    /// Throws BufferTooShort, which has the message, when it does not fit.
+    std::size_t recv_bytes_into(std::span<std::byte> buffer, std::size_t offset = 0);
+
+    /// Whether there is something to receive: a message, part of one, or the end of the
+    /// stream.
+    bool poll(Timeout timeout = std::chrono::seconds(0)) const;
+
+    /// Throws std::system_error(EBADF) when closed.
+    int fileno() const;
+
+    bool readable() const noexcept;
+    bool writable() const noexcept;
+    bool closed() const noexcept;
+
+    /// Closes every copy of this handle in this process; again does nothing.
+    void close() noexcept;
+
+private:
+    class State;
+    class Use;
+
+    std::shared_ptr<State> state_;
+};
+
+enum class Duplex : bool { no, yes };
+
+struct PipeOptions {
+    bool duplex = true;
+};
+
+/// Two connected ends: `auto [a, b] = mp::Pipe();`. With Duplex::no the first one only
+/// receives and the second one only sends.
+struct Pipe {
+    Pipe() : Pipe(Duplex::yes) {}
+
+    explicit Pipe(Duplex duplex);
+
+    explicit Pipe(PipeOptions options)
+        : Pipe(options.duplex ? Duplex::yes : Duplex::no) {}
+
+    Connection first;
+    Connection second;
+};
+
+}  // namespace mp
