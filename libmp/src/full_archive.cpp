@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "mp/detail/full_archive.hpp"
+
+#include "mp/errors.hpp"
+
+#include <boost/archive/archive_exception.hpp>
+#include <boost/archive/detail/basic_iserializer.hpp>
+#include <boost/archive/detail/basic_oserializer.hpp>
+#include <boost/archive/detail/basic_pointer_iserializer.hpp>
+#include <boost/archive/detail/basic_pointer_oserializer.hpp>
+#include <boost/archive/detail/basic_serializer_map.hpp>
+#include <boost/serialization/extended_type_info_typeid.hpp>
+
+#include <cstring>
+#include <utility>
+
+namespace mp::detail {
+
+namespace {
+
+namespace arc = boost::archive;
+using arc::detail::basic_serializer;
+using arc::detail::basic_serializer_map;
+using boost::serialization::extended_type_info;
+
+// Never destroyed: messages are written until the last static destructor.
+basic_serializer_map& savers() {
+    static auto* map = new basic_serializer_map;
+    return *map;
+}
+
+basic_serializer_map& loaders() {
+    static auto* map = new basic_serializer_map;
+    return *map;
+}
+
+// Boost's registry of types answers only those who derive from its entries.
+class TypeFinder
+    : public boost::serialization::typeid_system::extended_type_info_typeid_0 {
+public:
+    TypeFinder() : extended_type_info_typeid_0(nullptr) {}
+
+    const extended_type_info* find(const std::type_info& type) const {
+        return get_extended_type_info(type);
+    }
+
+    void* construct(unsigned, ...) const override { return nullptr; }
+
+    void destroy(const void*) const override {}
+};
+
+const basic_serializer* find(basic_serializer_map& map, const std::type_info& type) {
+    static const auto* const finder = new TypeFinder;
+    const extended_type_info* const known = finder->find(type);
+    return known == nullptr ? nullptr : map.find(*known);
+}
+
+const basic_serializer*
+find_or_throw(basic_serializer_map& map, const extended_type_info& type) {
+    const basic_serializer* const found = map.find(type);
+    if (found == nullptr) {
+        throw arc::archive_exception(
+            arc::archive_exception::unregistered_class, type.get_debug_info()
+        );
+    }
+    return found;
+}
+
+void note_pointer_class() {
+    // order: none needed; see TrackedClass::is_saved_through_pointers.
+    pointer_class_generation.fetch_add(1, std::memory_order_relaxed);
+}
+
+}  // namespace
+
+// 1, so that an answer that was never given is out of date.
+constinit std::atomic<std::uint64_t> pointer_class_generation{1};
+
+bool TrackedClass::ask(std::uint64_t generation) noexcept {
+    const bool saved = find(savers(), *type_) != nullptr;
+    // order: none needed; see is_saved_through_pointers.
+    answer_.store(generation << 1 | std::uint64_t{saved}, std::memory_order_relaxed);
+    return saved;
+}
+
+std::unique_ptr<FullOut, DeleteFull> make_full(ByteWriter& out) {
+    return std::unique_ptr<FullOut, DeleteFull>(new FullOut(out));
+}
+
+std::unique_ptr<FullIn, DeleteFull> make_full(ByteReader& in) {
+    return std::unique_ptr<FullIn, DeleteFull>(new FullIn(in));
+}
+
+void DeleteFull::operator()(FullOut* full) const noexcept {
+    delete full;
+}
+
+void DeleteFull::operator()(FullIn* full) const noexcept {
+    delete full;
+}
+
+void save_tracked(FullOut& full, const void* object, const std::type_info& type) {
+    const auto* saver =
+        static_cast<const arc::detail::basic_pointer_oserializer*>(find(savers(), type)
+        );
+    if (saver == nullptr) {
+        throw arc::archive_exception(
+            arc::archive_exception::unregistered_class, type.name()
+        );
+    }
+    full.save_object(object, saver->get_basic_serializer());
+}
+
+void load_tracked(FullIn& full, void* object, const std::type_info& type) {
+    const auto* loader =
+        static_cast<const arc::detail::basic_pointer_iserializer*>(find(loaders(), type)
+        );
+    if (loader == nullptr) {
+        throw arc::archive_exception(
+            arc::archive_exception::unregistered_class, type.name()
+        );
+    }
+    full.load_object(object, loader->get_basic_serializer());
+}
+
+void note_move(FullIn& full, const void* to, const void* from) {
+    full.reset_object_address(to, from);
+}
+
+void FullIn::load_override(arc::class_id_type& id) {
+    Base::load_override(id);
+    if (id < BOOST_SERIALIZATION_NULL_POINTER_TAG) {
+        throw_decode_error("a pointer of an impossible class");
+    }
+}
+
+void FullIn::load_override(arc::class_name_type& name) {
+    std::string text;
+    load(text);
+    if (text.size() >= BOOST_SERIALIZATION_MAX_KEY_SIZE) {
+        throw_decode_error("a class name that is too long");
+    }
+    std::memcpy(static_cast<char*>(name), text.c_str(), text.size() + 1);
+}
+
+void FullIn::load_override(boost::serialization::collection_size_type& size) {
+    Base::load_override(size);
+    const std::size_t count = std::as_const(size);
+    if (count > in_.left()) {
+        throw_bad_length(count, in_.left());
+    }
+}
+
+}  // namespace mp::detail
+
+namespace boost::archive::detail {
+
+using mp::detail::FullIn;
+using mp::detail::FullOut;
+
+template <>
+bool archive_serializer_map<FullOut>::insert(const basic_serializer* serializer) {
+    mp::detail::note_pointer_class();
+    return mp::detail::savers().insert(serializer);
+}
+
+template <>
+void archive_serializer_map<FullOut>::erase(const basic_serializer* serializer) {
+    mp::detail::note_pointer_class();
+    mp::detail::savers().erase(serializer);
+}
+
+template <>
+const basic_serializer*
+archive_serializer_map<FullOut>::find(const serialization::extended_type_info& type) {
+    return mp::detail::find_or_throw(mp::detail::savers(), type);
+}
+
+template <>
+bool archive_serializer_map<FullIn>::insert(const basic_serializer* serializer) {
+    return mp::detail::loaders().insert(serializer);
+}
+
+template <>
+void archive_serializer_map<FullIn>::erase(const basic_serializer* serializer) {
+    mp::detail::loaders().erase(serializer);
+}
+
+template <>
+const basic_serializer*
+archive_serializer_map<FullIn>::find(const serialization::extended_type_info& type) {
+    return mp::detail::find_or_throw(mp::detail::loaders(), type);
+}
+
+}  // namespace boost::archive::detail
