@@ -2,6 +2,7 @@
 #include "mp/call.hpp"
 #include "mp/errors.hpp"
 
+#include "mp/serialization.hpp"
 #include "support/catch.hpp"
 
 #include <functional>

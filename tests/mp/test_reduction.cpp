@@ -19,6 +19,7 @@
 #include <deque>
 #include <list>
 #include <map>
+#include <memory>
 #include <optional>
 #include <random>
 #include <set>
@@ -299,6 +300,12 @@ TEST_CASE("dumps and loads: a big block travels whole") {
         block[i] = static_cast<double>(i);
     }
     CHECK(there_and_back(block) == block);
+}
+
+TEST_CASE("dumps and loads: a unique_ptr to a number or a text travels") {
+    CHECK(*there_and_back(std::make_unique<int>(3)) == 3);
+    CHECK(*there_and_back(std::make_unique<std::string>("x")) == "x");
+    CHECK(there_and_back(std::unique_ptr<double>()) == nullptr);
 }
 
 TEST_CASE("dumps and loads: a lambda without captures travels as nothing") {

@@ -51,7 +51,7 @@ inline constexpr bool
 template <class T>
 constexpr bool archivable_by_default() {
     constexpr Kind kind = kind_of<T>();
-    if constexpr (kind == Kind::none || kind == Kind::pointer) {
+    if constexpr (kind == Kind::none || std::is_pointer_v<T>) {
         return false;
     } else if constexpr (std::is_array_v<T>) {
         return Archivable<std::remove_extent_t<T>>;
@@ -59,6 +59,8 @@ constexpr bool archivable_by_default() {
         return Archivable<typename T::key_type> && Archivable<typename T::mapped_type>;
     } else if constexpr (kind == Kind::array || kind == Kind::sequence || kind == Kind::set || kind == Kind::optional) {
         return Archivable<typename T::value_type>;
+    } else if constexpr (kind == Kind::owner) {
+        return Archivable<typename T::element_type>;
     } else if constexpr (kind == Kind::tuple) {
         return members_archivable<T>(std::make_index_sequence<std::tuple_size_v<T>>());
     } else if constexpr (kind == Kind::variant) {

@@ -161,6 +161,11 @@ private:
             *this << value.count();
         } else if constexpr (kind == Kind::time_point) {
             *this << value.time_since_epoch().count();
+        } else if constexpr (kind == Kind::owner) {
+            *this << (value != nullptr);
+            if (value) {
+                *this << *value;
+            }
         } else if constexpr (kind == Kind::empty) {
             out_.put_value(std::uint8_t{0});
         } else if constexpr (kind == Kind::wrapper) {
@@ -170,8 +175,8 @@ private:
                 boost::serialization::serialize_adl(*this, const_cast<T&>(value), 0U);
             }
         } else if constexpr (kind == Kind::pointer) {
-            using Pointee = std::remove_cv_t<std::remove_pointer_t<T>>;
-            detail::PointersNeedTheHeaderMpSerialization<Pointee>::save(full(), value);
+            using Named = std::remove_cv_t<std::remove_pointer_t<T>>;
+            detail::PointersNeedTheHeaderMpSerialization<Named>::save(full(), value);
         } else if constexpr (kind == Kind::boost_archive) {
             detail::PointersNeedTheHeaderMpSerialization<T>::save_binary_archive(
                 out_, value
@@ -394,6 +399,12 @@ private:
             typename T::duration since{};
             *this >> since;
             value = T(since);
+        } else if constexpr (kind == Kind::owner) {
+            value.reset();
+            if (get_bool("a unique_ptr begins with neither 0 nor 1")) {
+                value = std::make_unique<typename T::element_type>();
+                *this >> *value;
+            }
         } else if constexpr (kind == Kind::empty) {
             in_.view(1);
         } else if constexpr (kind == Kind::wrapper) {
@@ -403,8 +414,8 @@ private:
                 boost::serialization::serialize_adl(*this, value, 0U);
             }
         } else if constexpr (kind == Kind::pointer) {
-            using Pointee = std::remove_cv_t<std::remove_pointer_t<T>>;
-            detail::PointersNeedTheHeaderMpSerialization<Pointee>::load(full(), value);
+            using Named = std::remove_cv_t<std::remove_pointer_t<T>>;
+            detail::PointersNeedTheHeaderMpSerialization<Named>::load(full(), value);
         } else if constexpr (kind == Kind::boost_archive) {
             detail::PointersNeedTheHeaderMpSerialization<T>::load_binary_archive(
                 in_, value

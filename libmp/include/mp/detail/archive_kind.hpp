@@ -16,6 +16,7 @@
 #include <boost/serialization/wrapper.hpp>
 
 #include <cstddef>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -36,13 +37,14 @@ enum class Kind {
     boolean,        ///< one byte
     count,          ///< Boost's size and version numbers: eight bytes
     text,           ///< length and characters
-    pointer,        ///< the full archive
+    pointer,        ///< the full archive; also std's smart ones
     array,          ///< elements; C and std
     sequence,       ///< length and elements; vector, deque, list
     set,            ///< length and keys; ordered or not
     map,            ///< length, keys and values; ordered or not
     tuple,          ///< its members; also pair
     optional,       ///< a byte, perhaps a value
+    owner,          ///< the same: a unique_ptr to what no other pointer can name
     variant,        ///< an index and a value
     duration,       ///< its count
     time_point,     ///< its duration
@@ -55,10 +57,10 @@ enum class Kind {
 };
 
 template <class T>
-inline constexpr std::string_view name_of = type_name<T>();
+inline constexpr std::string_view spelling = type_name<T>();
 
 template <class T>
-inline constexpr bool in_std = std::is_class_v<T>&& name_of<T>.starts_with("std::");
+inline constexpr bool in_std = std::is_class_v<T>&& spelling<T>.starts_with("std::");
 
 template <class T>
 inline constexpr bool is_text = false;
@@ -145,9 +147,14 @@ constexpr bool names_bound_class(std::string_view name) {
     return false;
 }
 
+constexpr bool names_smart_pointer(std::string_view name) {
+    return name.starts_with("std::unique_ptr<") ||
+           name.starts_with("std::shared_ptr<") || name.starts_with("std::weak_ptr<");
+}
+
 template <class T>
 constexpr Kind kind_in_std() {
-    constexpr std::string_view name = name_of<T>;
+    constexpr std::string_view name = spelling<T>;
     if (names_bound_class(name)) {
         return Kind::none;
     }
@@ -189,6 +196,16 @@ constexpr Kind kind_in_std() {
 }
 
 template <class T>
+constexpr Kind kind_of();
+
+// Boost has no pointers to numbers and strings.
+template <class T>
+inline constexpr bool owns_unnamed = false;
+template <class T>
+inline constexpr bool owns_unnamed<std::unique_ptr<T>> =
+    !std::is_class_v<T> ? !std::is_array_v<T> : kind_of<T>() == Kind::text;
+
+template <class T>
 constexpr Kind kind_of_class() {
     using Level = boost::serialization::implementation_level<T>;
     if constexpr (use_binary_archive<T>) {
@@ -201,6 +218,10 @@ constexpr Kind kind_of_class() {
         return Kind::empty;
     } else if constexpr (is_closure<T>) {
         return Kind::none;
+    } else if constexpr (owns_unnamed<T>) {
+        return Kind::owner;
+    } else if constexpr (in_std<T> && names_smart_pointer(spelling<T>)) {
+        return Kind::pointer;
     } else if constexpr (in_std<T> && kind_in_std<T>() != Kind::object) {
         return kind_in_std<T>();
     } else if constexpr (boost::serialization::is_wrapper<T>::type::value) {
