@@ -66,7 +66,7 @@ start_server(const std::vector<void (*)()>& preload, const Deadline& deadline) {
     servers.reset();
     UniqueFd pidfd = os::pidfd_of_new_child(pid);
     const int socket = ours.get();
-    auto server = std::make_shared<ForkServer>(pid, std::move(pidfd), std::move(ours));
+    auto server = std::make_shared<ForkServer>(std::move(pidfd), std::move(ours));
     ByteWriter body;
     for (void (*const function)() : preload) {
         write_code_ref(body, reinterpret_cast<const void*>(function));
@@ -96,8 +96,8 @@ start_server(const std::vector<void (*)()>& preload, const Deadline& deadline) {
 
 }  // namespace
 
-ForkServer::ForkServer(pid_t pid, UniqueFd pidfd, UniqueFd socket) noexcept
-    : pid_(pid), pidfd_(std::move(pidfd)), socket_(std::move(socket)) {}
+ForkServer::ForkServer(UniqueFd pidfd, UniqueFd socket) noexcept
+    : pidfd_(std::move(pidfd)), socket_(std::move(socket)) {}
 
 ForkServer::~ForkServer() = default;
 

@@ -22,7 +22,7 @@ namespace mp::detail {
 /// they ended.
 class ForkServer {
 public:
-    ForkServer(pid_t pid, UniqueFd pidfd, UniqueFd socket) noexcept;
+    ForkServer(UniqueFd pidfd, UniqueFd socket) noexcept;
     ~ForkServer();
     ForkServer(const ForkServer&) = delete;
     ForkServer& operator=(const ForkServer&) = delete;
@@ -57,7 +57,6 @@ private:
         MP_REQUIRES(mutex_);
 
     // Set once in the constructor.
-    pid_t pid_;
     UniqueFd pidfd_;
     // Guarded by mutex_.
     Mutex mutex_;

@@ -79,7 +79,7 @@ void Server::begin() {
         const StartMessage message = receive_start(socket_.get());
         ByteReader in(message.body);
         while (in.left() > 0) {
-            reinterpret_cast<void (*)()>(read_code_ref(in))();
+            reinterpret_cast<void (*)()>(const_cast<void*>(read_code_ref(in)))();
         }
     } catch (const EOFError&) {
         std::exit(0);

@@ -70,7 +70,8 @@ bool pidfd_ended(int pidfd) {
 
 ExitStatus exit_status(int wait_status) {
     if (WIFSIGNALED(wait_status)) {
-        return {.code = -WTERMSIG(wait_status), .dumped_core = WCOREDUMP(wait_status)};
+        return {
+            .code = -WTERMSIG(wait_status), .dumped_core = WCOREDUMP(wait_status) != 0};
     }
     return {.code = WEXITSTATUS(wait_status)};
 }

@@ -109,7 +109,7 @@ int life_of_child(int socket) {
     }
     set_received_fds(std::move(message.fds));
     ByteReader in(message.body);
-    const auto body = reinterpret_cast<ChildBody>(read_code_ref(in));
+    const auto body = reinterpret_cast<ChildBody>(const_cast<void*>(read_code_ref(in)));
     Preparation preparation = Preparation::read(in);
     settle_in(preparation);
     send_answer(socket, {});
