@@ -7,11 +7,7 @@
 
 #include "mp/detail/call_refusal.hpp"
 #include "mp/detail/type_name.hpp"
-#if __has_include("mp/reduction.hpp")
 #include "mp/reduction.hpp"
-#else
-#include "mp/detail/provisional_reduction.hpp"
-#endif
 
 #include <functional>
 #include <span>
