@@ -1,9 +1,30 @@
 // SPDX-License-Identifier: BSL-1.0
-// The only include of Catch2, version 2 or 3.
+// The only include of Catch2, version 2 or 3, and the few names that differ.
 #pragma once
 
+#include <string>
+
 #if __has_include(<catch2/catch_all.hpp>)
+
 #include <catch2/catch_all.hpp>
+
+namespace support {
+using Listener = Catch::EventListenerBase;
+using Catch::Matchers::ContainsSubstring;
+}  // namespace support
+
 #else
+
 #include <catch2/catch.hpp>
+
+namespace support {
+#if defined(CATCH_CONFIG_RUNNER) || defined(CATCH_CONFIG_EXTERNAL_INTERFACES)
+using Listener = Catch::TestEventListenerBase;
+#endif
+
+inline auto ContainsSubstring(const std::string& text) {
+    return Catch::Matchers::Contains(text);
+}
+}  // namespace support
+
 #endif

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: BSL-1.0
+#define CATCH_CONFIG_EXTERNAL_INTERFACES
+#include "support/leaks.hpp"
+
+#include "support/catch.hpp"
+#include "support/proc.hpp"
+
+#include <sys/wait.h>
+
+#include <signal.h>
+
+#include <chrono>
+#include <csignal>
+#include <map>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace {
+
+bool found = false;
+
+// What a process owns, each thing with the text to print when it stays.
+struct Snapshot {
+    std::map<pid_t, std::string> processes;
+    std::map<int, std::string> descriptors;
+    std::map<std::string, std::string> shm_names;
+    std::map<pid_t, std::string> threads;
+    std::map<int, std::string> signals;
+};
+
+void take_processes(Snapshot& out) {
+    support::for_each_relative([&](const support::ProcStat& stat) {
+        const char* kind = stat.zombie()                  ? "zombie"
+                           : stat.parent == ::getpid() ? "child"
+                                                       : "orphan";
+        out.processes[stat.pid] =
+            std::string(kind) + ' ' + std::to_string(stat.pid) + " (" + stat.name + ')';
+    });
+}
+
+void take_descriptors(Snapshot& out) {
+    support::for_each_entry("/proc/self/fd", [&](const char* name, int own) {
+        const int fd = std::atoi(name);
+        if (fd == own) {
+            return;
+        }
+        char target[256] = "";
+        const std::string path = std::string("/proc/self/fd/") + name;
+        const ssize_t size = ::readlink(path.c_str(), target, sizeof target - 1);
+        out.descriptors[fd] =
+            std::string("descriptor ") + name + " -> " +
+            std::string(target, size > 0 ? static_cast<std::size_t>(size) : 0);
+    });
+}
+
+void take_shm_names(Snapshot& out) {
+    support::for_each_entry("/dev/shm", [&](const char* name, int) {
+        out.shm_names[name] = std::string("name /dev/shm/") + name;
+    });
+}
+
+void take_threads(Snapshot& out) {
+    support::for_each_entry("/proc/self/task", [&](const char* name, int) {
+        const support::FileText comm(
+            (std::string("/proc/self/task/") + name + "/comm").c_str()
+        );
+        std::string thread_name(comm.text, comm.size);
+        while (!thread_name.empty() && thread_name.back() == '\n') {
+            thread_name.pop_back();
+        }
+        out.threads[std::atoi(name)] =
+            std::string("thread ") + name + " (" + thread_name + ')';
+    });
+}
+
+void take_signals(Snapshot& out) {
+    sigset_t blocked;
+    ::pthread_sigmask(SIG_BLOCK, nullptr, &blocked);
+    for (int number = 1; number < NSIG; ++number) {
+        struct sigaction action {};
+        if (::sigaction(number, nullptr, &action) != 0) {
+            continue;
+        }
+        const char* how = action.sa_handler == SIG_DFL   ? "default"
+                          : action.sa_handler == SIG_IGN ? "ignored"
+                                                         : "handled";
+        std::string text = std::string("signal ") + std::to_string(number) + ' ' + how;
+        if (::sigismember(&blocked, number) == 1) {
+            text += ", blocked";
+        }
+        out.signals[number] = text;
+    }
+}
+
+Snapshot take() {
+    Snapshot out;
+    take_processes(out);
+    take_descriptors(out);
+    take_shm_names(out);
+    take_threads(out);
+    take_signals(out);
+    return out;
+}
+
+template <class Key>
+void compare(
+    const std::map<Key, std::string>& before,
+    const std::map<Key, std::string>& after,
+    std::vector<std::string>& out,
+    bool vanishing_counts
+) {
+    for (const auto& [key, text] : after) {
+        const auto old = before.find(key);
+        if (old == before.end()) {
+            out.push_back("left behind: " + text);
+        } else if (vanishing_counts && old->second != text) {
+            out.push_back("changed: " + old->second + " is now " + text);
+        }
+    }
+    for (const auto& [key, text] : before) {
+        if (vanishing_counts && after.find(key) == after.end()) {
+            out.push_back("gone: " + text);
+        }
+    }
+}
+
+std::vector<std::string> differences(const Snapshot& before, const Snapshot& after) {
+    std::vector<std::string> out;
+    compare(before.processes, after.processes, out, false);
+    compare(before.descriptors, after.descriptors, out, true);
+    compare(before.shm_names, after.shm_names, out, false);
+    compare(before.threads, after.threads, out, false);
+    compare(before.signals, after.signals, out, true);
+    return out;
+}
+
+class LeakListener : public support::Listener {
+public:
+    using Listener::Listener;
+
+    void testCaseStarting(const Catch::TestCaseInfo& info) override {
+        Listener::testCaseStarting(info);
+        before_ = take();
+    }
+
+    void testCaseEnded(const Catch::TestCaseStats& stats) override {
+        if (before_) {
+            check(stats);
+        }
+        before_.reset();
+        Listener::testCaseEnded(stats);
+    }
+
+private:
+    void check(const Catch::TestCaseStats& stats) {
+        // The kernel takes a joined thread or a killed orphan off its lists a moment
+        // after the wait for it returned: look again before calling it a leak.
+        constexpr auto grace = std::chrono::seconds(2);
+        const auto end = std::chrono::steady_clock::now() + grace;
+        std::vector<std::string> left = differences(*before_, take());
+        while (!left.empty() && std::chrono::steady_clock::now() < end) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(2));
+            left = differences(*before_, take());
+        }
+        for (const std::string& text : left) {
+            found = true;
+            std::fprintf(
+                stderr,
+                "LEAK: \"%s\": %s\n",
+                name_of(stats.testInfo).c_str(),
+                text.c_str()
+            );
+        }
+        end_processes();
+    }
+
+    // Reported already; the next case need not suffer from them, nor the machine.
+    void end_processes() {
+        Snapshot now;
+        take_processes(now);
+        for (const auto& [pid, text] : now.processes) {
+            if (before_->processes.count(pid) == 0) {
+                ::kill(pid, SIGKILL);
+                ::waitpid(pid, nullptr, 0);  // fails at once for an orphan
+            }
+        }
+    }
+
+    // A reference in Catch2 2.13, a pointer in 3.
+    static std::string name_of(const Catch::TestCaseInfo& info) { return info.name; }
+
+    static std::string name_of(const Catch::TestCaseInfo* info) { return info->name; }
+
+    std::optional<Snapshot> before_;
+};
+
+CATCH_REGISTER_LISTENER(LeakListener)
+
+}  // namespace
+
+namespace support {
+
+bool leaks_found() noexcept {
+    return found;
+}
+
+}  // namespace support

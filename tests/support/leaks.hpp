@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: BSL-1.0
+// The leak listener: after every test case the process must be as it was before it.
+// What it compares: children and zombies, orphaned grandchildren, descriptors, names in
+// /dev/shm, threads, the signal mask and the signal dispositions.
+#pragma once
+
+namespace support {
+
+/// Whether any case so far left something behind (each was printed to stderr).
+bool leaks_found() noexcept;
+
+}  // namespace support
