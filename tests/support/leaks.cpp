@@ -5,9 +5,8 @@
 #include "support/catch.hpp"
 #include "support/proc.hpp"
 
-#include <sys/wait.h>
-
 #include <signal.h>
+#include <sys/wait.h>
 
 #include <chrono>
 #include <csignal>
@@ -32,7 +31,7 @@ struct Snapshot {
 
 void take_processes(Snapshot& out) {
     support::for_each_relative([&](const support::ProcStat& stat) {
-        const char* kind = stat.zombie()                  ? "zombie"
+        const char* kind = stat.zombie()               ? "zombie"
                            : stat.parent == ::getpid() ? "child"
                                                        : "orphan";
         out.processes[stat.pid] =
@@ -138,10 +137,10 @@ std::vector<std::string> differences(const Snapshot& before, const Snapshot& aft
 
 class LeakListener : public support::Listener {
 public:
-    using Listener::Listener;
+    using support::Listener::Listener;
 
     void testCaseStarting(const Catch::TestCaseInfo& info) override {
-        Listener::testCaseStarting(info);
+        support::Listener::testCaseStarting(info);
         before_ = take();
     }
 
@@ -150,7 +149,7 @@ public:
             check(stats);
         }
         before_.reset();
-        Listener::testCaseEnded(stats);
+        support::Listener::testCaseEnded(stats);
     }
 
 private:

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
-// The main of every test. In a spawned child, freeze_support() does the child's work and
-// never returns; only the test process itself goes on to Catch2.
+// The main of every test. In a spawned child, freeze_support() does the child's work
+// and never returns; only the test process itself goes on to Catch2.
 #define CATCH_CONFIG_RUNNER
 // Its handlers would run in forked children, too; the watchdog has its own.
 #define CATCH_CONFIG_NO_POSIX_SIGNALS
 #include "support/catch.hpp"
-
 #include "support/leaks.hpp"
 #include "support/watchdog.hpp"
 

@@ -13,18 +13,12 @@
 #include <stdexcept>
 #include <thread>
 
-namespace test {
+namespace support {
 
 class SignalStorm {
 public:
     SignalStorm() : target_(::pthread_self()) {
-        struct sigaction action {};
-        action.sa_handler = [](int) {
-            ++received();
-        };  // no SA_RESTART: EINTR it is
-        if (::sigaction(SIGUSR1, &action, &before_) != 0) {
-            throw std::runtime_error("sigaction(SIGUSR1)");
-        }
+        raise_wind();
         count_before_ = received();
         sender_ = std::thread([this] {
             std::unique_lock held(mutex_);
@@ -43,7 +37,7 @@ public:
         }
         stop_.notify_one();
         sender_.join();
-        ::sigaction(SIGUSR1, &before_, nullptr);
+        calm_down();
     }
 
     SignalStorm(const SignalStorm&) = delete;
@@ -53,13 +47,43 @@ public:
     int count() const { return received() - count_before_; }
 
 private:
+    // One handler for all storms: several may blow at once, and end in any order.
+    struct Wind {
+        std::mutex mutex;
+        int storms = 0;
+        struct sigaction before {};
+    };
+
+    static Wind& wind() {
+        static Wind instance;
+        return instance;
+    }
+
+    static void raise_wind() {
+        const std::lock_guard held(wind().mutex);
+        struct sigaction action {};
+        action.sa_handler = [](int) {
+            ++received();
+        };  // no SA_RESTART: EINTR it is
+        if (wind().storms == 0 && ::sigaction(SIGUSR1, &action, &wind().before) != 0) {
+            throw std::runtime_error("sigaction(SIGUSR1)");
+        }
+        ++wind().storms;
+    }
+
+    static void calm_down() {
+        const std::lock_guard held(wind().mutex);
+        if (--wind().storms == 0) {
+            ::sigaction(SIGUSR1, &wind().before, nullptr);
+        }
+    }
+
     static std::atomic<int>& received() {
         static std::atomic<int> count = 0;
         return count;
     }
 
     pthread_t target_;
-    struct sigaction before_ {};
     int count_before_ = 0;
     std::mutex mutex_;
     std::condition_variable stop_;
@@ -67,4 +91,4 @@ private:
     std::thread sender_;
 };
 
-}  // namespace test
+}  // namespace support

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
-// The test support must be able to fail. Each hidden case here does one thing wrong; the
-// ctest entries beside it expect a failure that says so.
+// The test support must be able to fail. Each hidden case here does one thing wrong;
+// the ctest entries beside it expect a failure that says so.
 #include "support/catch.hpp"
 
 #include <fcntl.h>
 #include <signal.h>
-#include <unistd.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <string>

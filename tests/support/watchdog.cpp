@@ -6,17 +6,16 @@
 #include "support/proc.hpp"
 #include "support/sanitizer.hpp"
 
-#include <sys/prctl.h>
-
-#include <execinfo.h>
 #include <signal.h>
-#include <time.h>
+#include <sys/prctl.h>
 
 #include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <cstdarg>
 #include <ctime>
+#include <execinfo.h>
+#include <time.h>
 
 namespace {
 
@@ -35,7 +34,8 @@ __attribute__((format(printf, 1, 2))) void say(const char* format, ...) {
     va_start(arguments, format);
     const int size = std::vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
-    const auto length = std::min(static_cast<std::size_t>(std::max(size, 0)), sizeof line - 1);
+    const auto length =
+        std::min(static_cast<std::size_t>(std::max(size, 0)), sizeof line - 1);
     [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line, length);
 }
 
@@ -143,7 +143,9 @@ void on_dump(int, siginfo_t* info, void*) {
         dump_other_threads();
         dump_relatives();
         kill_relatives();
-        say("=== watchdog: end of \"%s\"\n", case_name);
+        say("=== watchdog: end of \"%s\"; names of the (+0x...): addr2line -Cfpie "
+            "<program>\n",
+            case_name);
         die_of(SIGABRT);
     }
     dump_this_thread();
@@ -180,13 +182,15 @@ long seconds_for(const Catch::TestCaseInfo& info) {
         // std::string in Catch2 2.13, a struct Tag in 3.
         [](const auto& tag) {
             if constexpr (requires { tag.original; }) {
-                return tag.original == "slow" || tag.original == ".slow" || tag.original == "stress";
+                return tag.original == "slow" || tag.original == ".slow" ||
+                       tag.original == "stress";
             } else {
                 return tag == "slow" || tag == ".slow" || tag == "stress";
             }
         }
     );
-    return 60L * (slow ? 10 : 1) * (support::under_asan || support::under_tsan ? 10 : 1);
+    return 60L * (slow ? 10 : 1) *
+           (support::under_asan || support::under_tsan ? 10 : 1);
 }
 
 void arm(long seconds) {
@@ -197,10 +201,10 @@ void arm(long seconds) {
 
 class WatchdogListener : public support::Listener {
 public:
-    using Listener::Listener;
+    using support::Listener::Listener;
 
     void testCaseStarting(const Catch::TestCaseInfo& info) override {
-        Listener::testCaseStarting(info);
+        support::Listener::testCaseStarting(info);
         std::snprintf(case_name, sizeof case_name, "%s", info.name.c_str());
         arm(seconds_for(info));
     }
@@ -208,7 +212,7 @@ public:
     void testCaseEnded(const Catch::TestCaseStats& stats) override {
         arm(0);
         std::snprintf(case_name, sizeof case_name, "(between two cases)");
-        Listener::testCaseEnded(stats);
+        support::Listener::testCaseEnded(stats);
     }
 };
 
