@@ -4,13 +4,7 @@ include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/libmp)
-set(targets mp)
-foreach(target IN ITEMS mp_main futures)
-    if(TARGET ${target})
-        list(APPEND targets ${target})
-    endif()
-endforeach()
-install(TARGETS ${targets} EXPORT libmp_targets FILE_SET HEADERS)
+install(TARGETS mp mp_main futures EXPORT libmp_targets FILE_SET HEADERS)
 install(EXPORT libmp_targets
         NAMESPACE libmp:: FILE libmpTargets.cmake DESTINATION ${package_dir})
 

@@ -2,6 +2,8 @@
 #define CATCH_CONFIG_EXTERNAL_INTERFACES
 #include "support/leaks.hpp"
 
+#include "mp/forkserver.hpp"
+
 #include "support/catch.hpp"
 #include "support/proc.hpp"
 
@@ -154,6 +156,7 @@ public:
 
 private:
     void check(const Catch::TestCaseStats& stats) {
+        mp::stop_helpers();
         // The kernel takes a joined thread or a killed orphan off its lists a moment
         // after the wait for it returned: look again before calling it a leak.
         constexpr auto grace = std::chrono::seconds(2);

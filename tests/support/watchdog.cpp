@@ -15,6 +15,7 @@
 #include <cstdarg>
 #include <ctime>
 #include <execinfo.h>
+#include <thread>
 #include <time.h>
 
 namespace {
@@ -228,6 +229,10 @@ void install_watchdog() noexcept {
         own_group = true;
         // Ctrl-C now reaches ctest but not us: end with it.
         ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+    }
+    if (under_tsan) {
+        // TSan starts a thread of its own beside the first one: before any case looks.
+        std::thread([] {}).join();
     }
     // The first backtrace() of a process loads a library, which no handler may do.
     void* frame = nullptr;
