@@ -6,8 +6,10 @@
 #include "child_link.hpp"
 #include "poll.hpp"
 
+#include <poll.h>
 #include <signal.h>
 
+#include <array>
 #include <string>
 #include <system_error>
 
@@ -84,6 +86,17 @@ void LinkedPopen::send(
 
 void LinkedPopen::await_start(const Deadline& deadline) {
     try {
+        // Its end of the socket alone would not do: a process that another thread
+        // forked in between holds a copy of it.
+        std::array<pollfd, 2> signs{
+            pollfd{.fd = link_.get(), .events = POLLIN, .revents = 0},
+            pollfd{.fd = sentinel(), .events = POLLIN, .revents = 0},
+        };
+        os::poll(signs, deadline);
+        // Looked at again: it may have answered and ended while poll() looked.
+        if (signs[1].revents != 0 && !os::wait_readable(link_.get(), Deadline(0s))) {
+            throw_ended_early();
+        }
         receive_answer(link_.get(), broken_ ? deadline.sooner(dying) : deadline);
         link_.reset();
     } catch (const BinaryMismatch&) {
