@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "exec.hpp"
 
+#include "check.hpp"
 #include "signals.hpp"
 
 // Without these the header-only Asio of 1.81 warns about its own deprecated parts.
@@ -13,6 +14,7 @@
 #include <linux/close_range.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -37,7 +39,9 @@ struct ChildRules {
     on_setup(Launcher& launcher, const boost::filesystem::path&, const char* const*) {
         // The launcher closes what is not listed here, the standard streams included.
         launcher.fd_whitelist = {0, 1, 2};
-        launcher.fd_whitelist.insert(launcher.fd_whitelist.end(), keep.begin(), keep.end());
+        launcher.fd_whitelist.insert(
+            launcher.fd_whitelist.end(), keep.begin(), keep.end()
+        );
         return {};
     }
 
@@ -55,15 +59,12 @@ struct ChildRules {
         return {};
     }
 
-    template <class Launcher>
-    void
-    on_exec_error(Launcher&, const boost::filesystem::path&, const char* const*, const error_code&) {
+    // Any arguments: Boost 1.81 looks for this function with others than it calls it
+    // with, and where it finds none the child runs the parent's exit handlers, in its
+    // memory.
+    template <class... Arguments>
+    void on_exec_error(Arguments&&...) {
         ::_exit(127);
-    }
-
-    template <class Launcher>
-    void
-    on_error(Launcher&, const boost::filesystem::path&, const char* const*, const error_code&) {
     }
 
     static void close_on_exec_one_by_one() {
@@ -85,9 +86,13 @@ pid_t start_program(
     // Made anew for each start: what it opens (an epoll set) is closed again on return.
     boost::asio::io_context context;
     error_code error;
-    auto child = process::posix::vfork_launcher(
-    )(context.get_executor(), error, program, arguments, ChildRules{keep});
+    process::posix::vfork_launcher launcher;
+    auto child =
+        launcher(context.get_executor(), error, program, arguments, ChildRules{keep});
     if (error) {
+        if (launcher.pid > 0) {
+            restarting([&] { return ::waitpid(launcher.pid, nullptr, 0); });
+        }
         throw std::system_error(
             error.value(), std::generic_category(), "exec " + program
         );

@@ -14,7 +14,7 @@ sigset_t mask_at_load;
 std::array<struct sigaction, signal_count> actions_at_load;
 
 // Runs while the program is loaded, before any other thread can exist.
-[[gnu::constructor]] void remember_signals() {
+[[gnu::constructor(101)]] void remember_signals() {
     ::pthread_sigmask(SIG_SETMASK, nullptr, &mask_at_load);
     for (int signal = 1; signal < signal_count; ++signal) {
         ::sigaction(

@@ -58,12 +58,12 @@ std::optional<Role> role_of(int argc, char** argv) {
     return role;
 }
 
-std::optional<Role> role_at_load;
+constinit std::optional<Role> role_at_load;
 bool reached_freeze_support = false;
 
-// glibc gives constructors the arguments of main, so a static initialiser that starts a
-// process can be told from main.
-[[gnu::constructor]] void look_at_arguments(int argc, char** argv, char**) {
+// glibc gives constructors the arguments of main. This one has the first priority that
+// programs may use, so it has run when the first static initialiser does.
+[[gnu::constructor(101)]] void look_at_arguments(int argc, char** argv, char**) {
     role_at_load = role_of(argc, argv);
 }
 

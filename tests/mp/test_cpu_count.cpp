@@ -12,7 +12,7 @@ TEST_CASE("usable_cpu_count: follows the affinity of the thread", "[cpu_count]")
     CHECK(mp::usable_cpu_count() <= mp::cpu_count());
     cpu_set_t one;
     CPU_ZERO(&one);
-    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    for (std::size_t cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
         if (CPU_ISSET(cpu, &before)) {
             CPU_SET(cpu, &one);
             break;

@@ -28,8 +28,8 @@ TEST_CASE("exit: parts run by phase, newest first, then late finalizers", "[exit
     auto [reader, writer] = mp::Pipe({.duplex = false});
     mp::Process p = ctx.Process(
         [](mp::Connection to) {
-            static mp::Connection out;
-            out = to;
+            // Never destroyed: the exit step runs after the destructors of younger statics.
+            static auto& out = *new mp::Connection(to);
             const auto say = [](const char* text) {
                 return [text] {
                     out.send(std::string(text));
@@ -40,9 +40,13 @@ TEST_CASE("exit: parts run by phase, newest first, then late finalizers", "[exit
             add_exit_part(ExitPhase::executors, say("executor 1"));
             add_exit_part(ExitPhase::executors, say("executor 2"));
             add_exit_part(ExitPhase::children, say("children"));
-            static const mp::Finalize late(say("priority -5"), -5);
-            static const mp::Finalize low(say("priority 0"), 0);
-            static const mp::Finalize high(say("priority 10"), 10);
+            // Kept: a Finalize that is destroyed runs then.
+            static const auto* const late = new mp::Finalize(say("priority -5"), -5);
+            static_cast<void>(late);
+            static const auto* const low = new mp::Finalize(say("priority 0"), 0);
+            static_cast<void>(low);
+            static const auto* const high = new mp::Finalize(say("priority 10"), 10);
+            static_cast<void>(high);
             const int dropped = add_exit_part(ExitPhase::executors, say("dropped"));
             mp::detail::drop_exit_part(dropped);
         },
@@ -109,8 +113,8 @@ TEST_CASE(
     mp::Process outer(
         {.start_method = mp::StartMethod::spawn},
         [](mp::Connection to) {
-            static mp::Connection out;
-            out = to;
+            // Never destroyed: the exit step runs after the destructors of younger statics.
+            static auto& out = *new mp::Connection(to);
             std::atexit([] { out.send(static_cast<int>(::getpid())); });
             mp::Process inner({.start_method = mp::StartMethod::fork}, [] {
                 std::exit(7);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "mp/detail/spawning.hpp"
+#include "mp/errors.hpp"
 #include "mp/identity.hpp"
 #include "mp/reduction.hpp"
 

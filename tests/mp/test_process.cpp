@@ -302,7 +302,7 @@ TEST_CASE(
                 {.die_with_parent = true},
                 [](mp::Connection held) {
                     held.send(static_cast<int>(::getpid()));
-                    for (volatile unsigned i = 0;; i = i + 1) {
+                    for (std::atomic<unsigned> i = 0;; ++i) {
                     }
                 },
                 out

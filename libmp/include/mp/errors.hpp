@@ -19,9 +19,11 @@
 namespace mp {
 
 /// The object is in the wrong state for this call (start() twice, join() before
-/// start()).
-struct StateError : std::logic_error {
-    using std::logic_error::logic_error;
+/// start(), anything after close()). Python raises AssertionError for some of these
+/// states and ValueError for others; it is a std::invalid_argument so that both habits
+/// catch it.
+struct StateError : std::invalid_argument {
+    using std::invalid_argument::invalid_argument;
 };
 
 struct ProcessError : std::runtime_error {

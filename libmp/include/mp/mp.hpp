@@ -18,3 +18,4 @@
 #include "mp/spawn.hpp"
 #include "mp/start_method.hpp"
 #include "mp/timeout.hpp"
+#include "mp/wait.hpp"
