@@ -100,9 +100,7 @@ public:
 
         void operator++(int) { results_->advance(); }
 
-        friend bool operator==(const Iterator& it, std::default_sentinel_t) {
-            return it.results_->at_end();
-        }
+        bool operator==(std::default_sentinel_t) const { return results_->at_end(); }
 
     private:
         MapResults* results_;
