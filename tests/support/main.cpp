@@ -12,7 +12,7 @@
 
 int main(int argc, char** argv) {
     mp::freeze_support(argc, argv);
-    support::install_watchdog();
+    test::install_watchdog();
     const int failed = Catch::Session().run(argc, argv);
-    return failed == 0 && support::leaks_found() ? 1 : failed;
+    return failed == 0 && test::leaks_found() ? 1 : failed;
 }
