@@ -1,6 +1,6 @@
 # Uses the project as strangers do: installs this build under a prefix of its own, builds a consumer
 # with find_package, another with add_subdirectory, and runs both.
-# cmake -DSOURCE=... -DBUILD=... -DWORK=... -DCOMPILER=... -DFLAGS=... -P run.cmake
+# cmake -DSOURCE=... -DBUILD=... -DWORK=... -DCOMPILER=... -P run.cmake
 cmake_minimum_required(VERSION 3.25)
 
 function(run)
@@ -12,8 +12,8 @@ endfunction()
 
 set(prefix ${WORK}/prefix)
 file(REMOVE_RECURSE ${prefix})
-set(common -G Ninja -DCMAKE_CXX_COMPILER=${COMPILER} -DCMAKE_CXX_COMPILER_LAUNCHER=${LAUNCHER}
-    -DCMAKE_BUILD_TYPE=Debug "-DCMAKE_CXX_FLAGS=${FLAGS}")
+set(common -G Ninja -DCMAKE_CXX_COMPILER=${COMPILER}
+    -DCMAKE_BUILD_TYPE=)
 
 run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${prefix})
 run(${CMAKE_COMMAND} -S ${SOURCE}/tests/install/package -B ${WORK}/package ${common} -DCMAKE_PREFIX_PATH=${prefix})
@@ -21,7 +21,7 @@ run(${CMAKE_COMMAND} --build ${WORK}/package)
 run(${WORK}/package/consumer)
 message(STATUS "find_package: ok")
 
-run(${CMAKE_COMMAND} -S ${SOURCE}/tests/install/subdirectory -B ${WORK}/subdirectory ${common} -DLIBMP_SOURCE_DIR=${SOURCE})
+run(${CMAKE_COMMAND} -S ${SOURCE}/tests/install/subdirectory -B ${WORK}/subdirectory ${common} -DLIBMP_SOURCE_DIR=${SOURCE} -DMP_CCACHE=ON)
 run(${CMAKE_COMMAND} --build ${WORK}/subdirectory)
 run(${WORK}/subdirectory/consumer)
 message(STATUS "add_subdirectory: ok")
