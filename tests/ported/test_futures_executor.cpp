@@ -384,7 +384,10 @@ TEST_CASE("ThreadPoolExecutorTest.test_idle_thread_reuse: one thread is enough")
     CHECK(threads.statistics().threads == 1);
 }
 
-TEST_CASE("ThreadPoolExecutorTest.test_hang_global_shutdown_lock: forks do not hang") {
+TEST_CASE(
+    "ThreadPoolExecutorTest.test_hang_global_shutdown_lock: forks do not hang",
+    "[no-tsan]"
+) {
     std::atomic<bool> stop{false};
     ThreadPoolExecutor threads(2);
     std::function<void()> again = [&] {
