@@ -266,7 +266,9 @@ TEST_CASE("ThreadPoolExecutor: a moved one works on, the old handle refuses") {
     CHECK(second.submit(square, 3).result() == 9);
 }
 
-TEST_CASE("ThreadPoolExecutor: in a forked child it is an empty shell", "[fork]") {
+TEST_CASE(
+    "ThreadPoolExecutor: in a forked child it is an empty shell", "[fork][no-tsan]"
+) {
     auto threads = std::make_unique<ThreadPoolExecutor>(2);
     CHECK(threads->submit(square, 2).result() == 4);
     const int status = test::run_in_fork([&] {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "mp/call.hpp"
 #include "mp/errors.hpp"
-
 #include "mp/serialization.hpp"
+
 #include "support/catch.hpp"
 
 #include <functional>
@@ -161,6 +161,12 @@ struct Unreadable {
     }
 };
 
+struct NoDefault {
+    explicit NoDefault(int from) : value(from) {}
+
+    int value;
+};
+
 Unreadable unreadable() {
     return {};
 }
@@ -295,11 +301,22 @@ TEST_CASE("call: a member of a second base arrives with its offset") {
     // The conversion makes `this` point behind the Counter.
     std::string (Both::*name)() const = &Shape::name;
     ByteWriter out;
-    write_argument(out, name);
+    write_value(out, name);
     ByteReader in(out.data());
-    const auto back = read_argument<decltype(name)>(in);
+    const auto back = read_value<decltype(name)>(in);
     CHECK(back == name);
     CHECK((Both().*back)() == "shape");
+}
+
+TEST_CASE("call: two pointers to one object arrive as two pointers to one object") {
+    const auto one = std::make_shared<Counter>(1);
+    const auto other = std::make_shared<Counter>(1);
+    const auto same_object = [](const std::shared_ptr<Counter>& a,
+                                const std::shared_ptr<Counter>& b) {
+        return a == b && a->start == 1;
+    };
+    CHECK(there(same_object, one, one));
+    CHECK_FALSE(there(same_object, one, other));
 }
 
 TEST_CASE("call: the result of a call tells its type before the call") {
@@ -371,6 +388,10 @@ TEST_CASE("call: what cannot travel is refused when compiling, and for its reaso
         why<decltype(takes_any), decltype(captures)> == Refusal::capturing_closure
     );
     STATIC_REQUIRE(why<decltype(takes_any), Function> == Refusal::std_function);
+
+    STATIC_REQUIRE(
+        why<decltype(takes_any), NoDefault> == Refusal::not_default_constructible
+    );
 
     STATIC_REQUIRE(mp::Transportable<decltype(add), int, int>);
     STATIC_REQUIRE_FALSE(mp::Transportable<decltype(text_of), int>);

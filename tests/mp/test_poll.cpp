@@ -79,7 +79,7 @@ TEST_CASE("P9: poll: a descriptor above 1024 works", "[poll]") {
 
 TEST_CASE("P4: poll: a storm of signals neither ends nor prolongs a wait", "[poll]") {
     auto [reader, writer] = os::make_pipe();
-    const support::SignalStorm storm;
+    const test::SignalStorm storm;
     const auto start = std::chrono::steady_clock::now();
     CHECK_FALSE(os::wait_readable(reader.get(), Deadline(100ms)));
     const auto took = std::chrono::steady_clock::now() - start;

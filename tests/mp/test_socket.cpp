@@ -86,11 +86,11 @@ TEST_CASE("P4: socket: transfers survive a storm of signals", "[socket]") {
     const auto data = pattern(20'000'000);
     std::vector<std::byte> got(data.size());
     std::thread receiving([&, fd = reader.get()] {
-        const support::SignalStorm storm;
+        const test::SignalStorm storm;
         os::receive_exactly(fd, got, never);
     });
     {
-        const support::SignalStorm storm;
+        const test::SignalStorm storm;
         os::send_all(writer.get(), data, never);
     }
     receiving.join();

@@ -8,16 +8,16 @@
 
 #include <catch2/catch_all.hpp>
 
-namespace support {
+namespace test {
 using Listener = Catch::EventListenerBase;
 using Catch::Matchers::ContainsSubstring;
-}  // namespace support
+}  // namespace test
 
 #else
 
 #include <catch2/catch.hpp>
 
-namespace support {
+namespace test {
 #if defined(CATCH_CONFIG_RUNNER) || defined(CATCH_CONFIG_EXTERNAL_INTERFACES)
 using Listener = Catch::TestEventListenerBase;
 #endif
@@ -25,6 +25,6 @@ using Listener = Catch::TestEventListenerBase;
 inline auto ContainsSubstring(const std::string& text) {
     return Catch::Matchers::Contains(text);
 }
-}  // namespace support
+}  // namespace test
 
 #endif

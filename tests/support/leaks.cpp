@@ -32,7 +32,7 @@ struct Snapshot {
 };
 
 void take_processes(Snapshot& out) {
-    support::for_each_relative([&](const support::ProcStat& stat) {
+    test::for_each_relative([&](const test::ProcStat& stat) {
         const char* kind = stat.zombie()               ? "zombie"
                            : stat.parent == ::getpid() ? "child"
                                                        : "orphan";
@@ -42,7 +42,7 @@ void take_processes(Snapshot& out) {
 }
 
 void take_descriptors(Snapshot& out) {
-    support::for_each_entry("/proc/self/fd", [&](const char* name, int own) {
+    test::for_each_entry("/proc/self/fd", [&](const char* name, int own) {
         const int fd = std::atoi(name);
         if (fd == own) {
             return;
@@ -57,14 +57,14 @@ void take_descriptors(Snapshot& out) {
 }
 
 void take_shm_names(Snapshot& out) {
-    support::for_each_entry("/dev/shm", [&](const char* name, int) {
+    test::for_each_entry("/dev/shm", [&](const char* name, int) {
         out.shm_names[name] = std::string("name /dev/shm/") + name;
     });
 }
 
 void take_threads(Snapshot& out) {
-    support::for_each_entry("/proc/self/task", [&](const char* name, int) {
-        const support::FileText comm(
+    test::for_each_entry("/proc/self/task", [&](const char* name, int) {
+        const test::FileText comm(
             (std::string("/proc/self/task/") + name + "/comm").c_str()
         );
         std::string thread_name(comm.text, comm.size);
@@ -137,12 +137,12 @@ std::vector<std::string> differences(const Snapshot& before, const Snapshot& aft
     return out;
 }
 
-class LeakListener : public support::Listener {
+class LeakListener : public test::Listener {
 public:
-    using support::Listener::Listener;
+    using test::Listener::Listener;
 
     void testCaseStarting(const Catch::TestCaseInfo& info) override {
-        support::Listener::testCaseStarting(info);
+        test::Listener::testCaseStarting(info);
         before_ = take();
     }
 
@@ -151,7 +151,7 @@ public:
             check(stats);
         }
         before_.reset();
-        support::Listener::testCaseEnded(stats);
+        test::Listener::testCaseEnded(stats);
     }
 
 private:
@@ -202,10 +202,10 @@ CATCH_REGISTER_LISTENER(LeakListener)
 
 }  // namespace
 
-namespace support {
+namespace test {
 
 bool leaks_found() noexcept {
     return found;
 }
 
-}  // namespace support
+}  // namespace test

@@ -4,9 +4,9 @@
 // /dev/shm, threads, the signal mask and the signal dispositions.
 #pragma once
 
-namespace support {
+namespace test {
 
 /// Whether any case so far left something behind (each was printed to stderr).
 bool leaks_found() noexcept;
 
-}  // namespace support
+}  // namespace test

@@ -13,10 +13,10 @@
 
 int main(int argc, char** argv) {
     mp::freeze_support(argc, argv);
-    // The pipe that tells children of this process's end lasts as long as the process: made
-    // now, no case is charged with it.
+    // The pipe that tells children of this process's end lasts as long as the process:
+    // made now, no case is charged with it.
     mp::detail::alive_pipe_for_children();
-    support::install_watchdog();
+    test::install_watchdog();
     const int failed = Catch::Session().run(argc, argv);
-    return failed == 0 && support::leaks_found() ? 1 : failed;
+    return failed == 0 && test::leaks_found() ? 1 : failed;
 }

@@ -12,7 +12,7 @@
 #include <cstdlib>
 #include <cstring>
 
-namespace support {
+namespace test {
 
 /// Calls visit(name) for each entry of a directory. The directory's own descriptor is
 /// open meanwhile; visit gets it as its second argument.
@@ -117,4 +117,4 @@ void for_each_relative(Visit visit) {
     });
 }
 
-}  // namespace support
+}  // namespace test

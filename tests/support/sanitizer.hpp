@@ -17,7 +17,7 @@
 #endif
 #endif
 
-namespace support {
+namespace test {
 
 #ifdef SUPPORT_ASAN
 inline constexpr bool under_asan = true;
@@ -31,4 +31,4 @@ inline constexpr bool under_tsan = true;
 inline constexpr bool under_tsan = false;
 #endif
 
-}  // namespace support
+}  // namespace test

@@ -13,7 +13,7 @@
 #include <stdexcept>
 #include <thread>
 
-namespace support {
+namespace test {
 
 class SignalStorm {
 public:
@@ -91,4 +91,4 @@ private:
     std::thread sender_;
 };
 
-}  // namespace support
+}  // namespace test

@@ -57,7 +57,7 @@ void dump_this_thread() {
 
 void dump_other_threads() {
     const long self = ::syscall(SYS_gettid);
-    support::for_each_entry("/proc/self/task", [self](const char* name, int) {
+    test::for_each_entry("/proc/self/task", [self](const char* name, int) {
         const long thread = std::atol(name);
         if (thread == self) {
             return;
@@ -81,7 +81,7 @@ void dump_other_threads() {
 void say_proc(pid_t pid, const char* what) {
     char path[64];
     std::snprintf(path, sizeof path, "/proc/%d/%s", pid, what);
-    const support::FileText file(path);
+    const test::FileText file(path);
     const std::size_t length = std::strcspn(file.text, "\n");
     say("    %s: %.*s\n", what, static_cast<int>(length), file.text);
 }
@@ -89,14 +89,14 @@ void say_proc(pid_t pid, const char* what) {
 bool handles(pid_t pid, int signal) {
     char path[64];
     std::snprintf(path, sizeof path, "/proc/%d/status", pid);
-    const support::FileText file(path);
+    const test::FileText file(path);
     const char* caught = std::strstr(file.text, "SigCgt:");
     return caught != nullptr &&
            (std::strtoull(caught + 7, nullptr, 16) >> (signal - 1) & 1) != 0;
 }
 
 void dump_relatives() {
-    support::for_each_relative([](const support::ProcStat& stat) {
+    test::for_each_relative([](const test::ProcStat& stat) {
         say("--- process %d (%s), state %c, parent %d\n",
             stat.pid,
             stat.name,
@@ -116,7 +116,7 @@ void dump_relatives() {
 
 void kill_relatives() {
     const pid_t self = ::getpid();
-    support::for_each_relative([self](const support::ProcStat& stat) {
+    test::for_each_relative([self](const test::ProcStat& stat) {
         // In a group that we found, there may be the other end of a shell's pipeline.
         if (stat.parent == self || own_group) {
             ::kill(stat.pid, SIGKILL);
@@ -190,8 +190,7 @@ long seconds_for(const Catch::TestCaseInfo& info) {
             }
         }
     );
-    return 60L * (slow ? 10 : 1) *
-           (support::under_asan || support::under_tsan ? 10 : 1);
+    return 60L * (slow ? 10 : 1) * (test::under_asan || test::under_tsan ? 10 : 1);
 }
 
 void arm(long seconds) {
@@ -200,12 +199,12 @@ void arm(long seconds) {
     ::timer_settime(timer, 0, &when, nullptr);
 }
 
-class WatchdogListener : public support::Listener {
+class WatchdogListener : public test::Listener {
 public:
-    using support::Listener::Listener;
+    using test::Listener::Listener;
 
     void testCaseStarting(const Catch::TestCaseInfo& info) override {
-        support::Listener::testCaseStarting(info);
+        test::Listener::testCaseStarting(info);
         std::snprintf(case_name, sizeof case_name, "%s", info.name.c_str());
         arm(seconds_for(info));
     }
@@ -213,7 +212,7 @@ public:
     void testCaseEnded(const Catch::TestCaseStats& stats) override {
         arm(0);
         std::snprintf(case_name, sizeof case_name, "(between two cases)");
-        support::Listener::testCaseEnded(stats);
+        test::Listener::testCaseEnded(stats);
     }
 };
 
@@ -221,7 +220,7 @@ CATCH_REGISTER_LISTENER(WatchdogListener)
 
 }  // namespace
 
-namespace support {
+namespace test {
 
 void install_watchdog() noexcept {
     test_process = ::getpid();
@@ -259,4 +258,4 @@ void install_watchdog() noexcept {
     ::timer_create(CLOCK_MONOTONIC, &event, &timer);
 }
 
-}  // namespace support
+}  // namespace test

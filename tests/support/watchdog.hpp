@@ -8,10 +8,10 @@
 // that forks forks a single-threaded process.
 #pragma once
 
-namespace support {
+namespace test {
 
 /// Call once, early in main. The process leaves its process group for one of its own,
 /// so that grandchildren whose parent is gone can be found and ended.
 void install_watchdog() noexcept;
 
-}  // namespace support
+}  // namespace test

@@ -55,8 +55,8 @@ public:
 
         void operator++(int) { range_->advance(); }
 
-        friend bool operator==(const Iterator& it, std::default_sentinel_t) noexcept {
-            return !it.range_->current_;
+        bool operator==(std::default_sentinel_t) const noexcept {
+            return !range_->current_;
         }
 
     private:

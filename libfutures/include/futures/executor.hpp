@@ -63,6 +63,10 @@ concept Executor = requires(E& executor, void (*task)(), ShutdownOptions options
     executor.shutdown(options);
 };
 
+/// What map() accepts besides its options: a callable, and one range or more.
+template <class Fn, class... Ranges>
+concept Mappable = sizeof...(Ranges) > 0 && !std::same_as<std::decay_t<Fn>, MapOptions>;
+
 /// What `fn(items...)` gives, as a future holds it.
 template <class Fn, class... Args>
 using ResultOfCall =
@@ -100,9 +104,7 @@ public:
 
         void operator++(int) { results_->advance(); }
 
-        friend bool operator==(const Iterator& it, std::default_sentinel_t) {
-            return it.results_->at_end();
-        }
+        bool operator==(std::default_sentinel_t) const { return results_->at_end(); }
 
     private:
         MapResults* results_;
@@ -134,6 +136,8 @@ public:
             feed_->cancel_rest();
             feed_.reset();
         }
+        taken_ = false;
+        value_.reset();
     }
 
 private:

@@ -218,7 +218,7 @@ public:
     /// is submitted at the call, unless a buffersize is set. `fn` is copied for each
     /// item.
     template <class Fn, class... Ranges>
-        requires(!std::same_as<std::decay_t<Fn>, MapOptions>)
+        requires Mappable<Fn, Ranges...>
     auto map(Fn&& fn, Ranges&&... ranges) {
         return detail::map_items(
             *this, MapOptions(), std::forward<Fn>(fn), std::forward<Ranges>(ranges)...
@@ -226,6 +226,7 @@ public:
     }
 
     template <class Fn, class... Ranges>
+        requires Mappable<Fn, Ranges...>
     auto map(const MapOptions& options, Fn&& fn, Ranges&&... ranges) {
         return detail::map_items(
             *this, options, std::forward<Fn>(fn), std::forward<Ranges>(ranges)...

@@ -47,6 +47,8 @@
       "a view (std::string_view, std::span) does not own what it shows, so it cannot " \
       "be a parameter or result of a call in another process: use std::string or "     \
       "std::vector")                                                                   \
+    X(not_default_constructible,                                                       \
+      "a value is made first and read into then: give the type a default constructor") \
     X(not_archivable,                                                                  \
       "this type cannot be serialised: give it a serialize() as Boost.Serialization "  \
       "wants it (see mp/reduction.hpp)")

@@ -46,7 +46,7 @@ void describe_function(CallFrame& frame, std::string_view name);
 
 /// A value that may be a callable, and then travels as its code.
 template <class T>
-void write_argument(ByteWriter& out, const T& value) {
+void write_value(ByteWriter& out, const T& value) {
     if constexpr (is_function_pointer<T>) {
         write_code_ref(out, reinterpret_cast<const void*>(value));
     } else if constexpr (std::is_member_function_pointer_v<T>) {
@@ -57,11 +57,10 @@ void write_argument(ByteWriter& out, const T& value) {
 }
 
 template <class T>
-T read_argument(ByteReader& in) {
+T read_value(ByteReader& in) {
     if constexpr (is_function_pointer<T>) {
-        return reinterpret_cast<T>(
-            const_cast<void*>(read_code_ref(in))  // a function has no const
-        );
+        // A function has no const.
+        return reinterpret_cast<T>(const_cast<void*>(read_code_ref(in)));
     } else if constexpr (std::is_member_function_pointer_v<T>) {
         T pointer{};
         read_member_function(in, &pointer);
@@ -70,6 +69,39 @@ T read_argument(ByteReader& in) {
         return T();
     } else {
         return decode<T>(in);
+    }
+}
+
+template <class T>
+inline constexpr bool needs_archive =
+    !travels_as_code<T> && !std::is_arithmetic_v<T> && !std::is_enum_v<T>;
+
+/// All arguments go through one archive, so that two pointers to one object are two
+/// pointers to one object on the other side as well.
+template <class T>
+void write_argument(ByteWriter& out, OutArchive& archive, const T& value) {
+    if constexpr (needs_archive<T>) {
+        try {
+            archive << value;
+        } catch (...) {
+            rethrow_encode_error(type_name<T>());
+        }
+    } else {
+        write_value(out, value);
+    }
+}
+
+/// Reads into its final place, because later arguments may point there.
+template <class T>
+void read_argument(ByteReader& in, InArchive& archive, T& value) {
+    if constexpr (needs_archive<T>) {
+        try {
+            archive >> value;
+        } catch (...) {
+            rethrow_decode_error(type_name<T>());
+        }
+    } else if constexpr (!is_stateless_closure<T>) {
+        value = read_value<T>(in);
     }
 }
 
@@ -82,7 +114,7 @@ inline constexpr bool is_made_anew =
 template <class Function>
 void write_function(ByteWriter& out, const Function& function) {
     if constexpr (!is_made_anew<Function>) {
-        write_argument(out, function);
+        write_value(out, function);
     }
 }
 
@@ -91,7 +123,7 @@ Function read_function(ByteReader& in) {
     if constexpr (is_made_anew<Function>) {
         return Function();
     } else {
-        return read_argument<Function>(in);
+        return read_value<Function>(in);
     }
 }
 
@@ -127,8 +159,14 @@ void call_thunk(CallFrame& frame) {
     }
     frame.phase = CallPhase::decode;
     auto function = read_function<Function>(frame.in);
-    // Braces: read from left to right.
-    std::tuple<Stored...> stored{read_argument<Stored>(frame.in)...};
+    std::tuple<Stored...> stored{};
+    {
+        InArchive archive(frame.in);
+        std::apply(
+            [&](Stored&... values) { (read_argument(frame.in, archive, values), ...); },
+            stored
+        );
+    }
     if (frame.in.left() != 0) [[unlikely]] {
         throw_bytes_left_over(frame.in.left());
     }
@@ -139,18 +177,20 @@ void call_thunk(CallFrame& frame) {
     } else {
         const auto& result = invoke_stored(function, stored);
         frame.phase = CallPhase::encode;
-        write_argument<std::decay_t<Returned>>(frame.out, result);
+        write_value<std::decay_t<Returned>>(frame.out, result);
     }
     frame.phase = CallPhase::done;
 }
 
 /// Converts as a call in this process would; a value of the right type is not copied.
 template <class Stored, class Arg>
-void write_converted(ByteWriter& out, Arg&& arg) {
+void write_converted(ByteWriter& out, OutArchive& archive, Arg&& arg) {
     if constexpr (std::is_same_v<std::remove_cvref_t<Arg>, Stored>) {
-        write_argument<Stored>(out, arg);
+        write_argument<Stored>(out, archive, arg);
     } else {
-        write_argument<Stored>(out, static_cast<Stored>(std::forward<Arg>(arg)));
+        write_argument<Stored>(
+            out, archive, static_cast<Stored>(std::forward<Arg>(arg))
+        );
     }
 }
 
@@ -162,7 +202,8 @@ void encode_call_as(
     const Thunk thunk = &call_thunk<kept, Function, Stored...>;
     write_code_ref(out, reinterpret_cast<const void*>(thunk));
     write_function<Function>(out, fn);
-    (write_converted<Stored>(out, std::forward<Args>(args)), ...);
+    OutArchive archive(out);
+    (write_converted<Stored>(out, archive, std::forward<Args>(args)), ...);
 }
 
 /// Does not compile unless fn(args...) and its result can travel, and says why.
@@ -207,7 +248,7 @@ inline void run_call(CallFrame& frame) {
 /// void.
 template <class R>
 R decode_result(ByteReader& in) {
-    return read_argument<R>(in);
+    return read_value<R>(in);
 }
 
 /// The name of the function that the call in `bytes` would call. A hint, for messages.

@@ -104,6 +104,8 @@ constexpr Refusal refusal_of_value() {
         return Refusal::view;
     } else if constexpr (!Archivable<T>) {
         return Refusal::not_archivable;
+    } else if constexpr (!std::is_default_constructible_v<T>) {
+        return Refusal::not_default_constructible;
     } else {
         return Refusal::none;
     }

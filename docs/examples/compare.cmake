@@ -1,0 +1,13 @@
+# cmake -DPROGRAM=<main.cpp, built> -DSCRIPT=<main.py> -P compare.cmake
+cmake_minimum_required(VERSION 3.25)
+find_program(python NAMES python3)
+if(NOT python)
+    message(STATUS "skipped: no python3")
+    return()
+endif()
+execute_process(COMMAND ${PROGRAM} OUTPUT_VARIABLE ours RESULT_VARIABLE our_status TIMEOUT 100)
+execute_process(COMMAND ${python} ${SCRIPT} OUTPUT_VARIABLE theirs RESULT_VARIABLE their_status TIMEOUT 100)
+if(NOT ours STREQUAL theirs OR NOT our_status STREQUAL their_status)
+    message(FATAL_ERROR "they differ.\nC++ (status ${our_status}):\n${ours}\nPython (status ${their_status}):\n${theirs}")
+endif()
+message(STATUS "both printed:\n${ours}")

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: BSL-1.0
+// A stranger's program: it knows the installed headers and the three targets, and its main
+// has no line for children; libmp::main sees to them.
+#include <futures/thread_pool.hpp>
+#include <mp/mp.hpp>
+
+#include <cstdio>
+
+namespace {
+
+int work(int a, int b) {
+    return a + b == 5 ? 7 : 1;
+}
+
+}  // namespace
+
+int main() {
+    for (const mp::StartMethod method : mp::get_all_start_methods()) {
+        mp::Process child = mp::get_context(method).Process(
+            [](int a, int b) {
+                throw mp::SystemExit(work(a, b));
+            },
+            2,
+            3
+        );
+        child.start();
+        child.join();
+        if (child.exitcode() != 7) {
+            std::fprintf(stderr, "a child ended with %d\n", child.exitcode().value_or(-1));
+            return 1;
+        }
+    }
+    futures::ThreadPoolExecutor pool(1);
+    return pool.submit(work, 2, 3).result() == 7 ? 0 : 1;
+}

@@ -1,0 +1,61 @@
+"""What the checkers share: the project's files, C++ without its comments, and the verdict."""
+import pathlib
+import re
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def files(*patterns):
+    """The tracked files (and new ones that git does not ignore) that match, as strings."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z", "--", *patterns]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout
+    names = (name.decode() for name in listed.split(b"\0") if name)
+    return sorted(name for name in names if (ROOT / name).is_file())
+
+
+def text(name):
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+TOKEN = re.compile(
+    r'//[^\n]*|/\*.*?\*/|R"(?P<raw>[^(]*)\(.*?\)(?P=raw)"|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])+\'',
+    re.DOTALL,
+)
+
+
+def code(name, strings=False):
+    """C++ text with its comments (and string literals, unless asked for) blanked out; line
+    numbers stay right."""
+
+    def blank(match):
+        token = match[0]
+        comment = token.startswith(("//", "/*"))
+        if comment or not strings:
+            return "\n" * token.count("\n") if comment else '""' + "\n" * token.count("\n")
+        return token
+
+    source = text(name)
+    # Digit separators look like character literals.
+    source = re.sub(r"(?<=[0-9a-fA-F])'(?=[0-9a-fA-F])", "", source)
+    # An #include's name is no string here.
+    source = re.sub(r'(#\s*include\s*)"([^"]*)"', r"\1<<\2>>", source)
+    return TOKEN.sub(blank, source)
+
+
+def includes(name):
+    """(line number, name, quoted) of each #include."""
+    for number, line in enumerate(code(name).splitlines(), 1):
+        if match := re.match(r"\s*#\s*include\s*<<(.*)>>", line):
+            yield number, match[1], True
+        elif match := re.match(r"\s*#\s*include\s*<(.*)>", line):
+            yield number, match[1], False
+
+
+def finish(problems, summary):
+    """Prints the problems and ends with the status that they deserve."""
+    for problem in problems:
+        print(problem)
+    print(f"{len(problems)} problems" if problems else f"ok: {summary}")
+    sys.exit(1 if problems else 0)

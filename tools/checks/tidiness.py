@@ -1,0 +1,37 @@
+#!/usr/bin/env python3
+"""Nothing half-done, nothing of one machine, no test that sleeps or that nobody runs."""
+import re
+
+from lib_tree import code, files, finish, text
+
+PATTERNS = [
+    (r"TODO\(now\)|\bFIXME\b|\bXXX\b", "left to do"),
+    (r"(?<![\w.$}/])/(?:work|home|root)/\w", "a path of one machine"),
+]
+SELF = "tools/checks/"
+
+problems = []
+for name in files():
+    if name.startswith(SELF) or name.endswith((".png", ".svg")):
+        continue
+    for number, line in enumerate(text(name).splitlines(), 1):
+        for pattern, what in PATTERNS:
+            if re.search(pattern, line):
+                problems.append(f"{name}:{number}: {what}: {line.strip()[:80]}")
+
+tests = files("tests/*/*.cpp")
+lists = text("tests/CMakeLists.txt")
+for name in tests:
+    short = name.removeprefix("tests/")
+    if re.search(r"/test_[^/]*\.cpp$", name) and short not in lists:
+        problems.append(f"{name}: not in tests/CMakeLists.txt")
+    if name.startswith("tests/support/"):
+        continue
+    source = code(name)
+    for match in re.finditer(r"(?:\bstd::this_thread::|::)(?:sleep_for|sleep_until|usleep|nanosleep|sleep)\b[^;]*", source):
+        # Random pauses vary the moment of a kill; they wait for nothing.
+        if "random" not in match[0]:
+            number = source.count("\n", 0, match.start()) + 1
+            problems.append(f"{name}:{number}: a test that sleeps: {match[0].strip()}")
+
+finish(problems, f"{len(files())} files")
