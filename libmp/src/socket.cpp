@@ -29,11 +29,7 @@ bool not_a_socket() noexcept {
 // once, after all that it had written. What it wrote is complete: a clean end. (Over
 // TCP the same error may mean lost data, and stays one.)
 bool is_clean_reset(int fd) noexcept {
-    int domain = 0;
-    socklen_t size = sizeof domain;
-    return last_error().value() == ECONNRESET &&
-           ::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 &&
-           domain == AF_UNIX;
+    return last_error().value() == ECONNRESET && is_unix_socket(fd);
 }
 
 using Bytes = std::span<const std::byte>;
@@ -112,6 +108,13 @@ std::pair<UniqueFd, UniqueFd> make_socketpair(SocketKind kind) {
         "socketpair(AF_UNIX)"
     );
     return {UniqueFd(ends[0]), UniqueFd(ends[1])};
+}
+
+bool is_unix_socket(int fd) noexcept {
+    int domain = 0;
+    socklen_t size = sizeof domain;
+    return ::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 &&
+           domain == AF_UNIX;
 }
 
 void send_all(int fd, Bytes data, const Deadline& deadline) {

@@ -19,6 +19,9 @@ enum class SocketKind { stream, seqpacket };
 /// socketpair(AF_UNIX), close-on-exec: two equal ends.
 std::pair<UniqueFd, UniqueFd> make_socketpair(SocketKind kind);
 
+/// Whether `fd` is an AF_UNIX socket, over which descriptors can travel.
+bool is_unix_socket(int fd) noexcept;
+
 /// Writes all of `data`. On a seqpacket socket that is one message.
 /// Throws std::system_error (EPIPE: nobody reads any more), TimeoutError at the
 /// deadline: then a part may be written, and the stream is out of step.

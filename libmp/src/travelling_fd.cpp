@@ -58,7 +58,8 @@ UniqueFd load_fd(std::uint32_t number) {
     if (number >= incoming->fds_.size() || !incoming->fds_[number]) {
         throw SerializationError(
             SerializationPhase::decode,
-            "descriptor " + std::to_string(number) + " did not come with the message (" +
+            "descriptor " + std::to_string(number) +
+                " did not come with the message (" +
                 std::to_string(incoming->fds_.size()) + " did)"
         );
     }

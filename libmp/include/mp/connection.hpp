@@ -18,10 +18,17 @@
 //          that is cut off. EOFError, BufferTooShort, SerializationError.
 #pragma once
 
+#include "mp/archivable.hpp"
+#include "mp/detail/bytes.hpp"
+#include "mp/detail/travelling_fd.hpp"
+#include "mp/detail/type_name.hpp"
+#include "mp/detail/type_tag.hpp"
 #include "mp/fd.hpp"
+#include "mp/reduction.hpp"
 #include "mp/timeout.hpp"
 
 #include <chrono>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -46,6 +53,37 @@ public:
 
     /// Takes the descriptor. Throws std::invalid_argument when there is none.
     explicit Connection(UniqueFd fd, Direction direction = Direction::both);
+
+    /// Sends any value that can be archived; text of any kind as std::string. Blocks
+    /// while the other end is not reading and what lies between is full. Throws
+    /// SerializationError, before anything is sent.
+    template <class T>
+        requires Archivable<detail::Sent<T>>
+    void send(const T& object) {
+        detail::OutgoingFds fds(carries_fds());
+        detail::ByteWriter message;
+        message.put_value(detail::type_tag<detail::Sent<T>>());
+        if constexpr (std::same_as<T, detail::Sent<T>>) {
+            detail::encode(message, object);
+        } else {
+            detail::encode(message, detail::Sent<T>(object));
+        }
+        send_message(message.data(), fds);
+    }
+
+    /// Blocks for one object. Throws SerializationError when something else was sent:
+    /// that message is gone then, the next one is whole. EOFError when every copy of
+    /// the other end is closed.
+    template <Archivable T>
+    T recv() {
+        detail::IncomingFds fds;
+        const std::vector<std::byte> message = recv_message(fds);
+        detail::ByteReader reader(message);
+        check_tag(reader, detail::type_tag<T>(), detail::type_name<T>());
+        T object = detail::decode<T>(reader);
+        check_end(reader, detail::type_name<T>());
+        return object;
+    }
 
     /// Sends the bytes from `offset` on, at most `size` of them, as one message; an
     /// empty one is a message too. Throws std::invalid_argument when they are not all
@@ -83,9 +121,37 @@ public:
     /// Closes every copy of this handle in this process; again does nothing.
     void close() noexcept;
 
+    /// In the arguments of a child that is being started, and in messages over a
+    /// Unix-domain socket: the other process gets a copy of this end. Throws StateError
+    /// anywhere else.
+    template <class Archive>
+    void serialize(Archive& archive, unsigned) {
+        if constexpr (Archive::is_saving::value) {
+            const auto [number, direction] = hand_over();
+            archive& number& direction;
+        } else {
+            std::uint32_t number = 0;
+            std::uint8_t direction = 0;
+            archive& number& direction;
+            take_over(number, direction);
+        }
+    }
+
 private:
     class State;
     class Use;
+
+    /// Whether descriptors can go with a message: over a Unix-domain socket.
+    bool carries_fds() const noexcept;
+    void
+    send_message(std::span<const std::byte> message, const detail::OutgoingFds& fds);
+    std::vector<std::byte> recv_message(detail::IncomingFds& fds);
+    static void
+    check_tag(detail::ByteReader& message, std::uint64_t tag, std::string_view type);
+    static void check_end(const detail::ByteReader& message, std::string_view type);
+
+    std::pair<std::uint32_t, std::uint8_t> hand_over() const;
+    void take_over(std::uint32_t number, std::uint8_t direction);
 
     std::shared_ptr<State> state_;
 };

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // travelling_fd: how a descriptor inside an object gets into another process.
 // Python:  multiprocessing.reduction.DupFd, multiprocessing.resource_sharer.
-// Differs: no server thread: the descriptor goes with the message itself (SCM_RIGHTS), or in
+// Differs: no server thread: the descriptor goes with the message itself (SCM_RIGHTS),
+// or in
 //          the list of a child that is being started.
 // Threads: a scope belongs to the thread that made it.
 // Owns:    duplicates on the way out, what came and was not taken on the way in.
@@ -17,8 +18,8 @@ namespace mp::detail {
 /// While it lives, descriptors saved by this thread go with one message.
 class OutgoingFds {
 public:
-    /// Without `allowed`, saving one throws: the message goes over something that carries
-    /// no descriptors.
+    /// Without `allowed`, saving one throws: the message goes over something that
+    /// carries no descriptors.
     explicit OutgoingFds(bool allowed) noexcept;
     ~OutgoingFds();
     OutgoingFds(const OutgoingFds&) = delete;
@@ -34,7 +35,8 @@ private:
     std::vector<UniqueFd> fds_;
 };
 
-/// While it lives, descriptors loaded by this thread are those that came with one message.
+/// While it lives, descriptors loaded by this thread are those that came with one
+/// message.
 class IncomingFds {
 public:
     IncomingFds() noexcept;
@@ -51,9 +53,9 @@ private:
     std::vector<UniqueFd> fds_;
 };
 
-/// Sends a duplicate of `fd` along; returns the number by which load_fd() finds it. `what`
-/// names the object for the error. Throws StateError when nothing is being sent that can
-/// carry it.
+/// Sends a duplicate of `fd` along; returns the number by which load_fd() finds it.
+/// `what` names the object for the error. Throws StateError when nothing is being sent
+/// that can carry it.
 std::uint32_t save_fd(int fd, const char* what);
 
 /// Each once. Throws SerializationError when it did not come or was taken before.
