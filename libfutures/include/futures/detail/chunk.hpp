@@ -35,7 +35,16 @@ struct ChunkTraits<Fn, std::tuple<Args...>> {
 template <class Fn, class... Stored>
 void run_item(mp::detail::CallFrame& frame, Fn& fn) {
     frame.phase = mp::detail::CallPhase::decode;
-    std::tuple<Stored...> stored{mp::detail::read_argument<Stored>(frame.in)...};
+    std::tuple<Stored...> stored{};
+    {
+        mp::InArchive archive(frame.in);
+        std::apply(
+            [&](Stored&... values) {
+                (mp::detail::read_argument(frame.in, archive, values), ...);
+            },
+            stored
+        );
+    }
     frame.phase = mp::detail::CallPhase::run;
     using Returned = decltype(mp::detail::invoke_stored(fn, stored));
     const std::size_t begin = frame.out.size();
@@ -45,7 +54,7 @@ void run_item(mp::detail::CallFrame& frame, Fn& fn) {
             mp::detail::invoke_stored(fn, stored);
         } else {
             const auto& result = mp::detail::invoke_stored(fn, stored);
-            mp::detail::write_argument<std::decay_t<Returned>>(frame.out, result);
+            mp::detail::write_value<std::decay_t<Returned>>(frame.out, result);
         }
     } catch (...) {
         frame.out.truncate(begin);
@@ -71,7 +80,9 @@ void chunk_thunk(mp::detail::CallFrame& frame) {
 
 template <class... Stored, class Item, std::size_t... i>
 void write_item(mp::detail::ByteWriter& out, Item& item, std::index_sequence<i...>) {
-    (mp::detail::write_converted<Stored>(out, std::move(std::get<i>(item))), ...);
+    mp::OutArchive archive(out);
+    (mp::detail::write_converted<Stored>(out, archive, std::move(std::get<i>(item))),
+     ...);
 }
 
 template <class Fn, class Item, class... Stored>
