@@ -4,6 +4,7 @@
 #define CATCH_CONFIG_RUNNER
 // Its handlers would run in forked children, too; the watchdog has its own.
 #define CATCH_CONFIG_NO_POSIX_SIGNALS
+#include "mp/detail/alive.hpp"
 #include "mp/spawn.hpp"
 
 #include "support/catch.hpp"
@@ -12,6 +13,9 @@
 
 int main(int argc, char** argv) {
     mp::freeze_support(argc, argv);
+    // The pipe that tells children of this process's end lasts as long as the process:
+    // made now, no case is charged with it.
+    mp::detail::alive_pipe_for_children();
     test::install_watchdog();
     const int failed = Catch::Session().run(argc, argv);
     return failed == 0 && test::leaks_found() ? 1 : failed;
