@@ -68,7 +68,7 @@ bool Board::submit(BoardTask& task, std::span<const std::byte> call) {
     std::uint64_t tail = 0;
     {
         const MutexLock lock(mutex_);
-        if (closed_) {
+        if (refusing_) {
             return false;
         }
         if (!backlog_.empty() || !place(task, call)) {
@@ -138,15 +138,15 @@ bool Board::place(BoardTask& task, std::span<const std::byte> call) {
 void Board::put(Slot& slot, BoardTask& task, std::span<const std::byte> call) noexcept {
     if (const Block& block = task.message.block()) {
         const BlockReference reference{block.offset(), block.size()};
-        slot.place = MessagePlace::arena;
-        slot.length = sizeof reference;
-        std::memcpy(slot.bytes.data(), &reference, sizeof reference);
+        slot.item.place = MessagePlace::arena;
+        slot.item.length = sizeof reference;
+        std::memcpy(slot.item.bytes.data(), &reference, sizeof reference);
         return;
     }
     const auto bytes = call.empty() ? task.message.bytes() : call;
-    slot.place = MessagePlace::slot;
-    slot.length = static_cast<std::uint32_t>(bytes.size());
-    std::memcpy(slot.bytes.data(), bytes.data(), bytes.size());
+    slot.item.place = MessagePlace::slot;
+    slot.item.length = static_cast<std::uint32_t>(bytes.size());
+    std::memcpy(slot.item.bytes.data(), bytes.data(), bytes.size());
     if (!task.keep_message) {
         task.message.clear();
     }
@@ -215,6 +215,11 @@ void Board::stop_workers() noexcept {
     kick_workers();
 }
 
+void Board::refuse() noexcept {
+    const MutexLock lock(mutex_);
+    refusing_ = true;
+}
+
 bool Board::cancel(BoardTask& task) noexcept {
     {
         const MutexLock lock(mutex_);
@@ -225,7 +230,7 @@ bool Board::cancel(BoardTask& task) noexcept {
             return false;
         }
         if (task.position == BoardTask::unplaced) {
-            if (closed_) {
+            if (failed_) {
                 return false;  // fail_all() has it
             }
             backlog_.remove(task);
@@ -297,18 +302,18 @@ std::size_t Board::drain_ring(std::uint32_t worker) noexcept {
     if (read == written || written - read > options_.slots) {
         return 0;  // more than there are slots: a faulty worker, see guard()
     }
-    const ResultEntry* ring = view_.ring(worker);
+    const ResultItem* ring = view_.ring(worker);
     std::size_t ended = 0;
     for (; read != written; ++read) {
-        const ResultEntry& entry = ring[index_of(read)];
-        auto& owner = owner_[index_of(entry.position)];
+        const ResultItem& item = ring[index_of(read)];
+        auto& owner = owner_[index_of(item.position)];
         // order: place() stored it before the worker could see the task.
         BoardTask* task = owner.load(std::memory_order_relaxed);
-        if (task == nullptr || task->position != entry.position) {
+        if (task == nullptr || task->position != item.position) {
             ++stray_;
             continue;
         }
-        take_result(*task, entry, worker);
+        take_result(*task, item, worker);
         // order: pairs with place(), so that the slot is written after it was read.
         owner.store(nullptr, std::memory_order_release);
         ++ended;
@@ -319,27 +324,25 @@ std::size_t Board::drain_ring(std::uint32_t worker) noexcept {
     return ended;
 }
 
-void Board::take_result(
-    BoardTask& task, const ResultEntry& entry, std::uint32_t worker
-) {
-    task.end = entry.kind == ResultKind::value ? TaskEnd::value : TaskEnd::exception;
+void Board::take_result(BoardTask& task, const ResultItem& item, std::uint32_t worker) {
+    task.end = item.kind == ResultKind::value ? TaskEnd::value : TaskEnd::exception;
     try {
-        const Slot& slot = slots_[index_of(entry.position)];
-        switch (entry.place) {
-        case MessagePlace::entry:
+        const Slot& slot = slots_[index_of(item.position)];
+        switch (item.place) {
+        case MessagePlace::item:
             task.message.assign(
-                {entry.bytes.data(),
-                 std::min<std::size_t>(entry.length, entry.capacity)}
+                {item.bytes.data(), std::min<std::size_t>(item.length, item.capacity)}
             );
             return;
         case MessagePlace::slot:
             task.message.assign(
-                {slot.bytes.data(), std::min<std::size_t>(entry.length, slot.capacity)}
+                {slot.item.bytes.data(),
+                 std::min<std::size_t>(item.length, slot.item.capacity)}
             );
             return;
         case MessagePlace::arena: {
             BlockReference reference{};
-            std::memcpy(&reference, entry.bytes.data(), sizeof reference);
+            std::memcpy(&reference, item.bytes.data(), sizeof reference);
             task.message.adopt(arenas_[worker]->open(reference));
             return;
         }
@@ -385,7 +388,7 @@ void Board::refill() noexcept {
     std::uint64_t placed = 0;
     {
         const MutexLock lock(mutex_);
-        while (!backlog_.empty() && !closed_ && place(*backlog_.front(), {})) {
+        while (!backlog_.empty() && !failed_ && place(*backlog_.front(), {})) {
             backlog_.pop_front();
             ++placed;
         }

@@ -72,9 +72,12 @@ public:
     // ---- for clients
 
     /// Puts the task on the board, or behind those that wait for a place. `call` is the
-    /// message; empty if it stands in task.message already. Returns false if the board
-    /// is closed; then nothing happened. Throws std::bad_alloc.
+    /// message; empty if it stands in task.message already. Returns false after
+    /// refuse(); then nothing happened. Throws std::bad_alloc.
     bool submit(BoardTask& task, std::span<const std::byte> call);
+
+    /// No new tasks from now on.
+    void refuse() noexcept;
 
     /// True: no worker has run it and none will, and finish() will not be called.
     /// Exact: false only if a worker claimed it.
@@ -122,6 +125,10 @@ public:
     /// A worker's index has a new process, which starts after this.
     void prepare(std::uint32_t worker, std::shared_ptr<ResultArenaReader> arena);
 
+    /// A worker left the exception of its initializer, and is gone: that exception,
+    /// encoded. Nothing if it left none.
+    Message initializer_failure(std::uint32_t worker);
+
     /// A worker's process is gone. Delivers what it had finished, gives back what it
     /// had only claimed, asks `verdict` about the rest. Returns how many were running.
     std::size_t bury(std::uint32_t worker, const Verdict& verdict);
@@ -129,7 +136,8 @@ public:
     /// Ends all that is not finished, and refuses what comes. Requires: drained.
     void fail_all(const Verdict& verdict) noexcept;
 
-    /// Takes back all that no worker has claimed. They are the caller's to finish.
+    /// Takes back all that no worker has claimed.
+    /// Call cancel_future() for each.
     std::vector<BoardTask*> take_queued();
 
     /// Tells the workers to end once they are idle.
@@ -175,7 +183,7 @@ private:
     void wake_worker() noexcept;
     std::size_t drain_all() noexcept MP_REQUIRES(drain_mutex_);
     std::size_t drain_ring(std::uint32_t worker) noexcept MP_REQUIRES(drain_mutex_);
-    void take_result(BoardTask& task, const ResultEntry& entry, std::uint32_t worker)
+    void take_result(BoardTask& task, const ResultItem& item, std::uint32_t worker)
         MP_REQUIRES(drain_mutex_);
     void conclude(BoardTask& task) noexcept MP_REQUIRES(drain_mutex_);
 
@@ -224,7 +232,8 @@ private:
     mutable mp::detail::Mutex mutex_;
     std::uint64_t tail_ MP_GUARDED_BY(mutex_) = 0;
     TaskList backlog_ MP_GUARDED_BY(mutex_);
-    bool closed_ MP_GUARDED_BY(mutex_) = false;
+    bool refusing_ MP_GUARDED_BY(mutex_) = false;  ///< no new tasks
+    bool failed_ MP_GUARDED_BY(mutex_) = false;    ///< fail_all() was called
     std::uint64_t guard_head_ MP_GUARDED_BY(mutex_) = 0;
     BoardStatistics counts_ MP_GUARDED_BY(mutex_);
 

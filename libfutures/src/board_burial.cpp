@@ -22,6 +22,17 @@ void Board::prepare(std::uint32_t worker, std::shared_ptr<ResultArenaReader> are
     control.crash.signal.store(0);
 }
 
+Message Board::initializer_failure(std::uint32_t worker) {
+    Message message;
+    if (view_.control(worker).phase.load() == WorkerPhase::initializer_failed) {
+        BlockReference reference{};
+        std::memcpy(&reference, view_.ring(worker)->bytes.data(), sizeof reference);
+        const MutexLock lock(drain_mutex_);
+        message.adopt(arenas_[worker]->open(reference));
+    }
+    return message;
+}
+
 std::size_t Board::bury(std::uint32_t worker, const Verdict& verdict) {
     std::vector<BoardTask*> running;
     std::vector<BoardTask*> again;
@@ -80,9 +91,9 @@ void Board::give_back(BoardTask& task) noexcept {
     // It has been on the board before: the next one to be placed.
     const auto index = index_of(task.position);
     Slot& slot = slots_[index];
-    if (slot.place == MessagePlace::slot && !task.keep_message) {
+    if (slot.item.place == MessagePlace::slot && !task.keep_message) {
         try {
-            task.message.assign({slot.bytes.data(), slot.length});
+            task.message.assign({slot.item.bytes.data(), slot.item.length});
         } catch (const std::bad_alloc&) {
             task.failure = std::current_exception();
             task.end = TaskEnd::failed;
@@ -119,7 +130,8 @@ void Board::fail_all(const Verdict& verdict) noexcept {
     drain_all();
     {
         const MutexLock lock(mutex_);
-        closed_ = true;
+        refusing_ = true;
+        failed_ = true;
         for (Index i = 0; i < options_.slots; ++i) {
             BoardTask* task = owner_[i].exchange(nullptr);
             if (task == nullptr) {
@@ -132,7 +144,7 @@ void Board::fail_all(const Verdict& verdict) noexcept {
             backlog_.push_back(*task);
         }
     }
-    // Closed: nobody else touches the backlog any more.
+    // Failed: nobody else touches the backlog any more.
     for (;;) {
         BoardTask* task = nullptr;
         {

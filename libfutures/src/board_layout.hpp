@@ -6,6 +6,8 @@
 
 #include "mp/detail/futex.hpp"
 
+#include "items.hpp"
+
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -47,45 +49,12 @@ constexpr std::uint32_t worker_of(SlotWord word) noexcept {
     return static_cast<std::uint32_t>(word & 4095U);
 }
 
-/// A message that does not stand here but in an arena.
-struct BlockReference {
-    std::uint64_t offset;
-    std::uint64_t size;
-};
-
-/// Where the bytes of a message stand.
-enum class MessagePlace : std::uint8_t { entry, slot, arena };
-
-// ---- a task, on its way there
-
 struct alignas(cache_line) Slot {
-    static constexpr std::size_t capacity = 240;
-
     std::atomic<SlotWord> word;
-    std::uint32_t length;
-    MessagePlace place;  ///< slot, or arena: then `bytes` begins with a BlockReference
-    std::array<std::byte, capacity> bytes;
+    CallItem item;
 };
 
 static_assert(sizeof(Slot) == 256);
-
-// ---- a result, on its way back
-
-enum class ResultKind : std::uint8_t { value, exception };
-
-struct alignas(32) ResultEntry {
-    static constexpr std::size_t capacity = 16;
-
-    std::uint64_t position;
-    std::uint32_t length;
-    ResultKind kind;
-    MessagePlace place;
-    std::array<std::byte, capacity> bytes;
-};
-
-static_assert(sizeof(ResultEntry) == 32);
-
-// ---- the rest
 
 /// A bit for each worker.
 class alignas(cache_line) WorkerSet {
@@ -172,7 +141,7 @@ public:
 
     static std::size_t size_for(std::uint64_t slots, std::uint32_t workers) noexcept {
         return slots_offset(workers) + slots * sizeof(Slot) +
-               workers * slots * sizeof(ResultEntry);
+               workers * slots * sizeof(ResultItem);
     }
 
     BoardHeader& header() const noexcept {
@@ -188,8 +157,8 @@ public:
     }
 
     /// The result ring of a worker: as many entries as slots, so it is never full.
-    ResultEntry* ring(std::uint32_t worker) const noexcept {
-        auto* rings = reinterpret_cast<ResultEntry*>(slots() + header().slots);
+    ResultItem* ring(std::uint32_t worker) const noexcept {
+        auto* rings = reinterpret_cast<ResultItem*>(slots() + header().slots);
         return rings + worker * header().slots;
     }
 

@@ -29,7 +29,17 @@ BoardWorker::BoardWorker(
       options_(options),
       mask_(view.header().slots - 1) {}
 
+void BoardWorker::initializer_failed(std::span<const std::byte> exception) {
+    const BlockReference block{results_.allocate(exception.size()), exception.size()};
+    mp::detail::copy_block(
+        results_.memory() + block.offset, exception.data(), exception.size()
+    );
+    std::memcpy(ring_->bytes.data(), &block, sizeof block);
+    control_.phase.store(WorkerPhase::initializer_failed);
+}
+
 void BoardWorker::run(TaskRunner& runner) noexcept {
+    control_.phase.store(WorkerPhase::working);
     std::uint64_t left = options_.most_tasks;
     // order: nothing depends on when a worker sees that it may end.
     while (header_.stop.load(std::memory_order_relaxed) == 0) {
@@ -234,47 +244,49 @@ void BoardWorker::execute(std::uint64_t position, TaskRunner& runner) noexcept {
 }
 
 std::span<const std::byte> BoardWorker::message_in(const Slot& slot) const noexcept {
-    if (slot.place == MessagePlace::arena) {
+    if (slot.item.place == MessagePlace::arena) {
         BlockReference block{};
-        std::memcpy(&block, slot.bytes.data(), sizeof block);
+        std::memcpy(&block, slot.item.bytes.data(), sizeof block);
         return {call_arena_ + block.offset, block.size};
     }
-    return {slot.bytes.data(), slot.length};
+    return {slot.item.bytes.data(), slot.item.length};
 }
 
 void BoardWorker::finish(
     std::uint64_t position, ResultKind kind, TaskRunner& runner
 ) noexcept {
-    ResultEntry& entry = ring_[written_ & mask_];
-    entry.kind = kind;
+    ResultItem& item = ring_[written_ & mask_];
+    item.kind = kind;
     try {
-        put_result(position, entry);
+        put_result(position, item);
     } catch (...) {
         out_.clear();
         runner.cannot_send(out_);
-        out_.truncate(Slot::capacity);
-        entry.kind = ResultKind::exception;
-        put_result(position, entry);
+        out_.truncate(CallItem::capacity);
+        item.kind = ResultKind::exception;
+        put_result(position, item);
     }
     commit(position);
 }
 
-void BoardWorker::put_result(std::uint64_t position, ResultEntry& entry) {
+void BoardWorker::put_result(std::uint64_t position, ResultItem& item) {
     const auto bytes = out_.data();
-    entry.length = static_cast<std::uint32_t>(bytes.size());
-    if (bytes.size() <= ResultEntry::capacity) {
-        entry.place = MessagePlace::entry;
-        std::memcpy(entry.bytes.data(), bytes.data(), bytes.size());
-    } else if (bytes.size() <= Slot::capacity) {
-        entry.place = MessagePlace::slot;
-        std::memcpy(slots_[position & mask_].bytes.data(), bytes.data(), bytes.size());
+    item.length = static_cast<std::uint32_t>(bytes.size());
+    if (bytes.size() <= ResultItem::capacity) {
+        item.place = MessagePlace::item;
+        std::memcpy(item.bytes.data(), bytes.data(), bytes.size());
+    } else if (bytes.size() <= CallItem::capacity) {
+        item.place = MessagePlace::slot;
+        std::memcpy(
+            slots_[position & mask_].item.bytes.data(), bytes.data(), bytes.size()
+        );
     } else {
         const BlockReference block{results_.allocate(bytes.size()), bytes.size()};
-        entry.place = MessagePlace::arena;
+        item.place = MessagePlace::arena;
         mp::detail::copy_block(
             results_.memory() + block.offset, bytes.data(), bytes.size()
         );
-        std::memcpy(entry.bytes.data(), &block, sizeof block);
+        std::memcpy(item.bytes.data(), &block, sizeof block);
     }
     MP_FAILPOINT(after_result_bytes);
 }

@@ -52,6 +52,9 @@ public:
         BoardWorkerOptions options
     ) noexcept;
 
+    /// Leaves the encoded exception of the initializer for the parent. Then end.
+    void initializer_failed(std::span<const std::byte> exception);
+
     /// Takes tasks and runs them until the board is stopped, or most_tasks were run.
     void run(TaskRunner& runner) noexcept;
 
@@ -65,7 +68,7 @@ private:
     void execute(std::uint64_t position, TaskRunner& runner) noexcept;
     std::span<const std::byte> message_in(const Slot& slot) const noexcept;
     void finish(std::uint64_t position, ResultKind kind, TaskRunner& runner) noexcept;
-    void put_result(std::uint64_t position, ResultEntry& entry);
+    void put_result(std::uint64_t position, ResultItem& item);
     void commit(std::uint64_t position) noexcept;
     void tell() noexcept;
     void wake_worker() noexcept;
@@ -75,7 +78,7 @@ private:
     BoardHeader& header_;
     WorkerControl& control_;
     Slot* slots_;
-    ResultEntry* ring_;
+    ResultItem* ring_;
     std::byte* call_arena_;
     ResultArenaWriter& results_;
     BoardWorkerOptions options_;

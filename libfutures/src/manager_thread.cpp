@@ -1,19 +1,26 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "manager_thread.hpp"
 
+#include "mp/detail/exit_function.hpp"
+#include "mp/detail/library_thread.hpp"
+
 #include "check.hpp"
+#include "signals.hpp"
 
 #include <pthread.h>
-#include <signal.h>
 #include <sys/epoll.h>
 
 #include <array>
+#include <new>
 
 namespace futures::detail {
 
 namespace os = mp::os;
 
 namespace {
+
+/// Whose thread this is.
+thread_local const ManagerThread* managed_here = nullptr;
 
 constexpr std::uint64_t doorbell_key = ~std::uint64_t{0};
 constexpr std::uint64_t guard_key = doorbell_key - 1;
@@ -36,33 +43,40 @@ ManagerThread::ManagerThread(Board& board, ManagerDuties& duties)
 }
 
 ManagerThread::~ManagerThread() {
-    if (thread_.joinable()) {
-        thread_.join();
-    }
+    join();
 }
 
-void ManagerThread::start() {
-    // Signals are the program's threads' business.
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    try {
-        thread_ = std::thread([this] { loop(); });
-    } catch (...) {
-        pthread_sigmask(SIG_SETMASK, &before, nullptr);
-        throw;
-    }
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+void ManagerThread::start(std::shared_ptr<void> owner) {
+    const os::SignalsBlocked blocked;  // signals are the program's threads' business
+    const mp::detail::MutexLock lock(join_mutex_);
+    thread_ = std::thread([this, keep = std::move(owner)] { loop(); });
 }
 
 void ManagerThread::join() {
+    const mp::detail::MutexLock lock(join_mutex_);
     if (thread_.joinable()) {
         thread_.join();
     }
 }
 
-void ManagerThread::abandon() noexcept {
+bool ManagerThread::is_current() const noexcept {
+    return managed_here == this;
+}
+
+void ManagerThread::join_at_exit() {
+    const mp::detail::MutexLock lock(join_mutex_);
+    auto waiting = std::make_shared<std::thread>(std::move(thread_));
+    mp::detail::add_exit_part(mp::detail::ExitPhase::executors, [waiting] {
+        if (waiting->get_id() == std::this_thread::get_id()) {
+            waiting->detach();  // it is what ends the program
+        } else {
+            waiting->join();
+        }
+    });
+    mp::detail::ensure_exit_step();
+}
+
+void ManagerThread::abandon() noexcept MP_NO_THREAD_SAFETY_ANALYSIS {
     // A std::thread that is joinable may not be destroyed; this one exists no more.
     new (&thread_) std::thread();
 }
@@ -76,6 +90,8 @@ void ManagerThread::unwatch(int pidfd) noexcept {
 }
 
 void ManagerThread::loop() noexcept {
+    const mp::detail::LibraryThread ours;
+    managed_here = this;
     pthread_setname_np(pthread_self(), "mp-pool");
     board_.set_manager([this](const mp::Deadline& deadline) { turn(deadline); });
     going_ = duties_.housekeeping();

@@ -11,6 +11,7 @@
 #include "board.hpp"
 
 #include <cstdint>
+#include <memory>
 #include <thread>
 
 namespace futures::detail {
@@ -40,17 +41,19 @@ public:
     /// Requires: it is to end, or never started.
     ~ManagerThread();
 
-    /// Throws std::system_error when there is no thread to be had.
-    void start();
+    /// `owner` lives as long as the thread. Throws std::system_error when there is no
+    /// thread to be had.
+    void start(std::shared_ptr<void> owner);
 
-    /// Any thread but the manager's.
+    /// Waits until it has ended. Any threads but the manager's.
     void join();
 
-    bool is_current() const noexcept {
-        return thread_.get_id() == std::this_thread::get_id();
-    }
+    bool is_current() const noexcept;
 
-    /// The process gave up its thread: it was forked. Forgets it.
+    /// For the manager itself: it is joined when the program exits.
+    void join_at_exit();
+
+    /// In a forked child, where the thread does not exist: forgets it.
     void abandon() noexcept;
 
     // -- the manager itself, or before start()
@@ -70,7 +73,9 @@ private:
     ManagerDuties& duties_;
     mp::UniqueFd epoll_;
 
-    std::thread thread_;
+    // Guarded by join_mutex_.
+    mp::detail::Mutex join_mutex_;
+    std::thread thread_ MP_GUARDED_BY(join_mutex_);
 
     // The thread's own.
     TimedYield yields_;

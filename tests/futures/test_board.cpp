@@ -120,6 +120,8 @@ public:
 
     void finish_callbacks() noexcept override { callback(*this); }
 
+    void cancel_future() noexcept override {}
+
     bool is_finished() const noexcept override { return state_.load() != 0; }
 
     void sleep(const Deadline& deadline) noexcept override {
@@ -150,7 +152,7 @@ public:
         for (std::uint32_t i = 0; i < options.workers; ++i) {
             spawn(i);
         }
-        manager_.start();
+        manager_.start(nullptr);
     }
 
     ~TestPool() override {
@@ -277,7 +279,7 @@ private:
         std::vector<std::byte> bytes(size, pattern(id));
         std::memcpy(bytes.data(), &result.call, sizeof(Call));
         ++tally_.total;
-        if (size > Slot::capacity) {
+        if (size > CallItem::capacity) {
             Block block = pool_.calls->allocate(size);
             std::memcpy(block.bytes().data(), bytes.data(), size);
             result.task->message.adopt(std::move(block));

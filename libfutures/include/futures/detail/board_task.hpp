@@ -133,6 +133,9 @@ public:
     /// Runs the callbacks; then the task may be gone.
     virtual void finish_callbacks() noexcept = 0;
 
+    /// Cancels the future of a task that the board took back. Runs callbacks.
+    virtual void cancel_future() noexcept = 0;
+
     /// The future is done: finish() was called, or it was cancelled.
     virtual bool is_finished() const noexcept = 0;
 
@@ -145,6 +148,7 @@ public:
     BoardTask* previous = nullptr;
     Message message;
     bool keep_message = false;  ///< it may have to run twice
+    std::uint32_t retries = 0;  ///< so often, if its worker is lost
     TaskEnd end = TaskEnd::value;
     std::exception_ptr failure;
 

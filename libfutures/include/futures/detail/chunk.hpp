@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: BSL-1.0
+// Chunks: several items of a map() in one task.
+// Python:  concurrent.futures.process._get_chunks, _process_chunk.
+// Differs: an item that throws does not take the rest of its chunk with it.
+// Threads: any; functions only.
+#pragma once
+
+#include "futures/detail/map_feed.hpp"
+#include "mp/call.hpp"
+#include "mp/remote_error.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+namespace futures::detail {
+
+enum class ItemEnd : std::uint8_t { value, exception };
+
+/// What travels for the arguments of one item.
+template <class Fn, class Item>
+struct ChunkTraits;
+
+template <class Fn, class... Args>
+struct ChunkTraits<Fn, std::tuple<Args...>> {
+    using Traits = mp::detail::CallTraits<const Fn&, Args...>;
+    using Result = typename Traits::Result;
+    using Stored = typename Traits::Stored;
+};
+
+/// Writes the outcome of one item: its end, then the value or exception.
+template <class Fn, class... Stored>
+void run_item(mp::detail::CallFrame& frame, Fn& fn) {
+    frame.phase = mp::detail::CallPhase::decode;
+    std::tuple<Stored...> stored{};
+    {
+        mp::InArchive archive(frame.in);
+        std::apply(
+            [&](Stored&... values) {
+                (mp::detail::read_argument(frame.in, archive, values), ...);
+            },
+            stored
+        );
+    }
+    frame.phase = mp::detail::CallPhase::run;
+    using Returned = decltype(mp::detail::invoke_stored(fn, stored));
+    const std::size_t begin = frame.out.size();
+    try {
+        frame.out.put_value(ItemEnd::value);
+        if constexpr (std::is_void_v<Returned>) {
+            mp::detail::invoke_stored(fn, stored);
+        } else {
+            const auto& result = mp::detail::invoke_stored(fn, stored);
+            mp::detail::write_value<std::decay_t<Returned>>(frame.out, result);
+        }
+    } catch (...) {
+        frame.out.truncate(begin);
+        frame.out.put_value(ItemEnd::exception);
+        mp::detail::encode_exception(frame.out, std::current_exception());
+    }
+}
+
+/// What a chunk's bytes begin with: the function that runs it, as for any call.
+template <class Fn, class... Stored>
+void chunk_thunk(mp::detail::CallFrame& frame) {
+    if (frame.phase == mp::detail::CallPhase::describe) [[unlikely]] {
+        mp::detail::describe_function(frame, mp::detail::type_name<Fn>());
+        return;
+    }
+    auto fn = mp::detail::read_function<Fn>(frame.in);
+    const auto items = frame.in.get_value<std::uint64_t>();
+    for (std::uint64_t i = 0; i < items; ++i) {
+        run_item<Fn, Stored...>(frame, fn);
+    }
+    frame.phase = mp::detail::CallPhase::done;
+}
+
+template <class... Stored, class Item, std::size_t... i>
+void write_item(mp::detail::ByteWriter& out, Item& item, std::index_sequence<i...>) {
+    mp::OutArchive archive(out);
+    (mp::detail::write_converted<Stored>(out, archive, std::move(std::get<i>(item))),
+     ...);
+}
+
+template <class Fn, class Item, class... Stored>
+void encode_chunk_as(
+    mp::detail::TypeList<Stored...>,
+    mp::detail::ByteWriter& out,
+    const Fn& fn,
+    std::vector<Item>& items
+) {
+    using Function = std::decay_t<const Fn&>;
+    const mp::detail::Thunk thunk = &chunk_thunk<Function, Stored...>;
+    mp::detail::write_code_ref(out, reinterpret_cast<const void*>(thunk));
+    mp::detail::write_function<Function>(out, fn);
+    out.put_value<std::uint64_t>(items.size());
+    for (Item& item : items) {
+        write_item<Stored...>(out, item, std::index_sequence_for<Stored...>());
+    }
+}
+
+/// Appends fn(item...) for each item, as one call.
+template <class Fn, class Item>
+void encode_chunk(mp::detail::ByteWriter& out, const Fn& fn, std::vector<Item>& items) {
+    encode_chunk_as(typename ChunkTraits<Fn, Item>::Stored(), out, fn, items);
+}
+
+/// Reads what chunk_thunk() wrote.
+template <class R>
+struct ReadChunk {
+    static std::vector<ItemOutcome<R>> read(mp::detail::ByteReader& in) {
+        std::vector<ItemOutcome<R>> outcomes;
+        outcomes.reserve(in.left() / (1 + smallest));
+        while (in.left() > 0) {
+            auto& outcome = outcomes.emplace_back();
+            if (in.get_value<ItemEnd>() == ItemEnd::exception) {
+                outcome.exception = mp::detail::decode_exception(in);
+            } else if constexpr (std::is_void_v<R>) {
+                outcome.value.emplace();
+            } else {
+                outcome.value.emplace(mp::detail::decode_result<R>(in));
+            }
+        }
+        return outcomes;
+    }
+
+private:
+    // Bitwise values tell how many there can be; of others, guess low.
+    static constexpr std::size_t smallest = [] {
+        if constexpr (std::is_void_v<R>) {
+            return std::size_t{0};
+        } else {
+            return std::is_arithmetic_v<R> ? sizeof(R) : std::size_t{63};
+        }
+    }();
+};
+
+}  // namespace futures::detail

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: BSL-1.0
+// ProcessTask<R>: a task of a process pool, with its future's state, in one allocation.
+// Python:  concurrent.futures.process._WorkItem with its Future.
+// Differs: the result stays encoded until somebody asks for it; then it is decoded
+// once,
+//          in the thread that asks.
+// Threads: any; see StateBase and BoardTask.
+#pragma once
+
+#include "futures/detail/board_task.hpp"
+#include "futures/detail/recycle.hpp"
+#include "futures/detail/state.hpp"
+#include "mp/call.hpp"
+#include "mp/remote_error.hpp"
+
+#include <cstddef>
+#include <memory>
+#include <new>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+namespace futures::detail {
+
+class ProcessPool;
+
+/// What a task calls, for messages: a function, or an object of a named type.
+class TaskName {
+public:
+    template <class Fn>
+    static TaskName of(const Fn& fn) noexcept {
+        TaskName name;
+        if constexpr (mp::detail::is_function_pointer<std::decay_t<const Fn&>>) {
+            name.function_ =
+                reinterpret_cast<const void*>(static_cast<std::decay_t<const Fn&>>(fn));
+        } else {
+            static constexpr std::string_view type = mp::detail::type_name<Fn>();
+            name.type_ = type;
+        }
+        return name;
+    }
+
+    std::string text() const;
+
+private:
+    const void* function_ = nullptr;
+    std::string_view type_;
+};
+
+/// The part of a task that does not depend on its result's type.
+class PoolTask : public BoardTask {
+public:
+    PoolTask(std::shared_ptr<ProcessPool> pool, TaskName task_name) noexcept
+        : name(task_name), pool_(std::move(pool)) {}
+
+    // Set before it is submitted.
+    const TaskName name;
+
+    // The manager's own.
+    std::uint32_t losses = 0;  ///< how many workers died while it ran
+
+protected:
+    ~PoolTask() = default;
+
+    bool take_back() noexcept;
+    void was_cancelled() noexcept;
+    bool is_running() const noexcept;
+    bool wait_on_board(const mp::Deadline& deadline) noexcept;
+
+private:
+    std::shared_ptr<ProcessPool> pool_;
+};
+
+/// Throws what is being handled as SerializationError{phase}, with it as its cause;
+/// SystemExit and BinaryMismatch as they are.
+[[noreturn]] void throw_serialization_error(mp::SerializationPhase phase);
+
+/// How a result is read from what the call wrote.
+template <class R>
+struct ReadResult {
+    static R read(mp::detail::ByteReader& in) {
+        return mp::detail::decode_result<R>(in);
+    }
+};
+
+template <>
+struct ReadResult<void> {};
+
+template <class R, class Read = ReadResult<R>>
+class ProcessTask final : public State<R>, public PoolTask {
+public:
+    ProcessTask(std::shared_ptr<ProcessPool> pool, TaskName task_name) noexcept
+        : State<R>(Settler::executor), PoolTask(std::move(pool), task_name) {}
+
+    // -- for the board
+
+    bool finish() noexcept override {
+        switch (end) {
+        case TaskEnd::value:
+            return this->conclude(Outcome::raw_value);
+        case TaskEnd::exception:
+            return this->conclude(Outcome::raw_exception);
+        case TaskEnd::failed:
+            break;
+        }
+        this->store_exception(std::move(failure));
+        return this->conclude(Outcome::exception);
+    }
+
+    void finish_callbacks() noexcept override {
+        this->run_callbacks();
+        this->drop_reference();
+    }
+
+    void cancel_future() noexcept override { this->cancel(); }
+
+    bool is_finished() const noexcept override { return this->done(); }
+
+    void sleep(const mp::Deadline& deadline) noexcept override {
+        this->sleep_until(false, deadline);
+    }
+
+    // -- memory: the next task's
+
+    static void* operator new(std::size_t size) { return recycled_new(size); }
+
+    static void* operator new(std::size_t size, std::align_val_t alignment) {
+        return ::operator new(size, alignment);
+    }
+
+    static void operator delete(void* block, std::size_t size) noexcept {
+        recycled_delete(block, size);
+    }
+
+    static void
+    operator delete(void* block, std::size_t, std::align_val_t alignment) noexcept {
+        ::operator delete(block, alignment);
+    }
+
+private:
+    ~ProcessTask() override = default;
+
+    // -- for the future
+
+    bool request_cancel() noexcept override { return take_back(); }
+
+    void discard_work() noexcept override {
+        was_cancelled();
+        this->drop_reference();  // the pool's
+    }
+
+    FutureState observe() const noexcept override {
+        return is_running() ? FutureState::running : FutureState::pending;
+    }
+
+    bool wait_until_done(const mp::Deadline& deadline) override {
+        return wait_on_board(deadline);
+    }
+
+    void materialise() override {
+        mp::detail::ByteReader in(message.bytes());
+        if (end == TaskEnd::exception) {
+            this->store_exception(mp::detail::decode_exception(in));
+        } else {
+            try {
+                read_value(in);
+            } catch (...) {
+                message.clear();
+                throw_serialization_error(mp::SerializationPhase::decode_result);
+            }
+        }
+        message.clear();
+    }
+
+    void read_value(mp::detail::ByteReader& in) {
+        if constexpr (std::is_void_v<R>) {
+            this->emplace();
+        } else {
+            this->emplace(Read::read(in));
+        }
+    }
+};
+
+}  // namespace futures::detail
