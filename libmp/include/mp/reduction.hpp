@@ -46,7 +46,11 @@ void encode(ByteWriter& out, const T& value) {
 template <class T>
 void decode_into(ByteReader& in, T& value) {
     try {
-        InArchive(in) >> value;
+        if constexpr (kind_of<T>() == Kind::scalar) {
+            value = in.get_value<T>();
+        } else {
+            InArchive(in) >> value;
+        }
     } catch (...) {
         rethrow_decode_error(type_name<T>());
     }
