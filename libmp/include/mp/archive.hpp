@@ -16,6 +16,7 @@
 #include <boost/serialization/array_wrapper.hpp>
 #include <boost/serialization/library_version_type.hpp>
 #include <boost/serialization/serialization.hpp>
+#include <boost/serialization/tracking.hpp>
 #include <boost/serialization/version.hpp>
 
 #include <cstddef>
@@ -133,7 +134,10 @@ private:
     /// is written, so that their registries need not agree.
     template <class T>
     bool put_tracked() {
-        const bool tracked = detail::tracked_class<T>.is_saved_through_pointers();
+        bool tracked = false;
+        if constexpr (!detail::is_never_tracked<T>) {
+            tracked = detail::tracked_class<T>.is_saved_through_pointers();
+        }
         out_.put_value(static_cast<std::uint8_t>(tracked));
         return tracked;
     }
