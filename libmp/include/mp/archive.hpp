@@ -65,6 +65,11 @@ inline constexpr bool is_array_wrapper = false;
 template <class T>
 inline constexpr bool is_array_wrapper<boost::serialization::array_wrapper<T>> = true;
 
+/// A class can tell Boost that nobody asks for the identity of its objects.
+template <class T>
+inline constexpr bool is_never_tracked =
+    boost::serialization::tracking_level<T>::value == boost::serialization::track_never;
+
 template <class T>
 inline constexpr bool has_class_version =
     boost::serialization::implementation_level<T>::value >=
