@@ -63,13 +63,9 @@ T decode(ByteReader& in) {
         std::is_default_constructible_v<T>,
         "a value is made first and read into then: give the type a default constructor"
     );
-    if constexpr (kind_of<T>() == Kind::scalar) {
-        return in.get_value<T>();
-    } else {
-        T value{};
-        decode_into(in, value);
-        return value;
-    }
+    T value{};
+    decode_into(in, value);
+    return value;
 }
 
 }  // namespace detail
