@@ -7,15 +7,15 @@ from lib_tree import code, files, finish, includes
 
 # What an #include starts with -> where it may stand.
 HEADERS = {
-    "spdlog/": ["libmp/include/mp/log.hpp", "libmp/src/log.cpp", "tests/mp/test_log.cpp"],
+    "spdlog/": ["libmp/include/mp/log.hpp", "libmp/src/log.cpp", "tests/mp/test_log.cpp", "tests/support/log_capture.hpp"],
     "boost/process": ["libmp/src/exec.cpp"],
-    "boost/interprocess": ["libmp/src/shm.cpp", "tools/benchmarks/*"],
-    "boost/asio": ["libmp/src/exec.cpp", "tools/benchmarks/*"],
+    "boost/interprocess": ["libmp/src/shm.cpp", "tools/bench*/*"],
+    "boost/asio": ["libmp/src/exec.cpp", "tools/bench*/*"],
     "openssl/": ["libmp/src/random.cpp", "libmp/src/hmac.cpp", "tools/mpsum/*"],
     "catch2/": ["tests/support/catch.hpp"],
     "CLI/": ["tools/*"],
-    "oneapi/": ["tools/benchmarks/*"],
-    "tbb/": ["tools/benchmarks/*"],
+    "oneapi/": ["tools/bench*/*"],
+    "tbb/": ["tools/bench*/*"],
     "format": [],
     "source_location": [],
     "ranges": [],
