@@ -408,7 +408,7 @@ TEST_CASE("dumps and loads: values nested too deeply are an error on both sides"
     CHECK_THROWS_AS(mp::loads<Tree>(out.data()), mp::SerializationError);
 }
 
-TEST_CASE("loads: 200000 damaged messages are decoded or refused") {
+TEST_CASE("loads: 200000 damaged messages are decoded or refused", "[slow]") {
     const auto seed = std::random_device()();
     INFO("seed " << seed);
     std::mt19937 random(seed);
