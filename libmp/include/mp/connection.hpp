@@ -40,6 +40,8 @@
 
 namespace mp {
 
+struct HandleOptions;
+
 /// What an end of a Pipe is for.
 enum class Direction : std::uint8_t { read = 1, write = 2, both = 3 };
 
@@ -140,6 +142,8 @@ public:
 private:
     class State;
     class Use;
+    friend void send_handle(const Connection&, int, HandleOptions);
+    friend UniqueFd recv_handle(const Connection&, HandleOptions);
 
     /// Whether descriptors can go with a message: over a Unix-domain socket.
     bool carries_fds() const noexcept;

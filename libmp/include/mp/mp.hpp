@@ -15,6 +15,7 @@
 #include "mp/forkserver.hpp"
 #include "mp/process.hpp"
 #include "mp/reduction.hpp"
+#include "mp/send_handle.hpp"
 #include "mp/spawn.hpp"
 #include "mp/start_method.hpp"
 #include "mp/timeout.hpp"
