@@ -118,7 +118,7 @@ std::shared_ptr<ForkServer> ForkServer::running(const Deadline& deadline) {
 }
 
 bool ForkServer::is_gone() {
-    return os::pidfd_ended(pidfd_.get());
+    return hung_up_ || os::pidfd_ended(pidfd_.get());
 }
 
 ForkServer::Started
@@ -152,8 +152,10 @@ ForkServer::fork_child(const UniqueFd& childs_socket, const Deadline& deadline) 
     } catch (const TimeoutError&) {
         throw SpawnError(SpawnStage::timeout, "the fork server did not answer in time");
     } catch (const EOFError&) {
+        hung_up_ = true;
         throw SpawnError(SpawnStage::forkserver, "the fork server is gone");
     } catch (const std::system_error& error) {
+        hung_up_ = true;
         throw SpawnError(
             SpawnStage::forkserver,
             std::string("the fork server is gone: ") + error.what()

@@ -9,6 +9,7 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -45,7 +46,7 @@ public:
     /// silent. Waits for the server's word.
     std::optional<int> exit_code(std::uint64_t serial, const Deadline& deadline);
 
-    /// Has the server ended?
+    /// Has the server ended, or hung up?
     bool is_gone();
 
     /// Closes the socket, which ends the server, and waits for that.
@@ -58,6 +59,8 @@ private:
 
     // Set once in the constructor.
     UniqueFd pidfd_;
+    // Own synchronisation. A dying server's socket ends before its pidfd says so.
+    std::atomic<bool> hung_up_ = false;
     // Guarded by mutex_.
     Mutex mutex_;
     UniqueFd socket_ MP_GUARDED_BY(mutex_);
