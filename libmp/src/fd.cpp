@@ -17,8 +17,7 @@ void UniqueFd::reset(int fd) noexcept {
 }
 
 UniqueFd UniqueFd::duplicate_of(int fd) {
-    return UniqueFd(
-        os::check(::fcntl(fd, F_DUPFD_CLOEXEC, 0), "fcntl(F_DUPFD_CLOEXEC)")
+    return UniqueFd(os::check(::fcntl(fd, F_DUPFD_CLOEXEC, 0), "fcntl(F_DUPFD_CLOEXEC)")
     );
 }
 

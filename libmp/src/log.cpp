@@ -51,7 +51,9 @@ void write_to_stderr(std::string_view text) noexcept {
     auto left = std::as_bytes(std::span(text.data(), text.size()));
     while (!left.empty()) {
         const iovec piece = os::as_piece(left);
-        const auto written = os::restarting([&] { return os::write_quietly(2, {&piece, 1}); });
+        const auto written = os::restarting([&] {
+            return os::write_quietly(2, {&piece, 1});
+        });
         if (written <= 0) {
             return;  // nobody is left to tell
         }

@@ -53,6 +53,7 @@ pid_t worker_pid() {
 }
 
 bool pause_for(std::chrono::milliseconds time) {
+    // A task that takes its time.
     std::this_thread::sleep_for(time);
     return true;
 }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "futures/detail/state.hpp"
-
 #include "futures/errors.hpp"
 
 #include "support/catch.hpp"

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
-// A stranger's program: it knows the installed headers and the three targets, and its main
-// has no line for children; libmp::main sees to them.
+// A stranger's program: it knows the installed headers and the three targets, and its
+// main has no line for children; libmp::main sees to them.
+#include <cstdio>
 #include <futures/thread_pool.hpp>
 #include <mp/mp.hpp>
-
-#include <cstdio>
 
 namespace {
 
@@ -17,16 +16,14 @@ int work(int a, int b) {
 int main() {
     for (const mp::StartMethod method : mp::get_all_start_methods()) {
         mp::Process child = mp::get_context(method).Process(
-            [](int a, int b) {
-                throw mp::SystemExit(work(a, b));
-            },
-            2,
-            3
+            [](int a, int b) { throw mp::SystemExit(work(a, b)); }, 2, 3
         );
         child.start();
         child.join();
         if (child.exitcode() != 7) {
-            std::fprintf(stderr, "a child ended with %d\n", child.exitcode().value_or(-1));
+            std::fprintf(
+                stderr, "a child ended with %d\n", child.exitcode().value_or(-1)
+            );
             return 1;
         }
     }

@@ -28,7 +28,8 @@ TEST_CASE("exit: parts run by phase, newest first, then late finalizers", "[exit
     auto [reader, writer] = mp::Pipe({.duplex = false});
     mp::Process p = ctx.Process(
         [](mp::Connection to) {
-            // Never destroyed: the exit step runs after the destructors of younger statics.
+            // Never destroyed: the exit step runs after the destructors of younger
+            // statics.
             static auto& out = *new mp::Connection(to);
             const auto say = [](const char* text) {
                 return [text] {
@@ -113,7 +114,8 @@ TEST_CASE(
     mp::Process outer(
         {.start_method = mp::StartMethod::spawn},
         [](mp::Connection to) {
-            // Never destroyed: the exit step runs after the destructors of younger statics.
+            // Never destroyed: the exit step runs after the destructors of younger
+            // statics.
             static auto& out = *new mp::Connection(to);
             std::atexit([] { out.send(static_cast<int>(::getpid())); });
             mp::Process inner({.start_method = mp::StartMethod::fork}, [] {

@@ -84,6 +84,7 @@ void say(const char* text) {
 }
 
 void sleep_and_say(std::chrono::milliseconds pause, const char* text) {
+    // A task that takes its time.
     std::this_thread::sleep_for(pause);
     say(text);
 }

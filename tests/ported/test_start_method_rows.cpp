@@ -178,7 +178,8 @@ TEST_CASE(
     auto [reader, writer] = mp::Pipe({.duplex = false});
     mp::Process p = ctx.Process(
         [](mp::Connection out) {
-            // Never destroyed: the exit step runs after the destructors of younger statics.
+            // Never destroyed: the exit step runs after the destructors of younger
+            // statics.
             static auto& kept = *new mp::Connection(out);
             std::atexit([] { kept.send(std::string("by std::atexit")); });
             // Kept: a Finalize that is destroyed runs then.

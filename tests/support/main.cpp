@@ -17,8 +17,6 @@ int main(int argc, char** argv) {
     // made now, no case is charged with it.
     mp::detail::alive_pipe_for_children();
     test::install_watchdog();
-    // Made at the first child and kept for as long as the process lives; not a leak.
-    mp::detail::alive_pipe_for_children();
     const int failed = Catch::Session().run(argc, argv);
     return failed == 0 && test::leaks_found() ? 1 : failed;
 }

@@ -7,7 +7,7 @@ from lib_tree import code, files, finish, includes
 
 # What an #include starts with -> where it may stand.
 HEADERS = {
-    "spdlog/": ["libmp/include/mp/log.hpp", "libmp/src/log.cpp", "tests/mp/test_log.cpp", "tests/support/log_capture.hpp"],
+    "spdlog/": ["libmp/include/mp/log.hpp", "libmp/src/log.cpp", "tests/*"],
     "boost/process": ["libmp/src/exec.cpp"],
     "boost/interprocess": ["libmp/src/shm.cpp", "tools/bench*/*"],
     "boost/asio": ["libmp/src/exec.cpp", "tools/bench*/*"],
