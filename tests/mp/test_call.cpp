@@ -246,6 +246,8 @@ TEST_CASE("call: an argument of a derived class keeps its class") {
 
 TEST_CASE("call: move-only arguments and results travel, and the caller's stays") {
     auto number = std::make_unique<int>(7);
+    CHECK(there(take, number) == 7);
+    CHECK(there(take, std::as_const(number)) == 7);
     CHECK(there(take, std::move(number)) == 7);
     CHECK(number != nullptr);  // NOLINT(bugprone-use-after-move): that is the claim
     CHECK(*there(give, 8) == 8);

@@ -221,12 +221,19 @@ public:
     }
 
     void encode(ByteWriter& out) const override {
-        if constexpr (Transportable<Fn, Args...>) {
+        if constexpr (TransportableTarget<const Fn&, const Args&...>) {
             std::apply(
-                [&](const Args&... args) { encode_call(out, fn_, args...); }, args_
+                [&](const Args&... args) {
+                    encode_call<CallResult::dropped>(out, fn_, args...);
+                },
+                args_
             );
         } else {
-            throw_cannot_travel("the target or an argument of this process");
+            constexpr Refusal why = CallTraits<const Fn&, const Args&...>::refusal;
+            throw_cannot_travel(
+                "the target or an argument of this process (" +
+                std::string(refusal_text(why)) + ")"
+            );
         }
     }
 

@@ -267,9 +267,15 @@ constexpr Refusal refusal_of_function() {
     }
 }
 
+/// A value of the type itself is only read, so that even what cannot be copied may stay
+/// with the caller.
+template <class Arg, class Stored>
+inline constexpr bool becomes = std::is_same_v<std::remove_cvref_t<Arg>, Stored> ||
+                                std::is_convertible_v<Arg, Stored>;
+
 template <class Function, class... Stored, class... Args>
 constexpr Refusal refusal_of_arguments(TypeList<Stored...>, TypeList<Args...>) {
-    if constexpr (!(std::is_convertible_v<Args, Stored> && ...)) {
+    if constexpr (!(becomes<Args, Stored> && ...)) {
         constexpr Refusal values = first_refusal(refusal_of_value<Stored>()...);
         return values != Refusal::none ? values : Refusal::not_convertible;
     } else if constexpr (!called_with_rvalues<Function, Stored...> && !called_on_lvalue<Function, Stored...>) {
