@@ -5,6 +5,7 @@
 #include "futures/errors.hpp"
 #include "mp/detail/diagnostics.hpp"
 
+#include "error_types.hpp"
 #include "exception_text.hpp"
 #include "spin.hpp"
 
@@ -13,6 +14,13 @@
 #include <sstream>
 
 namespace futures::detail {
+
+namespace {
+
+// Whoever uses futures at all may throw their exceptions in a task.
+[[maybe_unused]] const bool errors_travel = (list_error_types(), true);
+
+}  // namespace
 
 StateBase::~StateBase() {
     while (watchers_ != nullptr) {  // callbacks of a future that nobody concluded
