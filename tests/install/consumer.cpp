@@ -2,7 +2,7 @@
 // A stranger's program: it knows the installed headers and the three targets, and its
 // main has no line for children; libmp::main sees to them.
 #include <cstdio>
-#include <futures/thread_pool.hpp>
+#include <futures/futures.hpp>
 #include <mp/mp.hpp>
 
 namespace {
@@ -27,6 +27,6 @@ int main() {
             return 1;
         }
     }
-    futures::ThreadPoolExecutor pool(1);
+    futures::ProcessPoolExecutor pool(1);
     return pool.submit(work, 2, 3).result() == 7 ? 0 : 1;
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Calls in worker processes: a result, many results, an error, whoever is first.
-#include "futures/as_completed.hpp"
-#include "futures/process_pool.hpp"
+#include "futures/futures.hpp"
 #include "mp/mp.hpp"
 
 #include <iostream>

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: BSL-1.0
+// futures: what `import concurrent.futures as futures` gives.
+// Python:  concurrent.futures.
+// Differs: see the headers.
+// Threads: see the headers.
+#pragma once
+
+#include "futures/as_completed.hpp"
+#include "futures/errors.hpp"
+#include "futures/executor.hpp"
+#include "futures/future.hpp"
+#include "futures/process_pool.hpp"
+#include "futures/thread_pool.hpp"
+#include "futures/wait.hpp"
