@@ -118,8 +118,8 @@ Work* WorkQueue::pop() noexcept {
         if (next != nullptr) {
             Segment* const used = std::exchange(head_segment_, next);
             head_offset_ = 0;
-            // order: relaxed, a hint for looks_empty().
-            head_cell_.store(next->cells.data(), std::memory_order_relaxed);
+            // order: release pairs with looks_empty(), so that the cells are visible.
+            head_cell_.store(next->cells.data(), std::memory_order_release);
             // order: relaxed load, the exchange decides.
             used->next_spare = spare_.load(std::memory_order_relaxed);
             // order: release pairs with new_segment().
@@ -140,8 +140,8 @@ Work* WorkQueue::pop() noexcept {
                 head_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed
             );
             if (head_offset_ < segment_size) {
-                // order: relaxed, a hint for looks_empty().
-                head_cell_.store(cell + 1, std::memory_order_relaxed);
+                // order: release, as above.
+                head_cell_.store(cell + 1, std::memory_order_release);
                 // The next item will be wanted soon, by this worker or another.
                 // order: relaxed, only the address is used.
                 __builtin_prefetch(cell[1].load(std::memory_order_relaxed));
@@ -154,10 +154,12 @@ Work* WorkQueue::pop() noexcept {
 }
 
 bool WorkQueue::looks_empty() const noexcept {
-    // order: relaxed, a hint; pop() looks again. At the end of a segment it reads the
-    // last item of it, which says "not empty" and costs a vain pop().
-    return head_cell_.load(std::memory_order_relaxed)
-               ->load(std::memory_order_relaxed) == nullptr;
+    // At the end of a segment this reads the last item of it, which says "not empty"
+    // and costs a vain pop().
+    // order: acquire pairs with pop(), so that the cell exists.
+    const auto* const cell = head_cell_.load(std::memory_order_acquire);
+    // order: relaxed, a hint; pop() looks again.
+    return cell->load(std::memory_order_relaxed) == nullptr;
 }
 
 bool WorkQueue::is_empty() const noexcept {

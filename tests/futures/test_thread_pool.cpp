@@ -169,10 +169,11 @@ TEST_CASE(
 }
 
 TEST_CASE("ThreadPoolExecutor: tasks submit tasks", "[thread_pool]") {
-    ThreadPoolExecutor threads(2);
     std::atomic<int> left{2000};
     std::binary_semaphore done(0);
-    std::function<void()> step = [&] {
+    std::function<void()> step;
+    ThreadPoolExecutor threads(2);
+    step = [&] {
         const int now = --left;
         if (now == 0) {
             done.release();

@@ -389,8 +389,9 @@ TEST_CASE(
     "[no-tsan]"
 ) {
     std::atomic<bool> stop{false};
+    std::function<void()> again;
     ThreadPoolExecutor threads(2);
-    std::function<void()> again = [&] {
+    again = [&] {
         if (!stop) {
             threads.submit(again);
         }

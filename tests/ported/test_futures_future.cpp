@@ -6,6 +6,7 @@
 #include "support/log_capture.hpp"
 #include "support/preset_futures.hpp"
 
+#include <atomic>
 #include <chrono>
 #include <exception>
 #include <optional>

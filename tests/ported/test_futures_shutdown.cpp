@@ -16,7 +16,9 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
+#include <iostream>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -59,6 +61,8 @@ Run run_program(Program program) {
     std::array<int, 2> err{};
     REQUIRE(::pipe(out.data()) == 0);
     REQUIRE(::pipe(err.data()) == 0);
+    std::cout.flush();  // else the child would say it again
+    std::fflush(nullptr);
     const pid_t child = test::fork_child([&]() -> int {
         ::dup2(out[1], STDOUT_FILENO);
         ::dup2(err[1], STDERR_FILENO);
@@ -88,6 +92,8 @@ void sleep_and_say(std::chrono::milliseconds pause, const char* text) {
     std::this_thread::sleep_for(pause);
     say(text);
 }
+
+thread_local std::string status = "uninitialized";
 
 int negated(int x) {
     return -x;
@@ -287,7 +293,6 @@ TEST_CASE("ThreadPoolShutdownTest.test_cancel_futures_wait_false: no hang at exi
 
 TEST_CASE("InitializerMixin.test_initializer: before each worker's first task [thread]"
 ) {
-    static thread_local std::string status = "uninitialized";
     ThreadPoolExecutor
         threads({.max_workers = 2, .initializer = [set = std::string("initialized")] {
                      status = set;

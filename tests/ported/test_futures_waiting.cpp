@@ -8,11 +8,13 @@
 #include "support/catch.hpp"
 #include "support/preset_futures.hpp"
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <semaphore>
 #include <set>
 #include <stdexcept>
+#include <thread>
 #include <vector>
 
 using namespace std::chrono_literals;
