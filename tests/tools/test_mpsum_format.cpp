@@ -50,35 +50,35 @@ TEST_CASE("verdict_line: only a newline makes a name escaped") {
     CHECK(verdict_line("a\\b\nc", "FAILED") == "\\a\\\\b\\nc: FAILED\n");
 }
 
-TEST_CASE("quoted: a plain name stays as it is") {
-    CHECK(quoted("plain-name_1.txt") == "plain-name_1.txt");
-    CHECK(quoted("a,b@c%d+e/f") == "a,b@c%d+e/f");
-    CHECK(quoted("a#b~c") == "a#b~c");
+TEST_CASE("shell_quoted: a plain name stays as it is") {
+    CHECK(shell_quoted("plain-name_1.txt") == "plain-name_1.txt");
+    CHECK(shell_quoted("a,b@c%d+e/f") == "a,b@c%d+e/f");
+    CHECK(shell_quoted("a#b~c") == "a#b~c");
 }
 
-TEST_CASE("quoted: what a shell would read differently is quoted") {
-    CHECK(quoted("") == "''");
-    CHECK(quoted("a b") == "'a b'");
-    CHECK(quoted("a:b") == "'a:b'");
-    CHECK(quoted("#a") == "'#a'");
-    CHECK(quoted("{") == "'{'");
-    CHECK(quoted("{}") == "{}");
-    CHECK(quoted("a\\b") == "'a\\b'");
+TEST_CASE("shell_quoted: what a shell would read differently is quoted") {
+    CHECK(shell_quoted("") == "''");
+    CHECK(shell_quoted("a b") == "'a b'");
+    CHECK(shell_quoted("a:b") == "'a:b'");
+    CHECK(shell_quoted("#a") == "'#a'");
+    CHECK(shell_quoted("{") == "'{'");
+    CHECK(shell_quoted("{}") == "{}");
+    CHECK(shell_quoted("a\\b") == "'a\\b'");
 }
 
-TEST_CASE("quoted: a single quote prefers double quotes") {
-    CHECK(quoted("it's") == "\"it's\"");
-    CHECK(quoted("it's $5") == "'it'\\''s $5'");
+TEST_CASE("shell_quoted: a single quote prefers double quotes") {
+    CHECK(shell_quoted("it's") == "\"it's\"");
+    CHECK(shell_quoted("it's $5") == "'it'\\''s $5'");
 }
 
-TEST_CASE("quoted: what cannot be printed is written as an escape") {
-    CHECK(quoted("a\nb") == "'a'$'\\n''b'");
-    CHECK(quoted("\x01") == "''$'\\001'");
+TEST_CASE("shell_quoted: what cannot be printed is written as an escape") {
+    CHECK(shell_quoted("a\nb") == "'a'$'\\n''b'");
+    CHECK(shell_quoted("\x01") == "''$'\\001'");
     CHECK(
-        quoted("a\xff\xfe"
+        shell_quoted("a\xff\xfe"
                "b") == "'a'$'\\377\\376''b'"
     );
-    CHECK(quoted("a\n'b") == "'a'$'\\n'\\''b'");
+    CHECK(shell_quoted("a\n'b") == "'a'$'\\n'\\''b'");
 }
 
 TEST_CASE("Progress: without a total there is neither bar nor ETA") {

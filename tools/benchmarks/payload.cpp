@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Large arguments and results.
-#include "futures/futures.hpp"
+#include "futures/process_pool.hpp"
 
 #include "bench.hpp"
 

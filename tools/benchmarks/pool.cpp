@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // What a task costs in a pool of two worker processes.
-#include "futures/futures.hpp"
+#include "futures/process_pool.hpp"
 
 #include "bench.hpp"
 #include "raw.hpp"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // How long a process takes from start() to the end of join(), and a pool to its first
 // result.
-#include "futures/futures.hpp"
+#include "futures/process_pool.hpp"
 #include "mp/mp.hpp"
 
 #include "bench.hpp"

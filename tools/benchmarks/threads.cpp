@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // What a task with a future costs in a pool of two threads.
-#include "futures/futures.hpp"
+#include "futures/thread_pool.hpp"
 
 #include "bench.hpp"
 

@@ -92,7 +92,7 @@ std::string quoted_in_pieces(std::string_view name) {
 
 }  // namespace
 
-std::string quoted(std::string_view name) {
+std::string shell_quoted(std::string_view name) {
     bool all_printable = true;
     std::mbstate_t state{};
     for (std::size_t at = 0; at != name.size() && all_printable;) {
@@ -111,7 +111,7 @@ std::string quoted(std::string_view name) {
 }
 
 std::string name_message(std::string_view name, std::string_view why) {
-    return quoted(name).append(": ").append(why);
+    return shell_quoted(name).append(": ").append(why);
 }
 
 std::string counted(unsigned long long count, const char* one, const char* many) {

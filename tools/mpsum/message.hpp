@@ -13,7 +13,7 @@ inline constexpr std::string_view special_file_text =
 
 /// `name` as a shell would read it back, left alone where that is unambiguous:
 /// plain, 'two words', "it's", 'a'$'\n''b'. What can be printed depends on LC_CTYPE.
-std::string quoted(std::string_view name);
+std::string shell_quoted(std::string_view name);
 
 /// "NAME: why", with the name quoted when it needs to be.
 std::string name_message(std::string_view name, std::string_view why);

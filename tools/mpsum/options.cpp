@@ -13,7 +13,7 @@ namespace mpsum {
 
 namespace {
 
-constexpr unsigned most_jobs = 1024;
+constexpr unsigned most_jobs = 512;
 
 // CLI11 reads an argument like "[a,b]" as a list of two. A name that begins so travels
 // through it with a mark in front.

@@ -235,7 +235,7 @@ void Runner::take_loss(const Task& task, const futures::CrashReport& report) {
         }
         if (task.members.size() == 1) {
             console_.message(
-                "warning: " + lost + "; hashing " + quoted(slot(number).item.name) +
+                "warning: " + lost + "; hashing " + shell_quoted(slot(number).item.name) +
                 " again"
             );
         }

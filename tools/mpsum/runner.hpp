@@ -4,7 +4,9 @@
 // Threads: one, but kill_workers() may be called by another.
 #pragma once
 
-#include "futures/futures.hpp"
+#include "futures/process_pool.hpp"
+#include "futures/thread_pool.hpp"
+#include "futures/wait.hpp"
 
 #include "census.hpp"
 #include "console.hpp"
