@@ -76,7 +76,7 @@ TEST_CASE("shell_quoted: what cannot be printed is written as an escape") {
     CHECK(shell_quoted("\x01") == "''$'\\001'");
     CHECK(
         shell_quoted("a\xff\xfe"
-               "b") == "'a'$'\\377\\376''b'"
+                     "b") == "'a'$'\\377\\376''b'"
     );
     CHECK(shell_quoted("a\n'b") == "'a'$'\\n'\\''b'");
 }

@@ -23,12 +23,13 @@ namespace {
 
 using namespace mpsum;
 
-/// Ends the program now: workers first, then the bar. What is still queued is of no use
-/// to anybody, and standard input may never end, so nothing is waited for.
+/// Ends the program now. What is still queued is of no use to anybody, and standard
+/// input may never end, so nothing is waited for. The console first: that the workers
+/// are gone is no news then.
 [[noreturn]] void leave(Runner& runner, Console& console, int status) {
-    ::alarm(1);  // a stopped terminal can block even that
-    runner.kill_workers();
+    exit_within_a_second(status);
     console.close(std::chrono::milliseconds(200));
+    runner.kill_workers();
     ::_exit(status);
 }
 

@@ -235,8 +235,8 @@ void Runner::take_loss(const Task& task, const futures::CrashReport& report) {
         }
         if (task.members.size() == 1) {
             console_.message(
-                "warning: " + lost + "; hashing " + shell_quoted(slot(number).item.name) +
-                " again"
+                "warning: " + lost + "; hashing " +
+                shell_quoted(slot(number).item.name) + " again"
             );
         }
         again_.push_back(number);

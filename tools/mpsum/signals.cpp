@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "signals.hpp"
 
+#include "mp/detail/library_thread.hpp"
+
 #include "check.hpp"
 
 #include <poll.h>
@@ -10,7 +12,9 @@
 #include <unistd.h>
 
 #include <array>
+#include <csignal>
 #include <cstdint>
+#include <utility>
 
 namespace mpsum {
 
@@ -36,7 +40,19 @@ sigset_t ending_signals() {
     return set;
 }
 
+volatile std::sig_atomic_t status_at_alarm = 1;
+
+extern "C" void leave_at_alarm(int) {
+    ::_exit(status_at_alarm);
+}
+
 }  // namespace
+
+void exit_within_a_second(int status) noexcept {
+    status_at_alarm = status;
+    ::signal(SIGALRM, leave_at_alarm);
+    ::alarm(1);
+}
 
 void block_ending_signals() {
     ::signal(SIGPIPE, SIG_IGN);
@@ -60,6 +76,9 @@ SignalWatch::~SignalWatch() {
 }
 
 void SignalWatch::watch(const std::function<void(int)>& on_signal) {
+    // Holds no lock while it waits: no reason to warn when workers are forked beside
+    // it.
+    const mp::detail::LibraryThread not_foreign;
     for (;;) {
         std::array<pollfd, 2> fds{
             {{signals_.get(), POLLIN, 0}, {stop_.get(), POLLIN, 0}}};
