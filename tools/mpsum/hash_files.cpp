@@ -4,6 +4,7 @@
 #include "mp/fd.hpp"
 
 #include "check.hpp"
+#include "meter.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -59,6 +60,7 @@ public:
             }
             const auto size = static_cast<std::size_t>(count);
             result.bytes += size;
+            count_bytes(size);
             digest_.update(std::span(buffer_.get(), size));
         }
     }

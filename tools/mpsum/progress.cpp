@@ -73,8 +73,7 @@ void Progress::measure(Clock::time_point now) {
     if (seconds < 0.05) {
         return;
     }
-    // A finished file leaves the partial figure a little before it is counted whole.
-    const std::uint64_t bytes = std::max(bytes_ + partial_, measured_bytes_);
+    const std::uint64_t bytes = std::max(bytes_, read_);
     const double latest = static_cast<double>(bytes - measured_bytes_) / seconds;
     const double weight = rate_ > 0 ? 1 - std::exp(-seconds / smoothing_seconds) : 1;
     rate_ += weight * (latest - rate_);
@@ -84,7 +83,7 @@ void Progress::measure(Clock::time_point now) {
 
 std::string Progress::line(Clock::time_point now, std::size_t width) {
     measure(now);
-    const std::uint64_t bytes = std::max(bytes_ + partial_, measured_bytes_);
+    const std::uint64_t bytes = std::max(bytes_, read_);
     std::string text = counted(files_, "file", "files");
     const auto append = [&](const std::string& piece) {
         if (text.size() + 2 + piece.size() <= width) {

@@ -21,8 +21,8 @@ public:
         bytes_ += bytes;
     }
 
-    /// What has been read of files that are not finished, as an absolute figure.
-    void set_partial(std::uint64_t bytes) { partial_ = bytes; }
+    /// What has been read so far, of unfinished files too.
+    void set_read(std::uint64_t bytes) { read_ = bytes; }
 
     /// Known once somebody has counted ahead; without it there is no bar and no ETA.
     void set_total(std::uint64_t files, std::uint64_t bytes);
@@ -36,7 +36,7 @@ private:
 
     std::uint64_t files_ = 0;
     std::uint64_t bytes_ = 0;
-    std::uint64_t partial_ = 0;
+    std::uint64_t read_ = 0;
     bool total_known_ = false;
     std::uint64_t total_files_ = 0;
     std::uint64_t total_bytes_ = 0;

@@ -26,11 +26,15 @@ constexpr int most_losses = 2;
 constexpr std::chrono::milliseconds redraw{100};
 constexpr std::chrono::milliseconds census_slice{2};
 
-futures::ProcessPoolOptions pool_options(const RunnerOptions& options) {
+futures::ProcessPoolOptions
+pool_options(const RunnerOptions& options, const Meter* meter) {
     futures::ProcessPoolOptions pool;
     pool.max_workers = static_cast<decltype(pool.max_workers)>(options.jobs);
     if (!options.start_method.empty()) {
         pool.mp_context = mp::get_context(options.start_method);
+    }
+    if (meter != nullptr) {
+        pool.initializer = mp::call(attach_meter, meter->path());
     }
     pool.on_worker_loss = futures::OnWorkerLoss::isolate;
     return pool;
@@ -54,7 +58,8 @@ Runner::Runner(RunnerOptions options, Console& console)
     : options_(std::move(options)),
       console_(console),
       most_tasks_(tasks_per_worker * options_.jobs),
-      pool_(pool_options(options_)),
+      meter_(console.shows_progress() ? std::make_unique<Meter>() : nullptr),
+      pool_(pool_options(options_, meter_.get())),
       progress_(Progress::Clock::now()) {}
 
 void Runner::run(Source& source, Sink& sink, Census census) {
@@ -182,6 +187,7 @@ void Runner::wait_for_one(Census& census) {
     if (census.advance(census_slice)) {
         progress_.set_total(census.files(), census.bytes());
     }
+    progress_.set_read(meter_->bytes());
     console_.show(progress_);
     const mp::Timeout tick = census.unfinished() ? mp::Timeout(std::chrono::seconds(0))
                                                  : mp::Timeout(redraw);

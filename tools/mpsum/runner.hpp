@@ -11,6 +11,7 @@
 #include "census.hpp"
 #include "console.hpp"
 #include "item.hpp"
+#include "meter.hpp"
 #include "progress.hpp"
 
 #include <cstddef>
@@ -85,6 +86,7 @@ private:
     Console& console_;
     std::size_t most_tasks_;
 
+    std::unique_ptr<Meter> meter_;  // with a progress bar
     futures::ProcessPoolExecutor pool_;
     // Reads standard input beside the workers, when somebody asks for it.
     std::unique_ptr<futures::ThreadPoolExecutor> stdin_reader_;
