@@ -62,10 +62,20 @@ std::string human_time(double seconds) {
     return text.data();
 }
 
+void Progress::begin_part() {
+    total_known_ = false;
+    files_before_ = files_;
+    bytes_before_ = bytes_so_far();
+}
+
 void Progress::set_total(std::uint64_t files, std::uint64_t bytes) {
     total_known_ = true;
-    total_files_ = files;
-    total_bytes_ = bytes;
+    total_files_ = files_before_ + files;
+    total_bytes_ = bytes_before_ + bytes;
+}
+
+std::uint64_t Progress::bytes_so_far() const {
+    return std::max(bytes_, read_);
 }
 
 void Progress::measure(Clock::time_point now) {
@@ -73,7 +83,7 @@ void Progress::measure(Clock::time_point now) {
     if (seconds < 0.05) {
         return;
     }
-    const std::uint64_t bytes = std::max(bytes_, read_);
+    const std::uint64_t bytes = bytes_so_far();
     const double latest = static_cast<double>(bytes - measured_bytes_) / seconds;
     const double weight = rate_ > 0 ? 1 - std::exp(-seconds / smoothing_seconds) : 1;
     rate_ += weight * (latest - rate_);
@@ -83,7 +93,7 @@ void Progress::measure(Clock::time_point now) {
 
 std::string Progress::line(Clock::time_point now, std::size_t width) {
     measure(now);
-    const std::uint64_t bytes = std::max(bytes_, read_);
+    const std::uint64_t bytes = bytes_so_far();
     std::string text = counted(files_, "file", "files");
     const auto append = [&](const std::string& piece) {
         if (text.size() + 2 + piece.size() <= width) {

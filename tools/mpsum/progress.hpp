@@ -24,7 +24,10 @@ public:
     /// What has been read so far, of unfinished files too.
     void set_read(std::uint64_t bytes) { read_ = bytes; }
 
-    /// Known once somebody has counted ahead; without it there is no bar and no ETA.
+    /// From here on comes work of which nothing has been counted ahead.
+    void begin_part();
+
+    /// Of this part. Known once somebody has counted ahead; without it there is no bar and no ETA.
     void set_total(std::uint64_t files, std::uint64_t bytes);
 
     /// The line at this moment, at most `width` columns: files, bytes, bar, rate, ETA,
@@ -34,10 +37,14 @@ public:
 private:
     void measure(Clock::time_point now);
 
+    std::uint64_t bytes_so_far() const;
+
     std::uint64_t files_ = 0;
     std::uint64_t bytes_ = 0;
     std::uint64_t read_ = 0;
     bool total_known_ = false;
+    std::uint64_t files_before_ = 0;  // this part
+    std::uint64_t bytes_before_ = 0;
     std::uint64_t total_files_ = 0;
     std::uint64_t total_bytes_ = 0;
     Clock::time_point measured_at_;

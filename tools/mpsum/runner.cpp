@@ -60,10 +60,15 @@ Runner::Runner(RunnerOptions options, Console& console)
       most_tasks_(tasks_per_worker * options_.jobs),
       meter_(console.shows_progress() ? std::make_unique<Meter>() : nullptr),
       pool_(pool_options(options_, meter_.get())),
-      progress_(Progress::Clock::now()) {}
+      progress_(Progress::Clock::now()) {
+    if (meter_) {
+        attach_meter(meter_->path());  // for standard input, which is read here
+    }
+}
 
 void Runner::run(Source& source, Sink& sink, Census census) {
     exhausted_ = false;
+    progress_.begin_part();
     for (;;) {
         start_tasks(source);
         emit(sink);
