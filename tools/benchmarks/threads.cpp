@@ -9,6 +9,7 @@
 #include <oneapi/tbb/task_arena.h>
 #include <oneapi/tbb/task_group.h>
 
+#include <atomic>
 #include <cstddef>
 #include <future>
 #include <memory>
@@ -70,6 +71,24 @@ double latency_of(int rounds, Submit submit) {
            batch * 1e6;
 }
 
+/// Tasks that nobody asks about, until all have run.
+template <class Post>
+double fan_out_of(int rounds, std::size_t count, Post post) {
+    return static_cast<double>(count) / seconds_of(rounds, [&] {
+               std::atomic<std::size_t> left = count;
+               for (std::size_t i = 0; i != count; ++i) {
+                   post([&left] {
+                       if (left.fetch_sub(1) == 1) {
+                           left.notify_one();
+                       }
+                   });
+               }
+               for (std::size_t now = left; now != 0; now = left) {
+                   left.wait(now);
+               }
+           });
+}
+
 }  // namespace
 
 void bench_threads(Table& table, const Settings& settings) {
@@ -79,6 +98,7 @@ void bench_threads(Table& table, const Settings& settings) {
     const std::string group = "thread pool, 2 threads, no-op tasks with a future each";
     Row throughput{group, "throughput", Unit::per_second, 0, {}, "Asio", 2};
     Row latency{group, "latency, one at a time", Unit::microseconds, 0, {}, "", {}};
+    Row fan_out{group, "throughput, detached", Unit::per_second, 0, {}, "", {}};
     {
         futures::ThreadPoolExecutor pool(workers);
         const auto submit = [&](int i) {
@@ -86,6 +106,7 @@ void bench_threads(Table& table, const Settings& settings) {
         };
         throughput.ours = throughput_of(rounds, count, submit);
         latency.ours = latency_of(rounds, submit);
+        fan_out.ours = fan_out_of(rounds, count, [&](auto work) { pool.submit(work); });
     }
     {
         boost::asio::thread_pool pool(workers);
@@ -96,6 +117,9 @@ void bench_threads(Table& table, const Settings& settings) {
         };
         throughput.others.emplace_back("Asio", throughput_of(rounds, count, submit));
         latency.others.emplace_back("Asio", latency_of(rounds, submit));
+        fan_out.others.emplace_back("Asio", fan_out_of(rounds, count, [&](auto work) {
+                                        boost::asio::post(pool, work);
+                                    }));
         pool.join();
     }
     {
@@ -110,12 +134,16 @@ void bench_threads(Table& table, const Settings& settings) {
         };
         throughput.others.emplace_back("oneTBB", throughput_of(rounds, count, submit));
         latency.others.emplace_back("oneTBB", latency_of(rounds, submit));
+        fan_out.others.emplace_back("oneTBB", fan_out_of(rounds, count, [&](auto work) {
+                                        arena.execute([&] { tasks.run(work); });
+                                    }));
         arena.execute([&] { tasks.wait(); });
     }
     add_figure(throughput, "CPython", python, "throughput");
     add_figure(latency, "CPython", python, "latency");
     table.add(std::move(throughput));
     table.add(std::move(latency));
+    table.add(std::move(fan_out));
 }
 
 }  // namespace bench
