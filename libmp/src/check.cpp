@@ -13,6 +13,10 @@ void set_last_error(int error) noexcept {
     errno = error;
 }
 
+void clear_error() noexcept {
+    errno = 0;
+}
+
 bool interrupted() noexcept {
     return errno == EINTR;
 }

@@ -10,6 +10,9 @@ namespace mp::os {
 /// The error of the system call that failed last in this thread.
 std::error_code last_error() noexcept;
 
+/// For calls like readdir(3) that fail only by leaving an error behind.
+void clear_error() noexcept;
+
 /// For wrappers that clean up after a failed call and hand its error on.
 void set_last_error(int error) noexcept;
 

@@ -198,11 +198,15 @@ void run_fork_server(UniqueFd socket) {
         server.begin();
         while (server.serve()) {
         }
-    } catch (const std::exception& error) {
-        // EPIPE when the owner went in the middle of a reply: nobody is left to tell.
-        if (::getppid() != 1) {
+    } catch (const std::system_error& error) {
+        // EPIPE when the owner went before a reply: nobody is left to tell. Who has
+        // adopted us says nothing: it may be a subreaper.
+        if (error.code() != std::errc::broken_pipe &&
+            error.code() != std::errc::connection_reset) {
             std::fprintf(stderr, "the fork server ends: %s\n", error.what());
         }
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "the fork server ends: %s\n", error.what());
     }
     // Children of an application live on without their server. Its static destructors
     // and exit handlers belong to a program that never ran main: leave without them.

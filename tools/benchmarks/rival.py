@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: BSL-1.0
+"""The same work in CPython: prints "name value" lines for one group of benchmarks."""
+
+import multiprocessing
+import statistics
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+
+QUICK = "--quick" in sys.argv
+WORKERS = 2
+
+
+def nothing(x=0):
+    return x
+
+
+def size_of(data):
+    return len(data)
+
+
+def same(data):
+    return data
+
+
+def seconds_of(rounds, work):
+    work()
+    times = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def start():
+    for method, rounds in (("fork", 40), ("forkserver", 20), ("spawn", 10)):
+        context = multiprocessing.get_context(method)
+
+        def start_and_join():
+            process = context.Process(target=nothing)
+            process.start()
+            process.join()
+
+        seconds = seconds_of(3 if QUICK else rounds, start_and_join)
+        print(method, seconds * 1e6)
+
+        def first_result():
+            with ProcessPoolExecutor(WORKERS, mp_context=context) as pool:
+                pool.submit(nothing).result()
+
+        seconds = seconds_of(2 if QUICK else 5, first_result)
+        print("first_result_" + method, seconds * 1e6)
+
+
+def pool():
+    with ProcessPoolExecutor(WORKERS) as executor:
+        list(executor.map(nothing, range(100)))
+
+        def round_trips():
+            for _ in range(200):
+                executor.submit(nothing, 1).result()
+
+        print("latency", seconds_of(3 if QUICK else 9, round_trips) / 200 * 1e6)
+        count = 2000 if QUICK else 10000
+
+        def many():
+            for future in [executor.submit(nothing, i) for i in range(count)]:
+                future.result()
+
+        print("throughput", count / seconds_of(2 if QUICK else 5, many))
+        items = count * 20
+
+        def chunked():
+            for _ in executor.map(nothing, range(items), chunksize=100):
+                pass
+
+        print("map100", items / seconds_of(2 if QUICK else 5, chunked))
+
+
+def payload():
+    with ProcessPoolExecutor(WORKERS) as executor:
+        list(executor.map(nothing, range(100)))
+        for name, size, count in (("1M", 1 << 20, 32), ("64M", 1 << 26, 2)):
+            data = b"x" * size
+
+            def call_in():
+                for _ in range(count):
+                    executor.submit(size_of, data).result()
+
+            def echo():
+                for _ in range(count):
+                    executor.submit(same, data).result()
+
+            rounds = 1 if QUICK else 3
+            print(name, size * count / seconds_of(rounds, call_in) / 1e9)
+            print("echo_" + name, size * count / seconds_of(rounds, echo) / 1e9)
+
+
+def threads():
+    with ThreadPoolExecutor(WORKERS) as executor:
+        count = 5000 if QUICK else 20000
+
+        def many():
+            for future in [executor.submit(nothing, i) for i in range(count)]:
+                future.result()
+
+        print("throughput", count / seconds_of(2 if QUICK else 5, many))
+
+        def round_trips():
+            for _ in range(500):
+                executor.submit(nothing, 1).result()
+
+        print("latency", seconds_of(3 if QUICK else 9, round_trips) / 500 * 1e6)
+
+
+if __name__ == "__main__":
+    {"start": start, "pool": pool, "payload": payload, "threads": threads}[sys.argv[1]]()

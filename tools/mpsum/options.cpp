@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "options.hpp"
+
+#include "mp/mp.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <iostream>
+#include <map>
+#include <utility>
+
+namespace mpsum {
+
+namespace {
+
+constexpr unsigned most_jobs = 512;
+
+// CLI11 reads an argument like "[a,b]" as a list of two. A name that begins so travels
+// through it with a mark in front.
+constexpr char mark = '\001';
+
+/// The arguments in the order that CLI11 wants: last first.
+std::vector<std::string> marked_arguments(int argc, char** argv) {
+    std::vector<std::string> arguments;
+    for (int i = argc - 1; i > 0; --i) {
+        std::string argument = argv[i];
+        if (!argument.empty() && (argument[0] == '[' || argument[0] == mark)) {
+            argument.insert(argument.begin(), mark);
+        }
+        arguments.push_back(std::move(argument));
+    }
+    return arguments;
+}
+
+std::vector<std::string> unmarked(std::vector<std::string> names) {
+    for (std::string& name : names) {
+        if (!name.empty() && name[0] == mark) {
+            name.erase(name.begin());
+        }
+    }
+    return names;
+}
+
+int complain(const std::string& text) {
+    std::cerr << "mpsum: " << text << "\nTry 'mpsum --help' for more information.\n";
+    return 1;
+}
+
+}  // namespace
+
+std::variant<Options, int> parse_options(int argc, char** argv) {
+    Options options;
+    options.jobs = static_cast<unsigned>(mp::usable_cpu_count());
+    std::string algorithm = "sha256";
+    const std::map<std::string, ProgressMode> modes{
+        {"auto", ProgressMode::automatic},
+        {"always", ProgressMode::always},
+        {"never", ProgressMode::never}};
+
+    CLI::App app("Print or check checksums, each file hashed in a worker process.");
+    app.name("mpsum");
+    app.footer("PATH: a file, a directory (its files, recursively), or - for standard "
+               "input, which is the default.");
+    app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+    app.add_option("-a,--algorithm", algorithm, "sha256, sha512, sha1 or md5")
+        ->check(CLI::IsMember({"sha256", "sha512", "sha1", "md5"}))
+        ->capture_default_str();
+    app.add_option("-j,--jobs", options.jobs, "worker processes")
+        ->check(CLI::Range(1U, most_jobs))
+        ->capture_default_str();
+    app.add_option("--start-method", options.start_method, "how workers are started")
+        ->check(CLI::IsMember({"forkserver", "spawn", "fork"}));
+    app.add_option("--progress", options.progress, "auto, always or never")
+        ->transform(CLI::CheckedTransformer(modes, CLI::ignore_case).description("MODE")
+        );
+    app.add_flag("--tag", options.format.tag, "BSD-style lines");
+    app.add_flag("-z,--zero", options.format.zero, "lines end with NUL, no escapes");
+    // Taken by results(), as they are: bound to a vector, "{}" would be an empty one.
+    std::vector<std::string> unused;
+    const CLI::Option* const checklists =
+        app.add_option("-c,--check", unused, "check the files listed in FILE")
+            ->type_name("FILE")
+            ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+            ->allow_extra_args(false);
+    const CLI::Option* const paths =
+        app.add_option("PATH", unused, "what to hash; with --check, further lists")
+            ->type_name("")
+            ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    try {
+        app.parse(marked_arguments(argc, argv));
+    } catch (const CLI::CallForHelp&) {
+        std::cout << app.help() << std::flush;
+        return std::cout ? 0 : 1;
+    } catch (const CLI::ParseError& error) {
+        return complain(error.what());
+    }
+
+    options.format.algorithm = *algorithm_named(algorithm);
+    options.checklists = unmarked(checklists->results());
+    options.paths = unmarked(paths->results());
+    if (!options.checklists.empty()) {
+        if (options.format.tag) {
+            return complain("the --tag option is meaningless when verifying checksums");
+        }
+        if (options.format.zero) {
+            return complain(
+                "the --zero option is not supported when verifying checksums"
+            );
+        }
+        options.checklists.insert(
+            options.checklists.end(), options.paths.begin(), options.paths.end()
+        );
+        options.paths.clear();
+    } else if (options.paths.empty()) {
+        options.paths.emplace_back("-");
+    }
+    return options;
+}
+
+}  // namespace mpsum

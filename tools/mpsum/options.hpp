@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: BSL-1.0
+// Options: what the command line asks for.
+// Threads: main, before anything else runs.
+#pragma once
+
+#include "console.hpp"
+#include "format.hpp"
+
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace mpsum {
+
+struct Options {
+    LineFormat format;
+    unsigned jobs = 1;
+    std::string start_method;             ///< empty: the library's default
+    std::vector<std::string> checklists;  ///< not empty: check instead of hash
+    ProgressMode progress = ProgressMode::automatic;
+    std::vector<std::string> paths;
+};
+
+/// The options, or the status to leave with (after --help or a mistake; the text has
+/// been written).
+std::variant<Options, int> parse_options(int argc, char** argv);
+
+}  // namespace mpsum
