@@ -243,9 +243,17 @@ void ProcessPool::finish_at_exit() noexcept {
 
 // ---- looking
 
+/// A task of a new worker may have ended before its process is in the table.
+void ProcessPool::await_starting() const {
+    while (starting_ && owner_.is_here()) {
+        started_.wait(mutex_);
+    }
+}
+
 std::vector<pid_t> ProcessPool::worker_pids() const {
     std::vector<pid_t> pids;
     const MutexLock lock(mutex_);
+    await_starting();
     for (const Worker& worker : workers_) {
         if (worker.process) {
             pids.push_back(worker.process->pid());
@@ -257,6 +265,7 @@ std::vector<pid_t> ProcessPool::worker_pids() const {
 ProcessPoolStatistics ProcessPool::statistics() const {
     const BoardStatistics board = board_.statistics();
     const MutexLock lock(mutex_);
+    await_starting();
     ProcessPoolStatistics result = counts_;
     result.max_workers = max_workers_;
     result.workers = count_workers();

@@ -79,6 +79,7 @@ private:
     void begin();
     void register_for_exit() MP_REQUIRES(mutex_);
     void want_workers() noexcept;
+    void await_starting() const MP_REQUIRES(mutex_);
 
     // pool_workers.cpp
     std::size_t workers_wanted() const noexcept;
@@ -118,6 +119,9 @@ private:
 
     // Guarded by mutex_.
     mutable mp::detail::Mutex mutex_;
+    mutable mp::detail::CondVar started_;
+    bool starting_ MP_GUARDED_BY(mutex_
+    ) = false;  ///< a process may run, and not be below
     std::vector<Worker> workers_ MP_GUARDED_BY(mutex_);
     Stage stage_ MP_GUARDED_BY(mutex_) = Stage::idle;
     bool shut_down_ MP_GUARDED_BY(mutex_) = false;

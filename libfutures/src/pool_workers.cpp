@@ -61,11 +61,14 @@ void ProcessPool::start_workers(std::size_t count) {
     {
         const MutexLock lock(mutex_);
         starting = make_processes(count);
+        starting_ = true;
     }
     // Not under the lock: this takes as long as the slowest of them.
     const std::exception_ptr failure = start_all(starting);
     const MutexLock lock(mutex_);
     adopt(starting, failure);
+    starting_ = false;
+    started_.notify_all();
 }
 
 void ProcessPool::start_workers_locked(std::size_t count) {
