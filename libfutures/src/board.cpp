@@ -369,13 +369,13 @@ void Board::conclude(BoardTask& task) noexcept {
     kick_waiter_for(address);
 }
 
-void Board::run_callbacks() noexcept {
-    for (;;) {
+std::size_t Board::run_callbacks() noexcept {
+    for (std::size_t ran = 0;; ++ran) {
         BoardTask* task = nullptr;
         {
             const MutexLock lock(drain_mutex_);
             if (with_callbacks_.empty()) {
-                return;
+                return ran;
             }
             task = &with_callbacks_.pop_front();
         }

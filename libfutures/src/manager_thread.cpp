@@ -104,14 +104,17 @@ void ManagerThread::loop() noexcept {
 void ManagerThread::turn(const mp::Deadline& deadline) noexcept {
     // In a flood of results, workers still die and want to be replaced.
     constexpr int busy_turns = 64;
-    if ((board_.drain() > 0 || spin()) && ++busy_turns_ < busy_turns) {
-        board_.run_callbacks();
+    const bool results = board_.drain() > 0 || spin();
+    const std::size_t callbacks = board_.run_callbacks();
+    if (results && ++busy_turns_ < busy_turns) {
         return;
     }
-    board_.run_callbacks();
     if (busy_turns_ >= busy_turns) {
         look(mp::Deadline(mp::Timeout(std::chrono::seconds(0))));
-    } else if (board_.enlist_manager()) {
+    } else if (callbacks == 0 && board_.enlist_manager()) {
+        // After callbacks it does not sleep yet: one that waited for a future of the
+        // pool took turns of its own, and may have taken the result that this turn is
+        // for.
         look(deadline);
     }
     busy_turns_ = 0;
