@@ -97,8 +97,8 @@ public:
     /// Takes what workers have finished. Returns how many tasks ended.
     std::size_t drain() noexcept;
 
-    /// Runs the callbacks of what ended; returns how many futures had some. Requires: no
-    /// lock of the program is held.
+    /// Runs the callbacks of what ended; returns how many futures had some. Requires:
+    /// no lock of the program is held.
     std::size_t run_callbacks() noexcept;
 
     /// Says that this thread is about to sleep on the doorbell. Returns false if there

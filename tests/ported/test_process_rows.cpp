@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // The life of a Process, by the rows of the conformance table.
+#include "futures/process_pool.hpp"
 #include "mp/mp.hpp"
 
 #include "support/catch.hpp"
@@ -677,6 +678,38 @@ TEST_CASE(
         },
         ctx.get_start_method()
     );
+    p.start();
+    CHECK(p.join(20s));
+    CHECK(p.exitcode() == 0);
+}
+
+namespace {
+
+int squared(int n) {
+    return n * n;
+}
+
+void use_a_pool(mp::StartMethod method) {
+    futures::ProcessPoolExecutor pool(
+        {.max_workers = 4, .mp_context = mp::get_context(method)}
+    );
+    int sum = 0;
+    for (const int square : pool.map(squared, std::vector<int>{1, 2, 3, 4})) {
+        sum += square;
+    }
+    if (sum != 30) {
+        throw mp::SystemExit(2);
+    }
+}
+
+}  // namespace
+
+TEST_CASE(
+    "TestStdinBadfiledescriptor.test_pool_in_process: a child uses a pool of its own",
+    "[process]"
+) {
+    const mp::Context ctx = each_start_method();
+    mp::Process p = ctx.Process(use_a_pool, ctx.get_start_method());
     p.start();
     CHECK(p.join(20s));
     CHECK(p.exitcode() == 0);

@@ -27,7 +27,8 @@ public:
     /// From here on comes work of which nothing has been counted ahead.
     void begin_part();
 
-    /// Of this part. Known once somebody has counted ahead; without it there is no bar and no ETA.
+    /// Of this part. Known once somebody has counted ahead; without it there is no bar
+    /// and no ETA.
     void set_total(std::uint64_t files, std::uint64_t bytes);
 
     /// The line at this moment, at most `width` columns: files, bytes, bar, rate, ETA,
