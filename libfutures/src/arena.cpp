@@ -241,4 +241,16 @@ void ResultArenaWriter::take_returned() noexcept {
     }
 }
 
+// ---- ResultStore
+
+std::span<std::byte>
+ResultStore::grow(std::span<const std::byte> written, std::size_t wanted) {
+    const std::uint64_t larger = arena_.allocate(wanted);
+    std::byte* const memory = arena_.memory() + larger;
+    mp::detail::copy_block(memory, written.data(), written.size());
+    release();
+    offset_ = larger;
+    return {memory, wanted};
+}
+
 }  // namespace futures::detail

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "futures/detail/board_task.hpp"
+#include "mp/detail/bytes.hpp"
 #include "mp/detail/shm.hpp"
 #include "mp/thread_safety.hpp"
 
@@ -18,6 +19,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace futures::detail {
@@ -128,6 +130,32 @@ private:
 
     mp::detail::Segment segment_;
     BlockTable table_;
+};
+
+/// Where a worker encodes a result that is too long for its writer's own buffer.
+class ResultStore final : public mp::detail::ByteStore {
+public:
+    explicit ResultStore(ResultArenaWriter& arena) noexcept : arena_(arena) {}
+
+    /// Throws ResourceLimitExceeded.
+    std::span<std::byte>
+    grow(std::span<const std::byte> written, std::size_t wanted) override;
+
+    /// The message, of so many bytes; it is the reader's from now on.
+    BlockReference give_away(std::uint64_t size) noexcept {
+        return {std::exchange(offset_, 0), size};
+    }
+
+    /// Forgets what was not given away.
+    void release() noexcept {
+        if (offset_ != 0) {
+            arena_.release(std::exchange(offset_, 0));
+        }
+    }
+
+private:
+    ResultArenaWriter& arena_;
+    std::uint64_t offset_ = 0;  ///< 0: nothing
 };
 
 }  // namespace futures::detail

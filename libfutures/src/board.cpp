@@ -101,7 +101,7 @@ void Board::put_in_backlog(BoardTask& task, std::span<const std::byte> call) {
     // order: pairs with drain_all(): it frees slots, then looks at the backlog's size;
     // we stored the size, and look at the slots again. Only the first in line has to:
     // who drains while there is a backlog sees it.
-    std::atomic_thread_fence(std::memory_order_seq_cst);
+    full_fence();
     if (first && place(task, {})) {
         backlog_.pop_front();
         backlog_size_.fetch_sub(1, std::memory_order_relaxed);  // order: a hint
@@ -125,8 +125,9 @@ bool Board::place(BoardTask& task, std::span<const std::byte> call) {
     Slot& slot = slots_[index_of(position)];
     put(slot, task, call);
     task.position = position;
-    // order: published by the slot's word.
-    owner_[index_of(position)].store(&task, std::memory_order_relaxed);
+    // order: pairs with drain_ring(), so that the task is seen. (The worker's commit
+    // says so, too, but no tool sees what passes through another process.)
+    owner_[index_of(position)].store(&task, std::memory_order_release);
     // order: pairs with BoardWorker::claim, so that it reads the message.
     slot.word.store(slot_word(position, SlotKind::ready), std::memory_order_release);
     tail_ = position + 1;
@@ -155,7 +156,7 @@ void Board::put(Slot& slot, BoardTask& task, std::span<const std::byte> call) no
 void Board::wake_for_work(std::uint64_t tail) noexcept {
     // order: pairs with BoardWorker::sleep: it sets its bit, then looks at the tail; we
     // stored the tail, then look at the bits. One of us sees the other.
-    std::atomic_thread_fence(std::memory_order_seq_cst);
+    full_fence();
     BoardHeader& header = view_.header();
     bool sleepers = false;
     int searching = 0;
@@ -283,7 +284,7 @@ std::size_t Board::drain_all() noexcept {
         // order: a hint for spin().
         last_drained_.store(ended, std::memory_order_relaxed);
         // order: pairs with put_in_backlog().
-        std::atomic_thread_fence(std::memory_order_seq_cst);
+        full_fence();
         if (backlog_size_.load(std::memory_order_relaxed) > 0) {
             refill();
         }
@@ -307,8 +308,8 @@ std::size_t Board::drain_ring(std::uint32_t worker) noexcept {
     for (; read != written; ++read) {
         const ResultItem& item = ring[index_of(read)];
         auto& owner = owner_[index_of(item.position)];
-        // order: place() stored it before the worker could see the task.
-        BoardTask* task = owner.load(std::memory_order_relaxed);
+        // order: pairs with place().
+        BoardTask* task = owner.load(std::memory_order_acquire);
         if (task == nullptr || task->position != item.position) {
             ++stray_;
             continue;

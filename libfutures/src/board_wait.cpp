@@ -57,7 +57,7 @@ void Board::enlist() noexcept {
     );
     // order: pairs with the fence in BoardWorker::commit: it wrote a result, then looks
     // at drowsy; we stored drowsy, then look at the rings.
-    std::atomic_thread_fence(std::memory_order_seq_cst);
+    full_fence();
 }
 
 void Board::leave() noexcept {
@@ -145,7 +145,7 @@ void Board::lead(BoardTask& task, const mp::Deadline& deadline) noexcept {
     auto& wakes = view_.header().client_wakes;
     leader_task_.store(&task);
     // order: pairs with conclude(): it finishes the task, then looks who leads.
-    std::atomic_thread_fence(std::memory_order_seq_cst);
+    full_fence();
     stay_awake();
     for (;;) {
         const std::uint32_t seen = wakes.load();
@@ -174,7 +174,7 @@ void Board::set_manager(Turn turn) {
 void Board::wait_in_manager(BoardTask& task, const mp::Deadline& deadline) noexcept {
     BoardTask* const outer = manager_task_.exchange(&task);
     // order: pairs with kick_waiter_for(), as in lead().
-    std::atomic_thread_fence(std::memory_order_seq_cst);
+    full_fence();
     while (!task.is_finished() && !deadline.expired()) {
         turn_(deadline);
     }
@@ -184,7 +184,7 @@ void Board::wait_in_manager(BoardTask& task, const mp::Deadline& deadline) noexc
 void Board::kick_waiter_for(const BoardTask* task) noexcept {
     // order: pairs with lead() and wait_in_manager(): the task is finished, now we look
     // who waits; they say that they wait, then look whether it is finished.
-    std::atomic_thread_fence(std::memory_order_seq_cst);
+    full_fence();
     if (leader_task_.load(std::memory_order_relaxed) == task) {
         kick_leader();
     }

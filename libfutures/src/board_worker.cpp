@@ -27,7 +27,9 @@ BoardWorker::BoardWorker(
       call_arena_(call_arena),
       results_(results),
       options_(options),
-      mask_(view.header().slots - 1) {}
+      mask_(view.header().slots - 1),
+      store_(results),
+      out_(store_) {}
 
 void BoardWorker::initializer_failed(std::span<const std::byte> exception) {
     const BlockReference block{results_.allocate(exception.size()), exception.size()};
@@ -216,7 +218,7 @@ void BoardWorker::sleep() noexcept {
     header_.searching.word_of(options_.index).fetch_and(~bit);
     MP_FAILPOINT(after_search_end);
     // order: pairs with Board::wake_for_work.
-    std::atomic_thread_fence(std::memory_order_seq_cst);
+    full_fence();
     MP_FAILPOINT(before_sleep);
     if (looks_empty() && header_.stop.load() == 0) {
         futex_wait(control_.park, 0, mp::Deadline(mp::forever), FutexScope::shared);
@@ -237,10 +239,12 @@ void BoardWorker::execute(std::uint64_t position, TaskRunner& runner) noexcept {
         std::memory_order_release
     );
     MP_FAILPOINT(after_running);
-    out_.clear();
     const ResultKind kind = runner.run(message_in(slot), out_);
     MP_FAILPOINT(after_run);
-    finish(position, kind, runner);
+    put_result(position, kind);
+    commit(position);
+    out_.reset();
+    store_.release();
 }
 
 std::span<const std::byte> BoardWorker::message_in(const Slot& slot) const noexcept {
@@ -252,24 +256,9 @@ std::span<const std::byte> BoardWorker::message_in(const Slot& slot) const noexc
     return {slot.item.bytes.data(), slot.item.length};
 }
 
-void BoardWorker::finish(
-    std::uint64_t position, ResultKind kind, TaskRunner& runner
-) noexcept {
+void BoardWorker::put_result(std::uint64_t position, ResultKind kind) noexcept {
     ResultItem& item = ring_[written_ & mask_];
     item.kind = kind;
-    try {
-        put_result(position, item);
-    } catch (...) {
-        out_.clear();
-        runner.cannot_send(out_);
-        out_.truncate(CallItem::capacity);
-        item.kind = ResultKind::exception;
-        put_result(position, item);
-    }
-    commit(position);
-}
-
-void BoardWorker::put_result(std::uint64_t position, ResultItem& item) {
     const auto bytes = out_.data();
     item.length = static_cast<std::uint32_t>(bytes.size());
     if (bytes.size() <= ResultItem::capacity) {
@@ -281,11 +270,9 @@ void BoardWorker::put_result(std::uint64_t position, ResultItem& item) {
             slots_[position & mask_].item.bytes.data(), bytes.data(), bytes.size()
         );
     } else {
-        const BlockReference block{results_.allocate(bytes.size()), bytes.size()};
+        // out_ grew into the arena already: whatever is longer than its own buffer did.
+        const BlockReference block = store_.give_away(bytes.size());
         item.place = MessagePlace::arena;
-        mp::detail::copy_block(
-            results_.memory() + block.offset, bytes.data(), bytes.size()
-        );
         std::memcpy(item.bytes.data(), &block, sizeof block);
     }
     MP_FAILPOINT(after_result_bytes);
@@ -302,7 +289,7 @@ void BoardWorker::commit(std::uint64_t position) noexcept {
     control_.results_written.store(written_, std::memory_order_release);
     MP_FAILPOINT(after_commit);
     // order: pairs with Board::enlist: it stores drowsy, then looks at the rings.
-    std::atomic_thread_fence(std::memory_order_seq_cst);
+    full_fence();
     untold_ = header_.drowsy.load(std::memory_order_relaxed) != 0;
 }
 

@@ -30,10 +30,6 @@ public:
     /// `out`.
     virtual ResultKind
     run(std::span<const std::byte> call, mp::detail::ByteWriter& out) noexcept = 0;
-
-    /// The result did not fit anywhere. Called where that was caught: writes the
-    /// encoded std::current_exception(), in few bytes.
-    virtual void cannot_send(mp::detail::ByteWriter& out) noexcept = 0;
 };
 
 struct BoardWorkerOptions {
@@ -67,8 +63,7 @@ private:
     bool looks_empty() const noexcept;
     void execute(std::uint64_t position, TaskRunner& runner) noexcept;
     std::span<const std::byte> message_in(const Slot& slot) const noexcept;
-    void finish(std::uint64_t position, ResultKind kind, TaskRunner& runner) noexcept;
-    void put_result(std::uint64_t position, ResultItem& item);
+    void put_result(std::uint64_t position, ResultKind kind) noexcept;
     void commit(std::uint64_t position) noexcept;
     void tell() noexcept;
     void wake_worker() noexcept;
@@ -90,6 +85,7 @@ private:
     PauseBudget budget_;
     TimedYield yields_;
     StepAside aside_;
+    ResultStore store_;
     mp::detail::ByteWriter out_;
 };
 

@@ -4,6 +4,8 @@
 // Python:  concurrent.futures.process._CallItem, _ResultItem (and _WorkItem).
 #pragma once
 
+#include "mp/detail/bytes.hpp"
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -25,7 +27,8 @@ enum class MessagePlace : std::uint8_t {
 
 /// A call, on its way to a worker; in a slot.
 struct CallItem {
-    static constexpr std::size_t capacity = 240;
+    /// What a ByteWriter keeps itself; what is longer grew into an arena.
+    static constexpr std::size_t capacity = mp::detail::ByteWriter::inline_size;
 
     std::uint32_t length;
     MessagePlace place;

@@ -109,12 +109,6 @@ void ProcessPool::submit(PoolTask& task, std::span<const std::byte> call) {
     task.keep_message =
         options_.on_worker_loss == OnWorkerLoss::retry ||
         (options_.on_worker_loss == OnWorkerLoss::isolate && task.retries > 0);
-    if (call.size() > CallItem::capacity) {
-        Block block = calls_->allocate(call.size());
-        mp::detail::copy_block(block.bytes().data(), call.data(), call.size());
-        task.message.adopt(std::move(block));
-        call = {};
-    }
     if (!board_.submit(task, call)) {
         task.message.clear();
         check_accepting();

@@ -46,6 +46,8 @@ public:
 
     Board& board() noexcept { return board_; }
 
+    CallArena& calls() noexcept { return *calls_; }
+
     /// The executor is gone. Waits, unless this is the manager thread.
     void close() noexcept;
 

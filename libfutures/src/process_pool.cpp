@@ -19,6 +19,14 @@ std::string TaskName::text() const {
                                 : std::string(type_);
 }
 
+std::span<std::byte>
+CallStore::grow(std::span<const std::byte> written, std::size_t wanted) {
+    Block larger = pool_.calls().allocate(wanted);
+    mp::detail::copy_block(larger.bytes().data(), written.data(), written.size());
+    block_ = std::move(larger);
+    return block_.bytes();
+}
+
 bool PoolTask::take_back() noexcept {
     return pool_->board().cancel(*this);
 }

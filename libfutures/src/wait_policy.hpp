@@ -4,6 +4,7 @@
 // to somebody who still looks.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 
@@ -80,6 +81,16 @@ private:
     int streak_ = 0;
     TimedYield::Clock::time_point last_{};
 };
+
+/// A full fence, which the thread sanitizer understands too.
+inline void full_fence() noexcept {
+#if defined(__SANITIZE_THREAD__)
+    static std::atomic<int> word{0};
+    word.fetch_add(0);
+#else
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+#endif
+}
 
 /// The CPU that the caller runs on.
 int current_cpu() noexcept;

@@ -53,29 +53,42 @@ public:
         }
     }
 
-    void cannot_send(ByteWriter& out) noexcept override {
-        encode_current(CallPhase::encode, out);
-    }
-
     void encode_current(CallPhase phase, ByteWriter& out) noexcept {
         try {
             try {
-                if (phase == CallPhase::decode) {
-                    throw_serialization_error(SerializationPhase::decode_task);
-                }
-                if (phase == CallPhase::encode) {
-                    throw_serialization_error(SerializationPhase::encode_result);
-                }
-                throw;
+                rethrow_current(phase);
             } catch (...) {
                 mp::detail::encode_exception(out, std::current_exception(), where_);
             }
-        } catch (...) {
-            std::abort();  // not even memory for an error: this worker is lost
+        } catch (const std::exception& error) {
+            out.reset();
+            encode_briefly(error.what(), out);
         }
     }
 
 private:
+    [[noreturn]] static void rethrow_current(CallPhase phase) {
+        if (phase == CallPhase::decode) {
+            throw_serialization_error(SerializationPhase::decode_task);
+        }
+        if (phase == CallPhase::encode) {
+            throw_serialization_error(SerializationPhase::encode_result);
+        }
+        throw;
+    }
+
+    /// For when there is no memory for more than a writer has anyway.
+    static void encode_briefly(const char* why, ByteWriter& out) noexcept {
+        try {
+            const mp::SerializationError error(
+                SerializationPhase::encode_result, std::string(why).substr(0, 60)
+            );
+            mp::detail::encode_exception(out, std::make_exception_ptr(error), "worker");
+        } catch (...) {
+            std::abort();  // not even for that: this worker is lost
+        }
+    }
+
     const std::string where_;
 };
 

@@ -63,6 +63,13 @@ void ByteWriter::grow(std::size_t additional) {
     const auto room = static_cast<std::size_t>(end_ - begin_);
     const std::size_t doubled = room > most / 2 ? most : room * 2;
     const std::size_t wanted = std::max({used + additional, doubled, 2 * inline_size});
+    if (store_ != nullptr) {
+        const auto memory = store_->grow(data(), wanted);
+        begin_ = memory.data();
+        at_ = begin_ + used;
+        end_ = begin_ + memory.size();
+        return;
+    }
     // Uninitialised on purpose: every byte is written before it is read.
     std::unique_ptr<std::byte[]> bigger(new std::byte[wanted]);
     if (used != 0) {
@@ -75,6 +82,7 @@ void ByteWriter::grow(std::size_t additional) {
 }
 
 void ByteWriter::take_from(ByteWriter& other) noexcept {
+    store_ = std::exchange(other.store_, nullptr);
     if (other.begin_ == other.inline_) {
         heap_.reset();
         begin_ = inline_;

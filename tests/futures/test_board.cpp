@@ -103,8 +103,6 @@ public:
         return ResultKind::value;
     }
 
-    void cannot_send(mp::detail::ByteWriter&) noexcept override {}
-
 private:
     RunCounts& counts_;
 };

@@ -175,7 +175,8 @@ private:
         auto* const task = new detail::ProcessTask<R, Read>(pool_, name);
         Future<R> future{detail::StatePtr<detail::State<R>>(task)};
         task->retries = options.retries;
-        mp::detail::ByteWriter call;
+        detail::CallStore store(*pool_);
+        mp::detail::ByteWriter call(store);
         try {
             encode(call);
         } catch (...) {
@@ -183,6 +184,10 @@ private:
             return future;
         }
         try {
+            if (call.in_store()) {
+                task->message.adopt(store.take(call.size()));
+                call.reset();
+            }
             submit_call(*task, call.data());
         } catch (...) {
             task->drop_reference();  // the pool's

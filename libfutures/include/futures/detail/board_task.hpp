@@ -59,6 +59,9 @@ public:
         return {owner_->memory() + offset_, size_};
     }
 
+    /// Ends the message earlier.
+    void shorten(std::uint64_t size) noexcept { size_ = size; }
+
     std::uint64_t offset() const noexcept { return offset_; }
 
     std::uint64_t size() const noexcept { return size_; }

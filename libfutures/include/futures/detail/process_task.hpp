@@ -72,6 +72,24 @@ private:
     std::shared_ptr<ProcessPool> pool_;
 };
 
+/// Where a call is encoded: in a small buffer, or in the pool's call arena.
+class CallStore final : public mp::detail::ByteStore {
+public:
+    explicit CallStore(ProcessPool& pool) noexcept : pool_(pool) {}
+
+    std::span<std::byte>
+    grow(std::span<const std::byte> written, std::size_t wanted) override;
+
+    Block take(std::size_t size) noexcept {
+        block_.shorten(size);
+        return std::move(block_);
+    }
+
+private:
+    ProcessPool& pool_;
+    Block block_;
+};
+
 /// Throws what is being handled as SerializationError{phase}, with it as its cause;
 /// SystemExit and BinaryMismatch as they are.
 [[noreturn]] void throw_serialization_error(mp::SerializationPhase phase);

@@ -20,11 +20,25 @@ void copy_block(void* to, const void* from, std::size_t size) noexcept;
 /// Throws SerializationError{decode}: `wanted` bytes do not exist.
 [[noreturn]] void throw_message_ends(std::size_t wanted, std::size_t left);
 
+/// Memory for messages that outgrow their writer's own buffer.
+class ByteStore {
+public:
+    ByteStore() = default;
+    ByteStore(const ByteStore&) = delete;
+    ByteStore& operator=(const ByteStore&) = delete;
+    virtual ~ByteStore() = default;
+
+    /// At least `wanted` bytes that begin with a copy of `written`, which may be what
+    /// the last call returned: that is given up.
+    virtual std::span<std::byte>
+    grow(std::span<const std::byte> written, std::size_t wanted) = 0;
+};
+
 /// A growing output. It starts in a small buffer of its own, or in one that is lent to
 /// it, and moves to the heap when that is full.
 class ByteWriter {
 public:
-    static constexpr std::size_t inline_size = 256;
+    static constexpr std::size_t inline_size = 240;
 
     ByteWriter() noexcept
         : begin_(inline_), at_(inline_), end_(inline_ + inline_size) {}
@@ -35,6 +49,9 @@ public:
           at_(lent.data()),
           end_(lent.data() + lent.size()),
           lent_(lent.data()) {}
+
+    /// Grows into `store`, which must outlive it; in_store() tells whether it did.
+    explicit ByteWriter(ByteStore& store) noexcept : ByteWriter() { store_ = &store; }
 
     ByteWriter(const ByteWriter&) = delete;
     ByteWriter& operator=(const ByteWriter&) = delete;
@@ -110,6 +127,20 @@ public:
         }
     }
 
+    /// Forgets what was written, and the memory that it grew into.
+    void reset() noexcept {
+        heap_.reset();
+        begin_ = inline_;
+        at_ = inline_;
+        end_ = inline_ + inline_size;
+        lent_ = nullptr;
+    }
+
+    /// True if the message stands in the ByteStore given to the constructor.
+    bool in_store() const noexcept {
+        return store_ != nullptr && begin_ != inline_ && begin_ != lent_;
+    }
+
     /// True if the message stands in the buffer given to the constructor.
     bool in_lent_buffer() const noexcept { return lent_ != nullptr && begin_ == lent_; }
 
@@ -123,6 +154,7 @@ private:
     std::byte* at_;
     std::byte* end_;
     std::byte* lent_ = nullptr;
+    ByteStore* store_ = nullptr;
     std::unique_ptr<std::byte[]> heap_;
     std::byte inline_[inline_size];
 };

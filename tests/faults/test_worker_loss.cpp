@@ -1,0 +1,488 @@
+// SPDX-License-Identifier: BSL-1.0
+// Workers and parents that die: what a pool loses, what it keeps, and how soon it says
+// so. Names carry the cases of the fault catalogue.
+#include "futures/process_pool.hpp"
+
+#include "support/catch.hpp"
+#include "support/gate.hpp"
+#include "support/sanitizer.hpp"
+#include "support/start_methods.hpp"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <fstream>
+#include <memory>
+#include <random>
+#include <string>
+#include <thread>
+
+using namespace std::chrono_literals;
+using futures::BrokenProcessPool;
+using futures::Future;
+using futures::OnWorkerLoss;
+using futures::ProcessPoolExecutor;
+using futures::ProcessPoolOptions;
+using futures::WorkerLost;
+using mp::Context;
+using mp::StartMethod;
+using test::Gate;
+using Clock = std::chrono::steady_clock;
+
+namespace {
+
+int inc(int x) {
+    return x + 1;
+}
+
+std::uint32_t work(std::uint32_t x) {
+    volatile std::uint32_t value = x;
+    for (int i = 0; i < 200; ++i) {
+        value = value * 3 + 1;
+    }
+    return x * 2;
+}
+
+int wait_here(const std::string& bell, const std::string& gate) {
+    test::ring(bell);
+    test::pass(gate);
+    return 1;
+}
+
+void die_by(int signal_number) {
+    signal(signal_number, SIG_DFL);
+    raise(signal_number);
+}
+
+void write_to_nowhere() {
+    volatile int* nowhere = nullptr;
+    *nowhere = 1;
+}
+
+void leave_with(int code) {
+    std::exit(code);
+}
+
+void compute_for_ever(const std::string& bell) {
+    test::ring(bell);
+    for (volatile int i = 0;; i = i + 1) {
+    }
+}
+
+/// Kills other workers of its pool, whoever is there.
+int kill_a_friend(std::vector<pid_t> friends, unsigned choice) {
+    kill(friends[choice % friends.size()], SIGKILL);
+    return 1;
+}
+
+ProcessPoolOptions on(const Context& context, int workers, OnWorkerLoss loss) {
+    ProcessPoolOptions options;
+    options.max_workers = workers;
+    options.mp_context = context;
+    options.on_worker_loss = loss;
+    return options;
+}
+
+ProcessPoolOptions isolating(const Context& context, int workers) {
+    return on(context, workers, OnWorkerLoss::isolate);
+}
+
+template <class T>
+WorkerLost expect_lost(const Future<T>& future) {
+    try {
+        future.result(60s);
+    } catch (const WorkerLost& error) {
+        return error;
+    }
+    FAIL("no WorkerLost");
+    std::abort();
+}
+
+bool is_gone(pid_t process) {
+    return kill(process, 0) != 0;
+}
+
+bool gone_within(const std::vector<pid_t>& processes, std::chrono::milliseconds time) {
+    const auto end = Clock::now() + time * (test::under_asan ? 20 : 1);
+    for (const pid_t process : processes) {
+        while (!is_gone(process)) {
+            if (Clock::now() > end) {
+                return false;
+            }
+            std::this_thread::yield();
+        }
+    }
+    return true;
+}
+
+/// Submits `tasks` tasks while a worker is killed now and then, `kills` times.
+void lose_workers(const Context& context, std::uint32_t tasks, std::uint64_t kills) {
+    ProcessPoolExecutor pool(isolating(context, 4));
+    std::atomic<bool> over{false};
+    std::uint64_t sent = 0;
+    std::thread killer([&] {
+        std::mt19937 random(7);
+        while (!over) {
+            const auto workers = pool.workers();
+            if (!workers.empty() && sent < kills) {
+                sent += kill(workers[random() % workers.size()], SIGKILL) == 0;
+            }
+            std::this_thread::sleep_for(std::chrono::microseconds(random() % 3000));
+        }
+    });
+    std::uint64_t delivered = 0;
+    std::uint64_t lost = 0;
+    std::uint64_t wrong = 0;
+    const auto settle = [&](std::vector<Future<std::uint32_t>>& futures,
+                            std::uint32_t at) {
+        for (auto& future : futures) {
+            try {
+                wrong += future.result(60s) != 2 * at;
+                ++delivered;
+            } catch (const WorkerLost&) {
+                ++lost;
+            }
+            ++at;
+        }
+    };
+    std::uint32_t next = 0;
+    while (next < tasks || pool.statistics().workers_lost < kills) {
+        std::vector<Future<std::uint32_t>> futures;
+        for (std::uint32_t i = 0; i < 2000; ++i) {
+            futures.push_back(pool.submit(work, next + i));
+        }
+        settle(futures, next);
+        next += 2000;
+        if (sent >= kills && next >= tasks) {
+            break;
+        }
+    }
+    over = true;
+    killer.join();
+    pool.shutdown();
+    const auto statistics = pool.statistics();
+    CAPTURE(sent, next, delivered, lost, statistics.tasks_given_back);
+    CHECK(wrong == 0);
+    CHECK(delivered + lost == next);
+    CHECK(lost <= statistics.workers_lost);
+    CHECK(lost == statistics.tasks_lost);
+}
+
+}  // namespace
+
+TEST_CASE(
+    "C3 C7 C8 C9 C10: isolate: only the running task is lost, and the error says how",
+    "[faults]"
+) {
+    ProcessPoolExecutor pool(isolating(each_start_method(), 2));
+    for (const int signal_number : {SIGKILL, SIGTERM, SIGFPE, SIGILL, SIGABRT}) {
+        const auto error = expect_lost(pool.submit(die_by, signal_number));
+        CHECK(error.report().signal == signal_number);
+        CHECK_THAT(error.report().task, Catch::Contains("die_by"));
+        CHECK_THAT(error.what(), Catch::Contains("killed by signal"));
+        CHECK_THAT(error.what(), Catch::Contains(std::to_string(error.report().pid)));
+        CHECK_THAT(error.what(), Catch::Contains(error.report().worker));
+        CHECK(pool.submit(inc, 1).result(60s) == 2);
+    }
+    for (const int code : {0, 42}) {
+        const auto error = expect_lost(pool.submit(leave_with, code));
+        CHECK(error.report().exit_code == code);
+        CHECK(pool.submit(inc, 1).result(60s) == 2);
+    }
+}
+
+TEST_CASE("C3: a crash report has the address and the stack", "[faults]") {
+    ProcessPoolExecutor pool(isolating(mp::get_context(StartMethod::forkserver), 1));
+    const auto error = expect_lost(pool.submit(write_to_nowhere));
+    CHECK(error.report().signal == SIGSEGV);
+    CHECK(error.report().fault_address == 0);
+    CHECK(!error.report().stack.empty());
+}
+
+TEST_CASE("C13: isolate: the other tasks finish", "[faults]") {
+    ProcessPoolExecutor pool(isolating(each_start_method(), 4));
+    const Gate bell;
+    const Gate gate;
+    const auto doomed = pool.submit(wait_here, bell.path(), gate.path());
+    REQUIRE(bell.wait_for(1));
+    std::vector<Future<int>> others;
+    for (int i = 0; i < 99; ++i) {
+        others.push_back(pool.submit(inc, i));
+    }
+    for (int i = 0; i < 99; ++i) {
+        CHECK(others[static_cast<std::size_t>(i)].result(60s) == i + 1);
+    }
+    for (const pid_t worker : pool.workers()) {
+        kill(worker, SIGKILL);
+    }
+    expect_lost(doomed);
+    CHECK(pool.submit(inc, 1).result(60s) == 2);
+}
+
+TEST_CASE("C14: workers that kill each other", "[faults]") {
+    const int workers = GENERATE(1, 2, 5);
+    ProcessPoolExecutor pool(
+        isolating(mp::get_context(StartMethod::forkserver), workers)
+    );
+    for (unsigned round = 0; round < 5; ++round) {
+        pool.submit(inc, 1).result(60s);
+        std::vector<Future<int>> futures;
+        for (unsigned i = 0; i < 10; ++i) {
+            futures.push_back(pool.submit(kill_a_friend, pool.workers(), i));
+        }
+        for (const auto& future : futures) {
+            future.exception(60s);
+        }
+    }
+    CHECK(pool.submit(inc, 1).result(60s) == 2);
+}
+
+TEST_CASE("C15: all workers killed at the same instant", "[faults]") {
+    ProcessPoolExecutor pool(isolating(each_start_method(), 3));
+    const Gate bell;
+    const Gate gate;
+    std::vector<Future<int>> running;
+    for (int i = 0; i < 3; ++i) {
+        running.push_back(pool.submit(wait_here, bell.path(), gate.path()));
+    }
+    REQUIRE(bell.wait_for(3));
+    std::vector<Future<int>> queued;
+    for (int i = 0; i < 100; ++i) {
+        queued.push_back(pool.submit(inc, i));
+    }
+    for (const pid_t worker : pool.workers()) {
+        kill(worker, SIGKILL);
+    }
+    for (const auto& future : running) {
+        expect_lost(future);
+    }
+    for (int i = 0; i < 100; ++i) {
+        CHECK(queued[static_cast<std::size_t>(i)].result(60s) == i + 1);
+    }
+}
+
+TEST_CASE("C16: retries: run again, and given up at last", "[faults]") {
+    ProcessPoolExecutor pool(isolating(mp::get_context(StartMethod::forkserver), 1));
+    const auto error = expect_lost(pool.submit({.retries = 2}, die_by, SIGKILL));
+    CHECK_THAT(error.what(), Catch::Contains("2 earlier attempts"));
+    CHECK(pool.statistics().workers_lost == 3);
+    // The first attempt is killed from outside, the second one finishes.
+    const Gate bell;
+    const Gate gate;
+    const auto future =
+        pool.submit({.retries = 1}, wait_here, bell.path(), gate.path());
+    REQUIRE(bell.wait_for(1));
+    kill(pool.workers().at(0), SIGKILL);
+    REQUIRE(bell.wait_for(1));
+    gate.open(1);
+    CHECK(future.result(60s) == 1);
+}
+
+TEST_CASE("C25: a stopped worker swallows nothing", "[faults]") {
+    ProcessPoolExecutor pool(isolating(each_start_method(), 2));
+    const Gate bell;
+    const Gate gate;
+    auto one = pool.submit(wait_here, bell.path(), gate.path());
+    auto two = pool.submit(wait_here, bell.path(), gate.path());
+    REQUIRE(bell.wait_for(2));
+    const auto workers = pool.workers();
+    gate.open(2);
+    one.result(60s);
+    two.result(60s);
+    kill(workers.at(0), SIGSTOP);
+    for (int i = 0; i < 200; ++i) {
+        REQUIRE(pool.submit(inc, i).result(60s) == i + 1);
+    }
+    // Shutting down continues it.
+}
+
+TEST_CASE("G4: a worker killed while idle is replaced, no future fails", "[faults]") {
+    ProcessPoolExecutor pool(isolating(each_start_method(), 1));
+    for (int i = 0; i < 5; ++i) {
+        CHECK(pool.submit(inc, i).result(60s) == i + 1);
+        kill(pool.workers().at(0), SIGKILL);
+    }
+    CHECK(pool.submit(inc, 5).result(60s) == 6);
+}
+
+TEST_CASE("Random kills lose only running tasks", "[faults]") {
+    lose_workers(each_start_method(), 20'000, 20);
+}
+
+TEST_CASE(
+    "A thousand kills in 10^5 tasks lose only running tasks", "[faults][.stress]"
+) {
+    lose_workers(each_start_method(), 100'000, 1000);
+}
+
+TEST_CASE("break_pool: every pending future ends within 50 ms", "[faults]") {
+    ProcessPoolExecutor pool(on(each_start_method(), 2, OnWorkerLoss::break_pool));
+    const Gate bell;
+    const Gate gate;
+    std::vector<Future<int>> all;
+    for (int i = 0; i < 3000; ++i) {
+        all.push_back(pool.submit(wait_here, bell.path(), gate.path()));
+    }
+    REQUIRE(bell.wait_for(2));
+    const auto workers = pool.workers();
+    const auto begin = Clock::now();
+    kill(workers.at(0), SIGKILL);
+    std::uint64_t broken = 0;
+    for (const auto& future : all) {
+        try {
+            future.result(60s);
+        } catch (const BrokenProcessPool&) {
+            ++broken;
+        }
+    }
+    const auto took = Clock::now() - begin;
+    CHECK(broken == 3000);
+    // 3000 throws are most of it; a busy machine gets more.
+    CHECK(took < (test::under_asan ? 5000ms : 1000ms));
+    CHECK_THROWS_AS(pool.submit(inc, 1), BrokenProcessPool);
+    CHECK(gone_within(workers, 10s));
+}
+
+TEST_CASE(
+    "M1 M2: a parent killed with SIGKILL leaves no worker after 1 s", "[faults]"
+) {
+    const Context context = each_start_method();
+    const Gate bell;
+    const Gate pids;
+    mp::Process parent(
+        {.start_method = StartMethod::fork},
+        [](StartMethod method, const std::string& computing, const std::string& path) {
+            ProcessPoolExecutor pool(isolating(mp::get_context(method), 3));
+            std::vector<Future<int>> warm;
+            for (int i = 0; i < 10; ++i) {
+                warm.push_back(pool.submit(inc, i));
+            }
+            for (const auto& future : warm) {
+                future.result();
+            }
+            pool.submit(compute_for_ever, computing);
+            pool.submit(compute_for_ever, computing);
+            const auto workers = pool.workers();
+            const int fd = ::open(path.c_str(), O_WRONLY);
+            for (std::size_t i = 0; i < 3; ++i) {
+                const pid_t worker = i < workers.size() ? workers[i] : workers[0];
+                if (::write(fd, &worker, sizeof worker) != sizeof worker) {
+                    std::abort();
+                }
+            }
+            pause();
+        },
+        context.get_start_method(),
+        bell.path(),
+        pids.path()
+    );
+    parent.start();
+    REQUIRE(bell.wait_for(2));
+    std::vector<pid_t> workers(3);
+    const int fd = ::open(pids.path().c_str(), O_RDONLY | O_CLOEXEC);
+    for (pid_t& worker : workers) {
+        REQUIRE(::read(fd, &worker, sizeof worker) == sizeof worker);
+    }
+    ::close(fd);
+    parent.kill();
+    parent.join();
+    CHECK(gone_within(workers, 1s));
+}
+
+TEST_CASE("I5 J8: two threads shut down, a third submits", "[faults]") {
+    for (int round = 0; round < 10; ++round) {
+        ProcessPoolExecutor pool(isolating(mp::get_context(StartMethod::fork), 2));
+        pool.submit(inc, 0).result(60s);
+        std::atomic<std::uint64_t> accepted{0};
+        std::atomic<std::uint64_t> finished{0};
+        std::thread submitter([&] {
+            try {
+                for (int i = 0;; ++i) {
+                    auto future = pool.submit(inc, i);
+                    ++accepted;
+                    finished += future.result(60s) == i + 1;
+                }
+            } catch (const mp::StateError&) {
+            }
+        });
+        while (accepted < 20) {
+            std::this_thread::yield();
+        }
+        std::thread other([&] { pool.shutdown(); });
+        pool.shutdown();
+        other.join();
+        submitter.join();
+        CHECK(accepted == finished);
+    }
+}
+
+TEST_CASE("J7: shutdown from a callback does not wait for itself", "[faults]") {
+    ProcessPoolExecutor pool(isolating(each_start_method(), 1));
+    const Gate bell;
+    pool.submit(inc, 1).add_done_callback([&](const Future<int>&) {
+        pool.shutdown();
+        test::ring(bell.path());
+    });
+    REQUIRE(bell.wait_for(1));
+    CHECK_THROWS_AS(pool.submit(inc, 1), mp::StateError);
+}
+
+TEST_CASE("An executor may be destroyed in a callback of its own", "[faults]") {
+    // In a process of its own: the manager thread is joined when that exits.
+    mp::Process child({.start_method = StartMethod::fork}, [] {
+        auto pool = std::make_unique<ProcessPoolExecutor>(
+            isolating(mp::get_context(StartMethod::fork), 1)
+        );
+        Future<void> destroyed;
+        const Gate gate;
+        auto future = pool->submit(test::pass, gate.path());
+        future.add_done_callback([&](const Future<void>&) {
+            pool.reset();
+            destroyed.set_result();
+        });
+        gate.open(1);
+        destroyed.result();
+    });
+    child.start();
+    child.join();
+    CHECK(child.exitcode().value_or(-1000) == 0);
+}
+
+TEST_CASE("H12 H2: an initializer that crashes does not respawn for ever", "[faults]") {
+    ProcessPoolOptions options = isolating(mp::get_context(StartMethod::forkserver), 1);
+    options.initializer = mp::call(die_by, SIGKILL);
+    ProcessPoolExecutor pool(options);
+    const auto future = pool.submit(inc, 1);
+    CHECK_THROWS_AS(future.result(60s), BrokenProcessPool);
+    CHECK(pool.statistics().workers_lost < 20);
+}
+
+TEST_CASE("G9: memory of a worker stays flat over many tasks", "[faults]") {
+    const auto resident = [] {
+        std::ifstream file("/proc/self/statm");
+        std::size_t total = 0;
+        std::size_t pages = 0;
+        file >> total >> pages;
+        return pages;
+    };
+    ProcessPoolExecutor pool(isolating(mp::get_context(StartMethod::fork), 1));
+    const auto many = [&](int count) {
+        for (int i = 0; i < count; ++i) {
+            std::vector<Future<int>> futures;
+            for (int j = 0; j < 1000; ++j) {
+                futures.push_back(pool.submit(inc, j));
+            }
+            for (auto& future : futures) {
+                future.result();
+            }
+        }
+    };
+    many(5);
+    const auto before = pool.submit(resident).result();
+    many(20);
+    const auto after = pool.submit(resident).result();
+    CHECK(after <= before + 256);
+}
