@@ -302,13 +302,14 @@ void ProcessPool::worker_lost(std::uint32_t index, const mp::Process& process) {
     const auto phase = board_.view().control(index).phase.load();
     const std::string what = worker_in_words(process);
     const Message initializer = board_.initializer_failure(index);
-    board_.bury(index, [&](BoardTask& task) {
-        return verdict_on(static_cast<PoolTask&>(task), index, process);
-    });
     {
+        // Before the burial: who learns of the loss from a future finds it counted.
         const MutexLock lock(mutex_);
         ++counts_.workers_lost;
     }
+    board_.bury(index, [&](BoardTask& task) {
+        return verdict_on(static_cast<PoolTask&>(task), index, process);
+    });
     if (phase == WorkerPhase::initializer_failed) {
         mp::detail::ByteReader in(initializer.bytes());
         const auto cause = mp::detail::decode_exception(in);
