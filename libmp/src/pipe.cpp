@@ -54,6 +54,11 @@ ssize_t write_with_sigpipe_blocked(int fd, std::span<const iovec> pieces) noexce
     return written;
 }
 
+bool kernel_writes_quietly() noexcept {
+    // order: relaxed, as below.
+    return kernel_can_be_quiet.load(std::memory_order_relaxed);
+}
+
 ssize_t write_quietly(int fd, std::span<const iovec> pieces) noexcept {
     // order: relaxed, pairs with nothing: a stale value costs one refused call.
     if (kernel_can_be_quiet.load(std::memory_order_relaxed)) {

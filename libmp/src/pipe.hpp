@@ -20,6 +20,9 @@ std::pair<UniqueFd, UniqueFd> make_pipe();
 /// that signal. Also for files and sockets. The result and errno are those of writev.
 ssize_t write_quietly(int fd, std::span<const iovec> pieces) noexcept;
 
+/// Whether write_quietly takes a single call here (Linux 6.18); true until it is known.
+bool kernel_writes_quietly() noexcept;
+
 /// write_quietly for kernels before 6.18, which need three more calls for it.
 ssize_t write_with_sigpipe_blocked(int fd, std::span<const iovec> pieces) noexcept;
 

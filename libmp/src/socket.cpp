@@ -41,6 +41,9 @@ ssize_t write_once(int fd, Bytes head, Bytes body, bool may_block) noexcept {
     if (head.empty()) {
         all = all.subspan(1);
     }
+    if (may_block && kernel_writes_quietly()) {
+        return write_quietly(fd, all);
+    }
     msghdr message{};
     message.msg_iov = all.data();
     message.msg_iovlen = all.size();

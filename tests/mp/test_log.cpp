@@ -25,8 +25,8 @@ namespace {
 template <class Body>
 std::string stderr_of(Body body) {
     auto [reader, writer] = os::make_pipe();
-    const pid_t child = test::fork_child([&] {
-        ::dup2(writer.get(), 2);
+    const pid_t child = test::fork_child([&, out = writer.get()] {
+        ::dup2(out, 2);
         body();
         return 0;
     });
@@ -100,11 +100,10 @@ TEST_CASE(
 ) {
     // In forked children, so that the logger of this program stays as it is.
     auto [reader, writer] = os::make_pipe();
-    CHECK(test::run_in_fork([&] {
+    CHECK(test::run_in_fork([out = writer.get()] {
               log_to_stderr(spdlog::level::info);
               const int level = detail::log_level();
-              return ::write(writer.get(), &level, sizeof level) == sizeof level ? 0
-                                                                                 : 1;
+              return ::write(out, &level, sizeof level) == sizeof level ? 0 : 1;
           }) == 0);
     int level = 0;
     REQUIRE(::read(reader.get(), &level, sizeof level) == sizeof level);
@@ -140,8 +139,8 @@ TEST_CASE(
 TEST_CASE("log: a stderr that nobody reads does not end the process", "[log]") {
     auto [reader, writer] = os::make_pipe();
     reader.reset();
-    CHECK(test::run_in_fork([&] {
-              ::dup2(writer.get(), 2);
+    CHECK(test::run_in_fork([out = writer.get()] {
+              ::dup2(out, 2);
               detail::log_error("to nobody");
               ::close(2);
               detail::log_error("to nothing");

@@ -43,7 +43,8 @@ void messages_of_four_children(
     std::vector<pid_t> children;
     for (int i = 0; i < 4; ++i) {
         auto [reader, writer] = make_pair();
-        children.push_back(test::fork_child([&, i, writer = writer]() mutable {
+        children.push_back(test::fork_child([&, i, reader = reader, writer = writer](
+                                            ) mutable {
             for (Connection& other : readers) {
                 other.close();
             }
