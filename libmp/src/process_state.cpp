@@ -81,8 +81,6 @@ void become(Self next) {
     child_self = new Self(std::move(next));
     child_self->state->is_current = true;
     set_log_process_name(child_self->state->name());
-    static_cast<void>(children());
-    replace_in_child();
 }
 
 int next_child_number() {

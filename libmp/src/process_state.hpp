@@ -54,7 +54,8 @@ struct Self {
 /// The process that we are; made at first use in the program's first process.
 Self& self();
 
-/// This process is now `next`: its children and the numbering of them begin anew.
+/// This process is now `next`. It has no children yet: it is new, or those of its
+/// parent went at the fork.
 void become(Self next);
 
 /// In a forked child: `object` is the process that we are.
