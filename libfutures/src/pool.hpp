@@ -103,6 +103,7 @@ private:
     static std::string worker_in_words(const mp::Process& process);
     std::exception_ptr
     verdict_on(PoolTask& task, std::uint32_t index, const mp::Process& process);
+    void mark_broken(const std::string& what) noexcept;
     void break_pool(const std::string& what, const std::exception_ptr& cause) noexcept;
 
     // Set once in the constructor.

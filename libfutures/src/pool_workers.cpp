@@ -307,6 +307,13 @@ void ProcessPool::worker_lost(std::uint32_t index, const mp::Process& process) {
         const MutexLock lock(mutex_);
         ++counts_.workers_lost;
     }
+    const std::string why =
+        what + " while the task was running or waiting: the pool is broken";
+    if (options_.on_worker_loss == OnWorkerLoss::break_pool &&
+        phase != WorkerPhase::initializer_failed) {
+        // Before the burial, too: who learns of it from a future can submit no more.
+        mark_broken(why);
+    }
     board_.bury(index, [&](BoardTask& task) {
         return verdict_on(static_cast<PoolTask&>(task), index, process);
     });
@@ -321,9 +328,7 @@ void ProcessPool::worker_lost(std::uint32_t index, const mp::Process& process) {
     }
     stillborn_ = phase == WorkerPhase::working ? 0 : stillborn_ + 1;
     if (options_.on_worker_loss == OnWorkerLoss::break_pool) {
-        break_pool(
-            what + " while the task was running or waiting: the pool is broken", nullptr
-        );
+        break_pool(why, nullptr);
     } else if (stillborn_ > most_stillborn) {
         break_pool(
             std::to_string(stillborn_) +
@@ -366,9 +371,7 @@ std::exception_ptr ProcessPool::verdict_on(
     return std::make_exception_ptr(WorkerLost(text, std::move(report)));
 }
 
-void ProcessPool::break_pool(
-    const std::string& what, const std::exception_ptr& cause
-) noexcept {
+void ProcessPool::mark_broken(const std::string& what) noexcept {
     {
         const MutexLock lock(mutex_);
         accepting_ = false;
@@ -377,6 +380,12 @@ void ProcessPool::break_pool(
         }
     }
     board_.refuse();
+}
+
+void ProcessPool::break_pool(
+    const std::string& what, const std::exception_ptr& cause
+) noexcept {
+    mark_broken(what);
     // Each its own: an exception object may be thrown by one thread at a time only.
     board_.fail_all([&](BoardTask&) {
         return with_cause(BrokenProcessPool(what), cause);
