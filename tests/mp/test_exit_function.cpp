@@ -10,10 +10,13 @@
 
 #include <cstdlib>
 #include <string>
+#include <vector>
 
 using namespace std::chrono_literals;
 
 namespace {
+
+std::vector<mp::Finalize>* kept_finalizers = nullptr;
 
 [[noreturn]] void block_until_killed() {
     for (;;) {
@@ -42,12 +45,10 @@ TEST_CASE("exit: parts run by phase, newest first, then late finalizers", "[exit
             add_exit_part(ExitPhase::executors, say("executor 2"));
             add_exit_part(ExitPhase::children, say("children"));
             // Kept: a Finalize that is destroyed runs then.
-            static const auto* const late = new mp::Finalize(say("priority -5"), -5);
-            static_cast<void>(late);
-            static const auto* const low = new mp::Finalize(say("priority 0"), 0);
-            static_cast<void>(low);
-            static const auto* const high = new mp::Finalize(say("priority 10"), 10);
-            static_cast<void>(high);
+            kept_finalizers = new std::vector<mp::Finalize>;
+            kept_finalizers->emplace_back(say("priority -5"), -5);
+            kept_finalizers->emplace_back(say("priority 0"), 0);
+            kept_finalizers->emplace_back(say("priority 10"), 10);
             const int dropped = add_exit_part(ExitPhase::executors, say("dropped"));
             mp::detail::drop_exit_part(dropped);
         },

@@ -23,6 +23,8 @@ namespace {
 
 void do_nothing() {}
 
+mp::Finalize* kept_finalizer = nullptr;
+
 void report_method(mp::Connection out) {
     out.send(std::string(mp::to_string(mp::get_start_method())));
 }
@@ -183,9 +185,8 @@ TEST_CASE(
             static auto& kept = *new mp::Connection(out);
             std::atexit([] { kept.send(std::string("by std::atexit")); });
             // Kept: a Finalize that is destroyed runs then.
-            static const auto* const finalizer =
+            kept_finalizer =
                 new mp::Finalize([] { kept.send(std::string("by Finalize")); }, 1);
-            static_cast<void>(finalizer);
         },
         writer
     );
