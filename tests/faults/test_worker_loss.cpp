@@ -132,7 +132,7 @@ bool gone_within(const std::vector<pid_t>& processes, std::chrono::milliseconds 
 void lose_workers(const Context& context, std::uint32_t tasks, std::uint64_t kills) {
     ProcessPoolExecutor pool(isolating(context, 4));
     std::atomic<bool> over{false};
-    std::uint64_t sent = 0;
+    std::atomic<std::uint64_t> sent{0};
     std::thread killer([&] {
         std::mt19937 random(7);
         while (!over) {

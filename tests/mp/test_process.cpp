@@ -201,7 +201,10 @@ TEST_CASE(
     CHECK(mp::active_children().empty());
 }
 
-TEST_CASE("Process: a program that is no copy of this one is refused", "[process]") {
+// ThreadSanitizer makes vfork a fork: the child cannot say why it failed.
+TEST_CASE(
+    "Process: a program that is no copy of this one is refused", "[process][no-tsan]"
+) {
     const auto method = GENERATE(mp::StartMethod::spawn, mp::StartMethod::forkserver);
     mp::stop_helpers();
     mp::set_executable("/nonexistent/program");
