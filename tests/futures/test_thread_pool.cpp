@@ -212,7 +212,7 @@ TEST_CASE("ThreadPoolExecutor: refuses after shutdown(), as often as asked") {
 }
 
 TEST_CASE("ThreadPoolExecutor: submit() against shutdown() loses nothing") {
-    for (int round = 0; round < 300; ++round) {
+    for (int round = 0; round < 60; ++round) {
         ThreadPoolExecutor threads(1 + round % 3);
         std::atomic<int> ran{0};
         int accepted = 0;
