@@ -389,8 +389,14 @@ void Board::refill() noexcept {
     std::uint64_t placed = 0;
     {
         const MutexLock lock(mutex_);
-        while (!backlog_.empty() && !failed_ && place(*backlog_.front(), {})) {
-            backlog_.pop_front();
+        while (!backlog_.empty() && !failed_) {
+            // Out of the list first: once it is placed it may run, end, be drained by
+            // another thread and be freed before the next line.
+            BoardTask& task = backlog_.pop_front();
+            if (!place(task, {})) {
+                backlog_.push_front(task);
+                break;
+            }
             ++placed;
         }
         backlog_size_.fetch_sub(placed, std::memory_order_relaxed);  // order: a hint
