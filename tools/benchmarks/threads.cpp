@@ -6,6 +6,7 @@
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/thread_pool.hpp>
+#include <oneapi/tbb/global_control.h>
 #include <oneapi/tbb/task_arena.h>
 #include <oneapi/tbb/task_group.h>
 
@@ -125,7 +126,11 @@ void bench_threads(Table& table, const Settings& settings) {
         pool.join();
     }
     {
-        // The calling thread has a place of its own in an arena.
+        // The calling thread has a place of its own in an arena, and counts here, too:
+        // on two processors oneTBB would start only one worker.
+        const oneapi::tbb::global_control parallelism(
+            oneapi::tbb::global_control::max_allowed_parallelism, workers + 1
+        );
         oneapi::tbb::task_arena arena(workers + 1);
         oneapi::tbb::task_group tasks;
         const auto submit = [&](int i) {
