@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <string>
 #include <vector>
@@ -16,7 +17,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
-std::vector<mp::Finalize>* kept_finalizers = nullptr;
+// Atomic, so that no compiler drops the store: a leak sanitizer looks here.
+std::atomic<std::vector<mp::Finalize>*> kept_finalizers = nullptr;
 
 [[noreturn]] void block_until_killed() {
     for (;;) {
@@ -45,10 +47,11 @@ TEST_CASE("exit: parts run by phase, newest first, then late finalizers", "[exit
             add_exit_part(ExitPhase::executors, say("executor 2"));
             add_exit_part(ExitPhase::children, say("children"));
             // Kept: a Finalize that is destroyed runs then.
-            kept_finalizers = new std::vector<mp::Finalize>;
-            kept_finalizers->emplace_back(say("priority -5"), -5);
-            kept_finalizers->emplace_back(say("priority 0"), 0);
-            kept_finalizers->emplace_back(say("priority 10"), 10);
+            auto& finalizers = *new std::vector<mp::Finalize>;
+            kept_finalizers = &finalizers;
+            finalizers.emplace_back(say("priority -5"), -5);
+            finalizers.emplace_back(say("priority 0"), 0);
+            finalizers.emplace_back(say("priority 10"), 10);
             const int dropped = add_exit_part(ExitPhase::executors, say("dropped"));
             mp::detail::drop_exit_part(dropped);
         },
