@@ -384,7 +384,8 @@ TEST_CASE("ThreadPoolExecutorTest.test_idle_thread_reuse: one thread is enough")
     CHECK(threads.statistics().threads == 1);
 }
 
-// AddressSanitizer's allocator may be locked by another thread at the fork: the child hangs.
+// AddressSanitizer's allocator may be locked by another thread at the fork: the child
+// hangs.
 TEST_CASE(
     "ThreadPoolExecutorTest.test_hang_global_shutdown_lock: forks do not hang",
     "[no-tsan][no-asan]"
