@@ -11,7 +11,7 @@ HEADERS = {
     "boost/process": ["libmp/src/exec.cpp"],
     "boost/interprocess": ["libmp/src/shm.cpp", "tools/bench*/*"],
     "boost/asio": ["libmp/src/exec.cpp", "tools/bench*/*"],
-    "openssl/": ["libmp/src/random.cpp", "libmp/src/hmac.cpp", "tools/mpsum/*"],
+    "openssl/": ["libmp/src/hmac.cpp", "tools/mpsum/*"],
     "catch2/": ["tests/support/catch.hpp"],
     "CLI/": ["tools/*"],
     "oneapi/": ["tools/bench*/*"],
