@@ -3,8 +3,9 @@
 
 #include "check.hpp"
 
-#include <string.h>
 #include <sys/random.h>
+
+#include <string.h>
 
 namespace mp::os {
 
@@ -25,7 +26,15 @@ void wipe(std::span<std::byte> secret) noexcept {
 bool equal_in_constant_time(
     std::span<const std::byte> a, std::span<const std::byte> b
 ) noexcept {
-    return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
+    if (a.size() != b.size()) {
+        return false;
+    }
+    // volatile: no compiler may end the loop at the first difference.
+    volatile unsigned char difference = 0;
+    for (std::size_t i = 0; i < a.size(); ++i) {
+        difference = difference | std::to_integer<unsigned char>(a[i] ^ b[i]);
+    }
+    return difference == 0;
 }
 
 }  // namespace mp::os
