@@ -38,17 +38,6 @@ private:
     int fd_;
 };
 
-void check_file_size_limit(std::size_t size) {
-    rlimit limit{};
-    os::check(getrlimit(RLIMIT_FSIZE, &limit), "getrlimit");
-    if (limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < size) {
-        throw ResourceLimitExceeded(
-            "a shared segment of " + std::to_string(size) +
-            " bytes is beyond RLIMIT_FSIZE (" + std::to_string(limit.rlim_cur) + ")"
-        );
-    }
-}
-
 ipc::mapped_region map_whole(int fd, std::size_t size) {
     try {
         // NORESERVE: most of it is never touched. DONTDUMP: a core file is not the
@@ -94,6 +83,17 @@ std::size_t left_in_control_group() {
 }
 
 }  // namespace
+
+void check_file_size_limit(std::size_t size) {
+    rlimit limit{};
+    os::check(getrlimit(RLIMIT_FSIZE, &limit), "getrlimit");
+    if (limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < size) {
+        throw ResourceLimitExceeded(
+            "a shared segment of " + std::to_string(size) +
+            " bytes is beyond RLIMIT_FSIZE (" + std::to_string(limit.rlim_cur) + ")"
+        );
+    }
+}
 
 struct Segment::Mapping {
     ipc::mapped_region region;

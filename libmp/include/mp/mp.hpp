@@ -16,6 +16,7 @@
 #include "mp/process.hpp"
 #include "mp/reduction.hpp"
 #include "mp/send_handle.hpp"
+#include "mp/shared_memory.hpp"
 #include "mp/spawn.hpp"
 #include "mp/start_method.hpp"
 #include "mp/timeout.hpp"

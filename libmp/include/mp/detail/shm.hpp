@@ -52,6 +52,10 @@ private:
     std::unique_ptr<Mapping> mapping_;
 };
 
+/// Throws ResourceLimitExceeded if RLIMIT_FSIZE is below `size`: growing a file beyond
+/// it would kill the process with SIGXFSZ.
+void check_file_size_limit(std::size_t size);
+
 /// How much memory this process can still get: what the system has available, and what
 /// its control group leaves. A guess, for refusing what cannot work.
 std::size_t available_memory();

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "mp/shared_memory.hpp"
+
+#include "mp/detail/shm.hpp"
+#include "mp/detail/spawning.hpp"
+#include "mp/detail/travelling_fd.hpp"
+#include "mp/errors.hpp"
+
+#include "check.hpp"
+#include "named_memory.hpp"
+#include "random.hpp"
+
+#include <array>
+#include <cerrno>
+#include <system_error>
+
+namespace mp {
+
+struct SharedMemory::State {
+    // Set once in the constructor.
+    std::string name;
+    os::FileId id;
+    std::size_t size = 0;
+    // Until close().
+    std::shared_ptr<detail::Segment> memory;
+};
+
+namespace {
+
+std::string random_name() {
+    std::array<std::byte, 4> random{};
+    os::random_bytes(random);
+    constexpr const char* digits = "0123456789abcdef";
+    std::string name = "psm_";
+    for (const std::byte byte : random) {
+        name += digits[std::to_integer<unsigned>(byte) >> 4U];
+        name += digits[std::to_integer<unsigned>(byte) & 0xfU];
+    }
+    return name;
+}
+
+// Returns the name that it got.
+std::string give_name(int fd, const std::string& wanted) {
+    if (!wanted.empty()) {
+        std::string name = os::checked_memory_name(wanted);
+        os::name_memory(fd, name);
+        return name;
+    }
+    for (;;) {
+        std::string name = random_name();
+        try {
+            os::name_memory(fd, name);
+            return name;
+        } catch (const std::system_error& error) {
+            if (error.code().value() != EEXIST) {
+                throw;
+            }
+        }
+    }
+}
+
+std::size_t size_to_attach(int fd, const std::string& name) {
+    const std::size_t size = os::memory_size(fd);
+    if (size == 0) {
+        throw std::invalid_argument(
+            "shared memory '" + name +
+            "' has no size: its maker is not done yet, or was killed before it was"
+        );
+    }
+    return size;
+}
+
+}  // namespace
+
+SharedMemory::SharedMemory(SharedMemoryOptions options) {
+    auto state = std::make_shared<State>();
+    UniqueFd fd;
+    if (options.create) {
+        if (options.size.get() == 0) {
+            throw std::invalid_argument("new shared memory needs a size of at least 1");
+        }
+        fd = os::make_memory(options.size.get());
+        state->size = options.size.get();
+        state->id = os::file_id(fd.get());
+        // Mapped before it has a name: should that fail, nothing is left.
+        state->memory = std::make_shared<detail::Segment>(std::move(fd));
+        state->name = give_name(state->memory->fileno(), options.name);
+    } else {
+        if (options.name.empty()) {
+            throw std::invalid_argument("to attach to shared memory takes its name");
+        }
+        state->name = os::checked_memory_name(options.name);
+        fd = os::open_memory(state->name);
+        state->size = size_to_attach(fd.get(), state->name);
+        state->id = os::file_id(fd.get());
+        state->memory = std::make_shared<detail::Segment>(std::move(fd));
+    }
+    state_ = std::move(state);
+}
+
+const std::string& SharedMemory::name() const noexcept {
+    static const std::string& none = *new std::string;
+    return state_ ? state_->name : none;
+}
+
+std::size_t SharedMemory::size() const noexcept {
+    return state_ ? state_->size : 0;
+}
+
+std::span<std::byte> SharedMemory::buf() const noexcept {
+    if (!*this) {
+        return {};
+    }
+    return {state_->memory->data(), state_->memory->size()};
+}
+
+std::shared_ptr<std::byte[]> SharedMemory::view() const noexcept {
+    if (!*this) {
+        return nullptr;
+    }
+    return {state_->memory, state_->memory->data()};
+}
+
+void SharedMemory::close() noexcept {
+    if (state_) {
+        state_->memory.reset();
+    }
+}
+
+void SharedMemory::unlink() {
+    if (!state_) {
+        throw StateError("this SharedMemory never had a segment to unlink");
+    }
+    os::remove_memory(state_->name, state_->id);
+}
+
+SharedMemory::operator bool() const noexcept {
+    return state_ && state_->memory;
+}
+
+std::pair<std::string, std::int64_t> SharedMemory::hand_over() const {
+    if (!state_) {
+        throw StateError("a SharedMemory that was never opened cannot travel");
+    }
+    std::int64_t travelling = -1;
+    if (state_->memory && detail::spawning()) {
+        travelling = detail::hand_over(state_->memory->fileno(), "a SharedMemory");
+    }
+    return {state_->name, travelling};
+}
+
+void SharedMemory::take_over(std::string name, std::int64_t travelling) {
+    if (travelling < 0) {
+        *this = SharedMemory({.name = std::move(name)});
+        return;
+    }
+    auto state = std::make_shared<State>();
+    state->name = os::checked_memory_name(name);
+    UniqueFd fd = detail::load_fd(static_cast<std::uint32_t>(travelling));
+    state->size = size_to_attach(fd.get(), name);
+    state->id = os::file_id(fd.get());
+    state->memory = std::make_shared<detail::Segment>(std::move(fd));
+    state_ = std::move(state);
+}
+
+}  // namespace mp
