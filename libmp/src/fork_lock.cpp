@@ -15,6 +15,7 @@ struct ForkHandlers {
     std::mutex gate;
     std::atomic<ForkLock*> first = nullptr;
     ForkLock* first_held = nullptr;
+    std::atomic<std::uint64_t> forks = 0;
 
     ForkHandlers() {
         const int error = ::pthread_atfork(
@@ -45,6 +46,7 @@ struct ForkHandlers {
         for (ForkLock* lock = first_held; lock != nullptr; lock = lock->next_) {
             lock->mutex_.lock();
         }
+        forks.fetch_add(1);
     }
 
     void release() {
@@ -57,6 +59,10 @@ struct ForkHandlers {
 
 ForkLock::ForkLock() {
     ForkHandlers::instance().add(*this);
+}
+
+std::uint64_t fork_count() noexcept {
+    return ForkHandlers::instance().forks.load();
 }
 
 }  // namespace mp::os

@@ -6,6 +6,7 @@
 
 #include "mp/thread_safety.hpp"
 
+#include <cstdint>
 #include <mutex>
 
 namespace mp::os {
@@ -28,6 +29,10 @@ private:
     std::mutex mutex_;
     ForkLock* next_ = nullptr;
 };
+
+/// How often this process has begun to fork since it has a ForkLock. Stands still while
+/// one is held.
+std::uint64_t fork_count() noexcept;
 
 class MP_SCOPED_CAPABILITY ForkLockHeld {
 public:

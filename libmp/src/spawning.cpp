@@ -21,6 +21,17 @@ std::vector<UniqueFd>& received_fds() {
     return *fds;
 }
 
+SpawningScope& scope_for(const char* what) {
+    if (current_scope == nullptr) {
+        throw StateError(
+            std::string(what) + " is shared between processes only by passing it to a "
+                                "process that is being "
+                                "started"
+        );
+    }
+    return *current_scope;
+}
+
 }  // namespace
 
 SpawningScope::SpawningScope() : outer_(std::exchange(current_scope, this)) {}
@@ -34,6 +45,16 @@ std::uint32_t SpawningScope::add(UniqueFd fd) {
     return static_cast<std::uint32_t>(fds_.size() - 1);
 }
 
+std::uint32_t SpawningScope::add_once(const void* key, int fd) {
+    for (const auto& [known, index] : keys_) {
+        if (known == key) {
+            return index;
+        }
+    }
+    keys_.emplace_back(key, add(UniqueFd::duplicate_of(fd)));
+    return keys_.back().second;
+}
+
 std::vector<UniqueFd> SpawningScope::take() noexcept {
     return std::move(fds_);
 }
@@ -43,16 +64,13 @@ bool spawning() noexcept {
 }
 
 std::uint32_t hand_over(int fd, const char* what) {
-    if (current_scope == nullptr) {
-        throw StateError(
-            std::string(what) + " is shared between processes only by passing it to a "
-                                "process that is being "
-                                "started"
-        );
-    }
-    return current_scope->add(
+    return scope_for(what).add(
         UniqueFd(os::check(::fcntl(fd, F_DUPFD_CLOEXEC, 0), "fcntl(F_DUPFD_CLOEXEC)"))
     );
+}
+
+std::uint32_t hand_over_once(const void* key, int fd, const char* what) {
+    return scope_for(what).add_once(key, fd);
 }
 
 UniqueFd take_over(std::uint32_t index) {

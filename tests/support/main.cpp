@@ -5,6 +5,7 @@
 // Its handlers would run in forked children, too; the watchdog has its own.
 #define CATCH_CONFIG_NO_POSIX_SIGNALS
 #include "mp/detail/alive.hpp"
+#include "mp/detail/shared_block.hpp"
 #include "mp/spawn.hpp"
 
 #include "support/catch.hpp"
@@ -16,6 +17,8 @@ int main(int argc, char** argv) {
     // The pipe that tells children of this process's end lasts as long as the process:
     // made now, no case is charged with it.
     mp::detail::alive_pipe_for_children();
+    // So do the table of processes and the first arena of shared memory.
+    mp::detail::SharedBlock::allocate(1);
     test::install_watchdog();
     const int failed = Catch::Session().run(argc, argv);
     return failed == 0 && test::leaks_found() ? 1 : failed;

@@ -13,6 +13,7 @@
 #include "mp/fd.hpp"
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 namespace mp::detail {
@@ -27,12 +28,17 @@ public:
 
     std::uint32_t add(UniqueFd fd);
 
+    /// As add(), but a descriptor with a key seen before is not sent again: the index
+    /// it has already.
+    std::uint32_t add_once(const void* key, int fd);
+
     /// What was collected; the scope collects no more.
     std::vector<UniqueFd> take() noexcept;
 
 private:
     SpawningScope* outer_;
     std::vector<UniqueFd> fds_;
+    std::vector<std::pair<const void*, std::uint32_t>> keys_;
 };
 
 /// True while this thread serialises for a child that is being started.
@@ -42,6 +48,10 @@ bool spawning() noexcept;
 /// Throws StateError when no child is being started: "what" names the object for the
 /// text.
 std::uint32_t hand_over(int fd, const char* what = "this object");
+
+/// The same for a descriptor that several objects share: it travels once. `key` is the
+/// address of what they share.
+std::uint32_t hand_over_once(const void* key, int fd, const char* what);
 
 /// In the child: the descriptor with that index. Throws SerializationError when there
 /// is none or it was taken before.

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: BSL-1.0
+// Birth: a process named so that no reuse of its pid can confuse it.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+
+namespace mp::os {
+
+/// A pid and the moment at which that process began, in the kernel's clock ticks.
+struct Birth {
+    pid_t pid = 0;
+    std::uint64_t start = 0;
+};
+
+Birth own_birth() noexcept;
+
+/// Whether that very process still runs. A zombie does not; one whose first thread has
+/// ended while others go on does.
+bool is_alive(const Birth& birth) noexcept;
+
+/// The number of this process's pid namespace: pids mean something only inside of it. 0
+/// when /proc does not tell.
+std::uint64_t pid_namespace() noexcept;
+
+}  // namespace mp::os
