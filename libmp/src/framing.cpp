@@ -23,8 +23,6 @@ using Bytes = std::span<const std::byte>;
 
 const Deadline never(forever);
 
-constexpr std::size_t short_header = 4;
-constexpr std::size_t long_header = 12;
 constexpr std::size_t longest_short = 0x7fffffff;
 constexpr std::size_t first_piece = std::size_t{1} << 20;
 
@@ -44,27 +42,6 @@ T get_big_endian(const std::byte* from) noexcept {
     }
     return value;
 }
-
-class Header {
-public:
-    explicit Header(std::size_t payload) noexcept {
-        if (payload <= longest_short) {
-            put_big_endian(bytes_.data(), static_cast<std::uint32_t>(payload));
-        } else {
-            put_big_endian(bytes_.data(), std::uint32_t{0xffffffff});
-            put_big_endian(
-                bytes_.data() + short_header, static_cast<std::uint64_t>(payload)
-            );
-            size_ = long_header;
-        }
-    }
-
-    Bytes span() const noexcept { return Bytes(bytes_).first(size_); }
-
-private:
-    std::array<std::byte, long_header> bytes_{};
-    std::size_t size_ = short_header;
-};
 
 template <class Int>
 [[noreturn]] void throw_bad_length(Int length) {
@@ -87,8 +64,22 @@ std::vector<std::byte> receive_growing(std::size_t size, Fill fill) {
 
 }  // namespace
 
+FrameHeader::FrameHeader(std::size_t payload) noexcept {
+    if (payload <= longest_short) {
+        put_big_endian(bytes_.data(), static_cast<std::uint32_t>(payload));
+    } else {
+        put_big_endian(bytes_.data(), std::uint32_t{0xffffffff});
+        put_big_endian(bytes_.data() + short_size, static_cast<std::uint64_t>(payload));
+        size_ = long_size;
+    }
+}
+
+std::size_t FrameHeader::short_length(Bytes bytes) noexcept {
+    return get_big_endian<std::uint32_t>(bytes.data());
+}
+
 void send_frame(int fd, Bytes payload) {
-    os::send_all(fd, Header(payload.size()).span(), payload, never);
+    os::send_all(fd, FrameHeader(payload.size()).span(), payload, never);
 }
 
 void send_frame_with_fds(int socket, Bytes payload, const std::vector<UniqueFd>& fds) {
@@ -97,12 +88,12 @@ void send_frame_with_fds(int socket, Bytes payload, const std::vector<UniqueFd>&
     for (const UniqueFd& fd : fds) {
         numbers.push_back(fd.get());
     }
-    os::send_all(socket, Header(payload.size()).span(), never);
+    os::send_all(socket, FrameHeader(payload.size()).span(), never);
     os::send_with_fds(socket, payload, numbers, never);
 }
 
 std::size_t receive_frame_size(int fd) {
-    std::array<std::byte, short_header> head{};
+    std::array<std::byte, FrameHeader::short_size> head{};
     os::receive_exactly(fd, head, never);
     const auto length =
         static_cast<std::int32_t>(get_big_endian<std::uint32_t>(head.data()));

@@ -6,11 +6,33 @@
 
 #include "mp/detail/travelling_fd.hpp"
 
+#include <array>
 #include <cstddef>
 #include <span>
 #include <vector>
 
 namespace mp::detail {
+
+/// The bytes that stand before a payload.
+class FrameHeader {
+public:
+    static constexpr std::size_t short_size = 4;
+    static constexpr std::size_t long_size = 12;
+
+    explicit FrameHeader(std::size_t payload) noexcept;
+
+    std::span<const std::byte> span() const noexcept {
+        return std::span(bytes_).first(size_);
+    }
+
+    /// What the first four bytes say, as an unsigned number: from 2^31 on it is no
+    /// length.
+    static std::size_t short_length(std::span<const std::byte> bytes) noexcept;
+
+private:
+    std::array<std::byte, long_size> bytes_{};
+    std::size_t size_ = short_size;
+};
 
 void send_frame(int fd, std::span<const std::byte> payload);
 

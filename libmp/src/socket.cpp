@@ -167,6 +167,40 @@ receive_some(int fd, std::span<std::byte> buffer, const Deadline& deadline) {
     }
 }
 
+std::optional<std::size_t> try_send(int socket, Bytes data) {
+    for (;;) {
+        const ssize_t n = write_once(socket, {}, data, false);
+        if (n >= 0) {
+            return static_cast<std::size_t>(n);
+        }
+        if (would_block()) {
+            return std::nullopt;
+        }
+        if (!interrupted()) {
+            throw_last_error("write");
+        }
+    }
+}
+
+std::optional<std::size_t> try_receive(int socket, std::span<std::byte> buffer) {
+    for (;;) {
+        const ssize_t n = read_once(socket, buffer, false);
+        if (n >= 0) {
+            return static_cast<std::size_t>(n);
+        }
+        if (would_block()) {
+            return std::nullopt;
+        }
+        if (!interrupted()) {
+            const std::error_code error = last_error();
+            if (is_clean_reset(socket)) {
+                return 0;
+            }
+            throw_error(error.value(), "read");
+        }
+    }
+}
+
 void receive_exactly(int fd, std::span<std::byte> buffer, const Deadline& deadline) {
     if (buffer.empty()) {
         return;

@@ -9,6 +9,7 @@
 #include "mp/timeout.hpp"
 
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -38,6 +39,10 @@ void send_all(
 /// Reads what there is, at least one byte; waits for it. 0 is the end of the stream.
 /// Throws std::system_error, TimeoutError.
 std::size_t receive_some(int fd, std::span<std::byte> buffer, const Deadline& deadline);
+
+/// The same on sockets, without waiting: nullopt when nothing can be moved now.
+std::optional<std::size_t> try_send(int socket, std::span<const std::byte> data);
+std::optional<std::size_t> try_receive(int socket, std::span<std::byte> buffer);
 
 /// Fills `buffer`. Throws EOFError when the stream ends before the first byte,
 /// std::system_error(ECONNRESET, "got end of file during message") when it ends later,

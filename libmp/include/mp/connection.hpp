@@ -41,6 +41,7 @@
 namespace mp {
 
 struct HandleOptions;
+struct ConnectionHandshake;
 
 /// What an end of a Pipe is for.
 enum class Direction : std::uint8_t { read = 1, write = 2, both = 3 };
@@ -144,6 +145,7 @@ private:
     class Use;
     friend void send_handle(const Connection&, int, HandleOptions);
     friend UniqueFd recv_handle(const Connection&, HandleOptions);
+    friend struct ConnectionHandshake;
 
     /// Whether descriptors can go with a message: over a Unix-domain socket.
     bool carries_fds() const noexcept;

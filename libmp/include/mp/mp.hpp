@@ -6,6 +6,7 @@
 #pragma once
 
 #include "mp/after_fork.hpp"
+#include "mp/authentication.hpp"
 #include "mp/call.hpp"
 #include "mp/connection.hpp"
 #include "mp/context.hpp"

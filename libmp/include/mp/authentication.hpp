@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: BSL-1.0
+// deliver_challenge, answer_challenge: the halves of the handshake by which Listener
+// and Client prove to each other that they hold the same key.
+// Python:  multiprocessing.connection.deliver_challenge, answer_challenge.
+// Differs: they take a timeout, and can refuse MD5, which is all that CPython 3.11 and
+//          older know. A message that is too long is an AuthenticationError.
+// Threads: as Connection.
+// Throws:  AuthenticationError: the other side has another key, or does not keep to the
+//          protocol; the connection is of no use then. TimeoutError, EOFError,
+//          std::system_error.
+#pragma once
+
+#include "mp/connection.hpp"
+#include "mp/identity.hpp"
+#include "mp/timeout.hpp"
+
+namespace mp::connection {
+
+struct ChallengeOptions {
+    Timeout timeout = forever;
+    bool allow_md5 = true;
+};
+
+/// Asks the other side for a proof that it holds the key, and tells it the verdict.
+/// Blocks until it has answered.
+void deliver_challenge(
+    const Connection& connection,
+    const AuthenticationString& key,
+    ChallengeOptions options = {}
+);
+
+/// The other half. Blocks until the other side has asked and judged.
+void answer_challenge(
+    const Connection& connection,
+    const AuthenticationString& key,
+    ChallengeOptions options = {}
+);
+
+}  // namespace mp::connection
