@@ -134,6 +134,9 @@ public:
     /// had only claimed, asks `verdict` about the rest. Returns how many were running.
     std::size_t bury(std::uint32_t worker, const Verdict& verdict);
 
+    /// Shows each task that is running, and its worker. It is not concluded meanwhile.
+    void visit_running(const std::function<void(BoardTask&, std::uint32_t)>& visitor);
+
     /// Ends all that is not finished, and refuses what comes. Requires: drained.
     void fail_all(const Verdict& verdict) noexcept;
 

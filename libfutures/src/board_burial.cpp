@@ -124,6 +124,19 @@ void Board::forget_worker(std::uint32_t worker) noexcept {
     }
 }
 
+void Board::visit_running(const std::function<void(BoardTask&, std::uint32_t)>& visitor
+) {
+    const MutexLock draining(drain_mutex_);
+    for (Index i = 0; i < options_.slots; ++i) {
+        BoardTask* const task = owner_[i].load();
+        const SlotWord word = slots_[i].word.load();
+        if (task != nullptr && kind_of(word) == SlotKind::running &&
+            position_of(word) == task->position) {
+            visitor(*task, worker_of(word));
+        }
+    }
+}
+
 void Board::fail_all(const Verdict& verdict) noexcept {
     std::vector<BoardTask*> left;
     const MutexLock draining(drain_mutex_);

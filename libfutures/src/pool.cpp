@@ -109,6 +109,10 @@ void ProcessPool::submit(PoolTask& task, std::span<const std::byte> call) {
     task.keep_message =
         options_.on_worker_loss == OnWorkerLoss::retry ||
         (options_.on_worker_loss == OnWorkerLoss::isolate && task.retries > 0);
+    if (!task.time_limit.is_forever()) {
+        task.keep_message = task.keep_message || task.retries > 0;
+        has_limits_ = true;
+    }
     if (!board_.submit(task, call)) {
         task.message.clear();
         check_accepting();

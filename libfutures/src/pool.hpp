@@ -63,6 +63,7 @@ private:
     struct Worker {
         std::unique_ptr<mp::Process> process;  ///< null: none
         int sentinel = -1;
+        bool out_of_time = false;  ///< killed because its task ran too long
     };
 
     struct Starting {
@@ -100,6 +101,13 @@ private:
     void cannot_start(const std::exception_ptr& cause) noexcept;
     void end_workers() noexcept;
     void worker_lost(std::uint32_t index, const mp::Process& process);
+    // pool_limits.cpp
+    void stop_overdue_tasks() noexcept;
+    std::vector<std::uint32_t> overdue_workers();
+    void stop_if_overdue(std::uint32_t index);
+    void bury_after_timeout(std::uint32_t index, const mp::Process& process);
+
+    // pool_workers.cpp
     static std::string worker_in_words(const mp::Process& process);
     std::exception_ptr
     verdict_on(PoolTask& task, std::uint32_t index, const mp::Process& process);
@@ -119,6 +127,7 @@ private:
     std::atomic<std::uint32_t> alive_{0};  ///< workers, those being started too
     std::atomic<bool> begun_{false};
     std::atomic<bool> accepting_{true};
+    std::atomic<bool> has_limits_{false};  ///< some task had a time limit
 
     // Guarded by mutex_.
     mutable mp::detail::Mutex mutex_;

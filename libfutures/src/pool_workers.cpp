@@ -11,6 +11,9 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <chrono>
+#include <sstream>
+#include <utility>
 
 namespace futures::detail {
 
@@ -29,6 +32,12 @@ constexpr std::uint32_t usual_retries = 2;
 /// Workers that die one after the other before they could run anything: something is
 /// wrong that a new worker does not cure.
 constexpr std::uint32_t most_stillborn = 8;
+
+std::string in_seconds(mp::Timeout limit) {
+    std::ostringstream text;
+    text << std::chrono::duration<double>(limit.duration()).count() << " s";
+    return text.str();
+}
 
 template <class Error>
 std::exception_ptr with_cause(const Error& error, const std::exception_ptr& cause) {
@@ -191,6 +200,9 @@ void ProcessPool::signal_workers(int signal) noexcept {
 // ---- the manager's turn
 
 bool ProcessPool::housekeeping() noexcept {
+    if (has_limits_) {
+        stop_overdue_tasks();
+    }
     for (;;) {
         bool ending = false;
         bool none_left = false;
@@ -281,7 +293,9 @@ void ProcessPool::worker_gone(std::uint32_t index) noexcept {
         const auto phase = board_.view().control(index).phase.load();
         const bool retired =
             phase == WorkerPhase::retired && gone.process->exitcode() == 0;
-        if (ending || retired) {
+        if (gone.out_of_time && gone.process->exitcode() == -SIGKILL && !ending) {
+            bury_after_timeout(index, *gone.process);
+        } else if (ending || retired) {
             board_.bury(index, [&](BoardTask& task) {
                 return verdict_on(static_cast<PoolTask&>(task), index, *gone.process);
             });
@@ -350,6 +364,18 @@ std::exception_ptr ProcessPool::verdict_on(
     PoolTask& task, std::uint32_t index, const mp::Process& process
 ) {
     ++task.losses;
+    const bool timed_out = std::exchange(task.timed_out, false);
+    task.seen_running.reset();
+    if (timed_out && task.losses > task.retries) {
+        return std::make_exception_ptr(TaskTimeout(
+            "the task " + task.name.text() + " ran longer than its limit of " +
+            in_seconds(task.time_limit) + ": worker '" + process.name() + "' (pid " +
+            std::to_string(process.pid()) + ") was killed"
+        ));
+    }
+    if (timed_out) {
+        return nullptr;
+    }
     const std::uint32_t retries = options_.on_worker_loss == OnWorkerLoss::break_pool
                                       ? 0
                                   : options_.on_worker_loss == OnWorkerLoss::retry

@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -48,6 +49,11 @@ pid_t fork_process() {
 
 std::vector<std::string> other_threads() {
     std::vector<std::string> names;
+    // A directory for each thread: the usual answer without a listing.
+    struct stat status {};
+    if (::stat("/proc/self/task", &status) == 0 && status.st_nlink == 3) {
+        return names;
+    }
     DIR* directory = ::opendir("/proc/self/task");
     if (directory == nullptr) {
         return names;

@@ -17,6 +17,8 @@
 
 #include <signal.h>
 
+#include <algorithm>
+#include <iterator>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -121,34 +123,14 @@ bool ForkServer::is_gone() {
     return hung_up_ || os::pidfd_ended(pidfd_.get());
 }
 
-ForkServer::Started
-ForkServer::fork_child(const UniqueFd& childs_socket, const Deadline& deadline) {
+ForkServer::Started ForkServer::fork_child(const Deadline& deadline) {
     const MutexLock held(mutex_);
     try {
-        const ForkRequest request{.serial = ++last_serial_};
-        const int number = childs_socket.get();
-        os::send_with_fds(
-            socket_.get(),
-            std::as_bytes(std::span(&request, 1)),
-            std::span(&number, 1),
-            deadline
-        );
-        for (;;) {
-            UniqueFd pidfd;
-            const ForkReply reply = read_reply(pidfd, deadline);
-            if (reply.kind == ForkReplyKind::started &&
-                reply.serial == request.serial) {
-                return {request.serial, reply.value, std::move(pidfd)};
-            }
-            if (reply.kind == ForkReplyKind::refused) {
-                const std::string text = read_text(reply.value, deadline);
-                if (reply.serial == request.serial) {
-                    throw SpawnError(SpawnStage::forkserver, text);
-                }
-            }
-            // Otherwise the late answer to a request that was given up: its child finds
-            // its socket closed and ends by itself.
+        Started child = next_child(deadline);
+        if (!asked_) {
+            ask(deadline);  // for the next start, which finds the reply ready
         }
+        return child;
     } catch (const TimeoutError&) {
         throw SpawnError(SpawnStage::timeout, "the fork server did not answer in time");
     } catch (const EOFError&) {
@@ -163,8 +145,38 @@ ForkServer::fork_child(const UniqueFd& childs_socket, const Deadline& deadline) 
     }
 }
 
-std::optional<int>
-ForkServer::exit_code(std::uint64_t serial, const Deadline& deadline) {
+ForkServer::Started ForkServer::next_child(const Deadline& deadline) {
+    bool asked_for_this = false;
+    for (;;) {
+        if (ready_) {
+            Started child = *std::exchange(ready_, std::nullopt);
+            if (!os::pidfd_ended(child.pidfd.get())) {
+                return child;
+            }
+            ended_.erase(child.serial);
+        }
+        if (refusal_) {
+            const std::string text = *std::exchange(refusal_, std::nullopt);
+            // What refused an earlier wish may be over.
+            if (asked_for_this) {
+                throw SpawnError(SpawnStage::forkserver, text);
+            }
+        }
+        if (!asked_) {
+            ask(deadline);
+            asked_for_this = true;
+        }
+        read_reply(deadline);
+    }
+}
+
+void ForkServer::ask(const Deadline& deadline) {
+    const ForkRequest request{.serial = ++last_serial_};
+    os::send_all(socket_.get(), std::as_bytes(std::span(&request, 1)), deadline);
+    asked_ = true;
+}
+
+int ForkServer::exit_code(std::uint64_t serial, const Deadline& deadline) {
     const MutexLock held(mutex_);
     for (;;) {
         if (const auto found = ended_.find(serial); found != ended_.end()) {
@@ -172,37 +184,43 @@ ForkServer::exit_code(std::uint64_t serial, const Deadline& deadline) {
             ended_.erase(found);
             return code;
         }
-        try {
-            UniqueFd pidfd;
-            const ForkReply reply = read_reply(pidfd, deadline);
-            if (reply.kind == ForkReplyKind::refused) {
-                read_text(reply.value, deadline);
-            }
-        } catch (const std::exception&) {
-            return std::nullopt;
-        }
+        read_reply(deadline);
     }
 }
 
-ForkReply ForkServer::read_reply(UniqueFd& fd, const Deadline& deadline) {
+void ForkServer::read_reply(const Deadline& deadline) {
     ForkReply reply;
+    std::vector<UniqueFd> fds;
     const auto room = std::as_writable_bytes(std::span(&reply, 1));
     std::size_t filled = 0;
     while (filled < room.size()) {
         auto part =
-            os::receive_with_fds(socket_.get(), room.subspan(filled), 1, deadline);
+            os::receive_with_fds(socket_.get(), room.subspan(filled), 2, deadline);
         if (part.bytes == 0) {
             throw EOFError("the fork server closed its socket");
         }
         filled += part.bytes;
-        if (!part.fds.empty()) {
-            fd = std::move(part.fds.front());
+        std::move(part.fds.begin(), part.fds.end(), std::back_inserter(fds));
+    }
+    switch (reply.kind) {
+    case ForkReplyKind::started:
+        asked_ = false;
+        if (fds.size() != 2) {
+            throw std::system_error(
+                std::make_error_code(std::errc::bad_message),
+                "the fork server's child came without its descriptors"
+            );
         }
-    }
-    if (reply.kind == ForkReplyKind::ended) {
+        ready_ = {reply.serial, reply.value, std::move(fds[0]), std::move(fds[1])};
+        break;
+    case ForkReplyKind::refused:
+        asked_ = false;
+        refusal_ = read_text(reply.value, deadline);
+        break;
+    case ForkReplyKind::ended:
         ended_[reply.serial] = reply.value;
+        break;
     }
-    return reply;
 }
 
 std::string ForkServer::read_text(std::int32_t size, const Deadline& deadline) {
@@ -219,8 +237,7 @@ void ForkServer::stop() noexcept {
         // Statuses that are on their way are still worth having.
         try {
             for (;;) {
-                UniqueFd pidfd;
-                read_reply(pidfd, Deadline(0s));
+                read_reply(Deadline(0s));
             }
         } catch (const std::exception&) {
             socket_.reset();

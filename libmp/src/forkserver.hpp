@@ -16,6 +16,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 namespace mp::detail {
 
@@ -36,15 +37,16 @@ public:
         std::uint64_t serial;
         pid_t pid;
         UniqueFd pidfd;
+        UniqueFd link;  ///< our end of the socket that the child reads from
     };
 
-    /// Asks for a child that is born with `childs_socket`.
+    /// A child that waits for its message: the one asked for ahead, usually.
     /// Throws SpawnError{forkserver} when the server refuses or is gone, {timeout}.
-    Started fork_child(const UniqueFd& childs_socket, const Deadline& deadline);
+    Started fork_child(const Deadline& deadline);
 
-    /// How the child with that serial number ended; nothing when the server is gone or
-    /// silent. Waits for the server's word.
-    std::optional<int> exit_code(std::uint64_t serial, const Deadline& deadline);
+    /// How the child with that serial number ended. Waits for the server's word.
+    /// Throws TimeoutError; EOFError or std::system_error when the server is gone.
+    int exit_code(std::uint64_t serial, const Deadline& deadline);
 
     /// Has the server ended, or hung up?
     bool is_gone();
@@ -53,7 +55,9 @@ public:
     void stop() noexcept;
 
 private:
-    ForkReply read_reply(UniqueFd& fd, const Deadline& deadline) MP_REQUIRES(mutex_);
+    Started next_child(const Deadline& deadline) MP_REQUIRES(mutex_);
+    void ask(const Deadline& deadline) MP_REQUIRES(mutex_);
+    void read_reply(const Deadline& deadline) MP_REQUIRES(mutex_);
     std::string read_text(std::int32_t size, const Deadline& deadline)
         MP_REQUIRES(mutex_);
 
@@ -66,6 +70,10 @@ private:
     UniqueFd socket_ MP_GUARDED_BY(mutex_);
     std::uint64_t last_serial_ MP_GUARDED_BY(mutex_) = 0;
     std::map<std::uint64_t, int> ended_ MP_GUARDED_BY(mutex_);
+    // A request is on its way, or its reply.
+    bool asked_ MP_GUARDED_BY(mutex_) = false;
+    std::optional<Started> ready_ MP_GUARDED_BY(mutex_);
+    std::optional<std::string> refusal_ MP_GUARDED_BY(mutex_);
 };
 
 }  // namespace mp::detail

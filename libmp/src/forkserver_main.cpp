@@ -13,6 +13,7 @@
 #include "forkserver_protocol.hpp"
 #include "pidfd.hpp"
 #include "poll.hpp"
+#include "prefault.hpp"
 #include "signals.hpp"
 #include "socket.hpp"
 #include "spawn.hpp"
@@ -22,6 +23,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <array>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -32,6 +35,22 @@
 
 namespace mp::detail {
 namespace {
+
+using namespace std::chrono_literals;
+
+// Children that are forked before anybody asks for them: to hand one over takes a tenth
+// of the time. Two, because pools start several at once.
+constexpr std::size_t most_spares = 2;
+
+// An idle spare that is told to go needs a moment to leave.
+constexpr auto leaving = 500ms;
+
+// A child that waits for its message.
+struct Spare {
+    pid_t pid;
+    UniqueFd pidfd;
+    UniqueFd link;  // the other end of its socket
+};
 
 struct ServedChild {
     std::uint64_t serial;
@@ -46,12 +65,16 @@ public:
     /// Learns from its owner what to preload, and does it.
     void begin();
 
-    /// One request or some ended children. False when the owner is gone.
+    /// One request, some ended children or one new spare. False when the owner is gone.
     bool serve();
+
+    /// Spares end when nobody holds the other end of their sockets.
+    void dismiss_spares();
 
 private:
     bool answer_request();
-    void start_child(const ForkRequest& request, UniqueFd childs_socket);
+    void hand_over(const ForkRequest& request);
+    void make_spare();
     [[noreturn]] void become_child(UniqueFd childs_socket);
     void refuse(const ForkRequest& request, const std::string& text);
     void report_ended();
@@ -59,6 +82,9 @@ private:
 
     UniqueFd socket_;
     std::vector<ServedChild> children_;
+    std::vector<Spare> spares_;
+    // 0 after a fork failed, until somebody asks for a child.
+    std::size_t wanted_spares_ = most_spares;
 };
 
 std::string names_of_threads() {
@@ -97,65 +123,101 @@ bool Server::serve() {
     for (const ServedChild& child : children_) {
         entries.push_back({.fd = child.pidfd.get(), .events = POLLIN, .revents = 0});
     }
-    os::poll(entries, Deadline(forever));
+    for (const Spare& spare : spares_) {
+        entries.push_back({.fd = spare.pidfd.get(), .events = POLLIN, .revents = 0});
+    }
+    const bool complete = spares_.size() >= wanted_spares_;
+    const int ready = os::poll(entries, complete ? Deadline(forever) : Deadline(0s));
+    if (ready == 0) {
+        try {
+            make_spare();
+        } catch (const std::exception&) {
+            wanted_spares_ = 0;  // Who asks next tries again and is told why.
+        }
+        return true;
+    }
     report_ended();
+    std::erase_if(spares_, [](const Spare& spare) {
+        return os::pidfd_reap(spare.pidfd.get()).has_value();
+    });
     return entries.front().revents == 0 || answer_request();
 }
 
 bool Server::answer_request() {
     ForkRequest request;
-    std::vector<UniqueFd> fds;
     try {
-        fds = os::receive_exactly_with_fds(
+        os::receive_exactly(
             socket_.get(),
             std::as_writable_bytes(std::span(&request, 1)),
-            1,
             Deadline(forever)
         );
     } catch (const EOFError&) {
         return false;
-    } catch (const std::system_error& error) {
-        // No number left for the child's socket. The owner learns it; the next request
-        // may find one free.
+    }
+    wanted_spares_ = most_spares;
+    try {
+        if (spares_.empty()) {
+            make_spare();
+        }
+    } catch (const std::exception& error) {
         refuse(request, error.what());
         return true;
     }
-    start_child(request, std::move(fds.front()));
+    hand_over(request);
     return true;
 }
 
-void Server::start_child(const ForkRequest& request, UniqueFd childs_socket) {
+void Server::hand_over(const ForkRequest& request) {
+    // The eldest: it has had the most time to begin.
+    Spare spare = std::move(spares_.front());
+    spares_.erase(spares_.begin());
+    const std::array<int, 2> fds{spare.pidfd.get(), spare.link.get()};
+    children_.push_back({request.serial, spare.pid, std::move(spare.pidfd)});
+    send(
+        {.serial = request.serial, .kind = ForkReplyKind::started, .value = spare.pid},
+        fds
+    );
+}
+
+void Server::make_spare() {
     const std::string threads = names_of_threads();
     if (!threads.empty()) {
-        refuse(
-            request,
+        throw SpawnError(
+            SpawnStage::forkserver,
             "the fork server has other threads, so its children would not be clean: " +
                 threads + "; a preloaded function or a static initialiser started them"
         );
-        return;
     }
-    try {
-        const pid_t pid = os::fork_process();
-        if (pid == 0) {
-            become_child(std::move(childs_socket));
-        }
-        UniqueFd pidfd = os::pidfd_of_new_child(pid);
-        const int number = pidfd.get();
-        children_.push_back({request.serial, pid, std::move(pidfd)});
-        send(
-            {.serial = request.serial, .kind = ForkReplyKind::started, .value = pid},
-            std::span(&number, 1)
-        );
-    } catch (const std::system_error& error) {
-        refuse(request, error.what());
+    auto [ours, childs] = os::make_socketpair(os::SocketKind::stream);
+    const pid_t pid = os::fork_process();
+    if (pid == 0) {
+        ours.reset();
+        become_child(std::move(childs));
     }
+    spares_.push_back({pid, os::pidfd_of_new_child(pid), std::move(ours)});
 }
 
 void Server::become_child(UniqueFd childs_socket) {
     socket_.reset();
     children_.clear();
+    spares_.clear();
     ::prctl(PR_SET_NAME, os::program_short_name());
+    os::prefault_code();
     run_child(std::move(childs_socket));
+}
+
+void Server::dismiss_spares() {
+    for (Spare& spare : spares_) {
+        spare.link.reset();
+    }
+    const Deadline deadline(leaving);
+    for (const Spare& spare : spares_) {
+        if (!os::wait_readable(spare.pidfd.get(), deadline)) {
+            os::pidfd_send_signal(spare.pidfd.get(), SIGKILL);
+        }
+        os::pidfd_reap(spare.pidfd.get());
+    }
+    spares_.clear();
 }
 
 void Server::refuse(const ForkRequest& request, const std::string& text) {
@@ -193,8 +255,8 @@ void Server::send(const ForkReply& reply, std::span<const int> fds) {
 }  // namespace
 
 void run_fork_server(UniqueFd socket) {
+    Server server(std::move(socket));
     try {
-        Server server(std::move(socket));
         server.begin();
         while (server.serve()) {
         }
@@ -208,6 +270,7 @@ void run_fork_server(UniqueFd socket) {
     } catch (const std::exception& error) {
         std::fprintf(stderr, "the fork server ends: %s\n", error.what());
     }
+    server.dismiss_spares();
     // Children of an application live on without their server. Its static destructors
     // and exit handlers belong to a program that never ran main: leave without them.
     std::fflush(nullptr);

@@ -7,15 +7,16 @@
 
 namespace mp::detail {
 
-/// To the server, with one descriptor: the socket that the child is to be born with.
+/// To the server.
 struct ForkRequest {
     std::uint64_t serial = 0;
 };
 
 enum class ForkReplyKind : std::uint32_t {
-    started = 1,  ///< value is the pid; one descriptor comes with it, the pidfd
-    refused,      ///< value is the length of the text that follows
-    ended,        ///< value is the exit code in Python's form
+    started =
+        1,    ///< value is the pid; with it come the pidfd and the link, in this order
+    refused,  ///< value is the length of the text that follows
+    ended,    ///< value is the exit code in Python's form
 };
 
 /// From the server. `ended` comes unasked.

@@ -19,7 +19,9 @@ namespace {
 using namespace std::chrono_literals;
 
 // What Python reports when nobody can tell any more how a process ended.
-constexpr int unknown_code = 255;
+// A helper that knows the code sees the end when we see it; only a stopped one takes
+// longer than this.
+constexpr auto helpers_word = 5s;
 
 // The kernel closes a dying process's sockets a moment before its pidfd becomes
 // readable.
@@ -43,7 +45,15 @@ bool Popen::wait(const Deadline& deadline) const {
 std::optional<int> Popen::poll() {
     const MutexLock held(mutex_);
     if (!code_ && has_ended()) {
-        code_ = collect();
+        code_ = collect(Deadline(helpers_word)).value_or(unknown_code);
+    }
+    return code_;
+}
+
+std::optional<int> Popen::poll_now() {
+    const MutexLock held(mutex_);
+    if (!code_ && has_ended()) {
+        code_ = collect(Deadline(0s));
     }
     return code_;
 }

@@ -40,15 +40,23 @@ public:
     /// The exit code, if the process has ended; reaps it. Any thread may ask.
     std::optional<int> poll();
 
+    /// The same, but nothing, too, when who knows the code would have to be waited for.
+    std::optional<int> poll_now();
+
     /// Does nothing when the process has ended.
     void send_signal(int signal);
 
 protected:
-    /// The process has ended: how? Called once, under the lock.
-    virtual int collect() = 0;
+    /// The process has ended: how? Called under the lock.
+    /// Nothing only if who knows is silent until the deadline. Not called again after a
+    /// code.
+    virtual std::optional<int> collect(const Deadline& deadline) = 0;
 
     /// Reaps a child of this process.
     int collect_own_child() const;
+
+    /// How a process ended of which nobody can tell.
+    static constexpr int unknown_code = 255;
 
 private:
     // Set once in the constructor.

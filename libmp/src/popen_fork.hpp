@@ -18,7 +18,7 @@ public:
     static std::shared_ptr<PopenFork> launch(const std::function<int()>& body);
 
 private:
-    int collect() override { return collect_own_child(); }
+    std::optional<int> collect(const Deadline&) override { return collect_own_child(); }
 };
 
 }  // namespace mp::detail

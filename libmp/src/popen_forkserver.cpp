@@ -4,38 +4,26 @@
 #include "mp/errors.hpp"
 
 #include "pidfd.hpp"
-#include "socket.hpp"
 
 #include <system_error>
 
 namespace mp::detail {
-namespace {
-
-using namespace std::chrono_literals;
-
-// The server sees the end when we see it; only a stopped one takes longer than this.
-constexpr auto servers_word = 5s;
-
-constexpr int unknown_code = 255;
-
-}  // namespace
 
 PopenForkserver::PopenForkserver(
-    std::shared_ptr<ForkServer> server, ForkServer::Started started, UniqueFd link
+    std::shared_ptr<ForkServer> server, ForkServer::Started started
 ) noexcept
-    : LinkedPopen(started.pid, std::move(started.pidfd), std::move(link)),
+    : LinkedPopen(started.pid, std::move(started.pidfd), std::move(started.link)),
       server_(std::move(server)),
       serial_(started.serial) {}
 
 std::shared_ptr<PopenForkserver> PopenForkserver::launch(const Deadline& deadline) {
     try {
         for (bool again = true;; again = false) {
-            auto [ours, childs] = os::make_socketpair(os::SocketKind::stream);
             auto server = ForkServer::running(deadline);
             try {
-                auto started = server->fork_child(childs, deadline);
+                auto started = server->fork_child(deadline);
                 return std::make_shared<PopenForkserver>(
-                    std::move(server), std::move(started), std::move(ours)
+                    std::move(server), std::move(started)
                 );
             } catch (const SpawnError&) {
                 // A server that was killed between two requests is replaced once.
@@ -51,15 +39,18 @@ std::shared_ptr<PopenForkserver> PopenForkserver::launch(const Deadline& deadlin
     }
 }
 
-int PopenForkserver::collect() {
-    const auto server = std::move(server_);
-    if (const auto code = server->exit_code(serial_, Deadline(servers_word))) {
-        return *code;
+std::optional<int> PopenForkserver::collect(const Deadline& deadline) {
+    try {
+        const int code = server_->exit_code(serial_, deadline);
+        server_.reset();
+        return code;
+    } catch (const TimeoutError&) {
+        return std::nullopt;
+    } catch (const std::exception&) {
+        server_.reset();  // It is gone.
     }
-    if (const auto status = os::pidfd_remembered_status(sentinel())) {
-        return status->code;
-    }
-    return unknown_code;
+    const auto status = os::pidfd_remembered_status(sentinel());
+    return status ? status->code : unknown_code;
 }
 
 }  // namespace mp::detail

@@ -12,7 +12,7 @@ namespace mp::detail {
 class PopenForkserver final : public LinkedPopen {
 public:
     PopenForkserver(
-        std::shared_ptr<ForkServer> server, ForkServer::Started started, UniqueFd link
+        std::shared_ptr<ForkServer> server, ForkServer::Started started
     ) noexcept;
 
     /// Asks the server, once more if it went meanwhile; the child waits for send().
@@ -20,7 +20,7 @@ public:
     static std::shared_ptr<PopenForkserver> launch(const Deadline& deadline);
 
 private:
-    int collect() override;
+    std::optional<int> collect(const Deadline& deadline) override;
 
     std::shared_ptr<ForkServer> server_;
     std::uint64_t serial_;

@@ -16,7 +16,7 @@ public:
     static std::shared_ptr<PopenSpawn> launch();
 
 private:
-    int collect() override { return collect_own_child(); }
+    std::optional<int> collect(const Deadline&) override { return collect_own_child(); }
 };
 
 }  // namespace mp::detail

@@ -107,7 +107,7 @@ std::vector<std::shared_ptr<ProcessState>> remembered_children() {
 
 void reap_ended_children() {
     for (const auto& child : remembered_children()) {
-        if (child->popen->poll()) {
+        if (child->popen->poll_now()) {
             forget_child(*child);
         }
     }
@@ -147,7 +147,10 @@ std::vector<ProcessHandle> active_children() {
     detail::reap_ended_children();
     std::vector<ProcessHandle> handles;
     for (const auto& child : detail::remembered_children()) {
-        handles.push_back(ProcessHandle(child));
+        // One that has ended may still be remembered: its fork server owes the code.
+        if (!child->popen->has_ended()) {
+            handles.push_back(ProcessHandle(child));
+        }
     }
     return handles;
 }

@@ -5,6 +5,7 @@
 #include "support/catch.hpp"
 
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -75,6 +76,8 @@ TEST_CASE(
     running.start();
     const pid_t server = server_pid();
     ::kill(server, SIGKILL);
+    // Until it is gone it may still get a request, and its child's status with it.
+    ::waitid(P_PID, static_cast<id_t>(server), nullptr, WEXITED | WNOWAIT);
     check_works();
     CHECK(server_pid() != server);
     CHECK(running.is_alive());
@@ -88,14 +91,24 @@ TEST_CASE("N4: a stopped fork server makes start() time out", "[faults][forkserv
     check_works();
     const pid_t server = server_pid();
     ::kill(server, SIGSTOP);
-    mp::Process p = forkserver_process({.start_timeout = 100ms}, do_nothing);
-    try {
-        p.start();
-        FAIL("it started");
-    } catch (const mp::SpawnError& error) {
-        CHECK(error.stage == mp::SpawnStage::timeout);
+    // The child that was asked for ahead needs no server to begin; the next one does.
+    std::vector<mp::Process> ahead;
+    std::optional<mp::SpawnStage> stage;
+    while (!stage && ahead.size() < 3) {
+        mp::Process p = forkserver_process({.start_timeout = 100ms}, do_nothing);
+        try {
+            p.start();
+            ahead.push_back(std::move(p));
+        } catch (const mp::SpawnError& error) {
+            stage = error.stage;
+        }
     }
+    CHECK(stage == mp::SpawnStage::timeout);
     ::kill(server, SIGCONT);
+    for (auto& p : ahead) {
+        CHECK(p.join(20s));
+        CHECK(p.exitcode().value() == 0);
+    }
     check_works();
     CHECK(mp::active_children().empty());
 }

@@ -19,6 +19,7 @@
 #include "futures/future.hpp"
 #include "mp/call.hpp"
 #include "mp/context.hpp"
+#include "mp/timeout.hpp"
 
 #include <sys/types.h>
 
@@ -62,7 +63,13 @@ struct ProcessPoolOptions {
 
 /// For one task.
 struct SubmitOptions {
-    /// How often it is run again when its worker dies, unless that breaks the pool.
+    /// Longest time to run, decoding of the arguments included, waiting for a worker
+    /// not. After it the worker is killed and replaced, the future raises TaskTimeout;
+    /// no other task is harmed, the pool does not break. Looked at every 20 ms: a task
+    /// is never stopped early.
+    mp::Timeout timeout = mp::forever;
+    /// How often it is run again when its worker dies, unless that breaks the pool, or
+    /// its time is up.
     std::uint32_t retries = 0;
 };
 
@@ -73,7 +80,7 @@ struct ProcessPoolStatistics {
     std::uint64_t workers_lost = 0;  ///< ended without being asked to
     std::uint64_t submitted = 0;     ///< tasks
     std::uint64_t concluded = 0;     ///< of these, done or cancelled
-    std::uint64_t tasks_lost = 0;    ///< of these, WorkerLost
+    std::uint64_t tasks_lost = 0;    ///< of these, WorkerLost or TaskTimeout
     std::uint64_t tasks_given_back =
         0;  ///< claimed by a worker that died, run by another
 };
@@ -107,7 +114,7 @@ public:
         );
     }
 
-    /// `pool.submit({.retries = 2}, fetch, url)`
+    /// `pool.submit({.timeout = 2s, .retries = 1}, fetch, url)`
     template <class Fn, class... Args>
     auto submit(SubmitOptions options, Fn&& fn, Args&&... args) {
         using R = typename mp::detail::CallTraits<const Fn&, Args...>::Result;
@@ -175,6 +182,7 @@ private:
         auto* const task = new detail::ProcessTask<R, Read>(pool_, name);
         Future<R> future{detail::StatePtr<detail::State<R>>(task)};
         task->retries = options.retries;
+        task->time_limit = options.timeout;
         detail::CallStore store(*pool_);
         mp::detail::ByteWriter call(store);
         try {

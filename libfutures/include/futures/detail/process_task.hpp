@@ -12,10 +12,13 @@
 #include "futures/detail/state.hpp"
 #include "mp/call.hpp"
 #include "mp/remote_error.hpp"
+#include "mp/timeout.hpp"
 
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <new>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -56,9 +59,12 @@ public:
 
     // Set before it is submitted.
     const TaskName name;
+    mp::Timeout time_limit = mp::forever;
 
     // The manager's own.
     std::uint32_t losses = 0;  ///< how many workers died while it ran
+    std::optional<std::chrono::steady_clock::time_point> seen_running = {};
+    bool timed_out = false;  ///< its worker was killed for it
 
 protected:
     ~PoolTask() = default;
