@@ -22,6 +22,8 @@ constexpr std::size_t max_handlers = 16;
 std::array<std::atomic<void (*)()>, max_handlers> handlers{};
 std::atomic<std::size_t> handler_count{0};
 
+thread_local bool in_fork_process = false;
+
 void run_handlers() {
     for (const auto& handler : handlers) {
         if (void (*const run)() = handler.load()) {
@@ -44,7 +46,14 @@ void on_fork_in_child(void (*handler)()) {
 pid_t fork_process() {
     std::fflush(stdout);
     std::fflush(stderr);
-    return check(::fork(), "fork");
+    in_fork_process = true;
+    const pid_t pid = ::fork();
+    in_fork_process = false;
+    return check(pid, "fork");
+}
+
+bool forking_a_process() noexcept {
+    return in_fork_process;
 }
 
 std::vector<std::string> other_threads() {

@@ -22,6 +22,10 @@ void on_fork_in_child(void (*handler)());
 /// twice. Throws std::system_error.
 pid_t fork_process();
 
+/// In a handler of on_fork_in_child(): is it fork_process() that forks, and not the
+/// program itself?
+bool forking_a_process() noexcept;
+
 /// The names of the threads of this process, the calling one left out.
 std::vector<std::string> other_threads();
 

@@ -12,6 +12,7 @@
 #include "fork.hpp"
 #include "pidfd.hpp"
 #include "poll.hpp"
+#include "resource_tracker.hpp"
 #include "socket.hpp"
 #include "spawn.hpp"
 
@@ -96,6 +97,18 @@ start_server(const std::vector<void (*)()>& preload, const Deadline& deadline) {
     return server;
 }
 
+void stop_fork_server() {
+    std::shared_ptr<ForkServer> server;
+    {
+        Registry& all = registry();
+        const MutexLock held(all.mutex);
+        server = std::exchange(all.server, nullptr);
+    }
+    if (server) {
+        server->stop();
+    }
+}
+
 }  // namespace
 
 ForkServer::ForkServer(UniqueFd pidfd, UniqueFd socket) noexcept
@@ -114,7 +127,7 @@ std::shared_ptr<ForkServer> ForkServer::running(const Deadline& deadline) {
         all.server = start_server(all.preload, deadline);
     }
     if (!std::exchange(all.at_exit, true)) {
-        add_exit_part(ExitPhase::helpers, [] { stop_helpers(); });
+        add_exit_part(ExitPhase::helpers, stop_fork_server);
     }
     return all.server;
 }
@@ -261,15 +274,8 @@ void set_forkserver_preload(std::vector<void (*)()> functions) {
 }
 
 void stop_helpers() {
-    std::shared_ptr<detail::ForkServer> server;
-    {
-        detail::Registry& all = detail::registry();
-        const detail::MutexLock held(all.mutex);
-        server = std::exchange(all.server, nullptr);
-    }
-    if (server) {
-        server->stop();
-    }
+    detail::stop_fork_server();
+    detail::stop_resource_tracker();
 }
 
 }  // namespace mp

@@ -181,6 +181,10 @@ void remove_memory(const std::string& name, const FileId& id) {
     }
 }
 
+bool has_name(const std::string& name, const FileId& id) {
+    return id_at(path_of(name)) == id;
+}
+
 Sweep sweep_memory(const std::string& name, const FileId& id) {
     const std::string path = path_of(name);
     if (id_at(path) != id) {

@@ -49,6 +49,9 @@ std::size_t memory_size(int fd);
 /// std::system_error, ENOENT when it does not.
 void remove_memory(const std::string& name, const FileId& id);
 
+/// Does the name belong to that file?
+bool has_name(const std::string& name, const FileId& id);
+
 enum class Sweep { removed, gone, in_use };
 
 /// Removes the name if it still belongs to that file and no living process of this

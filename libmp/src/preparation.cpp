@@ -37,6 +37,7 @@ void Preparation::write(ByteWriter& out) const {
     out.put_value(start_method ? static_cast<int>(*start_method) : -1);
     out.put_value(log_level);
     out.put_value(alive_fd);
+    out.put_value(tracker_fd);
 }
 
 Preparation Preparation::read(ByteReader& in) {
@@ -57,6 +58,7 @@ Preparation Preparation::read(ByteReader& in) {
     }
     p.log_level = in.get_value<int>();
     p.alive_fd = in.get_value<std::uint32_t>();
+    p.tracker_fd = in.get_value<std::int32_t>();
     return p;
 }
 

@@ -27,6 +27,7 @@ struct Preparation {
     std::string directory;
     int log_level = 0;
     std::uint32_t alive_fd = 0;
+    std::int32_t tracker_fd = -1;  ///< no tracker runs
 
     void write(ByteWriter& out) const;
     static Preparation read(ByteReader& in);

@@ -15,6 +15,7 @@
 #include "preparation.hpp"
 #include "process_body.hpp"
 #include "process_state.hpp"
+#include "resource_tracker.hpp"
 #include "spawn.hpp"
 
 #include <signal.h>
@@ -136,6 +137,7 @@ void BaseProcess::launch_linked(StartMethod method) {
     detail::SpawningScope scope;
     detail::Preparation told = preparation();
     told.alive_fd = detail::hand_over(detail::alive_pipe_for_children());
+    told.tracker_fd = detail::hand_over_resource_tracker();
     detail::ByteWriter message;
     detail::write_code_ref(message, reinterpret_cast<const void*>(body));
     told.write(message);

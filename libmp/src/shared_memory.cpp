@@ -9,6 +9,7 @@
 #include "check.hpp"
 #include "named_memory.hpp"
 #include "random.hpp"
+#include "resource_tracker.hpp"
 
 #include <array>
 #include <cerrno>
@@ -21,6 +22,8 @@ struct SharedMemory::State {
     std::string name;
     os::FileId id;
     std::size_t size = 0;
+    // Does a tracker know of it, or may one?
+    bool tracked = true;
     // Until close().
     std::shared_ptr<detail::Segment> memory;
 };
@@ -39,20 +42,32 @@ std::string random_name() {
     return name;
 }
 
-// Returns the name that it got.
-std::string give_name(int fd, const std::string& wanted) {
-    if (!wanted.empty()) {
-        std::string name = os::checked_memory_name(wanted);
+// The tracker knows of it before it has the name: there is no moment to be killed at.
+void name_tracked(int fd, const os::FileId& id, const std::string& name) {
+    detail::track_memory(name, id);
+    try {
         os::name_memory(fd, name);
-        return name;
+    } catch (...) {
+        detail::forget_memory(name, id);
+        throw;
     }
+}
+
+// Returns the name that it got.
+std::string
+give_name(int fd, const os::FileId& id, const std::string& wanted, bool track) {
     for (;;) {
-        std::string name = random_name();
+        std::string name =
+            wanted.empty() ? random_name() : os::checked_memory_name(wanted);
         try {
-            os::name_memory(fd, name);
+            if (track) {
+                name_tracked(fd, id, name);
+            } else {
+                os::name_memory(fd, name);
+            }
             return name;
         } catch (const std::system_error& error) {
-            if (error.code().value() != EEXIST) {
+            if (error.code().value() != EEXIST || !wanted.empty()) {
                 throw;
             }
         }
@@ -84,7 +99,9 @@ SharedMemory::SharedMemory(SharedMemoryOptions options) {
         state->id = os::file_id(fd.get());
         // Mapped before it has a name: should that fail, nothing is left.
         state->memory = std::make_shared<detail::Segment>(std::move(fd));
-        state->name = give_name(state->memory->fileno(), options.name);
+        state->tracked = options.track;
+        state->name =
+            give_name(state->memory->fileno(), state->id, options.name, options.track);
     } else {
         if (options.name.empty()) {
             throw std::invalid_argument("to attach to shared memory takes its name");
@@ -132,6 +149,9 @@ void SharedMemory::unlink() {
         throw StateError("this SharedMemory never had a segment to unlink");
     }
     os::remove_memory(state_->name, state_->id);
+    if (state_->tracked) {
+        detail::forget_memory(state_->name, state_->id);
+    }
 }
 
 SharedMemory::operator bool() const noexcept {

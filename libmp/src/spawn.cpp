@@ -14,6 +14,8 @@
 #include "exec.hpp"
 #include "fork.hpp"
 #include "forkserver_main.hpp"
+#include "resource_tracker.hpp"
+#include "resource_tracker_main.hpp"
 #include "signals.hpp"
 
 #include <fcntl.h>
@@ -33,8 +35,10 @@ namespace mp {
 namespace detail {
 namespace {
 
+enum class Life { child, server, tracker };
+
 struct Role {
-    bool server = false;
+    Life life = Life::child;
     int socket = -1;
 };
 
@@ -46,8 +50,11 @@ std::optional<Role> role_of(int argc, char** argv) {
     const std::string_view kind(argv[1]);
     const std::string_view number(argv[2]);
     Role role;
-    role.server = kind == server_argument;
-    if (!role.server && kind != child_argument) {
+    if (kind == server_argument) {
+        role.life = Life::server;
+    } else if (kind == tracker_argument) {
+        role.life = Life::tracker;
+    } else if (kind != child_argument) {
         return std::nullopt;
     }
     const auto [end, error] =
@@ -91,6 +98,10 @@ void settle_in(const Preparation& preparation) {
         log_warning("the parent's directory is gone: " + preparation.directory);
     }
     set_parent_alive_fd(take_over(preparation.alive_fd));
+    if (preparation.tracker_fd >= 0) {
+        set_resource_tracker(take_over(static_cast<std::uint32_t>(preparation.tracker_fd
+        )));
+    }
     if (preparation.die_with_parent) {
         die_with_parent();
     }
@@ -174,10 +185,14 @@ void freeze_support(int argc, char** argv) {
     }
     detail::restore_process_name();
     UniqueFd socket(role->socket);
-    if (role->server) {
+    switch (role->life) {
+    case detail::Life::server:
         detail::run_fork_server(std::move(socket));
+    case detail::Life::tracker:
+        detail::run_resource_tracker(std::move(socket));
+    case detail::Life::child:
+        detail::run_child(std::move(socket));
     }
-    detail::run_child(std::move(socket));
 }
 
 void set_executable(const std::filesystem::path& program) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// spawn: this program run again, as a child or as a fork server.
+// spawn: this program run again, as a child or as a helper.
 #pragma once
 
 #include "mp/detail/bytes.hpp"
@@ -22,6 +22,7 @@ using ChildBody = int (*)(Preparation&& preparation, ByteReader& in);
 pid_t start_own_program(const std::string& kind, const UniqueFd& socket);
 
 inline constexpr const char* child_argument = "--multiprocessing-fork";
+inline constexpr const char* tracker_argument = "--multiprocessing-tracker";
 inline constexpr const char* server_argument = "--multiprocessing-forkserver";
 
 /// The life of a child that was born with `socket`; leaves by exit().

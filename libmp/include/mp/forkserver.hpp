@@ -16,8 +16,9 @@ namespace mp {
 /// SpawnError{forkserver}; so does one that leaves a thread behind.
 void set_forkserver_preload(std::vector<void (*)()> functions);
 
-/// Ends the helper processes of this process (the fork server) and waits for them.
-/// Children that it forked live on. The next start makes a new one.
+/// Ends the helper processes of this process, the fork server and the resource tracker,
+/// and waits for them: for a tracker that other processes still need, a second at most.
+/// Children that the server forked live on. The next use starts new ones.
 void stop_helpers();
 
 }  // namespace mp

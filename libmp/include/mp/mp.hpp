@@ -16,6 +16,7 @@
 #include "mp/forkserver.hpp"
 #include "mp/process.hpp"
 #include "mp/reduction.hpp"
+#include "mp/resource_tracker.hpp"
 #include "mp/send_handle.hpp"
 #include "mp/shared_memory.hpp"
 #include "mp/spawn.hpp"

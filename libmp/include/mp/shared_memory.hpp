@@ -2,9 +2,10 @@
 // SharedMemory: bytes that any process can map that knows their name.
 // Python:  multiprocessing.shared_memory.SharedMemory.
 // Differs: its memory is all there when the constructor returns: a full /dev/shm is an
-//          exception, not SIGBUS later. Nobody sees a segment that is half made.
-//          close() never refuses: view() keeps the memory mapped for as long as it is
-//          needed. Removes a name only while it belongs to this very segment.
+//          exception, not SIGBUS later. Nobody sees a segment that is half made. view()
+//          keeps the memory mapped, so close() never refuses. A name is removed only
+//          while it belongs to this very segment. Attaching never tracks, as with
+//          CPython's track=False: the end of one who attached removes nothing.
 // Threads: any, but close() by one while no other uses this object.
 // Processes: the segment has the same bytes in all of them; CPython's segments and ours
 //          are the same thing. A child that is being started gets the open segment,
@@ -60,6 +61,10 @@ struct SharedMemoryOptions {
     bool create = false;
     /// Of a new segment, at least 1; ignored when attaching.
     detail::ByteCount size = {};
+    /// Of a new segment: the resource tracker removes it if this process is killed, or
+    /// the last of its family ends without unlink(). Ignored when attaching: who
+    /// attaches owns nothing.
+    bool track = true;
 };
 
 class SharedMemory {
@@ -70,7 +75,8 @@ public:
     /// Creates or attaches. Python's errors: std::invalid_argument (ValueError) for a
     /// size of 0, no name to attach to, an embedded NUL in the name, or a segment of
     /// no size, whose maker is not done; std::system_error with EEXIST
-    /// (FileExistsError), ENOENT (FileNotFoundError) or ENOSPC.
+    /// (FileExistsError), ENOENT (FileNotFoundError) or ENOSPC. The first tracked one
+    /// starts the resource tracker, or throws SpawnError.
     explicit SharedMemory(SharedMemoryOptions options);
 
     /// Without the leading slash; still known after close().

@@ -12,7 +12,7 @@
 namespace mp {
 
 /// The first line of main. In the main program it returns at once. In a spawned child
-/// or a fork server it does that process's work and leaves by exit(): it does not
+/// or a helper it does that process's work and leaves by exit(): it does not
 /// return.
 void freeze_support(int argc, char** argv);
 

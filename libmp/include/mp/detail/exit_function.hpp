@@ -17,7 +17,7 @@ enum class ExitPhase {
     finalizers,       ///< Finalize objects with a priority >= 0
     children,         ///< SIGTERM to daemons, join every child
     late_finalizers,  ///< the other Finalize objects with a priority
-    helpers,          ///< the fork server
+    helpers,          ///< the fork server, the resource tracker
 };
 
 /// Registers a part. Parts of one phase run newest first. They belong to this process:
