@@ -272,7 +272,7 @@ void Tracker::condemn_what_nobody_awaits() {
         }
     }
     if (!names.empty()) {
-        say("at the end there are " + listed(names));
+        say("left at the end: " + listed(names));
         worse(left_behind);
     }
 }

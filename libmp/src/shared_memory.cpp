@@ -17,8 +17,29 @@
 
 namespace mp {
 
+namespace {
+
+std::size_t size_to_map(int fd, const std::string& name) {
+    const std::size_t size = os::memory_size(fd);
+    if (size == 0) {
+        throw std::invalid_argument(
+            "shared memory '" + name +
+            "' has no size: its maker is not done yet, or was killed before it was"
+        );
+    }
+    return size;
+}
+
+}  // namespace
+
 struct SharedMemory::State {
-    // Set once in the constructor.
+    State(std::string known_as, UniqueFd fd)
+        : name(std::move(known_as)),
+          id(os::file_id(fd.get())),
+          size(size_to_map(fd.get(), name)),
+          memory(std::make_shared<detail::Segment>(std::move(fd))) {}
+
+    // Set once, before the handle is the caller's.
     std::string name;
     os::FileId id;
     std::size_t size = 0;
@@ -74,44 +95,33 @@ give_name(int fd, const os::FileId& id, const std::string& wanted, bool track) {
     }
 }
 
-std::size_t size_to_attach(int fd, const std::string& name) {
-    const std::size_t size = os::memory_size(fd);
-    if (size == 0) {
-        throw std::invalid_argument(
-            "shared memory '" + name +
-            "' has no size: its maker is not done yet, or was killed before it was"
-        );
-    }
-    return size;
-}
-
 }  // namespace
 
 SharedMemory::SharedMemory(SharedMemoryOptions options) {
-    auto state = std::make_shared<State>();
-    UniqueFd fd;
     if (options.create) {
-        if (options.size.get() == 0) {
-            throw std::invalid_argument("new shared memory needs a size of at least 1");
-        }
-        fd = os::make_memory(options.size.get());
-        state->size = options.size.get();
-        state->id = os::file_id(fd.get());
-        // Mapped before it has a name: should that fail, nothing is left.
-        state->memory = std::make_shared<detail::Segment>(std::move(fd));
-        state->tracked = options.track;
-        state->name =
-            give_name(state->memory->fileno(), state->id, options.name, options.track);
-    } else {
-        if (options.name.empty()) {
-            throw std::invalid_argument("to attach to shared memory takes its name");
-        }
-        state->name = os::checked_memory_name(options.name);
-        fd = os::open_memory(state->name);
-        state->size = size_to_attach(fd.get(), state->name);
-        state->id = os::file_id(fd.get());
-        state->memory = std::make_shared<detail::Segment>(std::move(fd));
+        *this = SharedMemory(std::move(options), [](std::span<std::byte>) {});
+        return;
     }
+    if (options.name.empty()) {
+        throw std::invalid_argument("to attach to shared memory takes its name");
+    }
+    const std::string name = os::checked_memory_name(options.name);
+    state_ = std::make_shared<State>(name, os::open_memory(name));
+}
+
+SharedMemory::SharedMemory(
+    SharedMemoryOptions options, const std::function<void(std::span<std::byte>)>& fill
+) {
+    if (!options.create || options.size.get() == 0) {
+        throw std::invalid_argument("new shared memory needs a size of at least 1");
+    }
+    // Mapped and filled before it has a name: should that fail, nothing is left.
+    auto state =
+        std::make_shared<State>(options.name, os::make_memory(options.size.get()));
+    fill({state->memory->data(), state->size});
+    state->tracked = options.track;
+    state->name =
+        give_name(state->memory->fileno(), state->id, options.name, options.track);
     state_ = std::move(state);
 }
 
@@ -174,13 +184,10 @@ void SharedMemory::take_over(std::string name, std::int64_t travelling) {
         *this = SharedMemory({.name = std::move(name)});
         return;
     }
-    auto state = std::make_shared<State>();
-    state->name = os::checked_memory_name(name);
-    UniqueFd fd = detail::load_fd(static_cast<std::uint32_t>(travelling));
-    state->size = size_to_attach(fd.get(), name);
-    state->id = os::file_id(fd.get());
-    state->memory = std::make_shared<detail::Segment>(std::move(fd));
-    state_ = std::move(state);
+    state_ = std::make_shared<State>(
+        os::checked_memory_name(name),
+        detail::load_fd(static_cast<std::uint32_t>(travelling))
+    );
 }
 
 }  // namespace mp

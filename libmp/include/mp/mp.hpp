@@ -18,6 +18,7 @@
 #include "mp/reduction.hpp"
 #include "mp/resource_tracker.hpp"
 #include "mp/send_handle.hpp"
+#include "mp/shareable_list.hpp"
 #include "mp/shared_memory.hpp"
 #include "mp/spawn.hpp"
 #include "mp/start_method.hpp"

@@ -19,6 +19,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <stdexcept>
@@ -78,6 +79,12 @@ public:
     /// (FileExistsError), ENOENT (FileNotFoundError) or ENOSPC. The first tracked one
     /// starts the resource tracker, or throws SpawnError.
     explicit SharedMemory(SharedMemoryOptions options);
+
+    /// C++ only. Creates, and calls `fill` for the memory before anybody can find it.
+    SharedMemory(
+        SharedMemoryOptions options,
+        const std::function<void(std::span<std::byte>)>& fill
+    );
 
     /// Without the leading slash; still known after close().
     const std::string& name() const noexcept;
