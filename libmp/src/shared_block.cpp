@@ -40,7 +40,8 @@ struct SharedBlock::Record {
 SharedBlock::SharedBlock(std::shared_ptr<Record> record) noexcept
     : record_(std::move(record)),
       data_(record_->place.arena->at(record_->place.offset)),
-      size_(record_->size) {}
+      size_(record_->size),
+      lives_(&record_->place.arena->lives()) {}
 
 SharedBlock SharedBlock::allocate(std::size_t size, std::size_t alignment) {
     if (alignment == 0 || (alignment & (alignment - 1)) != 0 ||
@@ -54,8 +55,8 @@ SharedBlock SharedBlock::allocate(std::size_t size, std::size_t alignment) {
     );
 }
 
-Lives& SharedBlock::lives() const noexcept {
-    return record_->place.arena->lives();
+void SharedBlock::throw_none(const char* what) {
+    throw StateError(std::string(what) + " that was moved from cannot be used");
 }
 
 SharedBlock::Ticket SharedBlock::hand_over(const char* what) const {

@@ -7,6 +7,7 @@
 
 #include "mp/process.hpp"
 #include "mp/start_method.hpp"
+#include "mp/synchronize.hpp"
 
 #include <optional>
 #include <string_view>
@@ -45,6 +46,40 @@ public:
             mp::Process Process(ProcessOptions options, Args&&... args)
     const {
         return bound(mp::Process(std::move(options), std::forward<Args>(args)...));
+    }
+
+    /// Locks and signals work with children started by any method; a context makes them
+    /// because Python's does. See mp/synchronize.hpp.
+    mp::Lock Lock() const { return mp::Lock(); }
+
+    mp::RLock RLock() const { return mp::RLock(); }
+
+    mp::Semaphore Semaphore(int value = 1) const { return mp::Semaphore(value); }
+
+    mp::Semaphore Semaphore(SemaphoreOptions options) const {
+        return mp::Semaphore(options);
+    }
+
+    mp::BoundedSemaphore BoundedSemaphore(int value = 1) const {
+        return mp::BoundedSemaphore(value);
+    }
+
+    mp::BoundedSemaphore BoundedSemaphore(SemaphoreOptions options) const {
+        return mp::BoundedSemaphore(options);
+    }
+
+    mp::Event Event() const { return mp::Event(); }
+
+    mp::Condition Condition() const { return mp::Condition(); }
+
+    mp::Condition Condition(const mp::Lock& lock) const { return mp::Condition(lock); }
+
+    mp::Condition Condition(const mp::RLock& lock) const { return mp::Condition(lock); }
+
+    mp::Barrier Barrier(int parties) const { return mp::Barrier(parties); }
+
+    mp::Barrier Barrier(BarrierOptions options) const {
+        return mp::Barrier(std::move(options));
     }
 
     friend bool operator==(const Context&, const Context&) = default;

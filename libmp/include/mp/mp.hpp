@@ -22,5 +22,6 @@
 #include "mp/shared_memory.hpp"
 #include "mp/spawn.hpp"
 #include "mp/start_method.hpp"
+#include "mp/synchronize.hpp"
 #include "mp/timeout.hpp"
 #include "mp/wait.hpp"

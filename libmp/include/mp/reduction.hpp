@@ -10,6 +10,7 @@
 
 #include "mp/archivable.hpp"
 #include "mp/archive.hpp"
+#include "mp/detail/blank.hpp"
 #include "mp/detail/bytes.hpp"
 
 #include <cstddef>
@@ -60,10 +61,10 @@ void decode_into(ByteReader& in, T& value) {
 template <class T>
 T decode(ByteReader& in) {
     static_assert(
-        std::is_default_constructible_v<T>,
+        std::is_default_constructible_v<T> || has_blank<T>,
         "a value is made first and read into then: give the type a default constructor"
     );
-    T value{};
+    T value = blank<T>();
     decode_into(in, value);
     return value;
 }

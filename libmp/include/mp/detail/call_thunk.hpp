@@ -159,7 +159,7 @@ void call_thunk(CallFrame& frame) {
     }
     frame.phase = CallPhase::decode;
     auto function = read_function<Function>(frame.in);
-    std::tuple<Stored...> stored{};
+    auto stored = blank_tuple<Stored...>();
     {
         InArchive archive(frame.in);
         std::apply(

@@ -5,6 +5,7 @@
 // Threads: any; types only.
 #pragma once
 
+#include "mp/detail/blank.hpp"
 #include "mp/detail/call_refusal.hpp"
 #include "mp/detail/type_name.hpp"
 #include "mp/reduction.hpp"
@@ -104,7 +105,7 @@ constexpr Refusal refusal_of_value() {
         return Refusal::view;
     } else if constexpr (!Archivable<T>) {
         return Refusal::not_archivable;
-    } else if constexpr (!std::is_default_constructible_v<T>) {
+    } else if constexpr (!std::is_default_constructible_v<T> && !has_blank<T>) {
         return Refusal::not_default_constructible;
     } else {
         return Refusal::none;

@@ -10,9 +10,12 @@
 // Throws:  ResourceLimitExceeded, std::system_error when memory cannot be had.
 #pragma once
 
+#include "mp/detail/blank.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 namespace mp::detail {
 
@@ -22,6 +25,25 @@ class SharedBlock {
 public:
     /// No block.
     SharedBlock() noexcept = default;
+
+    SharedBlock(const SharedBlock&) = default;
+    SharedBlock& operator=(const SharedBlock&) = default;
+
+    SharedBlock(SharedBlock&& other) noexcept
+        : record_(std::move(other.record_)),
+          data_(std::exchange(other.data_, nullptr)),
+          size_(std::exchange(other.size_, 0)),
+          lives_(std::exchange(other.lives_, nullptr)) {}
+
+    SharedBlock& operator=(SharedBlock&& other) noexcept {
+        record_ = std::move(other.record_);
+        data_ = std::exchange(other.data_, nullptr);
+        size_ = std::exchange(other.size_, 0);
+        lives_ = std::exchange(other.lives_, nullptr);
+        return *this;
+    }
+
+    ~SharedBlock() = default;
 
     /// `size` bytes, all zero. Throws std::invalid_argument when `alignment` is no
     /// power of two or greater than a page. Large blocks are sparse: memory is taken by
@@ -40,8 +62,18 @@ public:
         return *reinterpret_cast<T*>(data_);
     }
 
+    /// As `as`. Throws StateError, naming `what`, when there is no block: the owner was
+    /// moved from.
+    template <class T>
+    T& checked(const char* what) const {
+        if (data_ == nullptr) [[unlikely]] {
+            throw_none(what);
+        }
+        return *reinterpret_cast<T*>(data_);
+    }
+
     /// The processes that may see this block. Requires: there is a block.
-    Lives& lives() const noexcept;
+    Lives& lives() const noexcept { return *lives_; }
 
     /// The same bytes?
     friend bool operator==(const SharedBlock& a, const SharedBlock& b) noexcept {
@@ -85,12 +117,14 @@ private:
 
     explicit SharedBlock(std::shared_ptr<Record> record) noexcept;
 
+    [[noreturn]] static void throw_none(const char* what);
     Ticket hand_over(const char* what) const;
     void take_over(const Ticket& ticket);
 
     std::shared_ptr<Record> record_;
     std::byte* data_ = nullptr;
     std::size_t size_ = 0;
+    Lives* lives_ = nullptr;
 };
 
 }  // namespace mp::detail

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: BSL-1.0
+// Semaphore, BoundedSemaphore: some tokens that any process may take and give back.
+// Python:  multiprocessing.Semaphore, multiprocessing.BoundedSemaphore.
+// Differs: with `.owned`, as a BoundedSemaphore has it by default, the tokens of a
+//          process that dies come back, within some 20 ms of somebody waiting for one.
+// Threads: any, on one handle, too.
+// Processes: a copy of the handle in a child (forked, or an argument of one that is
+//          started) is the same semaphore. Elsewhere it does not travel: StateError.
+// Owns:    64 bytes of shared memory; 13 KiB when owned.
+// Throws:  std::system_error(EINVAL) for a value below 0 or too large; StateError;
+//          ResourceLimitExceeded.
+// Read next: docs/protocols/semaphore.md, src/token_ledger.cpp
+#pragma once
+
+#include "mp/detail/blank.hpp"
+#include "mp/detail/shared_block.hpp"
+#include "mp/timeout.hpp"
+
+#include <chrono>
+#include <optional>
+
+namespace mp {
+
+struct SemaphoreOptions {
+    int value = 1;
+    /// Tokens belong to the process that took them, which gives them back itself, and
+    /// come back when it dies. For a semaphore whose tokens others give (a signal) this
+    /// must not be set. At most 1048575 tokens. If not given: no for Semaphore; for
+    /// BoundedSemaphore yes, unless there are more.
+    std::optional<bool> owned{};
+};
+
+class Semaphore {
+public:
+    explicit Semaphore(int value = 1) : Semaphore(SemaphoreOptions{.value = value}) {}
+
+    explicit Semaphore(SemaphoreOptions options);
+
+    explicit Semaphore(detail::Blank) noexcept {}
+
+    /// Blocks until there is a token and takes it, at most for the timeout; with 0 it
+    /// does not block. Returns whether it took one.
+    bool acquire(Timeout timeout = forever);
+
+    /// Gives tokens, by anybody. Throws std::overflow_error beyond the largest value,
+    /// as Python does (OverflowError); std::invalid_argument when a BoundedSemaphore
+    /// would have more than it began with, or for a count below 1.
+    void release(int count = 1);
+
+    /// How many tokens there are.
+    int get_value() const;
+
+    /// For std.
+    void lock() { acquire(); }
+    void unlock() { release(); }
+    bool try_lock() { return acquire(std::chrono::seconds(0)); }
+
+    /// The same semaphore?
+    friend bool operator==(const Semaphore&, const Semaphore&) noexcept = default;
+
+    template <class Archive>
+    void serialize(Archive& archive, unsigned) {
+        block_.travel(archive, "a Semaphore");
+    }
+
+protected:
+    enum class Bound : bool { none, initial_value };
+
+    Semaphore(SemaphoreOptions options, Bound bound);
+
+private:
+    detail::SharedBlock block_;
+};
+
+/// A semaphore that cannot be released more often than it was acquired.
+class BoundedSemaphore : public Semaphore {
+public:
+    explicit BoundedSemaphore(int value = 1)
+        : BoundedSemaphore(SemaphoreOptions{.value = value}) {}
+
+    explicit BoundedSemaphore(SemaphoreOptions options);
+
+    explicit BoundedSemaphore(detail::Blank blank) noexcept : Semaphore(blank) {}
+};
+
+}  // namespace mp
