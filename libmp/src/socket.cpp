@@ -9,6 +9,7 @@
 
 #include <climits>
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -118,6 +119,11 @@ bool is_unix_socket(int fd) noexcept {
     socklen_t size = sizeof domain;
     return ::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 &&
            domain == AF_UNIX;
+}
+
+void set_blocking(int fd) {
+    const int flags = check(::fcntl(fd, F_GETFL), "fcntl(F_GETFL)");
+    check(::fcntl(fd, F_SETFL, flags & ~O_NONBLOCK), "fcntl(F_SETFL)");
 }
 
 void send_all(int fd, Bytes data, const Deadline& deadline) {

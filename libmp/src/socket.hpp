@@ -23,6 +23,9 @@ std::pair<UniqueFd, UniqueFd> make_socketpair(SocketKind kind);
 /// Whether `fd` is an AF_UNIX socket, over which descriptors can travel.
 bool is_unix_socket(int fd) noexcept;
 
+/// Calls wait again, on this open file.
+void set_blocking(int fd);
+
 /// Writes all of `data`. On a seqpacket socket that is one message.
 /// Throws std::system_error (EPIPE: nobody reads any more), TimeoutError at the
 /// deadline: then a part may be written, and the stream is out of step.

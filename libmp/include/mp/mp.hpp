@@ -5,6 +5,7 @@
 // Threads: see the headers.
 #pragma once
 
+#include "mp/address.hpp"
 #include "mp/after_fork.hpp"
 #include "mp/authentication.hpp"
 #include "mp/call.hpp"
@@ -14,6 +15,7 @@
 #include "mp/errors.hpp"
 #include "mp/finalize.hpp"
 #include "mp/forkserver.hpp"
+#include "mp/listener.hpp"
 #include "mp/process.hpp"
 #include "mp/reduction.hpp"
 #include "mp/resource_tracker.hpp"

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: BSL-1.0
+// Listener, Client: connections between processes that are not related.
+// Python:  multiprocessing.connection.Listener, Client.
+// Differs: accept() and Client() take a timeout, and have many handshakes under way at
+//          once: a client that is silent keeps nobody waiting, and is dropped at
+//          `.handshake_timeout`. Only processes of the same user (or root) may come
+//          over a Unix-domain socket, unless `.any_user`. A socket file that a dead
+//          server left is replaced. Without an address a Unix-domain socket gets an
+//          abstract one, which leaves nothing behind. The backlog is 128, not 1.
+// Threads: any number may be in accept(); close() at any time, it ends them.
+// Processes: a forked child may go on accepting at the same address; handshakes that
+//          were under way stay the parent's. Only the process that made it removes the
+//          socket's file.
+// Owns:    the socket, its file, and the clients that are not yet accepted.
+// Throws:  std::system_error (EADDRINUSE, EACCES, ECONNREFUSED ...; EBADF when closed),
+//          AuthenticationError, TimeoutError, std::invalid_argument.
+#pragma once
+
+#include "mp/address.hpp"
+#include "mp/connection.hpp"
+#include "mp/identity.hpp"
+#include "mp/timeout.hpp"
+
+#include <chrono>
+#include <concepts>
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string_view>
+
+namespace mp::connection {
+
+/// The key that both ends must hold, or none: then there is no handshake. An empty text
+/// is a key.
+class AuthKey {
+public:
+    AuthKey() = default;
+
+    // NOLINTBEGIN(google-explicit-constructor): a key is text or bytes
+    AuthKey(std::nullopt_t) {}
+
+    AuthKey(AuthenticationString key) : key_(std::move(key)) {}
+
+    template <class Text>
+        requires std::convertible_to<const Text&, std::string_view>
+        AuthKey(const Text& text)
+            : key_(AuthenticationString(std::string_view(text))) {}
+
+        template <class Bytes>
+            requires std::convertible_to<const Bytes&, std::span<const std::byte>>
+            AuthKey(const Bytes& bytes)
+                : key_(AuthenticationString(std::span<const std::byte>(bytes))) {}
+
+            // NOLINTEND(google-explicit-constructor)
+
+            explicit operator bool() const noexcept {
+                return key_.has_value();
+            }
+
+            /// Requires: there is one.
+            const AuthenticationString& operator*() const {
+                return *key_;
+            }
+
+        private:
+            std::optional<AuthenticationString> key_;
+};
+
+struct ListenerOptions {
+    /// None: one is found, for TCP a port of this machine alone.
+    Address address{};
+    /// Which kind to find when there is no address (TCP over IPv4 if this is none,
+    /// too), or which one a host's name must resolve to.
+    std::optional<Family> family{};
+    /// How many clients may wait for accept().
+    int backlog = 128;
+    AuthKey authkey{};
+    /// A client that has not proved that it holds the key by then is dropped.
+    Timeout handshake_timeout = std::chrono::seconds(10);
+    /// Whether clients of CPython 3.11 and older, which know nothing but MD5, may come.
+    bool allow_md5 = true;
+    /// Whether processes of other users may come over a Unix-domain socket.
+    bool any_user = false;
+};
+
+/// Waits for clients at an address.
+class Listener {
+public:
+    explicit Listener(ListenerOptions options = {});
+
+    Listener(Listener&&) noexcept;
+    Listener& operator=(Listener&&) noexcept;
+    Listener(const Listener&) = delete;
+    Listener& operator=(const Listener&) = delete;
+    ~Listener();
+
+    /// Blocks for a client; with a key, for one that holds it. A client that has
+    /// another key is an AuthenticationError; the next call goes on. One that goes or
+    /// stays silent during the handshake, or is of another user, is logged and dropped.
+    /// Handshakes go on only while somebody is in here. Throws TimeoutError.
+    Connection accept(Timeout timeout = forever);
+
+    /// Removes the socket's file; whoever is in accept() gets an error. Again does
+    /// nothing.
+    void close() noexcept;
+
+    /// Where it listens, with the port that was found; also when it is closed.
+    const Address& address() const;
+
+    /// Of the client that accept() returned last; a Unix-domain client has no name.
+    std::optional<Address> last_accepted() const;
+
+    /// Readable when accept() has something to do, for connection::wait and poll loops.
+    /// accept(0s) may all the same find that nobody is ready yet.
+    int fileno() const;
+
+    bool closed() const noexcept;
+
+private:
+    class State;
+
+    std::shared_ptr<State> state_;
+};
+
+struct ClientOptions {
+    Address address{};
+    /// Which kind of address a host's name must resolve to.
+    std::optional<Family> family{};
+    AuthKey authkey{};
+    /// For the connection and the handshake together.
+    Timeout timeout = forever;
+    /// Whether the server may be CPython 3.11 or older, which knows nothing but MD5.
+    bool allow_md5 = true;
+};
+
+/// Calls the Listener at an address; with a key, both prove that they hold it. Blocks
+/// until it has accepted. Throws TimeoutError; AuthenticationError for another key;
+/// EOFError when the server closes instead.
+Connection Client(  // NOLINT(readability-identifier-naming): Python's name
+    const ClientOptions& options
+);
+
+}  // namespace mp::connection
