@@ -77,7 +77,7 @@ private:
     void condemn_what_nobody_awaits();
     void sweep();
     bool remove(Entry& entry);
-    void say(const std::string& text) const;
+    static void say(const std::string& text);
     void worse(Status status) { status_ = std::max<int>(status_, status); }
 
     UniqueFd socket_;
@@ -306,7 +306,7 @@ bool Tracker::remove(Entry& entry) {
     return true;
 }
 
-void Tracker::say(const std::string& text) const {
+void Tracker::say(const std::string& text) {
     const std::string line = "resource_tracker: " + text + "\n";
     static_cast<void>(::write(2, line.data(), line.size()));
 }

@@ -40,7 +40,7 @@ using ConstMemory = std::span<const std::byte>;
 
 template <class T>
 T load(ConstMemory memory, std::size_t at) {
-    T value;
+    T value{};
     std::memcpy(&value, memory.data() + at, sizeof value);
     return value;
 }

@@ -99,7 +99,7 @@ give_name(int fd, const os::FileId& id, const std::string& wanted, bool track) {
 
 SharedMemory::SharedMemory(SharedMemoryOptions options) {
     if (options.create) {
-        *this = SharedMemory(std::move(options), [](std::span<std::byte>) {});
+        *this = SharedMemory(options, [](std::span<std::byte>) {});
         return;
     }
     if (options.name.empty()) {
@@ -110,7 +110,8 @@ SharedMemory::SharedMemory(SharedMemoryOptions options) {
 }
 
 SharedMemory::SharedMemory(
-    SharedMemoryOptions options, const std::function<void(std::span<std::byte>)>& fill
+    const SharedMemoryOptions& options,
+    const std::function<void(std::span<std::byte>)>& fill
 ) {
     if (!options.create || options.size.get() == 0) {
         throw std::invalid_argument("new shared memory needs a size of at least 1");
@@ -125,7 +126,7 @@ SharedMemory::SharedMemory(
     state_ = std::move(state);
 }
 
-const std::string& SharedMemory::name() const noexcept {
+const std::string& SharedMemory::name() const {
     static const std::string& none = *new std::string;
     return state_ ? state_->name : none;
 }

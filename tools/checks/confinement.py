@@ -9,7 +9,12 @@ from lib_tree import code, files, finish, includes
 HEADERS = {
     "spdlog/": ["libmp/include/mp/log.hpp", "libmp/src/log.cpp", "tests/*"],
     "boost/process": ["libmp/src/exec.cpp"],
-    "boost/interprocess": ["libmp/src/shm.cpp", "tools/bench*/*"],
+    "boost/interprocess": [
+        "libmp/src/shm.cpp",
+        "libmp/include/mp/shared_heap.hpp",
+        "libmp/include/mp/detail/heap_algorithm.hpp",
+        "tools/bench*/*",
+    ],
     "boost/asio": ["libmp/src/exec.cpp", "tools/bench*/*"],
     "openssl/": ["libmp/src/hmac.cpp", "tools/mpsum/*"],
     "catch2/": ["tests/support/catch.hpp"],

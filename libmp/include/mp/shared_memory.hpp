@@ -82,12 +82,12 @@ public:
 
     /// C++ only. Creates, and calls `fill` for the memory before anybody can find it.
     SharedMemory(
-        SharedMemoryOptions options,
+        const SharedMemoryOptions& options,
         const std::function<void(std::span<std::byte>)>& fill
     );
 
     /// Without the leading slash; still known after close().
-    const std::string& name() const noexcept;
+    const std::string& name() const;
 
     /// In bytes; still known after close().
     std::size_t size() const noexcept;

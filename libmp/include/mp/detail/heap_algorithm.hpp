@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: BSL-1.0
+// HeapAlgorithm: Boost.Interprocess's best fit, under a lock that a killed process does
+// not keep.
+// Python:  none, because Python has no heap that several processes allocate from.
+// Differs: from Boost's own: to give memory back never throws. Should the heap be
+//          broken, that memory stays taken.
+// Threads: any, of any process.
+#pragma once
+
+#include "mp/detail/heap_mutex.hpp"
+
+#include <boost/interprocess/mem_algo/rbtree_best_fit.hpp>
+#include <boost/interprocess/sync/mutex_family.hpp>
+
+#include <cstddef>
+#include <mutex>
+
+namespace mp::detail {
+
+using UnlockedHeapAlgorithm =
+    boost::interprocess::rbtree_best_fit<boost::interprocess::null_mutex_family>;
+
+class HeapAlgorithm : public UnlockedHeapAlgorithm {
+    using Base = UnlockedHeapAlgorithm;
+    using Held = std::lock_guard<HeapMutex>;
+
+public:
+    using mutex_family = HeapMutexFamily;
+    using multiallocation_chain = Base::multiallocation_chain;
+    using size_type = Base::size_type;
+
+    HeapAlgorithm(size_type size, size_type extra_header)
+        : Base(size, extra_header + sizeof(HeapAlgorithm) - sizeof(Base)) {}
+
+    static size_type get_min_size(size_type extra_header) {
+        return Base::get_min_size(extra_header + sizeof(HeapAlgorithm) - sizeof(Base));
+    }
+
+    void* allocate(size_type size) {
+        const Held held(mutex_);
+        return Base::allocate(size);
+    }
+
+    void* allocate_aligned(size_type size, size_type alignment) {
+        const Held held(mutex_);
+        return Base::allocate_aligned(size, alignment);
+    }
+
+    void allocate_many(size_type size, size_type count, multiallocation_chain& chain) {
+        const Held held(mutex_);
+        Base::allocate_many(size, count, chain);
+    }
+
+    void allocate_many(
+        const size_type* sizes,
+        size_type count,
+        size_type sizeof_element,
+        multiallocation_chain& chain
+    ) {
+        const Held held(mutex_);
+        Base::allocate_many(sizes, count, sizeof_element, chain);
+    }
+
+    void deallocate(void* address) noexcept {
+        if (mutex_.lock_quietly()) {
+            Base::deallocate(address);
+            mutex_.unlock();
+        }
+    }
+
+    void deallocate_many(multiallocation_chain& chain) noexcept {
+        if (mutex_.lock_quietly()) {
+            Base::deallocate_many(chain);
+            mutex_.unlock();
+        }
+    }
+
+    template <class T>
+    T* allocation_command(
+        boost::interprocess::allocation_type command,
+        size_type limit,
+        size_type& preferred,
+        T*& reuse
+    ) {
+        const Held held(mutex_);
+        return Base::allocation_command(command, limit, preferred, reuse);
+    }
+
+    void* raw_allocation_command(
+        boost::interprocess::allocation_type command,
+        size_type limit,
+        size_type& preferred,
+        void*& reuse,
+        size_type sizeof_object = 1
+    ) {
+        const Held held(mutex_);
+        return Base::raw_allocation_command(
+            command, limit, preferred, reuse, sizeof_object
+        );
+    }
+
+    bool all_memory_deallocated() {
+        const Held held(mutex_);
+        return Base::all_memory_deallocated();
+    }
+
+    bool check_sanity() {
+        const Held held(mutex_);
+        return Base::check_sanity();
+    }
+
+    void zero_free_memory() {
+        const Held held(mutex_);
+        Base::zero_free_memory();
+    }
+
+    /// For tests, which are killed while they hold it.
+    HeapMutex& mutex() noexcept { return mutex_; }
+
+private:
+    HeapMutex mutex_;
+};
+
+}  // namespace mp::detail
