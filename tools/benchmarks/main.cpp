@@ -28,7 +28,8 @@ int main(int argc, char** argv) {
         {"pool", bench::bench_pool},
         {"payload", bench::bench_payload},
         {"serialisation", bench::bench_serialisation},
-        {"threads", bench::bench_threads}};
+        {"threads", bench::bench_threads},
+        {"lock", bench::bench_lock}};
     std::vector<std::string> names;
     for (const auto& [name, run] : groups) {
         names.push_back(name);
@@ -40,7 +41,9 @@ int main(int argc, char** argv) {
     std::string json;
     bool strict = false;
     app.add_option(
-           "GROUP", chosen, "start, pool, payload, serialisation, threads; default: all"
+           "GROUP",
+           chosen,
+           "start, pool, payload, serialisation, threads, lock; default: all"
     )
         ->check(CLI::IsMember(names));
     app.add_option("--json", json, "write the figures to this file, too");

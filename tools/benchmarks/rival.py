@@ -114,5 +114,46 @@ def threads():
         print("latency", seconds_of(3 if QUICK else 9, round_trips) / 500 * 1e6)
 
 
+def hammer(lock, count):
+    for _ in range(count):
+        lock.acquire()
+        lock.release()
+
+
+def hammer_until(lock, stop, count):
+    done = 0
+    while not stop.value:
+        hammer(lock, 1000)
+        done += 1000
+        count.value = done
+
+
+def lock():
+    count = 20_000
+    rounds = 3 if QUICK else 15
+    for name, kind in (
+        ("uncontended", multiprocessing.Lock),
+        ("recursive", multiprocessing.RLock),
+        ("semaphore", multiprocessing.Semaphore),
+    ):
+        one = kind()
+        print(name, seconds_of(rounds, lambda: hammer(one, count)) / count * 1e9)
+    one = multiprocessing.Lock()
+    stop = multiprocessing.RawValue("b", 0)
+    others = multiprocessing.RawValue("q", 0)
+    process = multiprocessing.Process(target=hammer_until, args=(one, stop, others))
+    process.start()
+    hammer(one, count)
+    before, begin = others.value, time.perf_counter()
+    for _ in range(rounds):
+        hammer(one, count)
+    seconds = time.perf_counter() - begin
+    print("contended", seconds / (rounds * count + others.value - before) * 1e9)
+    stop.value = 1
+    process.join()
+
+
+GROUPS = {"start": start, "pool": pool, "payload": payload, "threads": threads, "lock": lock}
+
 if __name__ == "__main__":
-    {"start": start, "pool": pool, "payload": payload, "threads": threads}[sys.argv[1]]()
+    GROUPS[sys.argv[1]]()
