@@ -3,6 +3,8 @@
 // Nobody else hangs, exclusion holds, tokens add up. (Cases O1, O2, O14 to O17.)
 // This file and the sources of the locks are compiled with MP_FAILPOINTS. MP_TEST_SEEDS
 // says how many different runs each place gets.
+// ThreadSanitizer does not see what orders accesses of different processes; and a
+// thread that may allocate stands beside forks where [no-asan] says so.
 #include "mp/detail/shared_block.hpp"
 #include "mp/errors.hpp"
 #include "mp/synchronize.hpp"
@@ -444,7 +446,8 @@ TEST_CASE(
 }
 
 TEST_CASE(
-    "Condition: a process may be killed anywhere", "[faults][condition][slow][no-tsan]"
+    "Condition: a process may be killed anywhere",
+    "[faults][condition][slow][no-tsan][no-asan]"
 ) {
     at_each_place(condition_places, [](Run& run, const char* point, const char* first) {
         mp::Condition cond;

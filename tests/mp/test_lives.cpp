@@ -9,6 +9,7 @@
 #include "support/soon.hpp"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -252,6 +253,28 @@ TEST_CASE("Lives: a reused pid is not taken for the dead process", "[lives]") {
     if (reused > 0) {
         ::kill(reused, SIGKILL);
         test::exit_status(reused);
+    }
+}
+
+TEST_CASE("Lives: another pid namespace is refused", "[lives]") {
+    constexpr int not_allowed = 77;
+    const int status = test::run_in_fork([&] {
+        if (::unshare(CLONE_NEWPID) != 0) {
+            return not_allowed;
+        }
+        return test::run_in_fork([&] {
+            try {
+                lives().self();
+            } catch (const mp::StateError&) {
+                return 0;
+            }
+            return 1;
+        });
+    });
+    if (status == not_allowed) {
+        WARN("no right to make a pid namespace");
+    } else {
+        CHECK(status == 0);
     }
 }
 

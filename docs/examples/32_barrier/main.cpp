@@ -62,8 +62,8 @@ int main(int argc, char** argv) {
     for (mp::Process& waiter : waiters) {
         waiter.join();
     }
-    std::cout << "broken: " << text(barrier.broken()) << " for "
-              << broken.get_value() << std::endl;
+    std::cout << "broken: " << text(barrier.broken()) << " for " << broken.get_value()
+              << std::endl;
     barrier.reset();
     std::cout << "broken: " << text(barrier.broken())
               << " parties: " << barrier.parties() << std::endl;
