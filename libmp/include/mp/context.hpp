@@ -8,7 +8,9 @@
 #include "mp/process.hpp"
 #include "mp/start_method.hpp"
 #include "mp/synchronize.hpp"
+#include "mp/value.hpp"
 
+#include <initializer_list>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -80,6 +82,49 @@ public:
 
     mp::Barrier Barrier(BarrierOptions options) const {
         return mp::Barrier(std::move(options));
+    }
+
+    /// `ctx.Value<int>(0)`; with a lock that there is, `ctx.Value<int>({.lock = l},
+    /// 0)`.
+    template <class T, class... Args>
+    mp::Value<T> Value(Args&&... args) const {
+        return mp::Value<T>(std::forward<Args>(args)...);
+    }
+
+    template <class T, class... Args>
+    mp::Value<T> Value(SynchronizedOptions<> options, Args&&... args) const {
+        return mp::Value<T>(std::move(options), std::forward<Args>(args)...);
+    }
+
+    /// `ctx.Array<double>(1000)`, `ctx.Array<int>({1, 2, 3})`, of any range.
+    template <class T, class Content>
+    mp::Array<T> Array(const Content& content) const {
+        return mp::Array<T>(content);
+    }
+
+    template <class T>
+    mp::Array<T> Array(std::initializer_list<T> values) const {
+        return mp::Array<T>(values);
+    }
+
+    template <class T, class Content>
+    mp::Array<T> Array(SynchronizedOptions<> options, const Content& content) const {
+        return mp::Array<T>(std::move(options), content);
+    }
+
+    template <class T, class... Args>
+    mp::RawValue<T> RawValue(Args&&... args) const {
+        return mp::RawValue<T>(std::forward<Args>(args)...);
+    }
+
+    template <class T, class Content>
+    mp::RawArray<T> RawArray(const Content& content) const {
+        return mp::RawArray<T>(content);
+    }
+
+    template <class T>
+    mp::RawArray<T> RawArray(std::initializer_list<T> values) const {
+        return mp::RawArray<T>(values);
     }
 
     friend bool operator==(const Context&, const Context&) = default;

@@ -17,6 +17,7 @@
 #include "mp/forkserver.hpp"
 #include "mp/listener.hpp"
 #include "mp/process.hpp"
+#include "mp/raw_value.hpp"
 #include "mp/reduction.hpp"
 #include "mp/resource_tracker.hpp"
 #include "mp/send_handle.hpp"
@@ -26,4 +27,5 @@
 #include "mp/start_method.hpp"
 #include "mp/synchronize.hpp"
 #include "mp/timeout.hpp"
+#include "mp/value.hpp"
 #include "mp/wait.hpp"
