@@ -36,9 +36,11 @@ def case_names():
 
 def excused():
     page = text("docs/python_map.md")
-    match = re.search(rf"^#+ {SECTION}\n(.*?)(?=^#+ |\Z)", page, re.MULTILINE | re.DOTALL)
+    match = re.search(rf"^#+ {re.escape(SECTION)}\n(.*?)(?=^#+ |\Z)", page, re.MULTILINE | re.DOTALL)
     table = match[1] if match else ""
-    return dict(re.findall(r"^\|\s*`?([\w.]+)`?\s*\|\s*(\S.*?)\s*\|\s*$", table, re.MULTILINE))
+    rows = dict(re.findall(r"^\|\s*`?([\w.]+)`?\s*\|\s*(\S.*?)\s*\|\s*$", table, re.MULTILINE))
+    rows.pop("row", None)  # the table's head
+    return rows
 
 
 names, reasons = case_names(), excused()
