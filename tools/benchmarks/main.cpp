@@ -27,6 +27,7 @@ int main(int argc, char** argv) {
         {"start", bench::bench_start},
         {"pool", bench::bench_pool},
         {"payload", bench::bench_payload},
+        {"connection", bench::bench_connection},
         {"serialisation", bench::bench_serialisation},
         {"threads", bench::bench_threads},
         {"lock", bench::bench_lock}};
@@ -43,7 +44,8 @@ int main(int argc, char** argv) {
     app.add_option(
            "GROUP",
            chosen,
-           "start, pool, payload, serialisation, threads, lock; default: all"
+           "start, pool, payload, connection, serialisation, threads, lock; default: "
+           "all"
     )
         ->check(CLI::IsMember(names));
     app.add_option("--json", json, "write the figures to this file, too");

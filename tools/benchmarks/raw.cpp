@@ -7,6 +7,7 @@
 #include <spawn.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -181,6 +182,61 @@ void RawRing::stream(std::size_t count) {
         if (!moved) {
             ::sched_yield();
         }
+    }
+}
+
+namespace {
+
+bool send_whole(int socket, const std::vector<char>& buffer) {
+    std::size_t done = 0;
+    while (done < buffer.size()) {
+        const ssize_t n = ::write(socket, buffer.data() + done, buffer.size() - done);
+        if (n <= 0) {
+            return false;
+        }
+        done += static_cast<std::size_t>(n);
+    }
+    return true;
+}
+
+bool receive_whole(int socket, std::vector<char>& buffer) {
+    std::size_t done = 0;
+    while (done < buffer.size()) {
+        const ssize_t n = ::read(socket, buffer.data() + done, buffer.size() - done);
+        if (n <= 0) {
+            return false;
+        }
+        done += static_cast<std::size_t>(n);
+    }
+    return true;
+}
+
+}  // namespace
+
+RawPair::RawPair(std::size_t size) : buffer_(size) {
+    std::array<int, 2> ends{};
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) {
+        throw std::runtime_error("socketpair failed");
+    }
+    child_ = ::fork();
+    if (child_ == 0) {
+        ::close(ends[0]);
+        while (receive_whole(ends[1], buffer_) && send_whole(ends[1], buffer_)) {
+        }
+        ::_exit(0);
+    }
+    ::close(ends[1]);
+    socket_ = ends[0];
+}
+
+RawPair::~RawPair() {
+    ::close(socket_);
+    ::waitpid(child_, nullptr, 0);
+}
+
+void RawPair::round_trip() {
+    if (!send_whole(socket_, buffer_) || !receive_whole(socket_, buffer_)) {
+        throw std::runtime_error("the other end is gone");
     }
 }
 

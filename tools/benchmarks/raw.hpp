@@ -41,4 +41,21 @@ private:
     int worker_;
 };
 
+/// A forked process that sends back what comes over a socket pair, read and written as
+/// it is.
+class RawPair {
+public:
+    explicit RawPair(std::size_t size);
+    ~RawPair();
+    RawPair(RawPair&&) = delete;
+    RawPair& operator=(RawPair&&) = delete;
+
+    void round_trip();
+
+private:
+    std::vector<char> buffer_;
+    int socket_ = -1;
+    int child_ = -1;
+};
+
 }  // namespace bench

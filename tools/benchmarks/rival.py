@@ -6,6 +6,7 @@ import statistics
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing.connection import Client, Listener
 
 QUICK = "--quick" in sys.argv
 WORKERS = 2
@@ -97,6 +98,66 @@ def payload():
             print("echo_" + name, size * count / seconds_of(rounds, echo) / 1e9)
 
 
+def echo(connection):
+    while data := connection.recv_bytes():
+        connection.send_bytes(data)
+
+
+def echo_objects(connection):
+    while data := connection.recv():
+        connection.send(data)
+
+
+def call(address, count):
+    for _ in range(count):
+        with Client(address, authkey=b"the key of the bench") as connection:
+            connection.send_bytes(b"one message")
+            try:
+                connection.recv_bytes()
+            except EOFError:
+                pass
+
+
+def connection():
+    context = multiprocessing.get_context("fork")
+    rounds = 3 if QUICK else 7
+
+    def ping_pong(name, target, send, receive, data, end, count):
+        mine, theirs = context.Pipe()
+        process = context.Process(target=target, args=(theirs,))
+        process.start()
+
+        def round_trips():
+            for _ in range(count):
+                send(mine, data)
+                receive(mine)
+
+        print(name, seconds_of(rounds, round_trips) / count * 1e6)
+        send(mine, end)
+        process.join()
+
+    kind = type(multiprocessing.Pipe()[0])
+    count = 50 if QUICK else 2000
+    bytes_and_back = kind.send_bytes, kind.recv_bytes
+    ping_pong("64B", echo, *bytes_and_back, b"x" * 64, b"", count)
+    ping_pong("1MB", echo, *bytes_and_back, b"x" * (1 << 20), b"", count // 10)
+    ping_pong("object", echo_objects, kind.send, kind.recv, "x" * 64, "", count)
+
+    for name, family in (("AF_UNIX", "AF_UNIX"), ("TCP", "AF_INET")):
+        count = 50 if QUICK else 500
+        with Listener(family=family, backlog=128, authkey=b"the key of the bench") as listener:
+
+            def calls():
+                process = context.Process(target=call, args=(listener.address, count))
+                process.start()
+                for _ in range(count):
+                    with listener.accept() as accepted:
+                        accepted.recv_bytes()
+                process.join()
+
+            print("call_" + name, count / seconds_of(rounds, calls))
+
+
 def threads():
     with ThreadPoolExecutor(WORKERS) as executor:
         count = 5000 if QUICK else 20000
@@ -153,7 +214,14 @@ def lock():
     process.join()
 
 
-GROUPS = {"start": start, "pool": pool, "payload": payload, "threads": threads, "lock": lock}
+GROUPS = {
+    "start": start,
+    "pool": pool,
+    "payload": payload,
+    "connection": connection,
+    "threads": threads,
+    "lock": lock,
+}
 
 if __name__ == "__main__":
     GROUPS[sys.argv[1]]()

@@ -12,6 +12,7 @@
 #include "mp/connection.hpp"
 #include "mp/context.hpp"
 #include "mp/cpu_count.hpp"
+#include "mp/dup_fd.hpp"
 #include "mp/errors.hpp"
 #include "mp/finalize.hpp"
 #include "mp/forkserver.hpp"

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: BSL-1.0
+// A handshake whose other side says anything, or the right thing with a few bytes
+// changed, lost or added on the way: nobody gets in but who says exactly the right
+// thing.
+#include "mp/errors.hpp"
+
+#include "handshake.hpp"
+#include "socket.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
+namespace {
+
+using mp::detail::Handshake;
+using mp::detail::HandshakeRole;
+using mp::detail::Md5;
+using Bytes = std::vector<std::byte>;
+
+const mp::AuthenticationString key("the key of the fuzzer");
+
+// A side, and the far end of its socket.
+struct Side {
+    Side(HandshakeRole role, Md5 md5) : handshake(role, key, md5) {
+        auto [a, b] = mp::os::make_socketpair(mp::os::SocketKind::stream);
+        near = std::move(a);
+        far = std::move(b);
+    }
+
+    /// False when it has failed.
+    bool advance() {
+        try {
+            through = handshake.advance(near.get()) == Handshake::Wants::nothing;
+            return true;
+        } catch (const mp::AuthenticationError&) {
+        } catch (const mp::EOFError&) {
+        } catch (const std::system_error&) {
+        }
+        through = false;
+        return false;
+    }
+
+    Bytes said() {
+        Bytes buffer(1024);
+        const auto n = mp::os::try_receive(far.get(), buffer);
+        buffer.resize(n.value_or(0));
+        return buffer;
+    }
+
+    void hear(const Bytes& bytes) {
+        if (!bytes.empty()) {
+            mp::os::try_send(far.get(), bytes);
+        }
+    }
+
+    mp::UniqueFd near;
+    mp::UniqueFd far;
+    Handshake handshake;
+    bool through = false;
+};
+
+// The input, as instructions for what to do to bytes on their way.
+class Mischief {
+public:
+    explicit Mischief(std::span<const std::uint8_t> input) : input_(input) {}
+
+    std::uint8_t next() noexcept {
+        if (input_.empty()) {
+            return 0;
+        }
+        const std::uint8_t value = input_[0];
+        input_ = input_.subspan(1);
+        return value;
+    }
+
+    Bytes on(Bytes bytes) {
+        const Bytes before = bytes;
+        const std::uint8_t what = next();
+        const std::size_t where = bytes.empty() ? 0 : next() % bytes.size();
+        const auto at = bytes.begin() + static_cast<std::ptrdiff_t>(where);
+        const auto value = static_cast<std::byte>(what != 0 ? next() : 0);
+        switch (what % 5) {
+        case 1:
+            if (!bytes.empty()) {
+                *at ^= value;
+            }
+            break;
+        case 2:
+            bytes.erase(at, bytes.end());
+            break;
+        case 3:
+            bytes.insert(at, value);
+            break;
+        case 4:
+            if (!bytes.empty()) {
+                bytes.erase(at);
+            }
+            break;
+        default:
+            break;
+        }
+        changed = changed || bytes != before;
+        // What is only added behind a verdict belongs to the connection.
+        harmful = harmful || bytes.size() < before.size() ||
+                  !std::equal(before.begin(), before.end(), bytes.begin());
+        return bytes;
+    }
+
+    bool changed = false;
+    bool harmful = false;
+
+private:
+    std::span<const std::uint8_t> input_;
+};
+
+void relayed(Mischief mischief, HandshakeRole role, Md5 md5) {
+    Side victim(role, md5);
+    Side peer(
+        role == HandshakeRole::server ? HandshakeRole::client : HandshakeRole::server,
+        Md5::allowed
+    );
+    for (int turn = 0; turn < 10; ++turn) {
+        if (!victim.advance()) {
+            break;
+        }
+        peer.hear(victim.said());
+        if (!peer.advance()) {
+            break;
+        }
+        const Bytes said = peer.said();
+        if (!said.empty()) {
+            victim.hear(mischief.on(said));
+        }
+    }
+    if (victim.through ? mischief.harmful : !mischief.changed) {
+        std::abort();
+    }
+}
+
+void garbage(std::span<const std::uint8_t> input, HandshakeRole role, Md5 md5) {
+    Side victim(role, md5);
+    const auto bytes = std::as_bytes(input);
+    victim.hear({bytes.begin(), bytes.end()});
+    for (int turn = 0; turn < 10 && victim.advance(); ++turn) {
+    }
+    if (victim.through) {
+        std::abort();
+    }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    if (size == 0) {
+        return 0;
+    }
+    constexpr std::array roles{
+        HandshakeRole::server,
+        HandshakeRole::client,
+        HandshakeRole::deliver,
+        HandshakeRole::answer};
+    const auto input = std::span(data, size).subspan(1);
+    const Md5 md5 = (data[0] & 4U) != 0 ? Md5::allowed : Md5::refused;
+    if ((data[0] & 8U) != 0) {
+        relayed(Mischief(input), roles[data[0] % 2], md5);
+    } else {
+        garbage(input, roles[data[0] % 4], md5);
+    }
+    return 0;
+}
