@@ -207,8 +207,12 @@ Address address_of(const Endpoint& endpoint) {
         sockaddr_un from{};
         std::memcpy(&from, &endpoint.storage, sizeof from);
         const std::string_view path(from.sun_path, endpoint.size - head);
-        return path.starts_with('\0') ? Address(path)
-                                      : Address(path.substr(0, path.find('\0')));
+        if (path.starts_with('\0')) {
+            return path;
+        }
+        // Anything may stand there: the client chose it.
+        const std::string file(path.substr(0, path.find('\0')));
+        return file.starts_with('/') ? file : "./" + file;
     }
     std::array<char, NI_MAXHOST> host{};
     std::array<char, NI_MAXSERV> port{};

@@ -138,7 +138,8 @@ Listener::State::State(ListenerOptions options)
       bell_(new_bell()),
       socket_(open_door(options_)),
       next_id_(first_stranger) {
-    address_ = detail::bound_address(socket_.get());
+    const bool is_found = options_.address.path().empty();
+    address_ = is_found ? detail::bound_address(socket_.get()) : options_.address;
     if (address_.family() == Family::unix_socket && !address_.is_abstract()) {
         const detail::SocketFile file(address_.path());
         remove_file_.emplace([file] { file.remove(); }, 0);

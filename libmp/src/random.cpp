@@ -20,7 +20,9 @@ void random_bytes(std::span<std::byte> into) {
 }
 
 void wipe(std::span<std::byte> secret) noexcept {
-    ::explicit_bzero(secret.data(), secret.size());
+    if (!secret.empty()) {
+        ::explicit_bzero(secret.data(), secret.size());
+    }
 }
 
 bool equal_in_constant_time(

@@ -189,7 +189,7 @@ TEST_CASE(
 ) {
     const mp::Context ctx = each_start_method();
     const test::TempDir directory;
-    auto [a, b] = mp::Pipe();
+    auto [a, b] = ctx.Pipe();
     auto process = ctx.Process(serve, b, (directory.path() / "socket").string());
     process.start();
     const auto address = a.recv<Address>();

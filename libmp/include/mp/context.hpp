@@ -5,6 +5,7 @@
 // Threads: any; it is a value.
 #pragma once
 
+#include "mp/connection.hpp"
 #include "mp/process.hpp"
 #include "mp/start_method.hpp"
 #include "mp/synchronize.hpp"
@@ -49,6 +50,10 @@ public:
     const {
         return bound(mp::Process(std::move(options), std::forward<Args>(args)...));
     }
+
+    mp::Pipe Pipe(Duplex duplex = Duplex::yes) const { return mp::Pipe(duplex); }
+
+    mp::Pipe Pipe(PipeOptions options) const { return mp::Pipe(options); }
 
     /// Locks and signals work with children started by any method; a context makes them
     /// because Python's does. See mp/synchronize.hpp.
