@@ -19,6 +19,7 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <functional>
 #include <future>
 #include <string>
 #include <vector>
@@ -184,21 +185,21 @@ TEST_CASE("P5: Connection: whatever the pieces, messages are whole", "[connectio
     Connection sender(std::move(a));
     auto [b, other_wire] = os::make_socketpair(os::SocketKind::stream);
     Connection receiver(std::move(b));
-    auto relay = std::async(std::launch::async, [&] {
+    const auto pass_on = [](const UniqueFd& from, UniqueFd& to) {
         std::array<std::byte, 7> piece{};
         for (std::size_t size = 1;; size = size % piece.size() + 1) {
             const std::size_t n = os::receive_some(
-                wire.get(), std::span(piece).first(size), Deadline(forever)
+                from.get(), std::span(piece).first(size), Deadline(forever)
             );
             if (n == 0) {
-                other_wire.reset();
+                to.reset();
                 return;
             }
-            os::send_all(
-                other_wire.get(), std::span(piece).first(n), Deadline(forever)
-            );
+            os::send_all(to.get(), std::span(piece).first(n), Deadline(forever));
         }
-    });
+    };
+    auto relay =
+        std::async(std::launch::async, pass_on, std::cref(wire), std::ref(other_wire));
     auto sending = std::async(std::launch::async, [&] {
         for (std::size_t size : {0U, 1U, 3U, 4U, 5U, 4095U, 4097U, 70'000U}) {
             sender.send_bytes(std::string(size, 's'));

@@ -136,10 +136,13 @@ TEST_CASE(
             Client(call).send(i);
         }
     });
+    // TCP does not promise to keep the order of connections.
+    std::vector<int> came(10'000);
     for (int i = 0; i < 10'000; ++i) {
-        REQUIRE(listener.accept().recv<int>() == i);
+        ++came.at(static_cast<std::size_t>(listener.accept().recv<int>()));
     }
     calling.join();
+    CHECK(came == std::vector<int>(10'000, 1));
 }
 
 TEST_CASE(
