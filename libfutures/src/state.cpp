@@ -62,7 +62,7 @@ bool StateBase::sleep_until(bool told, const mp::Deadline& deadline) {
     if (reached() || deadline.expired()) {
         return reached();
     }
-    if (spin([&] { return reached() || deadline.expired(); })) {
+    if (mp::detail::spin([&] { return reached() || deadline.expired(); })) {
         return reached();
     }
     while (!reached()) {

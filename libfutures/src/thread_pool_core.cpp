@@ -251,7 +251,7 @@ Work* ThreadPool::search(Worker& self) noexcept {
                    mode_.load(std::memory_order_relaxed) != Mode::open;
         };
         if (others < most_searchers()) {
-            spin(found);
+            mp::detail::spin(found);
         } else {
             found();
         }

@@ -70,7 +70,7 @@ std::size_t Waiter::next(const mp::Deadline& deadline) {
         // order: relaxed, a hint; take() looks again.
         return latest_.load(std::memory_order_relaxed) != nullptr;
     };
-    spin([&] { return some() || deadline.expired(); });
+    mp::detail::spin([&] { return some() || deadline.expired(); });
     for (;;) {
         if (const auto number = take(); number != none || deadline.expired()) {
             return number;

@@ -17,7 +17,7 @@ class Backoff {
 public:
     void once() noexcept {
         if (++rounds_ % 64 != 0) {
-            cpu_relax();
+            mp::detail::cpu_relax();
         } else {
             sched_yield();
         }

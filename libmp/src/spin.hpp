@@ -13,7 +13,7 @@
 #include <cstdint>
 #include <thread>
 
-namespace futures::detail {
+namespace mp::detail {
 
 inline void cpu_relax() noexcept {
 #if defined(__x86_64__) || defined(__i386__)
@@ -95,4 +95,4 @@ bool spin(Found found) {
     return found();
 }
 
-}  // namespace futures::detail
+}  // namespace mp::detail

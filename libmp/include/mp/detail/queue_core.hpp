@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: BSL-1.0
+// QueueCore: a queue of messages in shared memory, below Queue, SimpleQueue and
+// JoinableQueue. See docs/protocols/queue.md.
+// Threads: any.  Processes: all that have it; any of them may be killed at any time.
+// Owns:    its memory and an eventfd, which go with the last process that has it.
+#pragma once
+
+#include "mp/detail/shared_block.hpp"
+#include "mp/detail/shm.hpp"
+#include "mp/fd.hpp"
+#include "mp/timeout.hpp"
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace mp::detail {
+
+class Lives;
+class QueueCore;
+struct LargeHeader;
+struct PutEnd;
+struct QueueControl;
+
+/// One message that was taken: its bytes, until this goes.
+class QueueItem {
+public:
+    QueueItem() noexcept = default;
+    QueueItem(const QueueItem&) = delete;
+    QueueItem& operator=(const QueueItem&) = delete;
+    ~QueueItem();
+
+    std::span<const std::byte> bytes() const noexcept { return bytes_; }
+
+private:
+    friend class QueueCore;
+
+    std::span<std::byte> room(std::size_t size);
+
+    std::array<std::byte, 512> small_;
+    std::unique_ptr<std::byte[]> heap_;
+    std::span<const std::byte> bytes_;
+    QueueCore* core_ = nullptr;  ///< of a large item, which stands in shared memory
+    LargeHeader* large_ = nullptr;
+};
+
+struct QueueLimits {
+    std::uint64_t most_items = 0;  ///< 0: no bound
+    std::uint64_t most_bytes = 0;  ///< 0: half of the machine's memory
+    bool joinable = false;
+    std::uint64_t type_tag = 0;
+};
+
+class QueueCore {
+public:
+    /// Throws ResourceLimitExceeded, std::system_error.
+    explicit QueueCore(const QueueLimits& limits);
+
+    /// What another process made, as it arrived here.
+    QueueCore(SharedBlock control, Segment data, UniqueFd event) noexcept;
+
+    QueueCore(const QueueCore&) = delete;
+    QueueCore& operator=(const QueueCore&) = delete;
+    ~QueueCore() = default;
+
+    /// Throws Full, ShutDown; std::invalid_argument when closed here or when the
+    /// message could never fit; ResourceLimitExceeded.
+    void put(std::span<const std::byte> message, Timeout timeout);
+
+    /// Throws Empty, ShutDown; std::invalid_argument when closed here;
+    /// SerializationError when the memory is damaged.
+    void get(QueueItem& item, Timeout timeout);
+
+    /// Throws std::invalid_argument when closed here after it was used here.
+    std::size_t size() const;
+    bool full() const;
+
+    /// Only here.
+    void close() noexcept { closed_.store(true); }
+
+    bool closed() const noexcept { return closed_.load(); }
+
+    void shutdown(bool immediate);
+
+    /// Readable when there is something to get, or by mistake.
+    int fileno();
+
+    std::uint64_t type_tag() const noexcept;
+
+    // -- for JoinableQueue
+
+    /// Throws std::invalid_argument when nothing is unfinished.
+    void task_done();
+
+    /// Returns false at the deadline. Throws OwnerDied once for a consumer's death.
+    bool join(const Deadline& deadline);
+
+    // -- to a child
+
+    const SharedBlock& control_block() const noexcept { return block_; }
+
+    int data_fileno() const noexcept { return data_.fileno(); }
+
+    int event_fileno() const noexcept { return event_.get(); }
+
+private:
+    friend class QueueItem;
+
+    enum class Attempt : std::uint8_t {
+        done,
+        in_vain,  ///< no item, no room
+        busy,     ///< somebody held the lock all the time
+    };
+
+    QueueControl& control() const noexcept { return *control_; }
+
+    Lives& lives() const noexcept { return *lives_; }
+
+    // queue_core.cpp
+    void check_open() const;
+
+    void note_use() noexcept {
+        // order: a hint for the same process. A load first: the line stays shared.
+        if (!used_.load(std::memory_order_relaxed)) {
+            used_.store(true, std::memory_order_relaxed);
+        }
+    }
+
+    void check_fits(std::size_t size) const;
+    Attempt try_put(std::span<const std::byte> message, Timeout timeout);
+    Attempt try_get(QueueItem& item, Timeout timeout);
+    bool is_shut() const noexcept;
+    bool has_items() const noexcept;
+    bool is_full(std::uint64_t number) const noexcept;
+    bool may_have_room(std::uint64_t moved) const noexcept;
+    std::uint64_t moved() const noexcept;
+    void ring_if_watched() const noexcept;
+    void calm_if_empty() const noexcept;
+
+    // queue_ring.cpp
+    std::uint32_t& chunk_in_order(std::uint64_t number) const noexcept;
+    std::uint32_t& retired_chunk(std::uint64_t index) const noexcept;
+    std::size_t offset_of_chunk(std::uint32_t id) const noexcept;
+    std::uint64_t first_chunk_in_use() const noexcept;
+    bool next_chunk(PutEnd& end);
+    std::byte* find_room(PutEnd& end, std::size_t size);
+    bool place(PutEnd& end, std::uint64_t number, std::span<const std::byte> message);
+    void take(std::uint64_t number, QueueItem& item);
+
+    // queue_large.cpp
+    std::byte& large_area() const noexcept;
+    LargeHeader& large_at(std::uint64_t offset) const noexcept;
+    bool is_done_with(const LargeHeader& block) const noexcept;
+    void reclaim(PutEnd& end) noexcept;
+    LargeHeader* find_large_room(PutEnd& end, std::uint64_t room);
+    LargeHeader* place_large(PutEnd& end, std::span<const std::byte> message);
+    void open_large(std::span<const std::byte> reference, QueueItem& item);
+    void close_large(LargeHeader& block) noexcept;
+
+    // queue_join.cpp
+    std::int64_t unfinished() const noexcept;
+    void add_to_account(std::int32_t items);
+    void forget_dead();
+
+    SharedBlock block_;
+    Segment data_;
+    UniqueFd event_;
+    QueueControl* control_ = nullptr;
+    Lives* lives_ = nullptr;
+    bool joinable_;
+    std::atomic<bool> closed_{false};
+    std::atomic<bool> used_{false};  ///< something was put or got here
+    // Counts as last seen: they only grow. While these suffice, nobody touches the line
+    // that the other side is writing.
+    mutable std::atomic<std::uint64_t> seen_put_{0};
+    mutable std::atomic<std::uint64_t> seen_taken_{0};
+};
+
+/// A handle travels to a child that is being started, and nowhere else; one child has
+/// one core for a queue, however many handles come.
+class QueueTicket {
+public:
+    /// Throws StateError, naming `what`, unless a child is being started.
+    static QueueTicket of(const QueueCore& core, const char* what);
+
+    std::shared_ptr<QueueCore> open() const;
+
+    template <class Archive>
+    void serialize(Archive& archive, unsigned) {
+        archive& block_& data_& event_;
+    }
+
+private:
+    SharedBlock block_;
+    std::uint32_t data_ = 0;
+    std::uint32_t event_ = 0;
+};
+
+}  // namespace mp::detail

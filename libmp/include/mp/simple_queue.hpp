@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: BSL-1.0
+// SimpleQueue: the least a queue can be.
+// Python:  multiprocessing.SimpleQueue.
+// Differs: get() may have a timeout. What Queue differs in, except that there is no
+// bound. Threads, Processes, Owns: as Queue.
+#pragma once
+
+#include "mp/detail/blank.hpp"
+#include "mp/detail/queue_handle.hpp"
+
+namespace mp {
+
+template <class T>
+class SimpleQueue : public detail::QueueHandle<T> {
+public:
+    SimpleQueue() : detail::QueueHandle<T>(QueueOptions{}, false) {}
+
+    explicit SimpleQueue(detail::Blank) noexcept {}
+
+    /// Blocks only if max_bytes are in the queue. Throws as Queue::put().
+    void put(const T& item) { this->put_object(item, forever); }
+
+    /// Blocks while there is nothing. Throws as Queue::get().
+    T get(Timeout timeout = forever) { return this->get_object(timeout); }
+
+    template <class Archive>
+    void serialize(Archive& archive, unsigned) {
+        this->travel(archive, "a SimpleQueue");
+    }
+};
+
+}  // namespace mp
