@@ -34,7 +34,9 @@ void throw_other_queue(const std::string& type) {
 QueueTicket QueueTicket::of(const QueueCore& core, const char* what) {
     QueueTicket ticket;
     ticket.data_ = hand_over_once(&core, core.data_fileno(), what);
-    ticket.event_ = hand_over_once(&core.control_block(), core.event_fileno(), what);
+    // Another address in the core: the second descriptor is not the first one.
+    const void* const second = reinterpret_cast<const std::byte*>(&core) + 1;
+    ticket.event_ = hand_over_once(second, core.event_fileno(), what);
     ticket.block_ = core.control_block();
     return ticket;
 }

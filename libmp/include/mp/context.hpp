@@ -6,7 +6,9 @@
 #pragma once
 
 #include "mp/connection.hpp"
+#include "mp/joinable_queue.hpp"
 #include "mp/process.hpp"
+#include "mp/simple_queue.hpp"
 #include "mp/start_method.hpp"
 #include "mp/synchronize.hpp"
 #include "mp/value.hpp"
@@ -130,6 +132,33 @@ public:
     template <class T>
     mp::RawArray<T> RawArray(std::initializer_list<T> values) const {
         return mp::RawArray<T>(values);
+    }
+
+    /// `auto jobs = ctx.Queue<Job>(100);`, in a template `ctx.template
+    /// Queue<Job>(100)`.
+    template <class T>
+    mp::Queue<T> Queue(std::int64_t maxsize = 0) const {
+        return mp::Queue<T>(maxsize);
+    }
+
+    template <class T>
+    mp::Queue<T> Queue(const QueueOptions& options) const {
+        return mp::Queue<T>(options);
+    }
+
+    template <class T>
+    mp::JoinableQueue<T> JoinableQueue(std::int64_t maxsize = 0) const {
+        return mp::JoinableQueue<T>(maxsize);
+    }
+
+    template <class T>
+    mp::JoinableQueue<T> JoinableQueue(const QueueOptions& options) const {
+        return mp::JoinableQueue<T>(options);
+    }
+
+    template <class T>
+    mp::SimpleQueue<T> SimpleQueue() const {
+        return mp::SimpleQueue<T>();
     }
 
     friend bool operator==(const Context&, const Context&) = default;

@@ -8,6 +8,8 @@
 #include "mp/detail/blank.hpp"
 #include "mp/detail/queue_handle.hpp"
 
+#include <stdexcept>
+
 namespace mp {
 
 template <class T>
@@ -16,6 +18,14 @@ public:
     SimpleQueue() : detail::QueueHandle<T>(QueueOptions{}, false) {}
 
     explicit SimpleQueue(detail::Blank) noexcept {}
+
+    /// Throws std::invalid_argument when closed.
+    bool empty() const {
+        if (this->closed()) {
+            throw std::invalid_argument("the queue is closed");
+        }
+        return detail::QueueHandle<T>::empty();
+    }
 
     /// Blocks only if max_bytes are in the queue. Throws as Queue::put().
     void put(const T& item) { this->put_object(item, forever); }
