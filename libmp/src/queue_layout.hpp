@@ -55,7 +55,7 @@ struct QueueControl {
     alignas(64) std::atomic<std::uint64_t> large_read;  ///< large items done with
 
     alignas(64) std::atomic<QueueShut> shut;
-    std::atomic<std::uint32_t> watched;     ///< somebody asked for the descriptor
+    std::atomic<std::uint32_t> watched;  ///< somebody asked for the descriptor
 
     Sleepers consumers;
     Sleepers producers;

@@ -20,6 +20,7 @@
 #include <cstring>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 using namespace std::chrono_literals;
@@ -315,7 +316,7 @@ TEST_CASE("O13: 4 x 4 processes and kills conserve what was put", "[faults][queu
     int before = 0;
     while (kills < 40 && seen.got < items * 4 - 200) {
         if (seen.got < before + 100) {
-            ::usleep(200);
+            std::this_thread::yield();
             continue;
         }
         before = seen.got;

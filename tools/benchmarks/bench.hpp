@@ -95,6 +95,7 @@ void keep(const T& value) {
 void bench_start(Table& table, const Settings& settings);
 void bench_pool(Table& table, const Settings& settings);
 void bench_connection(Table& table, const Settings& settings);
+void bench_queue(Table& table, const Settings& settings);
 void bench_payload(Table& table, const Settings& settings);
 void bench_serialisation(Table& table, const Settings& settings);
 void bench_threads(Table& table, const Settings& settings);

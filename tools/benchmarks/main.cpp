@@ -28,6 +28,7 @@ int main(int argc, char** argv) {
         {"pool", bench::bench_pool},
         {"payload", bench::bench_payload},
         {"connection", bench::bench_connection},
+        {"queue", bench::bench_queue},
         {"serialisation", bench::bench_serialisation},
         {"threads", bench::bench_threads},
         {"lock", bench::bench_lock}};
@@ -44,7 +45,8 @@ int main(int argc, char** argv) {
     app.add_option(
            "GROUP",
            chosen,
-           "start, pool, payload, connection, serialisation, threads, lock; default: "
+           "start, pool, payload, connection, queue, serialisation, threads, lock; "
+           "default: "
            "all"
     )
         ->check(CLI::IsMember(names));

@@ -158,6 +158,45 @@ def connection():
             print("call_" + name, count / seconds_of(rounds, calls))
 
 
+def put_texts(queue, count):
+    for _ in range(count):
+        queue.put("x" * 64)
+
+
+def send_back(there, back):
+    while (item := there.get()) >= 0:
+        back.put(item)
+
+
+def queue():
+    context = multiprocessing.get_context("fork")
+    rounds = 2 if QUICK else 5
+    count = 5000 if QUICK else 50_000
+
+    def one_to_one():
+        texts = context.Queue()
+        producer = context.Process(target=put_texts, args=(texts, count))
+        producer.start()
+        for _ in range(count):
+            texts.get()
+        producer.join()
+
+    print("throughput", count / seconds_of(rounds, one_to_one))
+    there, back = context.Queue(), context.Queue()
+    other = context.Process(target=send_back, args=(there, back))
+    other.start()
+    count = 300 if QUICK else 3000
+
+    def round_trips():
+        for i in range(count):
+            there.put(i)
+            back.get()
+
+    print("round_trip", seconds_of(rounds, round_trips) / count * 1e6)
+    there.put(-1)
+    other.join()
+
+
 def threads():
     with ThreadPoolExecutor(WORKERS) as executor:
         count = 5000 if QUICK else 20000
@@ -219,6 +258,7 @@ GROUPS = {
     "pool": pool,
     "payload": payload,
     "connection": connection,
+    "queue": queue,
     "threads": threads,
     "lock": lock,
 }
