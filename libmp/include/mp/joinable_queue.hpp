@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 // JoinableQueue: a Queue that knows when all that was put has been dealt with.
 // Python:  multiprocessing.JoinableQueue.
-// Differs: items of a consumer that dies before it called task_done() do not keep
-// join()
-//          waiting: they count as finished, and one join() throws OwnerDied.
-// Threads, Processes, Owns: as Queue.
+// Differs: items of a consumer that dies before task_done() do not keep join() waiting:
+//          they count as finished, and one join() throws OwnerDied.
+// Threads: any, on one handle, too.  Processes: as Queue.  Owns: as Queue.
 #pragma once
 
 #include "mp/queue.hpp"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // SimpleQueue: the least a queue can be.
 // Python:  multiprocessing.SimpleQueue.
-// Differs: get() may have a timeout. What Queue differs in, except that there is no
-// bound. Threads, Processes, Owns: as Queue.
+// Differs: get() may have a timeout. What Queue differs in, except that it has no
+// bound. Threads: any, on one handle, too.  Processes: as Queue.  Owns: as Queue.
 #pragma once
 
 #include "mp/detail/blank.hpp"
