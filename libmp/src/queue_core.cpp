@@ -136,7 +136,11 @@ void QueueCore::put(std::span<const std::byte> message, Timeout timeout) {
         if (deadline.expired()) {
             throw Full();
         }
-        control().producers.wait(deadline, [&] { return may_have_room(before); });
+        // While it pays to look, for several places: else each side waits for each item
+        // of the other.
+        if (!spin([&] { return has_places(); }, 16)) {
+            control().producers.wait(deadline, [&] { return may_have_room(before); });
+        }
     }
 }
 
@@ -201,6 +205,7 @@ QueueCore::Attempt QueueCore::try_get(QueueItem& item, Timeout timeout) {
         if (is_shut()) {
             throw ShutDown();
         }
+        calm_if_empty();
         return Attempt::in_vain;
     }
     if (shared.get_lock.acquire(lives(), patience(timeout)) == Taken::no) {
@@ -292,6 +297,15 @@ bool QueueCore::may_have_room(std::uint64_t before) const noexcept {
         return shared.put_count.load() - taken < shared.most_items;
     }
     return moved() != before;
+}
+
+bool QueueCore::has_places() const noexcept {
+    const QueueControl& shared = control();
+    const std::uint64_t taken = shared.get_count.load(std::memory_order_relaxed);
+    const std::uint64_t put = shared.put_count.load(std::memory_order_relaxed);
+    return is_shut() ||
+           (shared.most_items != 0 &&
+            put - taken <= shared.most_items - (shared.most_items + 7) / 8);
 }
 
 void QueueCore::check_open() const {

@@ -67,20 +67,26 @@ private:
     Clock::time_point quiet_until_;
 };
 
-/// Looks until `found()`; false when it is time to sleep.
+/// Looks until `found()`; false when it is time to sleep. With `longest_pause` it looks
+/// less and less often, up to so many pauses apart: whoever works towards it is held up
+/// by each look, because both touch the same line.
 template <class Found>
-bool spin(Found found) {
+bool spin(Found found, int longest_pause = 1) {
     auto& history = SpinHistory::of_this_thread();
     if (!history.may_yield()) {
         return found();
     }
     if (const int pauses = history.pauses(); pauses > 0) {
-        for (int i = 0; i < pauses; ++i) {
+        int step = 1;
+        for (int i = 0; i < pauses;
+             i += step, step = std::min(2 * step, longest_pause)) {
             if (found()) {
                 history.paused(true);
                 return true;
             }
-            cpu_relax();
+            for (int pause = 0; pause < step; ++pause) {
+                cpu_relax();
+            }
         }
         history.paused(false);
     }

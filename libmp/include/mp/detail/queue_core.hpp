@@ -136,6 +136,7 @@ private:
     bool is_shut() const noexcept;
     bool has_items() const noexcept;
     bool is_full(std::uint64_t number) const noexcept;
+    bool has_places() const noexcept;
     bool may_have_room(std::uint64_t moved) const noexcept;
     std::uint64_t moved() const noexcept;
     void ring_if_watched() const noexcept;
