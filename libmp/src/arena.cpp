@@ -33,7 +33,7 @@ std::uint64_t next_number() {
 }  // namespace
 
 struct Arena::Header {
-    std::uint64_t magic;
+    std::uint64_t magic = 0;
     Name name;
 };
 

@@ -51,7 +51,7 @@ bool BarrierState::has_dead_party(const Lives& lives) const noexcept {
 }
 
 BarrierState::Party* BarrierState::free_place(const Lives& lives) noexcept {
-    const auto place = std::find_if(begin(), end(), [&](const Party& p) {
+    auto* const place = std::find_if(begin(), end(), [&](const Party& p) {
         const std::uint32_t state = p.state.load();
         return state == free || (state != waits && lives.dead(p.process.load()));
     });

@@ -88,6 +88,7 @@ public:
 
     Lives(const Lives&) = delete;
     Lives& operator=(const Lives&) = delete;
+    ~Lives() = delete;
 
 private:
     struct Life;
@@ -104,7 +105,6 @@ private:
     static constexpr std::size_t most_tables = 64;
 
     Lives(Segment segment, Local& local) noexcept;
-    ~Lives() = delete;
 
     static Registry& registry();
     static std::array<Local, most_tables>& local_page();

@@ -18,24 +18,6 @@ void pause() noexcept {
 #endif
 }
 
-// Which owner was found alive, and when: asking again at every turn would cost more
-// than it tells.
-class LastSeenAlive {
-public:
-    bool is_recent(Lives::Id id) const noexcept { return id == id_ && recent_; }
-
-    void remember(Lives::Id id) noexcept {
-        id_ = id;
-        recent_ = true;
-    }
-
-    void forget() noexcept { recent_ = false; }
-
-private:
-    Lives::Id id_ = 0;
-    bool recent_ = false;
-};
-
 }  // namespace
 
 Taken OwnerLock::acquire_slowly(
@@ -46,10 +28,12 @@ Taken OwnerLock::acquire_slowly(
     DeadOwner dead_owner
 ) {
     const Deadline deadline(timeout);
-    LastSeenAlive alive;
+    // Which owner was found alive since the last sleep: asking again at every turn
+    // would cost more than it tells.
+    Lives::Id alive = 0;
     // Who has slept cannot know whether others do.
     std::uint32_t mark = 0;
-    for (int turn = 0;;) {
+    for (int turn = timeout.duration().count() == 0 ? spins : 0;;) {
         if (seen == 0) {
             MP_KILL_POINT("lock: free");
             // order: acquire, pairs with release().
@@ -65,28 +49,14 @@ Taken OwnerLock::acquire_slowly(
             continue;
         }
         const Lives::Id owner = seen & ~waiters;
-        if (!alive.is_recent(owner)) {
-            if (lives.dead(owner)) {
-                if (dead_owner == DeadOwner::leave) {
-                    return Taken::from_dead;
-                }
-                MP_KILL_POINT("lock: orphaned");
-                // order: acquire, pairs with what the dead owner did before it died:
-                // dead() has seen its end.
-                if (word_.compare_exchange_strong(
-                        seen,
-                        me | waiters,
-                        std::memory_order_acquire,
-                        std::memory_order_relaxed
-                    )) {
-                    MP_KILL_POINT("lock: taken from the dead");
-                    return Taken::from_dead;
-                }
-                continue;
+        if (owner != alive && lives.dead(owner)) {
+            if (dead_owner == DeadOwner::leave || take_from_dead(me, seen)) {
+                return Taken::from_dead;
             }
-            alive.remember(owner);
+            continue;
         }
-        if (turn < spins && timeout.duration().count() != 0) {
+        alive = owner;
+        if (turn < spins) {
             ++turn;
             pause();
             seen = word_.load(std::memory_order_relaxed);
@@ -95,23 +65,43 @@ Taken OwnerLock::acquire_slowly(
         if (deadline.expired()) {
             return Taken::no;
         }
-        if ((seen & waiters) == 0) {
-            MP_KILL_POINT("lock: before the mark");
-            // order: relaxed, it only asks for a wake.
-            if (!word_.compare_exchange_strong(
-                    seen, seen | waiters, std::memory_order_relaxed
-                )) {
-                continue;
-            }
-            seen |= waiters;
+        if (mark_and_sleep(seen, deadline)) {
+            mark = waiters;
+            alive = 0;
         }
-        MP_KILL_POINT("lock: before the sleep");
-        futex_wait(word_, seen, deadline.sooner(slice), FutexScope::shared);
-        MP_KILL_POINT("lock: after the sleep");
-        mark = waiters;
-        alive.forget();
-        seen = word_.load(std::memory_order_relaxed);
     }
+}
+
+bool OwnerLock::take_from_dead(Lives::Id me, std::uint32_t& seen) noexcept {
+    MP_KILL_POINT("lock: orphaned");
+    // order: acquire, pairs with what the dead owner did before it died: dead() has
+    // seen its end.
+    const bool taken = word_.compare_exchange_strong(
+        seen, me | waiters, std::memory_order_acquire, std::memory_order_relaxed
+    );
+    if (taken) {
+        MP_KILL_POINT("lock: taken from the dead");
+    }
+    return taken;
+}
+
+// False when the word was another one already. `seen` is what it is now.
+bool OwnerLock::mark_and_sleep(std::uint32_t& seen, const Deadline& deadline) noexcept {
+    if ((seen & waiters) == 0) {
+        MP_KILL_POINT("lock: before the mark");
+        // order: relaxed, it only asks for a wake.
+        if (!word_.compare_exchange_strong(
+                seen, seen | waiters, std::memory_order_relaxed
+            )) {
+            return false;
+        }
+        seen |= waiters;
+    }
+    MP_KILL_POINT("lock: before the sleep");
+    futex_wait(word_, seen, deadline.sooner(slice), FutexScope::shared);
+    MP_KILL_POINT("lock: after the sleep");
+    seen = word_.load(std::memory_order_relaxed);
+    return true;
 }
 
 bool OwnerLock::release() noexcept {

@@ -73,6 +73,9 @@ private:
         DeadOwner dead_owner
     );
 
+    bool take_from_dead(Lives::Id me, std::uint32_t& seen) noexcept;
+    bool mark_and_sleep(std::uint32_t& seen, const Deadline& deadline) noexcept;
+
     FutexWord word_;
 };
 

@@ -59,7 +59,7 @@ Semaphore::Semaphore(SemaphoreOptions options, Bound bound) {
     }
     const auto value = static_cast<std::uint32_t>(options.value);
     block_ = detail::SharedBlock::allocate(owned ? sizeof(OwnedState) : sizeof(State));
-    State& state = block_.as<State>();
+    auto& state = block_.as<State>();
     state.is_owned = owned;
     state.is_bounded = bound == Bound::initial_value;
     state.bound = state.is_bounded ? value

@@ -74,7 +74,7 @@ private:
 
     std::uint32_t used() const noexcept;
     Word* oldest(std::uint64_t& word) noexcept;
-    bool wake(Word& slot, std::uint64_t waiting, const Lives& lives) noexcept;
+    static bool wake(Word& slot, std::uint64_t waiting, const Lives& lives) noexcept;
     bool
     take_over_orphan(const Lives& lives, Word& mine, std::uint64_t waiting) noexcept;
 
