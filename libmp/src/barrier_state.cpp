@@ -6,10 +6,20 @@
 #include "kill_point.hpp"
 
 #include <algorithm>
+#include <chrono>
 
 namespace mp::detail {
 
 namespace {
+
+// The lock is held for moments, but for the action. Somebody who is stopped with it
+// must not hold up others beyond their time by more than this.
+constexpr auto grace = std::chrono::seconds(1);
+
+Timeout patience(const Deadline& deadline) noexcept {
+    return deadline.is_forever() ? deadline.remaining()
+                                 : Timeout(deadline.remaining().duration() + grace);
+}
 
 [[noreturn]] void throw_broken() {
     throw BrokenBarrierError("the barrier is broken");
@@ -20,19 +30,29 @@ namespace {
 /// The barrier's lock, held; whatever its last holder left half-done is done first.
 class BarrierState::Held {
 public:
-    Held(BarrierState& barrier, Lives& lives) : barrier_(barrier) {
-        if (barrier_.lock_.acquire(lives, forever) == Taken::from_dead) {
+    Held(BarrierState& barrier, Lives& lives, Timeout patience = forever)
+        : barrier_(barrier) {
+        const Taken taken = barrier_.lock_.acquire(lives, patience);
+        held_ = taken != Taken::no;
+        if (taken == Taken::from_dead) {
             barrier_.repair();
         }
     }
 
-    ~Held() { barrier_.lock_.release(); }
+    ~Held() {
+        if (held_) {
+            barrier_.lock_.release();
+        }
+    }
+
+    explicit operator bool() const noexcept { return held_; }
 
     Held(const Held&) = delete;
     Held& operator=(const Held&) = delete;
 
 private:
     BarrierState& barrier_;
+    bool held_ = false;
 };
 
 std::uint32_t BarrierState::waiting() const noexcept {
@@ -72,8 +92,11 @@ void BarrierState::end_round(bool broken) noexcept {
 void BarrierState::tell_parties() noexcept {
     const std::uint64_t word = round_.load();
     for (Party& party : *this) {
+        std::uint32_t state = waits;
         if (party.state.load() == waits && party.round.load() != word >> 1U) {
-            party.state.store((word & 1U) != 0 ? breaks : passed);
+            party.state.compare_exchange_strong(
+                state, (word & 1U) != 0 ? breaks : passed
+            );
             MP_KILL_POINT("barrier: party told");
         }
     }
@@ -111,7 +134,7 @@ std::uint32_t BarrierState::wait(
 ) {
     for (;;) {
         const std::uint32_t heard = bell_.load();
-        const Arrival arrival = arrive(lives, action);
+        const Arrival arrival = arrive(lives, deadline, action);
         if (arrival.place != nullptr) {
             wait_for_end(*arrival.place, lives, deadline);
         }
@@ -120,20 +143,28 @@ std::uint32_t BarrierState::wait(
         }
         // All places are still with those of earlier rounds, who are slow to leave.
         if (deadline.expired()) {
-            const Held held(*this, lives);
-            break_it();
-            throw_broken();
+            give_up();
         }
         futex_wait(bell_, heard, deadline.sooner(slice), FutexScope::shared);
     }
 }
 
+// Without the lock: who waits sees it at the end of his own time.
+void BarrierState::give_up() {
+    broken_.store(1);
+    throw_broken();
+}
+
 // Neither a place nor the last one: all places are taken.
-BarrierState::Arrival
-BarrierState::arrive(Lives& lives, const std::function<void()>& action) {
+BarrierState::Arrival BarrierState::arrive(
+    Lives& lives, const Deadline& deadline, const std::function<void()>& action
+) {
     MP_KILL_POINT("barrier: before the arrival");
-    const Held held(*this, lives);
+    const Held held(*this, lives, patience(deadline));
     MP_KILL_POINT("barrier: arriving");
+    if (!held) {
+        give_up();
+    }
     if (!broken() && has_dead_party(lives)) {
         break_it();
     }
@@ -193,8 +224,13 @@ void BarrierState::look_after(Party& place, Lives& lives, const Deadline& deadli
     if (!deadline.expired() && !lock_.is_orphaned(lives) && !has_dead_party(lives)) {
         return;
     }
-    const Held held(*this, lives);
-    if (place.state.load() == waits && (deadline.expired() || has_dead_party(lives))) {
+    const Held held(*this, lives, patience(deadline));
+    std::uint32_t state = waits;
+    if (!held && place.state.compare_exchange_strong(state, free)) {
+        give_up();
+    }
+    if (held && place.state.load() == waits &&
+        (deadline.expired() || has_dead_party(lives))) {
         break_it();
     }
 }

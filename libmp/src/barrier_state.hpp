@@ -66,7 +66,9 @@ private:
         bool was_last = false;
     };
 
-    Arrival arrive(Lives& lives, const std::function<void()>& action);
+    Arrival
+    arrive(Lives& lives, const Deadline& deadline, const std::function<void()>& action);
+    [[noreturn]] void give_up();
     Party* free_place(const Lives& lives) noexcept;
     void repair() noexcept;
     bool has_dead_party(const Lives& lives) const noexcept;

@@ -8,6 +8,7 @@
 #include "support/soon.hpp"
 
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -41,6 +42,10 @@ pid_t waiting_child(mp::Barrier& barrier) {
 
 void fail() {
     throw std::runtime_error("the action failed");
+}
+
+void stop() {
+    ::raise(SIGSTOP);
 }
 
 [[noreturn]] void die() {
@@ -112,6 +117,30 @@ TEST_CASE("Barrier: a stopped party is not dead", "[barrier]") {
     CHECK(test::exit_status(one) == 0);
     ::kill(stopped, SIGCONT);
     CHECK(test::exit_status(stopped) == 0);
+}
+
+TEST_CASE(
+    "Barrier: a process stopped in the action holds nobody up for ever", "[barrier]"
+) {
+    mp::Barrier barrier({.parties = 2, .action = mp::call(stop)});
+    const pid_t other = test::fork_child([&] {
+        try {
+            barrier.wait(2s);
+            return 0;
+        } catch (const mp::BrokenBarrierError&) {
+            return was_broken;
+        }
+    });
+    REQUIRE(soon([&] { return barrier.n_waiting() == 1; }));
+    const pid_t last = test::fork_child([&] { return wait_at(barrier); });
+    int status = 0;
+    REQUIRE(::waitpid(last, &status, WUNTRACED) == last);
+    CHECK(test::exit_status(other) == was_broken);
+    CHECK(barrier.broken());
+    ::kill(last, SIGKILL);
+    test::exit_status(last);
+    barrier.reset();
+    CHECK_FALSE(barrier.broken());
 }
 
 TEST_CASE("Barrier: more threads than parties go through in rounds", "[barrier]") {
