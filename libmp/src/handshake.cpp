@@ -76,6 +76,7 @@ Handshake::Handshake(HandshakeRole role, AuthenticationString key, Md5 md5)
 }
 
 Handshake::Wants Handshake::advance(int socket) {
+    bool spoke = false;
     for (;;) {
         if (!outgoing_.empty()) {
             const auto n = os::try_send(socket, std::span(outgoing_).subspan(sent_));
@@ -85,6 +86,7 @@ Handshake::Wants Handshake::advance(int socket) {
             sent_ += *n;
             if (sent_ == outgoing_.size()) {
                 outgoing_.clear();
+                spoke = true;
                 if (refusal_) {
                     throw AuthenticationError(*refusal_);
                 }
@@ -102,6 +104,8 @@ Handshake::Wants Handshake::advance(int socket) {
             take_message(*message);
             received_ = 0;
             ++step_;
+        } else if (spoke) {
+            return Wants::reading;  // the answer needs a moment: do not even look
         } else {
             const auto room = std::span(incoming_).first(longest_frame());
             const auto n = os::try_receive(socket, room.subspan(received_));
