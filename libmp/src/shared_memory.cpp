@@ -7,6 +7,7 @@
 #include "mp/errors.hpp"
 
 #include "check.hpp"
+#include "kill_point.hpp"
 #include "named_memory.hpp"
 #include "random.hpp"
 #include "resource_tracker.hpp"
@@ -65,9 +66,12 @@ std::string random_name() {
 
 // The tracker knows of it before it has the name: there is no moment to be killed at.
 void name_tracked(int fd, const os::FileId& id, const std::string& name) {
+    MP_KILL_POINT("memory_made");
     detail::track_memory(name, id);
+    MP_KILL_POINT("memory_tracked");
     try {
         os::name_memory(fd, name);
+        MP_KILL_POINT("memory_named");
     } catch (...) {
         detail::forget_memory(name, id);
         throw;
@@ -160,6 +164,7 @@ void SharedMemory::unlink() {
         throw StateError("this SharedMemory never had a segment to unlink");
     }
     os::remove_memory(state_->name, state_->id);
+    MP_KILL_POINT("memory_unlinked");
     if (state_->tracked) {
         detail::forget_memory(state_->name, state_->id);
     }

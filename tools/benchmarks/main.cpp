@@ -31,7 +31,8 @@ int main(int argc, char** argv) {
         {"queue", bench::bench_queue},
         {"serialisation", bench::bench_serialisation},
         {"threads", bench::bench_threads},
-        {"lock", bench::bench_lock}};
+        {"lock", bench::bench_lock},
+        {"shm", bench::bench_shm}};
     std::vector<std::string> names;
     for (const auto& [name, run] : groups) {
         names.push_back(name);
@@ -45,9 +46,8 @@ int main(int argc, char** argv) {
     app.add_option(
            "GROUP",
            chosen,
-           "start, pool, payload, connection, queue, serialisation, threads, lock; "
-           "default: "
-           "all"
+           "start, pool, payload, connection, queue, serialisation, threads, lock, shm; "
+           "default: all"
     )
         ->check(CLI::IsMember(names));
     app.add_option("--json", json, "write the figures to this file, too");

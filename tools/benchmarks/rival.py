@@ -254,6 +254,44 @@ def lock():
     process.join()
 
 
+def shm():
+    from multiprocessing.shared_memory import ShareableList, SharedMemory
+
+    times = 100 if QUICK else 1000
+    rounds = 3 if QUICK else 9
+
+    def named():
+        for _ in range(times):
+            made = SharedMemory(create=True, size=4096)
+            found = SharedMemory(name=made.name)
+            found.close()
+            made.close()
+            made.unlink()
+
+    def array():
+        for _ in range(times):
+            multiprocessing.RawArray("b", 4096)[0] = 1
+
+    value = multiprocessing.Value("i", 0)
+
+    def access():
+        for _ in range(times):
+            value.value = value.value + 1
+
+    items = ShareableList([1, 2.5, "text"])
+
+    def item():
+        for _ in range(times):
+            items[0] = items[0] + 1
+
+    print("named", seconds_of(rounds, named) / times * 1e6)
+    print("array", seconds_of(rounds, array) / times * 1e6)
+    print("value", seconds_of(rounds, access) / times * 1e9)
+    print("list", seconds_of(rounds, item) / times * 1e9)
+    items.shm.close()
+    items.shm.unlink()
+
+
 GROUPS = {
     "start": start,
     "pool": pool,
@@ -262,6 +300,7 @@ GROUPS = {
     "queue": queue,
     "threads": threads,
     "lock": lock,
+    "shm": shm,
 }
 
 if __name__ == "__main__":
