@@ -42,6 +42,11 @@ using namespace std::chrono_literals;
 constexpr auto first_pause = 5ms;
 constexpr auto longest_pause = 500ms;
 
+// After a message the tracker looks away for so long: to wake it up takes the sender
+// longer than to send, and messages come in bursts. The socket holds more of them than
+// can come meanwhile.
+constexpr auto nap = 2ms;
+
 enum Status { clean = 0, left_behind = 1, not_removed = 2, bad_message = 3 };
 
 struct Sender {
@@ -84,6 +89,7 @@ private:
     std::map<std::uint64_t, Sender> senders_;
     std::vector<Entry> entries_;
     std::chrono::milliseconds pause_ = first_pause;
+    bool napping_ = false;
     int status_ = clean;
 };
 
@@ -136,14 +142,19 @@ std::vector<std::uint64_t> Tracker::wait() {
             processes.push_back(process);
         }
     }
-    waited.push_back({.fd = socket_.get(), .events = POLLIN, .revents = 0});
-    const bool look_again =
-        !socket_ || std::any_of(entries_.begin(), entries_.end(), [](const Entry& one) {
-            return one.condemned;
-        });
-    const bool happened =
-        os::poll(waited, look_again ? Deadline(pause_) : Deadline(forever)) > 0;
-    pause_ = happened ? first_pause : std::min(2 * pause_, longest_pause);
+    if (std::exchange(napping_, false)) {
+        os::poll(waited, Deadline(nap));
+    } else {
+        waited.push_back({.fd = socket_.get(), .events = POLLIN, .revents = 0});
+        const bool look_again =
+            !socket_ ||
+            std::any_of(entries_.begin(), entries_.end(), [](const Entry& one) {
+                return one.condemned;
+            });
+        const bool happened =
+            os::poll(waited, look_again ? Deadline(pause_) : Deadline(forever)) > 0;
+        pause_ = happened ? first_pause : std::min(2 * pause_, longest_pause);
+    }
     std::vector<std::uint64_t> ended;
     for (std::size_t i = 0; i < processes.size(); ++i) {
         if (waited[i].revents != 0) {
@@ -173,6 +184,7 @@ void Tracker::read_messages() {
             socket_.reset();
             return;
         }
+        napping_ = true;
         TrackerMessage message;
         if (got.bytes < sizeof message) {
             worse(bad_message);

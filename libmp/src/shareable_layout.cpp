@@ -218,8 +218,12 @@ ShareableLayout ShareableLayout::in(std::span<const std::byte> memory) {
         throw_no_list("it cannot have " + std::to_string(count) + " items");
     }
     ShareableLayout layout{.count = static_cast<std::size_t>(count)};
+    // Of a list without data, so far.
+    if (layout.size() > memory.size()) {
+        throw_no_list("it is too small for " + std::to_string(count) + " items");
+    }
     const auto data_size = load<std::int64_t>(memory, word * (layout.count + 1));
-    if (layout.size() > memory.size() || data_size < 0 ||
+    if (data_size < 0 ||
         static_cast<std::uint64_t>(data_size) > memory.size() - layout.size()) {
         throw_no_list(
             "it cannot have " + std::to_string(count) + " items in " +

@@ -184,6 +184,14 @@ TEST_CASE(
         CHECK_THROWS_AS(ShareableList({.name = memory.name()}), std::invalid_argument);
         memory.unlink();
     }
+    SECTION("too small for its items by a byte") {
+        // Found by fuzzing: the end of the data was read behind the memory.
+        SharedMemory memory({.create = true, .size = 8 * 3 + 8});
+        const std::int64_t one = 1;
+        std::memcpy(memory.buf().data(), &one, sizeof one);
+        CHECK_THROWS_AS(ShareableList({.name = memory.name()}), std::invalid_argument);
+        memory.unlink();
+    }
     SECTION("a number of items that is not there") {
         List list{1, 2};
         for (const std::int64_t count :

@@ -106,11 +106,13 @@ void same_calls(const std::string& name) {
         return ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     };
     void* const first = map(made);
-    const std::string self = "/proc/self/fd/" + std::to_string(made);
-    checked(
-        ::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW),
-        "linkat"
-    );
+    if (::linkat(made, "", AT_FDCWD, path.c_str(), AT_EMPTY_PATH) != 0) {
+        const std::string self = "/proc/self/fd/" + std::to_string(made);
+        checked(
+            ::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW),
+            "linkat"
+        );
+    }
     const int found = checked(::open(path.c_str(), O_RDWR | O_CLOEXEC), "open");
     lock_for_reading(found);
     ::fstat(found, &status);
