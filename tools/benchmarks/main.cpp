@@ -46,7 +46,8 @@ int main(int argc, char** argv) {
     app.add_option(
            "GROUP",
            chosen,
-           "start, pool, payload, connection, queue, serialisation, threads, lock, shm; "
+           "start, pool, payload, connection, queue, serialisation, threads, lock, "
+           "shm; "
            "default: all"
     )
         ->check(CLI::IsMember(names));
