@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <new>
 #include <string>
+#include <thread>
 
 using namespace mp;
 
@@ -129,7 +130,6 @@ TEST_CASE("SharedHeap: killed while it allocates: an error, no hang", "[shared_h
 }
 
 TEST_CASE("SharedHeap: killed anywhere, the others go on or know", "[shared_heap]") {
-    int broken = 0;
     for (int round = 0; round < 20; ++round) {
         SharedHeap heap = make_heap();
         auto& started = heap.construct<std::atomic<int>>("started", 0);
@@ -138,7 +138,7 @@ TEST_CASE("SharedHeap: killed anywhere, the others go on or know", "[shared_heap
             allocate_for_ever(heap);
         });
         while (started == 0) {
-            ::usleep(100);
+            std::this_thread::yield();
         }
         ::kill(child, SIGKILL);
         CHECK(test::exit_status(child) == -SIGKILL);
@@ -147,10 +147,8 @@ TEST_CASE("SharedHeap: killed anywhere, the others go on or know", "[shared_heap
             numbers.resize(100);
             heap.construct<int>("more", 1);
         } catch (const OwnerDied&) {
-            ++broken;
+            // It died inside the allocator: that is told, and nobody hangs.
         }
         heap.shm().unlink();
     }
-    INFO("broken: " << broken);
-    CHECK(broken <= 20);
 }
