@@ -7,6 +7,7 @@
 
 #include "support/catch.hpp"
 #include "support/fork_child.hpp"
+#include "support/sanitizer.hpp"
 
 #include <signal.h>
 #include <sys/wait.h>
@@ -57,6 +58,9 @@ struct Item {
         archive& producer& number& padding;
     }
 };
+
+// A fork takes a sanitizer some milliseconds.
+constexpr unsigned usual_seeds = test::under_asan || test::under_tsan ? 1 : 3;
 
 constexpr int stop = -1;
 
@@ -186,7 +190,7 @@ void pass_kill_point(const char* name) noexcept {
 TEST_CASE("O5 O6 O7 O8: a kill at any step of the queue", "[faults][queue]") {
     for (const char* const point : points) {
         DYNAMIC_SECTION(point) {
-            for (unsigned seed = 0; seed < 3; ++seed) {
+            for (unsigned seed = 0; seed < usual_seeds; ++seed) {
                 play(point, seed);
             }
         }

@@ -10,6 +10,7 @@
 #include "mp/synchronize.hpp"
 
 #include "support/catch.hpp"
+#include "support/sanitizer.hpp"
 #include "support/soon.hpp"
 #include "support/start_methods.hpp"
 
@@ -48,7 +49,9 @@ constexpr auto patience = 20s;
 
 int seeds() {
     const char* const given = std::getenv("MP_TEST_SEEDS");
-    return given != nullptr ? std::atoi(given) : 3;
+    // A fork takes a sanitizer some milliseconds.
+    const int usual = test::under_asan || test::under_tsan ? 1 : 3;
+    return given != nullptr ? std::atoi(given) : usual;
 }
 
 }  // namespace
