@@ -11,6 +11,7 @@
 
 #include <cstdio>
 #include <fstream>
+#include <iostream>
 #include <iterator>
 #include <optional>
 #include <string>
@@ -141,6 +142,9 @@ TEST_CASE(
     // The output of a process of its own, with its server and children.
     std::FILE* const file = std::tmpfile();
     REQUIRE(file != nullptr);
+    // What Catch has said so far is not the child's to print.
+    std::cout.flush();
+    std::fflush(stdout);
     const int code = test::run_in_fork([&] {
         ::dup2(::fileno(file), STDOUT_FILENO);
         mp::set_forkserver_preload({+[] {
