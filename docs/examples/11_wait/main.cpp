@@ -58,6 +58,9 @@ int main(int argc, char** argv) {
             sentinels.erase(sentinels.begin() + static_cast<std::ptrdiff_t>(*i));
         }
     }
+    for (mp::Process& child : children) {
+        child.join();  // Python's sentinels are ready a moment before the exit code is
+    }
     std::cout << "exit codes:";
     for (mp::Process& child : children) {
         std::cout << ' ' << child.exitcode().value();

@@ -37,6 +37,8 @@ def main():
     while sentinels:
         for ended in wait(sentinels):
             sentinels.remove(ended)
+    for child in children:
+        child.join()
     print("exit codes:", *[child.exitcode for child in children])
 
 
