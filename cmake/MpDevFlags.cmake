@@ -35,3 +35,18 @@ if(MP_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
             ${MP_CCACHE_PROGRAM})
     endif()
 endif()
+
+# mp_precompile(<target>): the standard headers that most of our sources include, compiled once.
+if(MP_PCH)
+    # So that ccache can tell what a precompiled header was made of.
+    target_compile_options(mp_dev_flags INTERFACE
+        $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>
+        $<$<CXX_COMPILER_ID:Clang>:SHELL:-Xclang -fno-pch-timestamp>)
+endif()
+function(mp_precompile target)
+    if(MP_PCH)
+        target_precompile_headers(${target} PRIVATE
+            <algorithm> <array> <atomic> <chrono> <condition_variable> <functional> <map> <memory>
+            <mutex> <optional> <span> <stdexcept> <string> <system_error> <thread> <vector>)
+    endif()
+endfunction()

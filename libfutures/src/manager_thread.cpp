@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "manager_thread.hpp"
 
-#include "mp/detail/exit_function.hpp"
 #include "mp/detail/library_thread.hpp"
 
 #include "check.hpp"
+#include "join_at_exit.hpp"
 #include "signals.hpp"
 
 #include <pthread.h>
@@ -65,15 +65,7 @@ bool ManagerThread::is_current() const noexcept {
 
 void ManagerThread::join_at_exit() {
     const mp::detail::MutexLock lock(join_mutex_);
-    auto waiting = std::make_shared<std::thread>(std::move(thread_));
-    mp::detail::add_exit_part(mp::detail::ExitPhase::executors, [waiting] {
-        if (waiting->get_id() == std::this_thread::get_id()) {
-            waiting->detach();  // it is what ends the program
-        } else {
-            waiting->join();
-        }
-    });
-    mp::detail::ensure_exit_step();
+    detail::join_at_exit(std::move(thread_));
 }
 
 void ManagerThread::abandon() noexcept MP_NO_THREAD_SAFETY_ANALYSIS {

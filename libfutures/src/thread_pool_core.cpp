@@ -7,6 +7,7 @@
 #include "mp/errors.hpp"
 
 #include "exception_text.hpp"
+#include "join_at_exit.hpp"
 #include "spin.hpp"
 
 #include <pthread.h>
@@ -28,20 +29,6 @@ thread_local ThisThread this_thread;
 
 [[noreturn]] void throw_exiting() {
     throw mp::StateError("no new work is accepted: the program is exiting");
-}
-
-/// For a thread that cannot be joined now, because it is the one that would do it.
-void join_later(std::thread thread) {
-    mp::detail::add_exit_part(
-        mp::detail::ExitPhase::executors,
-        [waiting = std::make_shared<std::thread>(std::move(thread))] {
-            if (waiting->get_id() == std::this_thread::get_id()) {
-                waiting->detach();  // it is what ends the program
-            } else {
-                waiting->join();
-            }
-        }
-    );
 }
 
 std::size_t most_searchers() noexcept {
@@ -415,7 +402,7 @@ void ThreadPool::join() noexcept {
             continue;
         }
         if (worker->thread.get_id() == std::this_thread::get_id()) {
-            join_later(std::move(worker->thread));
+            join_at_exit(std::move(worker->thread));
         } else {
             worker->thread.join();
         }

@@ -450,7 +450,7 @@ TEST_CASE("An executor may be destroyed in a callback of its own", "[faults]") {
         Future<void> destroyed;
         const Gate gate;
         auto future = pool->submit(test::pass, gate.path());
-        future.add_done_callback([&](const Future<void>&) {
+        future.add_done_callback([&pool, destroyed](const Future<void>&) mutable {
             pool.reset();
             destroyed.set_result();
         });

@@ -308,9 +308,9 @@ TEST_CASE(
     "tasks while the manager is held up",
     "[ported]"
 ) {
-    ProcessPoolExecutor pool(on(each_start_method(), 1));
-    const Gate gate;
+    const Gate gate;  // the callback may be in it until the pool has ended
     const Gate bell;
+    ProcessPoolExecutor pool(on(each_start_method(), 1));
     pool.submit(inc, 0).add_done_callback([&](const Future<int>&) {
         test::ring(bell.path());
         test::pass(gate.path());

@@ -11,38 +11,14 @@
 namespace mp {
 
 template <class T>
-class JoinableQueue : public detail::QueueHandle<T> {
+class JoinableQueue : public Queue<T> {
 public:
     explicit JoinableQueue(std::int64_t maxsize = 0)
         : JoinableQueue(QueueOptions{.maxsize = maxsize}) {}
 
-    explicit JoinableQueue(const QueueOptions& options)
-        : detail::QueueHandle<T>(options, true) {}
+    explicit JoinableQueue(const QueueOptions& options) : Queue<T>(options, true) {}
 
-    explicit JoinableQueue(detail::Blank) noexcept {}
-
-    /// As Queue's.
-    void put(const T& item, Timeout timeout = forever) {
-        this->put_object(item, timeout);
-    }
-
-    void put_nowait(const T& item) { this->put_object(item, std::chrono::seconds(0)); }
-
-    T get(Timeout timeout = forever) { return this->get_object(timeout); }
-
-    T get_nowait() { return this->get_object(std::chrono::seconds(0)); }
-
-    void shutdown(QueueShutdownOptions options = {}) {
-        this->core().shutdown(options.immediate);
-    }
-
-    void join_thread() const {
-        if (!this->closed()) {
-            throw StateError("join_thread() comes after close()");
-        }
-    }
-
-    void cancel_join_thread() const noexcept {}
+    explicit JoinableQueue(detail::Blank blank) noexcept : Queue<T>(blank) {}
 
     /// One item that was got is dealt with. Throws std::invalid_argument when called
     /// more often than items were put.

@@ -31,8 +31,7 @@ public:
     explicit Queue(std::int64_t maxsize = 0)
         : Queue(QueueOptions{.maxsize = maxsize}) {}
 
-    explicit Queue(const QueueOptions& options)
-        : detail::QueueHandle<T>(options, false) {}
+    explicit Queue(const QueueOptions& options) : Queue(options, false) {}
 
     explicit Queue(detail::Blank) noexcept {}
 
@@ -76,6 +75,10 @@ public:
     void serialize(Archive& archive, unsigned) {
         this->travel(archive, "a Queue");
     }
+
+protected:
+    Queue(const QueueOptions& options, bool joinable)
+        : detail::QueueHandle<T>(options, joinable) {}
 };
 
 }  // namespace mp
