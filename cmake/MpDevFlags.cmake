@@ -37,6 +37,7 @@ if(MP_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
 endif()
 
 # mp_precompile(<target>): the standard headers that most of our sources include, compiled once.
+# For debug builds only: GCC 12 warns of <string> when that comes precompiled and it optimises.
 if(MP_PCH)
     # So that ccache can tell what a precompiled header was made of.
     target_compile_options(mp_dev_flags INTERFACE
@@ -44,7 +45,7 @@ if(MP_PCH)
         $<$<CXX_COMPILER_ID:Clang>:SHELL:-Xclang -fno-pch-timestamp>)
 endif()
 function(mp_precompile target)
-    if(MP_PCH)
+    if(MP_PCH AND CMAKE_BUILD_TYPE STREQUAL "Debug")
         target_precompile_headers(${target} PRIVATE
             <algorithm> <array> <atomic> <chrono> <condition_variable> <functional> <map> <memory>
             <mutex> <optional> <span> <stdexcept> <string> <system_error> <thread> <vector>)

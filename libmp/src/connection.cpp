@@ -81,7 +81,7 @@ Connection::recv_bytes_into(std::span<std::byte> buffer, std::size_t offset) {
 
 bool Connection::poll(Timeout timeout) const {
     const Use use(*this, Direction::read);
-    return os::wait_readable(use.fd(), Deadline(timeout));
+    return os::wait_soon_readable(use.fd(), Deadline(timeout));
 }
 
 int Connection::fileno() const {

@@ -126,7 +126,7 @@ void Handshake::run(int socket, const Deadline& deadline) {
         if (wants == Wants::nothing) {
             return;
         }
-        if (!(wants == Wants::reading ? os::wait_readable(socket, deadline)
+        if (!(wants == Wants::reading ? os::wait_soon_readable(socket, deadline)
                                       : os::wait_writable(socket, deadline))) {
             throw TimeoutError("the handshake timed out: the other side is silent");
         }

@@ -7,6 +7,7 @@
 #include "check.hpp"
 #include "random.hpp"
 #include "socket_file.hpp"
+#include "spin.hpp"
 
 #include <fcntl.h>
 #include <sys/epoll.h>
@@ -218,11 +219,21 @@ Connection Listener::State::accept(const Deadline& deadline) {
         }
         std::array<epoll_event, 16> events{};
         const Deadline next = drop_late_strangers(deadline);
-        const auto count = os::check_restarting("epoll_wait", [&] {
+        const auto look = [&](int milliseconds) {
             return ::epoll_wait(
-                epoll_.get(), events.data(), events.size(), next.poll_milliseconds()
+                epoll_.get(), events.data(), events.size(), milliseconds
             );
-        });
+        };
+        int count = 0;
+        // In the middle of a handshake the answer is likely to come at once.
+        if (next.expired() || !detail::spin_with_calls([&] {
+                count = look(0);
+                return count > 0;
+            })) {
+            count = os::check_restarting("epoll_wait", [&] {
+                return look(next.poll_milliseconds());
+            });
+        }
         std::array<std::uint64_t, events.size()> ids{};
         const auto came = std::span(events).first(static_cast<std::size_t>(count));
         std::transform(

@@ -2,21 +2,17 @@
 #include "owner_lock.hpp"
 
 #include "kill_point.hpp"
+#include "spin.hpp"
 
 namespace mp::detail {
 
 namespace {
 
-// A holder on another processor is gone within this, more often than not.
+// A holder that runs on another processor is gone within these pauses, more often than
+// not. One that does not run gets a processor by the yields, and with it whoever else
+// is held up; a sleep would cost the holder a wake-up.
+constexpr int pauses = 20;
 constexpr int spins = 100;
-
-void pause() noexcept {
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    asm volatile("yield");
-#endif
-}
 
 }  // namespace
 
@@ -28,6 +24,7 @@ Taken OwnerLock::acquire_slowly(
     DeadOwner dead_owner
 ) {
     const Deadline deadline(timeout);
+    auto& history = SpinHistory::of_this_thread();
     // Which owner was found alive since the last sleep: asking again at every turn
     // would cost more than it tells.
     Lives::Id alive = 0;
@@ -58,7 +55,11 @@ Taken OwnerLock::acquire_slowly(
         alive = owner;
         if (turn < spins) {
             ++turn;
-            pause();
+            if (turn <= pauses || !history.may_yield()) {
+                cpu_relax();
+            } else if (!history.yield()) {
+                turn = spins;
+            }
             seen = word_.load(std::memory_order_relaxed);
             continue;
         }

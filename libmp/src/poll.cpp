@@ -2,6 +2,7 @@
 #include "poll.hpp"
 
 #include "check.hpp"
+#include "spin.hpp"
 
 #include <cerrno>
 #include <ctime>
@@ -41,6 +42,17 @@ int poll(std::span<pollfd> fds, const Deadline& deadline) {
 
 bool wait_readable(int fd, const Deadline& deadline) {
     return wait_one(fd, POLLIN, deadline);
+}
+
+bool wait_soon_readable(int fd, const Deadline& deadline) {
+    return (!deadline.expired() && soon_readable(fd)) || wait_readable(fd, deadline);
+}
+
+bool soon_readable(int fd) noexcept {
+    return detail::spin_with_calls([fd] {
+        pollfd one{.fd = fd, .events = POLLIN, .revents = 0};
+        return ::poll(&one, 1, 0) > 0 && (one.revents & POLLNVAL) == 0;
+    });
 }
 
 bool wait_writable(int fd, const Deadline& deadline) {

@@ -153,14 +153,17 @@ void send_all(int fd, Bytes head, Bytes body, const Deadline& deadline) {
 
 std::size_t
 receive_some(int fd, std::span<std::byte> buffer, const Deadline& deadline) {
-    const bool may_block = deadline.is_forever();
+    bool looked = false;
     for (;;) {
-        const ssize_t n = read_once(fd, buffer, may_block);
+        const ssize_t n = read_once(fd, buffer, looked && deadline.is_forever());
         if (n >= 0) {
             return static_cast<std::size_t>(n);
         }
         if (would_block()) {
-            if (!wait_readable(fd, deadline)) {
+            if (!looked && !deadline.expired()) {
+                looked = true;
+                soon_readable(fd);
+            } else if (!wait_readable(fd, deadline)) {
                 throw TimeoutError("read timed out");
             }
         } else if (!interrupted()) {

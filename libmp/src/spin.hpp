@@ -33,17 +33,22 @@ public:
         return history;
     }
 
+    /// For looks that are system calls: what helps there says nothing of the others.
+    static SpinHistory& of_calls() noexcept {
+        thread_local SpinHistory history;
+        return history;
+    }
+
     /// Pauses pay only with a second CPU, and only after they helped lately; every
     /// 16th search tries again.
     int pauses() noexcept {
         static const bool several_cpus = std::thread::hardware_concurrency() > 1;
-        if (!several_cpus || (misses_ >= 2 && ++searches_ % 16 != 0)) {
-            return 0;
-        }
-        return 100;
+        return several_cpus && worthwhile() ? 100 : 0;
     }
 
     void paused(bool found) noexcept { misses_ = found ? 0 : std::min(misses_ + 1, 2); }
+
+    bool worthwhile() noexcept { return misses_ < 2 || ++searches_ % 16 == 0; }
 
     bool may_yield() const noexcept {
         return quiet_until_ == Clock::time_point() || Clock::now() >= quiet_until_;
@@ -99,6 +104,27 @@ bool spin(Found found, int longest_pause = 1) {
         }
     }
     return found();
+}
+
+/// The same for looks that are system calls: some tens of microseconds at most, and
+/// hardly any where it did not help lately. False when it is time to sleep.
+template <class Found>
+bool spin_with_calls(Found found) {
+    auto& history = SpinHistory::of_calls();
+    if (!history.may_yield() || !history.worthwhile()) {
+        return false;
+    }
+    for (int i = 0; i < 64; ++i) {
+        if (found()) {
+            history.paused(true);
+            return true;
+        }
+        if (!history.yield()) {
+            break;
+        }
+    }
+    history.paused(false);
+    return false;
 }
 
 }  // namespace mp::detail

@@ -22,7 +22,9 @@
 #include <new>
 #include <stdexcept>
 #include <string>
+#include <time.h>
 #include <utility>
+#include <vector>
 
 namespace bench {
 
@@ -195,6 +197,36 @@ double microseconds_after_death(int rounds) {
            1e6;
 }
 
+/// Processor time that a second of waiting takes while the holder lives.
+double microseconds_of_a_waiter(int rounds) {
+    const auto processor_time = [] {
+        timespec now{};
+        ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+        return static_cast<double>(now.tv_sec) * 1e6 +
+               static_cast<double>(now.tv_nsec) / 1e3;
+    };
+    mp::Lock lock;
+    const mp::Event held;
+    const pid_t child = ::fork();
+    if (child == 0) {
+        lock.acquire();
+        mp::Event(held).set();
+        for (;;) {
+            ::pause();
+        }
+    }
+    held.wait();
+    std::vector<double> all;
+    for (int i = 0; i < rounds; ++i) {
+        const double before = processor_time();
+        lock.acquire(std::chrono::seconds(1));
+        all.push_back(processor_time() - before);
+    }
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+    return median(std::move(all));
+}
+
 }  // namespace
 
 void bench_lock(Table& table, const Settings& settings) {
@@ -263,6 +295,16 @@ void bench_lock(Table& table, const Settings& settings) {
         {}};
     death.ours = microseconds_after_death(settings.quick ? 3 : 31);
     table.add(std::move(death));
+
+    Row waiting{
+        group,
+        "CPU time of a waiter, each second",
+        Unit::microseconds,
+        microseconds_of_a_waiter(settings.quick ? 1 : 5),
+        {{"0.5 %", 5000}},
+        "0.5 %",
+        1};
+    table.add(std::move(waiting));
 }
 
 }  // namespace bench
