@@ -19,7 +19,6 @@ class LibmpConan(ConanFile):
     default_options = {
         "fPIC": True,
         "boost/*:without_serialization": False,
-        "boost/*:without_filesystem": False,
     }
     exports_sources = "CMakeLists.txt", "LICENSE", "cmake/*", "libmp/*", "libfutures/*", "tools/reading_order.txt"
 

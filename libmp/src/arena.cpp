@@ -92,8 +92,8 @@ std::optional<std::size_t> Arena::allocate(std::size_t size, std::size_t alignme
 
 void Arena::free(std::size_t offset, std::size_t size) noexcept {
     size = rounded_up(std::max(size, granule), granule);
-    std::size_t begin = offset;
-    std::size_t end = offset + size;
+    const std::size_t begin = offset;
+    const std::size_t end = offset + size;
     const std::size_t first_page = rounded_up(begin, page);
     const std::size_t last_page = end / page * page;
     if (last_page > first_page && last_page - first_page >= worth_a_hole) {
@@ -103,17 +103,26 @@ void Arena::free(std::size_t offset, std::size_t size) noexcept {
     } else {
         std::memset(at(begin), 0, size);
     }
-    auto after = free_.lower_bound(begin);
-    if (after != free_.end() && after->first == end) {
-        end += after->second;
-        after = free_.erase(after);
-    }
+    const auto after = free_.lower_bound(begin);
+    const bool meets_after = after != free_.end() && after->first == end;
     if (after != free_.begin()) {
         const auto before = std::prev(after);
         if (before->first + before->second == begin) {
-            before->second = end - before->first;
+            before->second += size + (meets_after ? after->second : 0);
+            if (meets_after) {
+                free_.erase(after);
+            }
             return;
         }
+    }
+    if (meets_after) {
+        // The hole there begins earlier now, which takes no memory.
+        const auto next = std::next(after);
+        auto hole = free_.extract(after);
+        hole.key() = begin;
+        hole.mapped() += size;
+        free_.insert(next, std::move(hole));
+        return;
     }
     try {
         free_.emplace_hint(after, begin, end - begin);

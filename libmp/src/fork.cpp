@@ -24,7 +24,9 @@ std::atomic<std::size_t> handler_count{0};
 
 thread_local bool in_fork_process = false;
 
-void run_handlers() {
+// Whatever a handler throws, for want of memory, must not reach the parent's code, of
+// which the child is in the middle.
+void run_handlers() noexcept {
     for (const auto& handler : handlers) {
         if (void (*const run)() = handler.load()) {
             run();

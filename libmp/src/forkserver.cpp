@@ -65,16 +65,15 @@ std::shared_ptr<ForkServer>
 start_server(const std::vector<void (*)()>& preload, const Deadline& deadline) {
     os::fill_standard_streams();
     auto [ours, servers] = os::make_socketpair(os::SocketKind::stream);
-    const pid_t pid = start_own_program(server_argument, servers);
-    servers.reset();
-    UniqueFd pidfd = os::pidfd_of_new_child(pid);
     const int socket = ours.get();
-    auto server = std::make_shared<ForkServer>(std::move(pidfd), std::move(ours));
-    ByteWriter body;
-    for (void (*const function)() : preload) {
-        write_code_ref(body, reinterpret_cast<const void*>(function));
-    }
+    auto server = std::make_shared<ForkServer>(std::move(ours));
+    server->own(os::pidfd_of_new_child(start_own_program(server_argument, servers)));
+    servers.reset();
     try {
+        ByteWriter body;
+        for (void (*const function)() : preload) {
+            write_code_ref(body, reinterpret_cast<const void*>(function));
+        }
         send_start(socket, body.data(), {}, deadline);
         receive_answer(socket, deadline);
     } catch (const BinaryMismatch& refusal) {
@@ -111,8 +110,7 @@ void stop_fork_server() {
 
 }  // namespace
 
-ForkServer::ForkServer(UniqueFd pidfd, UniqueFd socket) noexcept
-    : pidfd_(std::move(pidfd)), socket_(std::move(socket)) {}
+ForkServer::ForkServer(UniqueFd socket) noexcept : socket_(std::move(socket)) {}
 
 ForkServer::~ForkServer() = default;
 
@@ -155,6 +153,9 @@ ForkServer::Started ForkServer::fork_child(const Deadline& deadline) {
             SpawnStage::forkserver,
             std::string("the fork server is gone: ") + error.what()
         );
+    } catch (const std::bad_alloc&) {
+        hung_up_ = true;  // what it said may be lost: another one begins anew
+        throw;
     }
 }
 

@@ -24,8 +24,11 @@ namespace mp::detail {
 /// they ended.
 class ForkServer {
 public:
-    ForkServer(UniqueFd pidfd, UniqueFd socket) noexcept;
+    explicit ForkServer(UniqueFd socket) noexcept;
     ~ForkServer();
+    /// The process, once there is one.
+    void own(UniqueFd pidfd) noexcept { pidfd_ = std::move(pidfd); }
+
     ForkServer(const ForkServer&) = delete;
     ForkServer& operator=(const ForkServer&) = delete;
 

@@ -3,6 +3,7 @@
 
 #include "check.hpp"
 #include "fd_passing.hpp"
+#include "kill_point.hpp"
 #include "socket.hpp"
 
 #include <sys/types.h>
@@ -89,12 +90,14 @@ void send_frame_with_fds(int socket, Bytes payload, const std::vector<UniqueFd>&
         numbers.push_back(fd.get());
     }
     os::send_all(socket, FrameHeader(payload.size()).span(), never);
+    MP_KILL_POINT("frame: head sent");
     os::send_with_fds(socket, payload, numbers, never);
 }
 
 std::size_t receive_frame_size(int fd) {
     std::array<std::byte, FrameHeader::short_size> head{};
     os::receive_exactly(fd, head, never);
+    MP_KILL_POINT("frame: head taken");
     const auto length =
         static_cast<std::int32_t>(get_big_endian<std::uint32_t>(head.data()));
     if (length >= 0) {

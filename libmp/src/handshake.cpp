@@ -4,6 +4,7 @@
 #include "mp/errors.hpp"
 
 #include "framing.hpp"
+#include "kill_point.hpp"
 #include "poll.hpp"
 #include "random.hpp"
 #include "socket.hpp"
@@ -87,6 +88,7 @@ Handshake::Wants Handshake::advance(int socket) {
             if (sent_ == outgoing_.size()) {
                 outgoing_.clear();
                 spoke = true;
+                MP_KILL_POINT("handshake: sent");
                 if (refusal_) {
                     throw AuthenticationError(*refusal_);
                 }
@@ -104,6 +106,7 @@ Handshake::Wants Handshake::advance(int socket) {
             take_message(*message);
             received_ = 0;
             ++step_;
+            MP_KILL_POINT("handshake: taken");
         } else if (spoke) {
             return Wants::reading;  // the answer needs a moment: do not even look
         } else {

@@ -5,6 +5,7 @@
 #include "mp/errors.hpp"
 
 #include "check.hpp"
+#include "kill_point.hpp"
 #include "random.hpp"
 #include "socket_file.hpp"
 #include "spin.hpp"
@@ -321,6 +322,7 @@ void Listener::State::admit() {
             ::accept4(socket_.get(), from.address(), &from.size, SOCK_CLOEXEC)
         );
         if (socket) {
+            MP_KILL_POINT("listener: somebody came");
             admit({std::move(socket), detail::address_of(from)});
             return;
         }
@@ -448,6 +450,7 @@ std::optional<Listener::State::Stranger> Listener::State::take_stranger(std::uin
 }
 
 void Listener::State::add_ready(Guest guest) {
+    MP_KILL_POINT("listener: handshake over");
     const os::ForkLockHeld held(lock_);
     ready_.push_back(std::move(guest));
 }

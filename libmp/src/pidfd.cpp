@@ -45,7 +45,7 @@ UniqueFd pidfd_open(pid_t pid) {
 UniqueFd pidfd_of_new_child(pid_t pid) {
     try {
         return pidfd_open(pid);
-    } catch (const std::system_error&) {
+    } catch (...) {
         ::kill(pid, SIGKILL);
         restarting([&] { return ::waitpid(pid, nullptr, 0); });
         throw;

@@ -145,7 +145,7 @@ void LinkedPopen::throw_too_late() {
     );
 }
 
-void LinkedPopen::kill_and_reap() noexcept {
+void Popen::kill_and_reap() noexcept {
     try {
         send_signal(SIGKILL);
         wait(Deadline(dying));

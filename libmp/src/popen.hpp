@@ -20,7 +20,17 @@ namespace mp::detail {
 
 class Popen {
 public:
+    /// Made before there is a process, so that there is none without an owner when
+    /// memory is short.
+    Popen() noexcept = default;
+
     Popen(pid_t pid, UniqueFd pidfd) noexcept : pid_(pid), pidfd_(std::move(pidfd)) {}
+
+    /// The process that it is about. Once, before the handle is the caller's.
+    void own(pid_t pid, UniqueFd pidfd) noexcept {
+        pid_ = pid;
+        pidfd_ = std::move(pidfd);
+    }
 
     virtual ~Popen() = default;
     Popen(const Popen&) = delete;
@@ -46,6 +56,9 @@ public:
     /// Does nothing when the process has ended.
     void send_signal(int signal);
 
+    /// Ends and reaps a process whose start has failed.
+    void kill_and_reap() noexcept;
+
 protected:
     /// The process has ended: how? Called under the lock.
     /// Nothing only if who knows is silent until the deadline. Not called again after a
@@ -59,8 +72,8 @@ protected:
     static constexpr int unknown_code = 255;
 
 private:
-    // Set once in the constructor.
-    pid_t pid_;
+    // Set once.
+    pid_t pid_ = 0;
     UniqueFd pidfd_;
     // Guarded by mutex_.
     Mutex mutex_;
@@ -70,6 +83,8 @@ private:
 /// A child that runs the same program and is told over a socket what to do.
 class LinkedPopen : public Popen {
 public:
+    explicit LinkedPopen(UniqueFd link) noexcept : link_(std::move(link)) {}
+
     LinkedPopen(pid_t pid, UniqueFd pidfd, UniqueFd link) noexcept
         : Popen(pid, std::move(pidfd)), link_(std::move(link)) {}
 
@@ -89,8 +104,6 @@ public:
 private:
     [[noreturn]] void throw_ended_early();
     [[noreturn]] void throw_too_late();
-    void kill_and_reap() noexcept;
-
     UniqueFd link_;
     bool broken_ = false;
 };

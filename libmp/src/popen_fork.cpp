@@ -66,7 +66,8 @@ struct Gate {
     // END OF CHILD SIDE
 };
 
-[[noreturn]] void life_of_child(const std::function<int()>& body) {
+// An exception that left it would find the parent's handlers.
+[[noreturn]] void life_of_child(const std::function<int()>& body) noexcept {
     os::restore_signals();
     own_exit_of_forked_child();
     os::close_standard_input();
@@ -87,12 +88,14 @@ std::shared_ptr<PopenFork> PopenFork::launch(const std::function<int()>& body) {
         warn_of_threads();
         alive_pipe_for_children();
         Gate gate = Gate::make();
+        auto child = std::make_shared<PopenFork>();
         const pid_t pid = os::fork_process();
         if (pid == 0) {
             gate.child_wait();
             life_of_child(body);
         }
-        return std::make_shared<PopenFork>(pid, os::pidfd_of_new_child(pid));
+        child->own(pid, os::pidfd_of_new_child(pid));
+        return child;
     } catch (const std::system_error& error) {
         std::throw_with_nested(SpawnError(
             SpawnStage::os, std::string("cannot fork a child: ") + error.what()

@@ -100,7 +100,14 @@ void BaseProcess::begin_start() {
     } else {
         launch_linked(method);
     }
-    detail::remember_child(state_);
+    try {
+        detail::remember_child(state_);
+    } catch (const std::bad_alloc&) {
+        state.popen->kill_and_reap();
+        state.popen.reset();
+        state.awaited.reset();
+        throw;
+    }
 }
 
 void BaseProcess::finish_start() {
@@ -110,6 +117,7 @@ void BaseProcess::finish_start() {
             awaited->await_start(*state.start_deadline);
         } catch (...) {
             detail::forget_child(state);
+            awaited->kill_and_reap();
             state.popen.reset();
             throw;
         }
@@ -150,7 +158,12 @@ void BaseProcess::launch_linked(StartMethod method) {
     } else {
         popen = detail::PopenForkserver::launch(deadline);
     }
-    popen->send(message.data(), fds, deadline);
+    try {
+        popen->send(message.data(), fds, deadline);
+    } catch (...) {
+        popen->kill_and_reap();
+        throw;
+    }
     state_->awaited = popen;
     state_->popen = std::move(popen);
 }

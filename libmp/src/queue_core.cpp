@@ -138,7 +138,7 @@ void QueueCore::put(std::span<const std::byte> message, Timeout timeout) {
         }
         // While it pays to look, for several places: else each side waits for each item
         // of the other.
-        if (!spin([&] { return has_places(); }, 16)) {
+        if (!spin([&] { return has_places(); }, 16, [&] { return has_places(); })) {
             control().producers.wait(deadline, [&] { return may_have_room(before); });
         }
     }
@@ -189,7 +189,11 @@ void QueueCore::get(QueueItem& item, Timeout timeout) {
     }
     const Deadline deadline(timeout);
     for (;;) {
-        control().consumers.wait(deadline, [&] { return has_items() || is_shut(); });
+        control().consumers.wait(
+            deadline,
+            [&] { return has_items() || is_shut(); },
+            [&] { return has_many_items(); }
+        );
         if (try_get(item, deadline.remaining()) == Attempt::done) {
             return;
         }
@@ -268,6 +272,12 @@ bool QueueCore::has_items() const noexcept {
         seen_put_.store(put, std::memory_order_release);
     }
     return shared.shut.load(std::memory_order_relaxed) != QueueShut::to_all;
+}
+
+bool QueueCore::has_many_items() const noexcept {
+    const QueueControl& shared = control();
+    const std::uint64_t taken = shared.get_count.load(std::memory_order_relaxed);
+    return shared.put_count.load(std::memory_order_relaxed) - taken >= 32;
 }
 
 /// For the holder of put_lock, about to put item `number`.

@@ -29,7 +29,13 @@ public:
     /// looked at after each slice at the latest.
     template <class Ready>
     bool wait(const Deadline& deadline, Ready ready) noexcept {
-        if (spin(ready, longest_pause)) {
+        return wait(deadline, ready, [] { return false; });
+    }
+
+    /// The same, where `plenty()` tells whether there is much to go on with.
+    template <class Ready, class Plenty>
+    bool wait(const Deadline& deadline, Ready ready, Plenty plenty) noexcept {
+        if (spin(ready, longest_pause, plenty)) {
             return true;
         }
         for (;;) {

@@ -54,16 +54,23 @@ public:
         return quiet_until_ == Clock::time_point() || Clock::now() >= quiet_until_;
     }
 
-    /// One sched_yield(); false when it was so slow that spinning must end.
-    bool yield() noexcept {
+    /// One sched_yield(); false when it was so slow that spinning must end. Not if the
+    /// time was well spent, because those who had the CPU did much of what is waited
+    /// for.
+    template <class WellSpent>
+    bool yield(WellSpent well_spent) noexcept {
         const auto before = Clock::now();
         sched_yield();
         const auto after = Clock::now();
-        if (after - before < std::chrono::milliseconds(1)) {
+        if (after - before < std::chrono::milliseconds(1) || well_spent()) {
             return true;
         }
         quiet_until_ = after + std::chrono::milliseconds(10);
         return false;
+    }
+
+    bool yield() noexcept {
+        return yield([] { return false; });
     }
 
 private:
@@ -74,9 +81,10 @@ private:
 
 /// Looks until `found()`; false when it is time to sleep. With `longest_pause` it looks
 /// less and less often, up to so many pauses apart: whoever works towards it is held up
-/// by each look, because both touch the same line.
-template <class Found>
-bool spin(Found found, int longest_pause = 1) {
+/// by each look, because both touch the same line. `plenty()` tells whether there is
+/// much to go on with.
+template <class Found, class Plenty>
+bool spin(Found found, int longest_pause, Plenty plenty) {
     auto& history = SpinHistory::of_this_thread();
     if (!history.may_yield()) {
         return found();
@@ -99,11 +107,16 @@ bool spin(Found found, int longest_pause = 1) {
         if (found()) {
             return true;
         }
-        if (!history.yield()) {
+        if (!history.yield(plenty)) {
             break;
         }
     }
     return found();
+}
+
+template <class Found>
+bool spin(Found found) {
+    return spin(found, 1, [] { return false; });
 }
 
 /// The same for looks that are system calls: some tens of microseconds at most, and

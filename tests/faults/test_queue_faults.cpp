@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // What must survive what: processes that are killed while they use a queue (group O).
 // Compiled with the sources of the queue, with places to be killed at.
+#include "mp/context.hpp"
 #include "mp/detail/queue_core.hpp"
 #include "mp/joinable_queue.hpp"
 #include "mp/queue.hpp"
@@ -8,6 +9,7 @@
 #include "support/catch.hpp"
 #include "support/fork_child.hpp"
 #include "support/sanitizer.hpp"
+#include "support/start_methods.hpp"
 
 #include <signal.h>
 #include <sys/wait.h>
@@ -29,9 +31,14 @@ using namespace std::chrono_literals;
 namespace {
 
 // At which pass through which point this process dies.
-const char* fatal_point = nullptr;
+std::string fatal_point;
 int passes_left = 0;
 bool stops_there = false;
+
+void arm(const std::string& point, int passes) {
+    fatal_point = point;
+    passes_left = passes;
+}
 
 constexpr std::array points{
     "put: locked",
@@ -100,8 +107,7 @@ void consume(mp::Queue<Item>& queue, Seen& seen) {
 template <class Body>
 pid_t victim(const char* point, int passes, Body body) {
     return test::fork_child([&] {
-        fatal_point = point;
-        passes_left = passes;
+        arm(point, passes);
         body();
         return 0;
     });
@@ -118,7 +124,26 @@ Seen& shared_seen(const mp::detail::SharedBlock& block) {
     return block.as<Seen>();
 }
 
-void play(const char* point, unsigned seed) {
+void produce_armed(
+    mp::Queue<Item> queue, int producer, int count, std::string point, int passes
+) {
+    arm(point, passes);
+    produce(queue, producer, 0, count);
+}
+
+void consume_armed(
+    mp::Queue<Item> queue, mp::detail::SharedBlock block, std::string point, int passes
+) {
+    arm(point, passes);
+    consume(queue, shared_seen(block));
+}
+
+bool was_killed(mp::Process& process) {
+    process.join();
+    return process.exitcode() == -SIGKILL;
+}
+
+void play(const mp::Context& context, const char* point, unsigned seed) {
     std::mt19937 random(seed);
     mp::Queue<Item> queue({.maxsize = 20, .max_bytes = 4U << 20U});
     const auto block = mp::detail::SharedBlock::allocate(sizeof(Seen));
@@ -126,18 +151,19 @@ void play(const char* point, unsigned seed) {
     constexpr int items = 200;
     const bool of_producer = std::strncmp(point, "put", 3) == 0;
     const int passes = 1 + static_cast<int>(random() % 40);
+    const std::string nowhere;
     // Two that live, and a victim on the side of the point.
-    const pid_t good_producer = test::fork_child([&] {
-        produce(queue, 0, 0, items);
-        return 0;
-    });
-    const pid_t dies = of_producer
-                           ? victim(point, passes, [&] { produce(queue, 1, 0, items); })
-                           : victim(point, passes, [&] { consume(queue, seen); });
-    const pid_t good_consumer = test::fork_child([&] {
-        consume(queue, seen);
-        return 0;
-    });
+    auto good_producer = context.Process(produce_armed, queue, 0, items, nowhere, 0);
+    auto dies =
+        of_producer
+            ? context.Process(
+                  produce_armed, queue, 1, items, std::string(point), passes
+              )
+            : context.Process(consume_armed, queue, block, std::string(point), passes);
+    auto good_consumer = context.Process(consume_armed, queue, block, nowhere, 0);
+    good_producer.start();
+    dies.start();
+    good_consumer.start();
     CHECK_FALSE(was_killed(good_producer));
     int put = items;
     if (of_producer && !was_killed(dies)) {
@@ -179,8 +205,7 @@ void play(const char* point, unsigned seed) {
 namespace mp::detail {
 
 void pass_kill_point(const char* name) noexcept {
-    if (fatal_point != nullptr && std::strcmp(fatal_point, name) == 0 &&
-        --passes_left <= 0) {
+    if (fatal_point == name && --passes_left <= 0) {
         ::kill(::getpid(), stops_there ? SIGSTOP : SIGKILL);
     }
 }
@@ -188,20 +213,22 @@ void pass_kill_point(const char* name) noexcept {
 }  // namespace mp::detail
 
 TEST_CASE("O5 O6 O7 O8: a kill at any step of the queue", "[faults][queue]") {
+    const mp::Context context = each_start_method();
     for (const char* const point : points) {
         DYNAMIC_SECTION(point) {
             for (unsigned seed = 0; seed < usual_seeds; ++seed) {
-                play(point, seed);
+                play(context, point, seed);
             }
         }
     }
 }
 
 TEST_CASE("O5 O6 O7 O8: kills at any step, a hundred seeds", "[.stress][queue]") {
+    const mp::Context context = each_start_method();
     for (const char* const point : points) {
         DYNAMIC_SECTION(point) {
             for (unsigned seed = 0; seed < 100; ++seed) {
-                play(point, seed);
+                play(context, point, seed);
             }
         }
     }
@@ -229,6 +256,23 @@ TEST_CASE("O7: a killed sleeper takes no wake-up with it", "[faults][queue]") {
     CHECK(shared_seen(block).got == 50);
 }
 
+TEST_CASE(
+    "O9: no producer is left: get gives up, or is told by shutdown", "[faults][queue]"
+) {
+    mp::Queue<int> queue;
+    const pid_t producer = victim("put: committed", 2, [&] {
+        queue.put(1);
+        queue.put(2);
+    });
+    CHECK(was_killed(producer));
+    CHECK(queue.get() == 1);
+    CHECK(queue.get() == 2);
+    CHECK_THROWS_AS(queue.get(50ms), mp::Empty);
+    std::thread waiting([&] { CHECK_THROWS_AS(queue.get(60s), mp::ShutDown); });
+    queue.shutdown();
+    waiting.join();
+}
+
 TEST_CASE("O10: a full queue whose consumer died says Full", "[faults][queue]") {
     mp::Queue<int> queue(1);
     queue.put(1);
@@ -246,8 +290,7 @@ TEST_CASE(
     mp::Queue<int> queue;
     queue.put(1);
     const pid_t stopped = test::fork_child([&] {
-        fatal_point = "put: locked";
-        passes_left = 1;
+        arm("put: locked", 1);
         stops_there = true;
         queue.put(2);
         return 0;

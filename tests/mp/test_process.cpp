@@ -2,6 +2,7 @@
 #include "mp/mp.hpp"
 
 #include "support/catch.hpp"
+#include "support/sanitizer.hpp"
 #include "support/start_methods.hpp"
 
 #include <fcntl.h>
@@ -258,6 +259,9 @@ TEST_CASE("Process: an ignored SIGCHLD loses no child", "[process]") {
 
 TEST_CASE("Process: many threads start children at once", "[process]") {
     const mp::Context ctx = each_start_method();
+    if (test::under_asan && ctx.get_start_method() == mp::StartMethod::fork) {
+        return;  // its allocator forgets to unlock itself in a forked child
+    }
     std::atomic<int> good{0};
     std::vector<std::thread> threads;
     for (int t = 0; t < 4; ++t) {

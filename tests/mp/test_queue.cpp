@@ -248,7 +248,7 @@ TEST_CASE("Queue: an unbounded one grows, and gives the memory back", "[queue]")
 }
 
 TEST_CASE(
-    "Queue: what cannot be serialised throws in put and leaves nothing", "[queue]"
+    "O11: Queue: what cannot be serialised throws in put and leaves nothing", "[queue]"
 ) {
     mp::Queue<Refuses> queue(1);
     CHECK_THROWS(queue.put({.refuses = true}));
@@ -268,7 +268,7 @@ TEST_CASE("Queue: it travels only to a child that is being started", "[queue]") 
     CHECK_THROWS_AS(a.send(queue), mp::StateError);
 }
 
-TEST_CASE("Queue: closed, it refuses, in all handles of the process", "[queue]") {
+TEST_CASE("O12: Queue: closed, it refuses, in all handles of the process", "[queue]") {
     mp::Queue<int> queue;
     mp::Queue<int> same = queue;
     queue.put(1);

@@ -8,7 +8,7 @@ from lib_tree import code, files, finish, includes
 # What an #include starts with -> where it may stand.
 HEADERS = {
     "spdlog/": ["libmp/include/mp/log.hpp", "libmp/src/log.cpp", "tests/*"],
-    "boost/process": ["libmp/src/exec.cpp"],
+    "boost/process": [],
     "boost/interprocess": [
         "libmp/src/shm.cpp",
         "libmp/include/mp/shared_heap.hpp",

@@ -14,7 +14,7 @@ boost_packages() {
             prefix=libboost middle=
         fi
     fi
-    echo "$prefix-dev libboost-serialization$middle-dev libboost-filesystem$middle-dev"
+    echo "$prefix-dev libboost-serialization$middle-dev"
 }
 
 packages_for() {

@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: BSL-1.0
+// What happens when the system has no more to give: descriptors, processes, memory for
+// a fork, mappings. An error that says so, nothing left behind, and all is well when
+// there is room again.
+#include "mp/mp.hpp"
+
+#include "support/catch.hpp"
+#include "support/fork_child.hpp"
+#include "support/proc.hpp"
+#include "support/start_methods.hpp"
+
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <functional>
+#include <stddef.h>
+#include <string>
+#include <vector>
+
+using namespace mp;
+using namespace std::chrono_literals;
+
+namespace {
+
+int open_descriptors() {
+    int count = 0;
+    test::for_each_entry("/proc/self/fd", [&](const char* name, int own) {
+        count += std::atoi(name) != own ? 1 : 0;
+    });
+    return count;
+}
+
+/// A limit, as long as this lives.
+class Limit {
+public:
+    Limit(__rlimit_resource what, rlim_t most) : what_(what) {
+        REQUIRE(::getrlimit(what_, &before_) == 0);
+        struct rlimit now = before_;
+        now.rlim_cur = most;
+        REQUIRE(::setrlimit(what_, &now) == 0);
+    }
+
+    ~Limit() { ::setrlimit(what_, &before_); }
+
+    Limit(const Limit&) = delete;
+    Limit& operator=(const Limit&) = delete;
+
+private:
+    __rlimit_resource what_;
+    struct rlimit before_ {};
+};
+
+/// Descriptor numbers up to the limit, of which `spare` are free.
+class FewDescriptors {
+public:
+    explicit FewDescriptors(int spare) : limit_(RLIMIT_NOFILE, 200) {
+        for (int fd = ::open("/dev/null", O_RDONLY | O_CLOEXEC); fd >= 0;
+             fd = ::fcntl(0, F_DUPFD_CLOEXEC, 0)) {
+            held_.emplace_back(fd);
+        }
+        held_.resize(held_.size() - static_cast<std::size_t>(spare));
+    }
+
+private:
+    Limit limit_;
+    std::vector<UniqueFd> held_;
+};
+
+void do_nothing() {}
+
+/// Whether `attempt` worked; if not, it failed for want of descriptors.
+bool works(const std::function<void()>& attempt) {
+    try {
+        attempt();
+        return true;
+    } catch (const std::system_error& error) {
+        CHECK(error.code().value() == EMFILE);
+    } catch (const ProcessError& error) {
+        CHECK_THAT(error.what(), Catch::Contains("Too many open files"));
+    }
+    return false;
+}
+
+/// With ever more free descriptors, until it works twice.
+void with_few_descriptors(const std::function<void()>& attempt) {
+    attempt();  // what is made once a process is made
+    const int before = open_descriptors();
+    int worked = 0;
+    for (int spare = 0; worked < 2; ++spare) {
+        INFO(spare << " descriptors to spare");
+        REQUIRE(spare < 40);
+        {
+            const FewDescriptors few(spare);
+            worked += works(attempt) ? 1 : 0;
+        }
+        CHECK(open_descriptors() == before);
+    }
+    attempt();
+}
+
+/// In this process and its children: a new process is not to be had. Threads are.
+void refuse_processes() {
+    const auto at = [](std::size_t place) {
+        return static_cast<std::uint32_t>(place);
+    };
+    const auto load = [&](std::size_t place) {
+        return sock_filter{BPF_LD | BPF_W | BPF_ABS, 0, 0, at(place)};
+    };
+    const auto if_equal = [](long value, std::uint8_t then, std::uint8_t otherwise) {
+        return sock_filter{
+            BPF_JMP | BPF_JEQ | BPF_K,
+            then,
+            otherwise,
+            static_cast<std::uint32_t>(value)};
+    };
+    const auto answer = [](std::uint32_t what) {
+        return sock_filter{BPF_RET | BPF_K, 0, 0, what};
+    };
+    std::vector<sock_filter> program{load(offsetof(seccomp_data, nr))};
+#ifdef SYS_fork
+    program.push_back(if_equal(SYS_fork, 0, 1));
+    program.push_back(answer(SECCOMP_RET_ERRNO | ENOMEM));
+    program.push_back(if_equal(SYS_vfork, 0, 1));
+    program.push_back(answer(SECCOMP_RET_ERRNO | ENOMEM));
+#endif
+    program.push_back(if_equal(SYS_clone3, 0, 1));
+    program.push_back(answer(SECCOMP_RET_ERRNO | ENOSYS));  // then glibc takes clone
+    program.push_back(if_equal(SYS_clone, 0, 3));
+    program.push_back(load(offsetof(seccomp_data, args[0])));
+    program.push_back(sock_filter{
+        BPF_JMP | BPF_JSET | BPF_K, 1, 0, static_cast<std::uint32_t>(CLONE_THREAD)});
+    program.push_back(answer(SECCOMP_RET_ERRNO | ENOMEM));
+    program.push_back(answer(SECCOMP_RET_ALLOW));
+    const sock_fprog filter{
+        .len = static_cast<unsigned short>(program.size()), .filter = program.data()};
+    if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+        ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0) {
+        throw std::system_error(errno, std::generic_category(), "seccomp");
+    }
+}
+
+}  // namespace
+
+TEST_CASE("R1 R8: a process is started with few descriptors left", "[faults]") {
+    const Context context = each_start_method();
+    with_few_descriptors([&] {
+        auto process = context.Process(do_nothing);
+        process.start();
+        process.join();
+        if (process.exitcode() != 0) {
+            throw std::logic_error(
+                "exit code " + std::to_string(process.exitcode().value())
+            );
+        }
+    });
+}
+
+TEST_CASE("R1 R8: what processes share is made with few descriptors left", "[faults]") {
+    SECTION("a Pipe") {
+        with_few_descriptors([] {
+            auto [a, b] = Pipe();
+            a.send(1);
+            CHECK(b.recv<int>() == 1);
+        });
+    }
+    SECTION("a Queue") {
+        with_few_descriptors([] {
+            Queue<int> queue;
+            queue.put(1);
+            CHECK(queue.fileno() >= 0);
+            CHECK(queue.get() == 1);
+        });
+    }
+    SECTION("locks") {
+        with_few_descriptors([] {
+            Lock lock;
+            Condition condition;
+            Event event;
+            Barrier barrier(1);
+            lock.acquire();
+            event.set();
+            CHECK(barrier.wait() == 0);
+        });
+    }
+    SECTION("shared memory") {
+        with_few_descriptors([] {
+            SharedMemory memory({.create = true, .size = 5000});
+            memory.unlink();
+            const Array<int> array(100'000);
+            CHECK(array.size() == 100'000);
+        });
+    }
+    SECTION("a Listener") {
+        with_few_descriptors([] {
+            connection::Listener listener({.authkey = "key"});
+            CHECK_THROWS_AS(listener.accept(0s), mp::TimeoutError);
+        });
+    }
+}
+
+TEST_CASE("R2: no more processes are allowed", "[faults][no-asan][no-tsan]") {
+    // The limit is a user's, and root has none: this one has no other processes.
+    if (::geteuid() != 0) {
+        WARN("left out: only root can become a user without processes");
+        return;
+    }
+    const int status = test::run_in_fork([] {
+        struct rlimit few {};
+        few.rlim_cur = 3;
+        few.rlim_max = 3;
+        constexpr uid_t nobody_else = 61'234;
+        if (::setrlimit(RLIMIT_NPROC, &few) != 0 || ::setuid(nobody_else) != 0) {
+            return 1;
+        }
+        Process first({.start_method = StartMethod::fork}, [] {});
+        first.start();  // what is made once a process is made
+        first.join();
+        const int before = open_descriptors();
+        auto [reader, writer] = Pipe();
+        std::vector<Process> started;
+        for (int round = 0; round < 2; ++round) {
+            for (;;) {
+                Process process({.start_method = StartMethod::fork}, [&, &r = reader] {
+                    r.recv_bytes();
+                });
+                try {
+                    process.start();
+                } catch (const std::exception& error) {
+                    if (std::strstr(error.what(), "Resource temporarily unavailable") ==
+                        nullptr) {
+                        return 2;
+                    }
+                    break;
+                }
+                started.push_back(std::move(process));
+                if (started.size() > 3) {
+                    return 3;
+                }
+            }
+            if (started.empty()) {
+                return 4;
+            }
+            for (auto& process : started) {
+                writer.send_bytes("go");
+                (void)process;
+            }
+            for (auto& process : started) {
+                process.join();
+                if (process.exitcode() != 0) {
+                    return 5;
+                }
+            }
+            started.clear();
+        }
+        reader.close();
+        writer.close();
+        return open_descriptors() == before ? 0 : 6;
+    });
+    CHECK(status == 0);
+}
+
+TEST_CASE("R3: no memory for another process", "[faults][no-asan][no-tsan]") {
+    const Context context = each_start_method();
+    const int status = test::run_in_fork([&] {
+        refuse_processes();
+        auto warm = Pipe();
+        warm.first.close();
+        warm.second.close();
+        const auto attempt = [&] {
+            auto process = context.Process(do_nothing);
+            try {
+                process.start();
+            } catch (const std::exception& error) {
+                return std::strstr(error.what(), "Cannot allocate memory") != nullptr;
+            }
+            return false;
+        };
+        if (!attempt()) {
+            return 1;
+        }
+        const int before = open_descriptors();
+        if (!attempt()) {
+            return 2;
+        }
+        return open_descriptors() == before && active_children().empty() ? 0 : 3;
+    });
+    CHECK(status == 0);
+}
+
+TEST_CASE("R7: no more mappings", "[faults][no-asan][no-tsan]") {
+    const int status = test::run_in_fork([] {
+        Queue<int> old;
+        old.put(1);
+        const int before = open_descriptors();
+        // Neighbours that may be read and that may not are never merged.
+        constexpr std::size_t page = 4096;
+        const test::FileText most("/proc/sys/vm/max_map_count");
+        const std::size_t pages = 2 * static_cast<std::size_t>(std::atol(most.text));
+        if (pages == 0 || pages > 5'000'000) {
+            return 0;  // too many to make
+        }
+        void* const area = ::mmap(
+            nullptr,
+            pages * page,
+            PROT_NONE,
+            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+            -1,
+            0
+        );
+        if (area == MAP_FAILED) {
+            return 1;
+        }
+        for (std::size_t i = 1; i < pages; i += 2) {
+            if (::mprotect(static_cast<char*>(area) + i * page, page, PROT_READ) != 0) {
+                break;
+            }
+        }
+        for (int i = 0; i < 1000; ++i) {
+            const int access = i % 2 == 0 ? PROT_READ : PROT_NONE;
+            if (::mmap(nullptr, page, access, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
+                MAP_FAILED) {
+                break;
+            }
+        }
+        int refused = 0;
+        const auto attempt = [&](auto make) {
+            try {
+                make();
+            } catch (const std::system_error& error) {
+                refused += error.code().value() == ENOMEM ? 1 : 0;
+            } catch (const ResourceLimitExceeded&) {
+                ++refused;
+            } catch (const std::bad_alloc&) {
+                ++refused;
+            }
+        };
+        attempt([] { const Queue<int> queue; });
+        attempt([] {
+            SharedMemory memory({.create = true, .size = 100'000});
+            memory.unlink();
+        });
+        attempt([] { const RawArray<char> array(10'000'000); });
+        if (refused != 3) {
+            return 10 + refused;
+        }
+        old.put(2);
+        if (old.get() != 1 || old.get() != 2) {
+            return 2;
+        }
+        ::munmap(area, pages * page);
+        Queue<int> now;
+        now.put(3);
+        if (now.get() != 3) {
+            return 3;
+        }
+        now = Queue<int>(1);
+        return open_descriptors() >= before ? 0 : 4;
+    });
+    CHECK(status == 0);
+}
