@@ -127,7 +127,8 @@ ReceivedFds receive_with_fds(
     int socket,
     std::span<std::byte> buffer,
     std::size_t max_fds,
-    const Deadline& deadline
+    const Deadline& deadline,
+    LostFds lost
 ) {
     if (buffer.empty()) {
         throw std::invalid_argument("descriptors travel with at least one byte");
@@ -156,7 +157,8 @@ ReceivedFds receive_with_fds(
     if (message.msg_controllen != 0) {
         collect(message, received.fds);
     }
-    if ((message.msg_flags & MSG_CTRUNC) != 0) {
+    received.lost = (message.msg_flags & MSG_CTRUNC) != 0;
+    if (received.lost && lost == LostFds::throws) {
         throw_error(
             EMFILE,
             ("only " + std::to_string(received.fds.size()) +

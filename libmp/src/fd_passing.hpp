@@ -7,6 +7,7 @@
 #include "mp/timeout.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -18,7 +19,11 @@ inline constexpr std::size_t max_fds_in_message = 253;
 struct ReceivedFds {
     std::size_t bytes = 0;  ///< 0 is the end of the stream
     std::vector<UniqueFd> fds;
+    bool lost = false;  ///< some could not be opened: too many are open here
 };
+
+/// What to do about descriptors that came and could not be opened.
+enum class LostFds : std::uint8_t { throws, are_told };
 
 /// Sends `data` and copies of `fds`, in one message; more than 253 go in several, each
 /// with one byte of `data` and the last with the rest, so `data` needs a byte for each.
@@ -36,12 +41,13 @@ void send_with_fds(
 /// close-on-exec. Waits for it.
 /// Throws std::system_error: EMFILE when this process has no numbers left for them,
 /// EBADMSG when more came than wanted; in both cases all that came are closed and the
-/// bytes are consumed. TimeoutError.
+/// bytes are consumed. TimeoutError. With LostFds::are_told the first is no exception.
 ReceivedFds receive_with_fds(
     int socket,
     std::span<std::byte> buffer,
     std::size_t max_fds,
-    const Deadline& deadline
+    const Deadline& deadline,
+    LostFds lost = LostFds::throws
 );
 
 /// The counterpart of send_with_fds: fills `buffer` and returns exactly `count`

@@ -63,6 +63,10 @@ Registry& registry() {
 
 std::shared_ptr<ForkServer>
 start_server(const std::vector<void (*)()>& preload, const Deadline& deadline) {
+    ByteWriter body;
+    for (void (*const function)() : preload) {
+        write_code_ref(body, reinterpret_cast<const void*>(function));
+    }
     os::fill_standard_streams();
     auto [ours, servers] = os::make_socketpair(os::SocketKind::stream);
     const int socket = ours.get();
@@ -70,10 +74,6 @@ start_server(const std::vector<void (*)()>& preload, const Deadline& deadline) {
     server->own(os::pidfd_of_new_child(start_own_program(server_argument, servers)));
     servers.reset();
     try {
-        ByteWriter body;
-        for (void (*const function)() : preload) {
-            write_code_ref(body, reinterpret_cast<const void*>(function));
-        }
         send_start(socket, body.data(), {}, deadline);
         receive_answer(socket, deadline);
     } catch (const BinaryMismatch& refusal) {
@@ -124,8 +124,9 @@ std::shared_ptr<ForkServer> ForkServer::running(const Deadline& deadline) {
     if (!all.server) {
         all.server = start_server(all.preload, deadline);
     }
-    if (!std::exchange(all.at_exit, true)) {
+    if (!all.at_exit) {
         add_exit_part(ExitPhase::helpers, stop_fork_server);
+        all.at_exit = true;
     }
     return all.server;
 }
@@ -198,7 +199,14 @@ int ForkServer::exit_code(std::uint64_t serial, const Deadline& deadline) {
             ended_.erase(found);
             return code;
         }
-        read_reply(deadline);
+        try {
+            read_reply(deadline);
+        } catch (const TimeoutError&) {
+            throw;
+        } catch (...) {
+            hung_up_ = true;  // what it said may be lost: another one begins anew
+            throw;
+        }
     }
 }
 
@@ -207,9 +215,12 @@ void ForkServer::read_reply(const Deadline& deadline) {
     std::vector<UniqueFd> fds;
     const auto room = std::as_writable_bytes(std::span(&reply, 1));
     std::size_t filled = 0;
+    bool lost = false;
     while (filled < room.size()) {
-        auto part =
-            os::receive_with_fds(socket_.get(), room.subspan(filled), 2, deadline);
+        auto part = os::receive_with_fds(
+            socket_.get(), room.subspan(filled), 2, deadline, os::LostFds::are_told
+        );
+        lost = lost || part.lost;
         if (part.bytes == 0) {
             throw EOFError("the fork server closed its socket");
         }
@@ -219,6 +230,11 @@ void ForkServer::read_reply(const Deadline& deadline) {
     switch (reply.kind) {
     case ForkReplyKind::started:
         asked_ = false;
+        if (lost) {
+            // Without its descriptors the child hears of its end, and ends.
+            refusal_ = std::make_error_code(std::errc::too_many_files_open).message();
+            break;
+        }
         if (fds.size() != 2) {
             throw std::system_error(
                 std::make_error_code(std::errc::bad_message),

@@ -227,7 +227,7 @@ Connection Listener::State::accept(const Deadline& deadline) {
         };
         int count = 0;
         // In the middle of a handshake the answer is likely to come at once.
-        if (next.expired() || !detail::spin_with_calls([&] {
+        if (next.expired() || !detail::spin_with_calls(next, [&] {
                 count = look(0);
                 return count > 0;
             })) {

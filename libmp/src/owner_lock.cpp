@@ -57,7 +57,7 @@ Taken OwnerLock::acquire_slowly(
             ++turn;
             if (turn <= pauses || !history.may_yield()) {
                 cpu_relax();
-            } else if (!history.yield()) {
+            } else if (!history.yield() || deadline.expired()) {
                 turn = spins;
             }
             seen = word_.load(std::memory_order_relaxed);

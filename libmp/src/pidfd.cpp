@@ -45,6 +45,13 @@ UniqueFd pidfd_open(pid_t pid) {
 UniqueFd pidfd_of_new_child(pid_t pid) {
     try {
         return pidfd_open(pid);
+    } catch (const std::system_error& error) {
+        // Nobody of that pid: the kernel has reaped it, and may have given it away.
+        if (error.code() != std::errc::no_such_process) {
+            ::kill(pid, SIGKILL);
+            restarting([&] { return ::waitpid(pid, nullptr, 0); });
+        }
+        throw;
     } catch (...) {
         ::kill(pid, SIGKILL);
         restarting([&] { return ::waitpid(pid, nullptr, 0); });

@@ -45,11 +45,12 @@ bool wait_readable(int fd, const Deadline& deadline) {
 }
 
 bool wait_soon_readable(int fd, const Deadline& deadline) {
-    return (!deadline.expired() && soon_readable(fd)) || wait_readable(fd, deadline);
+    return (!deadline.expired() && soon_readable(fd, deadline)) ||
+           wait_readable(fd, deadline);
 }
 
-bool soon_readable(int fd) noexcept {
-    return detail::spin_with_calls([fd] {
+bool soon_readable(int fd, const Deadline& deadline) noexcept {
+    return detail::spin_with_calls(deadline, [fd] {
         pollfd one{.fd = fd, .events = POLLIN, .revents = 0};
         return ::poll(&one, 1, 0) > 0 && (one.revents & POLLNVAL) == 0;
     });

@@ -25,7 +25,7 @@ bool wait_readable(int fd, const Deadline& deadline);
 bool wait_soon_readable(int fd, const Deadline& deadline);
 
 /// Only the looking. False when it is time to sleep.
-bool soon_readable(int fd) noexcept;
+bool soon_readable(int fd, const Deadline& deadline) noexcept;
 
 /// Whether writing does not block; a reader that is gone counts too.
 bool wait_writable(int fd, const Deadline& deadline);

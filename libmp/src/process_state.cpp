@@ -121,8 +121,14 @@ void join_children_at_exit() {
             return;
         }
     }
-    add_exit_part(ExitPhase::children, terminate_daemons_and_join_all);
-    ensure_exit_step();
+    try {
+        add_exit_part(ExitPhase::children, terminate_daemons_and_join_all);
+        ensure_exit_step();
+    } catch (...) {
+        const MutexLock held(all.mutex);
+        all.joined_at_exit = false;
+        throw;
+    }
 }
 
 }  // namespace mp::detail

@@ -257,8 +257,9 @@ void track_memory(const std::string& name, const os::FileId& id) {
     ensure_exit_step();
     Link& all = link();
     const MutexLock held(all.mutex);
-    if (!std::exchange(all.at_exit, true)) {
+    if (!all.at_exit) {
         add_exit_part(ExitPhase::helpers, leave_at_exit);
+        all.at_exit = true;
     }
     all.mine.push_back({name, id});
     try {

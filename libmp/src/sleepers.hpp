@@ -35,7 +35,11 @@ public:
     /// The same, where `plenty()` tells whether there is much to go on with.
     template <class Ready, class Plenty>
     bool wait(const Deadline& deadline, Ready ready, Plenty plenty) noexcept {
-        if (spin(ready, longest_pause, plenty)) {
+        // Beside other processes, a hundred yields may take longer than the deadline.
+        const auto done = [&] {
+            return ready() || deadline.expired();
+        };
+        if (spin(done, longest_pause, plenty) && ready()) {
             return true;
         }
         for (;;) {

@@ -162,7 +162,7 @@ receive_some(int fd, std::span<std::byte> buffer, const Deadline& deadline) {
         if (would_block()) {
             if (!looked && !deadline.expired()) {
                 looked = true;
-                soon_readable(fd);
+                soon_readable(fd, deadline);
             } else if (!wait_readable(fd, deadline)) {
                 throw TimeoutError("read timed out");
             }

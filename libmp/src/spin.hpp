@@ -6,6 +6,8 @@
 // away a whole time slice) no spinning for a while.
 #pragma once
 
+#include "mp/timeout.hpp"
+
 #include <sched.h>
 
 #include <algorithm>
@@ -119,10 +121,11 @@ bool spin(Found found) {
     return spin(found, 1, [] { return false; });
 }
 
-/// The same for looks that are system calls: some tens of microseconds at most, and
-/// hardly any where it did not help lately. False when it is time to sleep.
+/// The same for looks that are system calls: some tens of microseconds where nobody
+/// else wants the CPU, and hardly any where it did not help lately. False when it is
+/// time to sleep, or too late for that.
 template <class Found>
-bool spin_with_calls(Found found) {
+bool spin_with_calls(const Deadline& deadline, Found found) {
     auto& history = SpinHistory::of_calls();
     if (!history.may_yield() || !history.worthwhile()) {
         return false;
@@ -132,7 +135,7 @@ bool spin_with_calls(Found found) {
             history.paused(true);
             return true;
         }
-        if (!history.yield()) {
+        if (!history.yield() || deadline.expired()) {
             break;
         }
     }

@@ -182,9 +182,10 @@ void play(const mp::Context& context, const char* point, unsigned seed) {
     CHECK_FALSE(was_killed(good_consumer));
     int left = 0;
     try {
-        for (;; ++left) {
+        for (;;) {
             const Item item = queue.get_nowait();
             CHECK((item.number == stop || is_whole(item)));
+            left += item.number == stop ? 0 : 1;
         }
     } catch (const mp::Empty&) {
     }

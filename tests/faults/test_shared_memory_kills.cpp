@@ -5,6 +5,7 @@
 #include "mp/mp.hpp"
 
 #include "support/catch.hpp"
+#include "support/proc.hpp"
 #include "support/shm_names.hpp"
 #include "support/start_methods.hpp"
 
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <string>
 #include <system_error>
 
@@ -88,4 +90,23 @@ TEST_CASE("SharedMemory: its maker is killed at any step", "[faults][shared_memo
         mp::SharedMemory next({.name = name, .create = true, .size = 1});
         next.unlink();
     }
+}
+
+TEST_CASE("Q5: nobody can shrink memory without a name under another", "[faults]") {
+    mp::Queue<int> queue;
+    queue.put(1);
+    mp::Value<int> value(2);
+    int tried = 0;
+    test::for_each_entry("/proc/self/fd", [&](const char* name, int) {
+        char target[64] = "";
+        const std::string path = std::string("/proc/self/fd/") + name;
+        if (::readlink(path.c_str(), target, sizeof target - 1) > 0 &&
+            std::string(target).find("/memfd:mp-") == 0) {
+            ++tried;
+            CHECK(::ftruncate(std::atoi(name), 0) != 0);
+        }
+    });
+    CHECK(tried >= 2);
+    CHECK(queue.get() == 1);
+    CHECK(value.get() == 2);
 }

@@ -177,7 +177,7 @@ TEST_CASE("ShareableList: closed, it is an error", "[shareable_list]") {
 }
 
 TEST_CASE(
-    "ShareableList: damaged memory is an error, not a crash", "[shareable_list]"
+    "Q6: ShareableList: damaged memory is an error, not a crash", "[shareable_list]"
 ) {
     SECTION("no list at all") {
         SharedMemory memory({.create = true, .size = 15});

@@ -59,7 +59,8 @@ private:
 };
 
 /// A point on the monotonic clock at which a Timeout ends. A call takes one Timeout,
-/// makes one Deadline of it, and gives that to every wait inside.
+/// makes one Deadline of it, and gives that to every wait inside. Setting the clock
+/// does not matter; while the machine is suspended, no time passes.
 class Deadline {
 public:
     using Clock = std::chrono::steady_clock;
