@@ -100,14 +100,6 @@ void BaseProcess::begin_start() {
     } else {
         launch_linked(method);
     }
-    try {
-        detail::remember_child(state_);
-    } catch (const std::bad_alloc&) {
-        state.popen->kill_and_reap();
-        state.popen.reset();
-        state.awaited.reset();
-        throw;
-    }
 }
 
 void BaseProcess::finish_start() {
@@ -133,6 +125,13 @@ void BaseProcess::launch_fork() {
         detail::settle_in_fork(told, *this, state_);
         return detail::run_process_body(name(), [this] { run(); });
     });
+    try {
+        detail::remember_child(state_);
+    } catch (const std::bad_alloc&) {
+        state_->popen->kill_and_reap();
+        state_->popen.reset();
+        throw;
+    }
 }
 
 void BaseProcess::launch_linked(StartMethod method) {
@@ -158,14 +157,18 @@ void BaseProcess::launch_linked(StartMethod method) {
     } else {
         popen = detail::PopenForkserver::launch(deadline);
     }
+    state_->popen = popen;
     try {
+        // Before it can run: whoever hears from it finds it among the children.
+        detail::remember_child(state_);
         popen->send(message.data(), fds, deadline);
     } catch (...) {
+        detail::forget_child(*state_);
         popen->kill_and_reap();
+        state_->popen.reset();
         throw;
     }
-    state_->awaited = popen;
-    state_->popen = std::move(popen);
+    state_->awaited = std::move(popen);
 }
 
 detail::Preparation BaseProcess::preparation() const {

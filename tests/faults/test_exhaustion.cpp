@@ -154,7 +154,10 @@ void refuse_processes() {
 
 }  // namespace
 
-TEST_CASE("R1 R8: a process is started with few descriptors left", "[faults]") {
+// UBSan wants a pipe to look at an exception with.
+TEST_CASE(
+    "R1 R8: a process is started with few descriptors left", "[faults][no-asan]"
+) {
     const Context context = each_start_method();
     with_few_descriptors([&] {
         auto process = context.Process(do_nothing);
@@ -168,7 +171,9 @@ TEST_CASE("R1 R8: a process is started with few descriptors left", "[faults]") {
     });
 }
 
-TEST_CASE("R1 R8: what processes share is made with few descriptors left", "[faults]") {
+TEST_CASE(
+    "R1 R8: what processes share is made with few descriptors left", "[faults][no-asan]"
+) {
     SECTION("a Pipe") {
         with_few_descriptors([] {
             auto [a, b] = Pipe();
@@ -370,7 +375,7 @@ TEST_CASE("R7: no more mappings", "[faults][no-asan][no-tsan]") {
     CHECK(status == 0);
 }
 
-TEST_CASE("R1: no descriptors left when a process is joined", "[faults]") {
+TEST_CASE("R1: no descriptors left when a process is joined", "[faults][no-asan]") {
     const Context context = each_start_method();
     for (int round = 0; round < 2; ++round) {
         auto process = context.Process(do_nothing);

@@ -57,11 +57,19 @@ void* operator new(std::size_t size) {
     return allocate(size, 1);
 }
 
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+    return allowed == 0 ? nullptr : std::malloc(size);
+}
+
 void* operator new(std::size_t size, std::align_val_t alignment) {
     return allocate(size, static_cast<std::size_t>(alignment));
 }
 
 void operator delete(void* memory) noexcept {
+    std::free(memory);
+}
+
+void operator delete(void* memory, const std::nothrow_t&) noexcept {
     std::free(memory);
 }
 
