@@ -223,7 +223,8 @@ TEST_CASE("R4: no memory for locks", "[faults]") {
     });
 }
 
-TEST_CASE("R4: no memory for shared memory", "[faults]") {
+// ThreadSanitizer makes a fork of vfork, whose child is then short of memory, too.
+TEST_CASE("R4: no memory for shared memory", "[faults][no-tsan]") {
     sweep([] {
         {
             SharedMemory memory({.create = true, .size = 100});
