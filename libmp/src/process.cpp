@@ -281,7 +281,7 @@ void BaseProcess::close() {
 
 ProcessHandle BaseProcess::handle() const {
     started_state("handle");
-    return ProcessHandle(state_);
+    return ProcessHandle(state_, state_->popen);
 }
 
 // ----------------------------------------------------------------------------------
@@ -368,8 +368,10 @@ std::string Process::class_name() const {
 // ----------------------------------------------------------------------------------
 // handles
 
-ProcessHandle::ProcessHandle(std::shared_ptr<ProcessState> state) noexcept
-    : state_(std::move(state)), popen_(state_->popen) {}
+ProcessHandle::ProcessHandle(
+    std::shared_ptr<ProcessState> state, std::shared_ptr<detail::Popen> popen
+) noexcept
+    : state_(std::move(state)), popen_(std::move(popen)) {}
 
 std::string ProcessHandle::name() const {
     return state_->name();

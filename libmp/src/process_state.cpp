@@ -17,7 +17,7 @@ namespace {
 // Replaced in a forked child: its parent's children are not its own.
 struct Children {
     Mutex mutex;
-    std::vector<std::shared_ptr<ProcessState>> list MP_GUARDED_BY(mutex);
+    std::vector<RememberedChild> list MP_GUARDED_BY(mutex);
     bool joined_at_exit MP_GUARDED_BY(mutex) = false;
     std::atomic<int> count{0};
 };
@@ -53,16 +53,16 @@ Self make_main_self() {
 
 void terminate_daemons_and_join_all() {
     for (const auto& child : remembered_children()) {
-        if (child->daemon) {
-            log_info("terminating the daemon " + child->name());
-            child->popen->send_signal(SIGTERM);
+        if (child.state->daemon) {
+            log_info("terminating the daemon " + child.state->name());
+            child.popen->send_signal(SIGTERM);
         }
     }
     for (const auto& child : remembered_children()) {
-        log_info("joining " + child->name());
-        child->popen->wait(Deadline(forever));
-        child->popen->poll();
-        forget_child(*child);
+        log_info("joining " + child.state->name());
+        child.popen->wait(Deadline(forever));
+        child.popen->poll();
+        forget_child(*child.state);
     }
 }
 
@@ -90,16 +90,18 @@ int next_child_number() {
 void remember_child(const std::shared_ptr<ProcessState>& child) {
     Children& all = children();
     const MutexLock held(all.mutex);
-    all.list.push_back(child);
+    all.list.push_back({child, child->popen});
 }
 
 void forget_child(const ProcessState& child) {
     Children& all = children();
     const MutexLock held(all.mutex);
-    std::erase_if(all.list, [&](const auto& known) { return known.get() == &child; });
+    std::erase_if(all.list, [&](const auto& known) {
+        return known.state.get() == &child;
+    });
 }
 
-std::vector<std::shared_ptr<ProcessState>> remembered_children() {
+std::vector<RememberedChild> remembered_children() {
     Children& all = children();
     const MutexLock held(all.mutex);
     return all.list;
@@ -107,8 +109,8 @@ std::vector<std::shared_ptr<ProcessState>> remembered_children() {
 
 void reap_ended_children() {
     for (const auto& child : remembered_children()) {
-        if (child->popen->poll_now()) {
-            forget_child(*child);
+        if (child.popen->poll_now()) {
+            forget_child(*child.state);
         }
     }
 }
@@ -154,8 +156,8 @@ std::vector<ProcessHandle> active_children() {
     std::vector<ProcessHandle> handles;
     for (const auto& child : detail::remembered_children()) {
         // One that has ended may still be remembered: its fork server owes the code.
-        if (!child->popen->has_ended()) {
-            handles.push_back(ProcessHandle(child));
+        if (!child.popen->has_ended()) {
+            handles.push_back(ProcessHandle(child.state, child.popen));
         }
     }
     return handles;

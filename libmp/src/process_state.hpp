@@ -68,10 +68,17 @@ void settle_in_fork(
 /// The number for the next child's identity.
 int next_child_number();
 
+/// A child with its handle of its own: should its start fail, whoever looks at it now
+/// is not held up and holds nothing up.
+struct RememberedChild {
+    std::shared_ptr<ProcessState> state;
+    std::shared_ptr<Popen> popen;
+};
+
 /// The started children that have not been found to be over.
 void remember_child(const std::shared_ptr<ProcessState>& child);
 void forget_child(const ProcessState& child);
-std::vector<std::shared_ptr<ProcessState>> remembered_children();
+std::vector<RememberedChild> remembered_children();
 
 /// Reaps and forgets the children that have ended.
 void reap_ended_children();

@@ -276,6 +276,7 @@ bool QueueCore::has_items() const noexcept {
 
 bool QueueCore::has_many_items() const noexcept {
     const QueueControl& shared = control();
+    // order: relaxed, a hint whether to look on.
     const std::uint64_t taken = shared.get_count.load(std::memory_order_relaxed);
     return shared.put_count.load(std::memory_order_relaxed) - taken >= 32;
 }

@@ -29,17 +29,10 @@
 #include <vector>
 
 using namespace mp;
+using test::open_descriptors;
 using namespace std::chrono_literals;
 
 namespace {
-
-int open_descriptors() {
-    int count = 0;
-    test::for_each_entry("/proc/self/fd", [&](const char* name, int own) {
-        count += std::atoi(name) != own ? 1 : 0;
-    });
-    return count;
-}
 
 /// A limit, as long as this lives.
 class Limit {
@@ -302,6 +295,7 @@ TEST_CASE("R3: no memory for another process", "[faults][no-asan][no-tsan]") {
 }
 
 TEST_CASE("R7: no more mappings", "[faults][no-asan][no-tsan]") {
+    constexpr int too_many = 77;
     const int status = test::run_in_fork([] {
         Queue<int> old;
         old.put(1);
@@ -311,7 +305,7 @@ TEST_CASE("R7: no more mappings", "[faults][no-asan][no-tsan]") {
         const test::FileText most("/proc/sys/vm/max_map_count");
         const std::size_t pages = 2 * static_cast<std::size_t>(std::atol(most.text));
         if (pages == 0 || pages > 300'000) {
-            return 0;  // too many to make
+            return too_many;
         }
         void* const area = ::mmap(
             nullptr,
@@ -372,6 +366,10 @@ TEST_CASE("R7: no more mappings", "[faults][no-asan][no-tsan]") {
         }
         return 0;
     });
+    if (status == too_many) {
+        WARN("left out: this system allows too many mappings to make them all");
+        return;
+    }
     CHECK(status == 0);
 }
 

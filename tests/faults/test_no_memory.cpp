@@ -20,6 +20,7 @@
 #include <vector>
 
 using namespace mp;
+using test::open_descriptors;
 using namespace std::chrono_literals;
 
 namespace {
@@ -89,14 +90,6 @@ void operator delete(void* memory, std::size_t, std::align_val_t) noexcept {
 // NOLINTEND(misc-new-delete-overloads)
 
 namespace {
-
-int open_descriptors() {
-    int count = 0;
-    test::for_each_entry("/proc/self/fd", [&](const char* name, int own) {
-        count += std::atoi(name) != own ? 1 : 0;
-    });
-    return count;
-}
 
 /// How many calls of the allocator were refused, each in a run of its own.
 template <class Body>

@@ -44,6 +44,15 @@ void for_each_entry(const char* directory, Visit visit) {
     ::close(fd);
 }
 
+/// How many descriptors are open in this process.
+inline int open_descriptors() {
+    int count = 0;
+    for_each_entry("/proc/self/fd", [&](const char* name, int own) {
+        count += std::atoi(name) != own ? 1 : 0;
+    });
+    return count;
+}
+
 /// The start of a small file, as text; empty when it cannot be read.
 struct FileText {
     explicit FileText(const char* path) {

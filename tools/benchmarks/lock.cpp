@@ -172,26 +172,46 @@ double beside_another(int rounds, Lock& lock) {
     return seconds / acquisitions * 1e9;
 }
 
+/// A child that holds the lock until it is killed.
+class Holder {
+public:
+    explicit Holder(mp::Lock& lock) {
+        mp::Event held;
+        child_ = ::fork();
+        if (child_ == 0) {
+            lock.acquire();
+            held.set();
+            for (;;) {
+                ::pause();
+            }
+        }
+        held.wait();
+    }
+
+    ~Holder() {
+        kill();
+        ::waitpid(child_, nullptr, 0);
+    }
+
+    Holder(const Holder&) = delete;
+    Holder& operator=(const Holder&) = delete;
+
+    void kill() const { ::kill(child_, SIGKILL); }
+
+private:
+    pid_t child_ = -1;
+};
+
 /// From the killing of the holder to the lock being ours.
 double microseconds_after_death(int rounds) {
     mp::Lock lock;
     return seconds_of(
                rounds,
                [&] {
-                   const mp::Event held;
-                   const pid_t child = ::fork();
-                   if (child == 0) {
-                       lock.acquire();
-                       mp::Event(held).set();
-                       for (;;) {
-                           ::pause();
-                       }
-                   }
-                   held.wait();
-                   ::kill(child, SIGKILL);
+                   const Holder holder(lock);
+                   holder.kill();
                    lock.acquire().owner_died();
                    lock.release();
-                   ::waitpid(child, nullptr, 0);
                }
            ) *
            1e6;
@@ -206,24 +226,13 @@ double microseconds_of_a_waiter(int rounds) {
                static_cast<double>(now.tv_nsec) / 1e3;
     };
     mp::Lock lock;
-    const mp::Event held;
-    const pid_t child = ::fork();
-    if (child == 0) {
-        lock.acquire();
-        mp::Event(held).set();
-        for (;;) {
-            ::pause();
-        }
-    }
-    held.wait();
+    const Holder holder(lock);
     std::vector<double> all;
     for (int i = 0; i < rounds; ++i) {
         const double before = processor_time();
         lock.acquire(std::chrono::seconds(1));
         all.push_back(processor_time() - before);
     }
-    ::kill(child, SIGKILL);
-    ::waitpid(child, nullptr, 0);
     return median(std::move(all));
 }
 

@@ -91,7 +91,10 @@ public:
 private:
     friend class BaseProcess;
     friend std::vector<ProcessHandle> active_children();
-    explicit ProcessHandle(std::shared_ptr<detail::ProcessState> state) noexcept;
+    ProcessHandle(
+        std::shared_ptr<detail::ProcessState> state,
+        std::shared_ptr<detail::Popen> popen
+    ) noexcept;
 
     std::shared_ptr<detail::ProcessState> state_;
     std::shared_ptr<detail::Popen> popen_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // blank: how a value is made that is about to be decoded. A lock, made as such, would
 // first take shared memory for nothing; a blank one takes none.
+// Python:  object.__new__, with which pickle makes what __setstate__ fills.
 #pragma once
 
 #include <tuple>

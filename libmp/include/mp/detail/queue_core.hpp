@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // QueueCore: a queue of messages in shared memory, below Queue, SimpleQueue and
 // JoinableQueue. See docs/protocols/queue.md.
+// Python:  the pipe, semaphore and feeder thread inside multiprocessing.Queue.
 // Threads: any.  Processes: all that have it; any of them may be killed at any time.
 // Owns:    its memory and an eventfd, which go with the last process that has it.
 #pragma once

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // QueueHandle: what Queue, SimpleQueue and JoinableQueue have in common.
+// Python:  none: its queues share no base class.
 // Threads: any, on one handle, too.  Processes: all that have a handle.
 #pragma once
 
