@@ -12,3 +12,4 @@
 #include "futures/process_pool.hpp"
 #include "futures/thread_pool.hpp"
 #include "futures/wait.hpp"
+#include "mp/spawn.hpp"  // main() begins with mp::freeze_support()
