@@ -21,10 +21,12 @@ Taken OwnerLock::acquire_slowly(
     Lives::Id me,
     std::uint32_t seen,
     Timeout timeout,
-    DeadOwner dead_owner
+    DeadOwner dead_owner,
+    const std::atomic<std::uint64_t>* done
 ) {
     const Deadline deadline(timeout);
     auto& history = SpinHistory::of_this_thread();
+    Progress progress = done == nullptr ? Progress() : Progress(*done);
     // Which owner was found alive since the last sleep: asking again at every turn
     // would cost more than it tells.
     Lives::Id alive = 0;
@@ -57,7 +59,7 @@ Taken OwnerLock::acquire_slowly(
             ++turn;
             if (turn <= pauses || !history.may_yield()) {
                 cpu_relax();
-            } else if (!history.yield() || deadline.expired()) {
+            } else if (!history.yield(progress) || deadline.expired()) {
                 turn = spins;
             }
             seen = word_.load(std::memory_order_relaxed);

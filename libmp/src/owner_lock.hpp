@@ -8,6 +8,7 @@
 
 #include "lives.hpp"
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 
@@ -35,9 +36,14 @@ public:
     /// The highest bit of the word: somebody may sleep.
     static constexpr std::uint32_t waiters = 1U << 31U;
 
-    /// Without anybody else: one compare-and-swap.
-    Taken
-    acquire(Lives& lives, Timeout timeout, DeadOwner dead_owner = DeadOwner::take) {
+    /// Without anybody else: one compare-and-swap. `done`, if there is one, counts what
+    /// its holders did.
+    Taken acquire(
+        Lives& lives,
+        Timeout timeout,
+        DeadOwner dead_owner = DeadOwner::take,
+        const std::atomic<std::uint64_t>* done = nullptr
+    ) {
         const Lives::Id me = lives.self();
         std::uint32_t seen = 0;
         // order: acquire, pairs with release(), so that what the last holder did is
@@ -47,7 +53,7 @@ public:
             )) [[likely]] {
             return Taken::yes;
         }
-        return acquire_slowly(lives, me, seen, timeout, dead_owner);
+        return acquire_slowly(lives, me, seen, timeout, dead_owner, done);
     }
 
     /// By anybody. False if it was free.
@@ -70,7 +76,8 @@ private:
         Lives::Id me,
         std::uint32_t seen,
         Timeout timeout,
-        DeadOwner dead_owner
+        DeadOwner dead_owner,
+        const std::atomic<std::uint64_t>* done
     );
 
     bool take_from_dead(Lives::Id me, std::uint32_t& seen) noexcept;

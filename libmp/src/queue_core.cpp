@@ -138,7 +138,8 @@ void QueueCore::put(std::span<const std::byte> message, Timeout timeout) {
         }
         // While it pays to look, for several places: else each side waits for each item
         // of the other.
-        if (!spin([&] { return has_places(); }, 16, [&] { return has_places(); })) {
+        const Progress progress(control().get_count);
+        if (!spin([&] { return has_places(); }, 16, progress)) {
             control().producers.wait(deadline, [&] { return may_have_room(before); });
         }
     }
@@ -147,7 +148,9 @@ void QueueCore::put(std::span<const std::byte> message, Timeout timeout) {
 QueueCore::Attempt
 QueueCore::try_put(std::span<const std::byte> message, Timeout timeout) {
     QueueControl& shared = control();
-    if (shared.put_lock.acquire(lives(), patience(timeout)) == Taken::no) {
+    if (shared.put_lock.acquire(
+            lives(), patience(timeout), DeadOwner::take, &shared.put_count
+        ) == Taken::no) {
         return Attempt::busy;
     }
     Holding held(shared.put_lock);
@@ -192,7 +195,7 @@ void QueueCore::get(QueueItem& item, Timeout timeout) {
         control().consumers.wait(
             deadline,
             [&] { return has_items() || is_shut(); },
-            [&] { return has_many_items(); }
+            Progress(control().put_count)
         );
         if (try_get(item, deadline.remaining()) == Attempt::done) {
             return;
@@ -212,7 +215,9 @@ QueueCore::Attempt QueueCore::try_get(QueueItem& item, Timeout timeout) {
         calm_if_empty();
         return Attempt::in_vain;
     }
-    if (shared.get_lock.acquire(lives(), patience(timeout)) == Taken::no) {
+    if (shared.get_lock.acquire(
+            lives(), patience(timeout), DeadOwner::take, &shared.get_count
+        ) == Taken::no) {
         return Attempt::busy;
     }
     Holding held(shared.get_lock);
@@ -272,13 +277,6 @@ bool QueueCore::has_items() const noexcept {
         seen_put_.store(put, std::memory_order_release);
     }
     return shared.shut.load(std::memory_order_relaxed) != QueueShut::to_all;
-}
-
-bool QueueCore::has_many_items() const noexcept {
-    const QueueControl& shared = control();
-    // order: relaxed, a hint whether to look on.
-    const std::uint64_t taken = shared.get_count.load(std::memory_order_relaxed);
-    return shared.put_count.load(std::memory_order_relaxed) - taken >= 32;
 }
 
 /// For the holder of put_lock, about to put item `number`.

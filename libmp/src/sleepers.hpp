@@ -28,18 +28,12 @@ public:
     /// Waits until `ready()`, which may be asked often; false at the deadline. It is
     /// looked at after each slice at the latest.
     template <class Ready>
-    bool wait(const Deadline& deadline, Ready ready) noexcept {
-        return wait(deadline, ready, [] { return false; });
-    }
-
-    /// The same, where `plenty()` tells whether there is much to go on with.
-    template <class Ready, class Plenty>
-    bool wait(const Deadline& deadline, Ready ready, Plenty plenty) noexcept {
+    bool wait(const Deadline& deadline, Ready ready, Progress progress = {}) noexcept {
         // Beside other processes, a hundred yields may take longer than the deadline.
         const auto done = [&] {
             return ready() || deadline.expired();
         };
-        if (spin(done, longest_pause, plenty) && ready()) {
+        if (spin(done, longest_pause, progress) && ready()) {
             return true;
         }
         for (;;) {

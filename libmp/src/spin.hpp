@@ -11,9 +11,11 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <thread>
+#include <utility>
 
 namespace mp::detail {
 
@@ -24,6 +26,31 @@ inline void cpu_relax() noexcept {
     asm volatile("yield" ::: "memory");
 #endif
 }
+
+/// Whether others did much since it was asked last: then a thread that gave them its
+/// CPU spent the time well, however long it took.
+class Progress {
+public:
+    /// Nothing counts what they do: they never did much.
+    Progress() noexcept = default;
+
+    /// `done` counts it, and only grows.
+    explicit Progress(const std::atomic<std::uint64_t>& done) noexcept
+        : done_(&done), seen_(done.load(std::memory_order_relaxed)) {}
+
+    bool is_great() noexcept {
+        if (done_ == nullptr) {
+            return false;
+        }
+        // order: relaxed, a hint whether to look on.
+        const std::uint64_t now = done_->load(std::memory_order_relaxed);
+        return now - std::exchange(seen_, now) >= 32;
+    }
+
+private:
+    const std::atomic<std::uint64_t>* done_ = nullptr;
+    std::uint64_t seen_ = 0;
+};
 
 /// What one thread learned about spinning, from one search to the next.
 class SpinHistory {
@@ -56,23 +83,17 @@ public:
         return quiet_until_ == Clock::time_point() || Clock::now() >= quiet_until_;
     }
 
-    /// One sched_yield(); false when it was so slow that spinning must end. Not if the
-    /// time was well spent, because those who had the CPU did much of what is waited
-    /// for.
-    template <class WellSpent>
-    bool yield(WellSpent well_spent) noexcept {
+    /// One sched_yield(); false when it was so slow that spinning must end, because
+    /// those who had the CPU had it for something else.
+    bool yield(Progress& progress) noexcept {
         const auto before = Clock::now();
         sched_yield();
         const auto after = Clock::now();
-        if (after - before < std::chrono::milliseconds(1) || well_spent()) {
+        if (after - before < std::chrono::milliseconds(1) || progress.is_great()) {
             return true;
         }
         quiet_until_ = after + std::chrono::milliseconds(10);
         return false;
-    }
-
-    bool yield() noexcept {
-        return yield([] { return false; });
     }
 
 private:
@@ -83,10 +104,9 @@ private:
 
 /// Looks until `found()`; false when it is time to sleep. With `longest_pause` it looks
 /// less and less often, up to so many pauses apart: whoever works towards it is held up
-/// by each look, because both touch the same line. `plenty()` tells whether there is
-/// much to go on with.
-template <class Found, class Plenty>
-bool spin(Found found, int longest_pause, Plenty plenty) {
+/// by each look, because both touch the same line.
+template <class Found>
+bool spin(Found found, int longest_pause = 1, Progress progress = {}) {
     auto& history = SpinHistory::of_this_thread();
     if (!history.may_yield()) {
         return found();
@@ -109,16 +129,11 @@ bool spin(Found found, int longest_pause, Plenty plenty) {
         if (found()) {
             return true;
         }
-        if (!history.yield(plenty)) {
+        if (!history.yield(progress)) {
             break;
         }
     }
     return found();
-}
-
-template <class Found>
-bool spin(Found found) {
-    return spin(found, 1, [] { return false; });
 }
 
 /// The same for looks that are system calls: some tens of microseconds where nobody
@@ -130,12 +145,13 @@ bool spin_with_calls(const Deadline& deadline, Found found) {
     if (!history.may_yield() || !history.worthwhile()) {
         return false;
     }
+    Progress unknown;
     for (int i = 0; i < 64; ++i) {
         if (found()) {
             history.paused(true);
             return true;
         }
-        if (!history.yield() || deadline.expired()) {
+        if (!history.yield(unknown) || deadline.expired()) {
             break;
         }
     }

@@ -136,7 +136,6 @@ private:
     Attempt try_get(QueueItem& item, Timeout timeout);
     bool is_shut() const noexcept;
     bool has_items() const noexcept;
-    bool has_many_items() const noexcept;
     bool is_full(std::uint64_t number) const noexcept;
     bool has_places() const noexcept;
     bool may_have_room(std::uint64_t moved) const noexcept;
