@@ -71,8 +71,8 @@ struct Throughput {
     double two;
 };
 
-/// In turns: which processors the system gives them changes from minute to minute. Of so
-/// many items that the start of two more processes does not count.
+/// In turns: which processors the system gives them changes from minute to minute. Of
+/// so many items that the start of two more processes does not count.
 Throughput throughput(int count, int rounds) {
     std::vector<double> one;
     std::vector<double> two;
@@ -144,7 +144,7 @@ void bench_queue(Table& table, const Settings& settings) {
     const int count = settings.quick ? 20'000 : 500'000;
     const std::string group = "queue, 64 bytes an item";
     const auto [one, two] =
-        settings.quick ? throughput(count, 2) : throughput(4 * count, 15);
+        settings.quick ? throughput(count, 2) : throughput(2 * count, 31);
     const double boost = boost_throughput(count, rounds);
     Row rival{
         group, "one to one", Unit::per_second, one, {}, "Boost message_queue", 1.5};
