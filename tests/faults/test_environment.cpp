@@ -89,33 +89,37 @@ void write_to_both(Connection results) {
     results.send(out);
 }
 
-/// Standard output and error are pipes without a reader, as long as this lives.
-class NobodyReads {
+/// Standard output and error go to `place`, as long as this lives.
+class Output {
 public:
-    NobodyReads()
+    explicit Output(const UniqueFd& place)
         : out_(::fcntl(1, F_DUPFD_CLOEXEC, 3)), err_(::fcntl(2, F_DUPFD_CLOEXEC, 3)) {
         std::fflush(stdout);
         std::fflush(stderr);
-        std::array<int, 2> ends{};
-        REQUIRE(::pipe(ends.data()) == 0);
-        ::close(ends[0]);
-        ::dup2(ends[1], 1);
-        ::dup2(ends[1], 2);
-        ::close(ends[1]);
+        ::dup2(place.get(), 1);
+        ::dup2(place.get(), 2);
     }
 
-    ~NobodyReads() {
+    ~Output() {
         ::dup2(out_.get(), 1);
         ::dup2(err_.get(), 2);
     }
 
-    NobodyReads(const NobodyReads&) = delete;
-    NobodyReads& operator=(const NobodyReads&) = delete;
+    Output(const Output&) = delete;
+    Output& operator=(const Output&) = delete;
 
 private:
     UniqueFd out_;
     UniqueFd err_;
 };
+
+/// A pipe that nobody reads.
+UniqueFd make_broken_pipe() {
+    std::array<int, 2> ends{};
+    REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
+    ::close(ends[0]);
+    return UniqueFd(ends[1]);
+}
 
 void wait_for_word(Connection word) {
     word.recv_bytes();
@@ -155,7 +159,7 @@ TEST_CASE("S6: nobody reads what a process prints and logs", "[faults]") {
     auto [reader, writer] = Pipe({.duplex = false});
     auto process = context.Process(write_to_both, writer);
     {
-        const NobodyReads nobody;
+        const Output nobody_reads(make_broken_pipe());
         process.start();
         process.join();
     }
@@ -167,15 +171,26 @@ TEST_CASE("S6: nobody reads what a process prints and logs", "[faults]") {
     CHECK(process.exitcode() == (at_start.sa_handler == SIG_IGN ? 0 : -SIGPIPE));
 }
 
+TEST_CASE("R5: no room on the disk for what a process prints and logs", "[faults]") {
+    const Context context = each_start_method();
+    auto [reader, writer] = Pipe({.duplex = false});
+    auto process = context.Process(write_to_both, writer);
+    auto failing = context.Process(exit_with, 7);
+    {
+        const Output full(UniqueFd(::open("/dev/full", O_WRONLY | O_CLOEXEC)));
+        process.start();
+        process.join();
+        failing.start();
+        failing.join();
+    }
+    CHECK_FALSE(reader.recv<bool>());
+    CHECK(process.exitcode() == 0);
+    CHECK(failing.exitcode() == 7);
+}
+
 TEST_CASE("S6: the library's own log to a broken pipe kills nobody", "[faults]") {
     const int status = test::run_in_fork([] {
-        std::array<int, 2> ends{};
-        if (::pipe(ends.data()) != 0) {
-            return 1;
-        }
-        ::close(ends[0]);
-        ::dup2(ends[1], 2);
-        ::close(ends[1]);
+        ::dup2(make_broken_pipe().get(), 2);
         ::signal(SIGPIPE, SIG_DFL);
         auto& logger = log_to_stderr(spdlog::level::debug);
         logger.error("a line for nobody");

@@ -357,6 +357,49 @@ TEST_CASE("break_pool: every pending future ends within 50 ms", "[faults]") {
     CHECK(gone_within(workers, 10s));
 }
 
+namespace {
+
+/// Has three workers, two of them computing, tells their pids, and waits.
+void be_a_parent(
+    ProcessPoolOptions options, const std::string& computing, const std::string& path
+) {
+    ProcessPoolExecutor pool(std::move(options));
+    std::vector<Future<int>> warm;
+    for (int i = 0; i < 10; ++i) {
+        warm.push_back(pool.submit(inc, i));
+    }
+    for (const auto& future : warm) {
+        future.result();
+    }
+    pool.submit(compute_for_ever, computing);
+    pool.submit(compute_for_ever, computing);
+    const auto workers = pool.workers();
+    const int fd = ::open(path.c_str(), O_WRONLY);
+    for (std::size_t i = 0; i < 3; ++i) {
+        const pid_t worker = i < workers.size() ? workers[i] : workers[0];
+        if (::write(fd, &worker, sizeof worker) != sizeof worker) {
+            std::abort();
+        }
+    }
+    pause();
+}
+
+std::vector<pid_t> three_pids_of(const Gate& gate) {
+    std::vector<pid_t> workers(3);
+    const int fd = ::open(gate.path().c_str(), O_RDONLY | O_CLOEXEC);
+    for (pid_t& worker : workers) {
+        REQUIRE(::read(fd, &worker, sizeof worker) == sizeof worker);
+    }
+    ::close(fd);
+    return workers;
+}
+
+void ignore_hangups() {
+    signal(SIGHUP, SIG_IGN);
+}
+
+}  // namespace
+
 TEST_CASE(
     "M1 M2: a parent killed with SIGKILL leaves no worker after 1 s", "[faults]"
 ) {
@@ -366,25 +409,7 @@ TEST_CASE(
     mp::Process parent(
         {.start_method = StartMethod::fork},
         [](StartMethod method, const std::string& computing, const std::string& path) {
-            ProcessPoolExecutor pool(isolating(mp::get_context(method), 3));
-            std::vector<Future<int>> warm;
-            for (int i = 0; i < 10; ++i) {
-                warm.push_back(pool.submit(inc, i));
-            }
-            for (const auto& future : warm) {
-                future.result();
-            }
-            pool.submit(compute_for_ever, computing);
-            pool.submit(compute_for_ever, computing);
-            const auto workers = pool.workers();
-            const int fd = ::open(path.c_str(), O_WRONLY);
-            for (std::size_t i = 0; i < 3; ++i) {
-                const pid_t worker = i < workers.size() ? workers[i] : workers[0];
-                if (::write(fd, &worker, sizeof worker) != sizeof worker) {
-                    std::abort();
-                }
-            }
-            pause();
+            be_a_parent(isolating(mp::get_context(method), 3), computing, path);
         },
         context.get_start_method(),
         bell.path(),
@@ -392,14 +417,50 @@ TEST_CASE(
     );
     parent.start();
     REQUIRE(bell.wait_for(2));
-    std::vector<pid_t> workers(3);
-    const int fd = ::open(pids.path().c_str(), O_RDONLY | O_CLOEXEC);
-    for (pid_t& worker : workers) {
-        REQUIRE(::read(fd, &worker, sizeof worker) == sizeof worker);
-    }
-    ::close(fd);
+    const auto workers = three_pids_of(pids);
     parent.kill();
     parent.join();
+    CHECK(gone_within(workers, 1s));
+}
+
+TEST_CASE("S3: the terminal is closed, no worker is left after 1 s", "[faults]") {
+    const Context context = each_start_method();
+    const Gate bell;
+    const Gate pids;
+    const int terminal = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    REQUIRE(terminal >= 0);
+    REQUIRE(::grantpt(terminal) == 0);
+    REQUIRE(::unlockpt(terminal) == 0);
+    mp::Process parent(
+        {.start_method = StartMethod::fork},
+        [](StartMethod method,
+           int other_side,
+           const std::string& terminal_path,
+           const std::string& computing,
+           const std::string& path) {
+            ::close(other_side);
+            signal(SIGHUP, SIG_DFL);  // nohup may have it ignored
+            // The first terminal that the leader of a session opens is its own.
+            if (::setsid() < 0 || ::open(terminal_path.c_str(), O_RDWR) < 0) {
+                std::abort();
+            }
+            // Workers that no hangup ends: what they see is that their parent dies.
+            ProcessPoolOptions options = isolating(mp::get_context(method), 3);
+            options.initializer = mp::call(ignore_hangups);
+            be_a_parent(std::move(options), computing, path);
+        },
+        context.get_start_method(),
+        terminal,
+        std::string(::ptsname(terminal)),
+        bell.path(),
+        pids.path()
+    );
+    parent.start();
+    REQUIRE(bell.wait_for(2));
+    const auto workers = three_pids_of(pids);
+    ::close(terminal);
+    parent.join();
+    CHECK(parent.exitcode() == -SIGHUP);
     CHECK(gone_within(workers, 1s));
 }
 

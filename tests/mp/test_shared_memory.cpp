@@ -146,7 +146,8 @@ TEST_CASE("SharedMemory: a name that is taken stays as it was", "[shared_memory]
           }) == EEXIST);
     CHECK(text_in(SharedMemory({.name = first.name()})) == "mine");
     first.unlink();
-    // The same name for another segment: the first one's owner no longer removes it.
+    // The same name for another segment (case Q14): the first one's owner no longer
+    // removes it.
     SharedMemory second({.name = first.name(), .create = true, .size = 64});
     CHECK(error_of([&] { first.unlink(); }) == ENOENT);
     second.unlink();
@@ -306,7 +307,7 @@ TEST_CASE("named_memory: only what nobody uses is swept", "[shared_memory]") {
     CHECK(os::sweep_memory(name, id) == os::Sweep::gone);
 }
 
-// What must survive what: case Q11.
+// What must survive what: cases Q11 and Q14.
 TEST_CASE("SharedMemory: lives on when its name is deleted", "[shared_memory]") {
     SharedMemory memory({.create = true, .size = 64});
     REQUIRE(::unlink(("/dev/shm/" + memory.name()).c_str()) == 0);

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Nothing half-done, nothing of one machine, no test that sleeps or that nobody runs."""
+"""Nothing half-done, nothing of one machine, no test that sleeps or that nobody runs, no time that
+changes when the clock is set."""
 import re
 
 from lib_tree import code, files, finish, text
@@ -19,6 +20,12 @@ for name in files():
         for pattern, what in PATTERNS:
             if re.search(pattern, line):
                 problems.append(f"{name}:{number}: {what}: {line.strip()[:80]}")
+
+# Waiting is by the monotonic clock: setting the machine's clock has no effect (case S8 of the faults).
+for name in files("libmp/**", "libfutures/**"):
+    if name.endswith((".cpp", ".hpp")) and (clock := re.search(
+            r"system_clock|CLOCK_REALTIME|gettimeofday|pthread_\w*timed\w*lock", code(name))):
+        problems.append(f"{name}: {clock[0]}, which jumps when the clock is set")
 
 tests = files("tests/*/*.cpp")
 lists = text("tests/CMakeLists.txt")

@@ -1,4 +1,4 @@
-# install_packages <build|test|check|bench>...: what Debian packages each job needs. Nothing is
+# install_packages <build|test|check|fuzz|bench>...: what Debian packages each job needs. Nothing is
 # asked of the network when all of them are there. Source it after common.sh.
 # shellcheck shell=bash
 
@@ -23,6 +23,7 @@ packages_for() {
             "libspdlog-dev libssl-dev libcli11-dev" ;;
         test) echo "catch2 python3" ;;
         check) echo "git python3 clang clang-format clang-tidy" ;;
+        fuzz) echo "clang libclang-rt-dev" ;;
         bench) echo "python3 libtbb-dev" ;;
         *) fail "no such list of packages: $1" ;;
     esac
