@@ -332,13 +332,14 @@ void Board::take_result(BoardTask& task, const ResultItem& item, std::uint32_t w
         switch (item.place) {
         case MessagePlace::item:
             task.message.assign(
-                {item.bytes.data(), std::min<std::size_t>(item.length, item.capacity)}
+                {item.bytes.data(),
+                 std::min<std::size_t>(item.length, ResultItem::capacity)}
             );
             return;
         case MessagePlace::slot:
             task.message.assign(
                 {slot.item.bytes.data(),
-                 std::min<std::size_t>(item.length, slot.item.capacity)}
+                 std::min<std::size_t>(item.length, CallItem::capacity)}
             );
             return;
         case MessagePlace::arena: {

@@ -192,6 +192,13 @@ private:
     void conclude(BoardTask& task) noexcept MP_REQUIRES(drain_mutex_);
 
     // board_burial.cpp
+    /// What a worker leaves behind.
+    struct Estate {
+        std::vector<BoardTask*> claimed;
+        std::vector<BoardTask*> running;
+    };
+
+    Estate estate_of(std::uint32_t worker) MP_EXCLUDES(mutex_);
     void give_back(BoardTask& task) noexcept MP_REQUIRES(drain_mutex_, mutex_);
     void forget_worker(std::uint32_t worker) noexcept;
 

@@ -33,28 +33,33 @@ Message Board::initializer_failure(std::uint32_t worker) {
     return message;
 }
 
+Board::Estate Board::estate_of(std::uint32_t worker) {
+    Estate found;
+    const MutexLock lock(mutex_);
+    for (Index i = 0; i < options_.slots; ++i) {
+        BoardTask* const task = owner_[i].load();
+        const SlotWord word = slots_[i].word.load();
+        if (task == nullptr || worker_of(word) != worker) {
+            continue;
+        }
+        const SlotKind kind = kind_of(word);
+        if (kind == SlotKind::claimed) {
+            found.claimed.push_back(task);
+        } else if (kind == SlotKind::running) {
+            found.running.push_back(task);
+        }
+    }
+    return found;
+}
+
 std::size_t Board::bury(std::uint32_t worker, const Verdict& verdict) {
     std::vector<BoardTask*> running;
-    std::vector<BoardTask*> again;
     {
         const MutexLock draining(drain_mutex_);
         drain_ring(worker);  // the last thing that it finished is not lost
-        {
-            const MutexLock lock(mutex_);
-            for (Index i = 0; i < options_.slots; ++i) {
-                BoardTask* task = owner_[i].load();
-                const SlotWord word = slots_[i].word.load();
-                const SlotKind kind = kind_of(word);
-                if (task == nullptr || worker_of(word) != worker) {
-                    continue;
-                }
-                if (kind == SlotKind::claimed) {
-                    again.push_back(task);
-                } else if (kind == SlotKind::running) {
-                    running.push_back(task);
-                }
-            }
-        }
+        Estate left = estate_of(worker);
+        running = std::move(left.running);
+        std::vector<BoardTask*> again = std::move(left.claimed);
         for (BoardTask*& task : running) {
             task->failure = verdict(*task);
             task->end = TaskEnd::failed;

@@ -51,7 +51,7 @@ void report_crash(int signal, siginfo_t* info, void*) noexcept {
 
 void make_alternate_stack() {
     // The stack that overflowed is no place for a handler.
-    constexpr std::size_t size = 64 * 1024;
+    constexpr std::size_t size = 64UL * 1024;
     stack_t stack{};
     stack.ss_size = size;
     stack.ss_sp =
@@ -68,6 +68,7 @@ std::string frame_in_words(std::uint64_t frame, std::uint64_t worker_base) {
     const auto size = mp::detail::program_code.size.load(std::memory_order_relaxed);
     const std::uint64_t here = frame - worker_base + base;
     if (here - begin < size) {
+        // NOLINTNEXTLINE(performance-no-int-to-ptr): an address found by arithmetic
         return mp::detail::function_name(reinterpret_cast<const void*>(here));
     }
     std::array<char, 32> text{};

@@ -28,6 +28,8 @@ class ProcessPool final : public ManagerDuties,
                           public std::enable_shared_from_this<ProcessPool> {
 public:
     explicit ProcessPool(ProcessPoolOptions options);
+    ProcessPool(const ProcessPool&) = delete;
+    ProcessPool& operator=(const ProcessPool&) = delete;
     ~ProcessPool() override;
 
     // ---- any thread
@@ -57,7 +59,7 @@ public:
     // ---- the manager thread
 
     bool housekeeping() noexcept override;
-    void worker_gone(std::uint32_t worker) noexcept override;
+    void worker_gone(std::uint32_t index) noexcept override;
 
 private:
     struct Worker {

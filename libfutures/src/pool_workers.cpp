@@ -133,6 +133,7 @@ std::exception_ptr ProcessPool::start_all(const std::vector<Starting>& starting
     );
     try {
         std::vector<mp::BaseProcess*> processes;
+        processes.reserve(starting.size());
         for (const Starting& worker : starting) {
             processes.push_back(worker.process.get());
         }

@@ -95,7 +95,6 @@ void StateBase::sleep_on(Word seen, const mp::Deadline& deadline) noexcept {
 }
 
 void StateBase::wake_all() noexcept {
-
     mp::detail::futex_wake(
         futex_word(), mp::detail::everybody, mp::detail::FutexScope::process
     );
@@ -239,24 +238,35 @@ void StateBase::run_callbacks() noexcept {
 // Concluding
 
 bool StateBase::conclude_watched(Outcome outcome) noexcept {
+    mp::detail::FutexWord& sleepers = futex_word();
     // order: relaxed load, the exchange decides.
     auto word = word_.load(std::memory_order_relaxed);
-    // order: release pairs with done() and state(), so that the value is visible.
-    while (!word_.compare_exchange_weak(
-        word,
-        settled(word, outcome) & ~sleeper_bit,
-        std::memory_order_acq_rel,
-        std::memory_order_relaxed
-    )) {
-    }
+    bool watched = false;
+    Word next = 0;
+    do {
+        watched = (word & (watched_bit | lock_bit)) != 0;
+        next = (settled(word, outcome) & ~sleeper_bit) - (watched ? 0 : one_reference);
+        // order: release pairs with done() and state(), so that the value is visible;
+        // acquire pairs with drop_reference(), for dispose().
+    } while (!word_.compare_exchange_weak(
+        word, next, std::memory_order_acq_rel, std::memory_order_relaxed
+    ));
     if ((word & sleeper_bit) != 0) {
-        wake_all();
+        // A matter of the address alone: without our reference the word may be gone,
+        // and whoever sleeps there by then looks again and goes on sleeping.
+        mp::detail::futex_wake(
+            sleepers, mp::detail::everybody, mp::detail::FutexScope::process
+        );
     }
-    if ((word & (watched_bit | lock_bit)) != 0) {
-        tell_waiters();
-        if (has_callbacks()) {
-            return true;
+    if (!watched) {
+        if (references(word) == 1) {
+            dispose();
         }
+        return false;
+    }
+    tell_waiters();
+    if (has_callbacks()) {
+        return true;
     }
     drop_reference();
     return false;

@@ -98,7 +98,7 @@ std::string where() {
 
 }  // namespace
 
-void run_worker(WorkerStart start) {
+void run_worker(const WorkerStart& start) {
     signal(SIGINT, SIG_IGN);  // Ctrl-C is the parent's business; it ends us
     const auto board = map_segment(start.board);
     const auto calls = map_segment(start.call_arena);

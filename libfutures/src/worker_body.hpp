@@ -69,6 +69,6 @@ struct WorkerStart {
 };
 
 /// The target of a worker's process.
-void run_worker(WorkerStart start);
+void run_worker(const WorkerStart& start);
 
 }  // namespace futures::detail

@@ -16,7 +16,7 @@ namespace {
 // of addresses that is up to thirty times slower than a plain loop, until the
 // non-temporal path takes over far above 512 KB.
 constexpr std::size_t loop_from = 2048;
-constexpr std::size_t loop_up_to = 512 * 1024;
+constexpr std::size_t loop_up_to = 512UL * 1024;
 
 // Four vector registers' worth; the compiler keeps it there.
 struct Step {
@@ -34,7 +34,7 @@ void copy_block(void* to, const void* from, std::size_t size) noexcept {
     const auto* source = static_cast<const std::byte*>(from);
     for (; size >= sizeof(Step);
          size -= sizeof(Step), target += sizeof(Step), source += sizeof(Step)) {
-        Step step;
+        Step step;  // NOLINT(cppcoreguidelines-pro-type-member-init): filled at once
         std::memcpy(&step, source, sizeof(Step));
         std::memcpy(target, &step, sizeof(Step));
         // Else the compiler may recognise the loop and call memcpy for it.

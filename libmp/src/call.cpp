@@ -32,7 +32,7 @@ enum class Dispatch : std::uint8_t { direct, by_vtable };
 }  // namespace
 
 void write_member_function(ByteWriter& out, const void* pointer) {
-    MemberFunction member;
+    MemberFunction member{};
     std::memcpy(&member, pointer, sizeof member);
     out.put_value(member.adjustment);
     if (member.is_virtual()) {
@@ -40,6 +40,7 @@ void write_member_function(ByteWriter& out, const void* pointer) {
         out.put_value(member.code);
     } else {
         out.put_value(Dispatch::direct);
+        // NOLINTNEXTLINE(performance-no-int-to-ptr): the ABI has the address there
         write_code_ref(out, reinterpret_cast<const void*>(member.code));
     }
 }

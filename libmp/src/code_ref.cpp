@@ -87,6 +87,7 @@ const void* code_at(const Module& module, std::uint64_t offset) {
             to_hex(module.build_id) + ")"
         );
     }
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): an address found by arithmetic
     return reinterpret_cast<const void*>(address);
 }
 

@@ -67,6 +67,7 @@ std::pair<std::uint32_t, std::uint8_t> Connection::hand_over() const {
     if (!state || !state->enter()) {
         os::throw_error(EBADF, "a closed connection cannot travel");
     }
+    // NOLINTNEXTLINE(cppcoreguidelines-special-member-functions): of one place only
     struct Leave {
         State& state;
 

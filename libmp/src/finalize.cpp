@@ -144,6 +144,7 @@ bool Finalize::Record::run() {
     }
     runner = std::this_thread::get_id();
 
+    // NOLINTNEXTLINE(cppcoreguidelines-special-member-functions): of one place only
     struct Finish {
         Record& record;
 

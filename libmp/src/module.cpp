@@ -22,6 +22,8 @@
 
 namespace mp::detail {
 
+using namespace std::string_view_literals;
+
 namespace {
 
 // Modules that load_module() has loaded: the loader knows them by the name of a
@@ -60,7 +62,7 @@ std::string build_id_in(std::string_view notes, std::size_t alignment) {
             break;
         }
         const std::string_view name = notes.substr(sizeof note, note.n_namesz);
-        if (note.n_type == NT_GNU_BUILD_ID && name == std::string_view("GNU", 4)) {
+        if (note.n_type == NT_GNU_BUILD_ID && name == "GNU\0"sv) {
             return std::string(notes.substr(text, note.n_descsz));
         }
         notes.remove_prefix(std::min(padded(end, align), notes.size()));
@@ -78,6 +80,7 @@ Module described(const dl_phdr_info& info) {
         if (segment.p_type == PT_LOAD && (segment.p_flags & PF_X) != 0) {
             module.code.push_back({begin, begin + segment.p_memsz});
         } else if (segment.p_type == PT_NOTE && module.build_id.empty()) {
+            // NOLINTNEXTLINE(performance-no-int-to-ptr): an address found by arithmetic
             const auto* notes = reinterpret_cast<const char*>(begin);
             module.build_id = build_id_in({notes, segment.p_memsz}, segment.p_align);
         }

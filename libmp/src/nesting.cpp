@@ -15,7 +15,7 @@ namespace {
 
 // Sixteen levels between two checks, each of them a few KB at worst, under sanitizers
 // some more.
-constexpr std::size_t stack_reserve = 128 * 1024;
+constexpr std::size_t stack_reserve = 128UL * 1024;
 
 struct Stack {
     std::uintptr_t lowest = 0;

@@ -30,6 +30,7 @@ int prefault_module(dl_phdr_info* module, std::size_t, void*) {
         const std::uintptr_t end =
             module->dlpi_addr + segment.p_vaddr + segment.p_memsz;
         ::madvise(
+            // NOLINTNEXTLINE(performance-no-int-to-ptr): rounded to a page
             reinterpret_cast<void*>(begin),
             std::min(end - begin, most_bytes),
             populate_read

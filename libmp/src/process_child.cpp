@@ -59,10 +59,10 @@ void settle_in_fork(
 }
 
 int run_child_process(
-    Preparation&& told, const std::function<std::unique_ptr<BaseProcess>()>& make
+    Preparation&& preparation, const std::function<std::unique_ptr<BaseProcess>()>& make
 ) {
-    become(self_from(told, std::make_shared<ProcessState>()));
-    return run_process_body(told.name, [&] {
+    become(self_from(preparation, std::make_shared<ProcessState>()));
+    return run_process_body(preparation.name, [&] {
         // Never destroyed before exit: current_process() is this object until the end.
         BaseProcess* const object = make().release();
         object->state_ = self().state;
@@ -71,15 +71,16 @@ int run_child_process(
     });
 }
 
-[[noreturn]] void throw_cannot_travel(const std::string& why) {
+[[noreturn]] void throw_cannot_travel(const std::string& what) {
     throw SpawnError(
         SpawnStage::arguments,
-        why + " cannot travel to another program image. Under spawn and forkserver a "
-              "target is "
-              "a function, a captureless lambda or an object that can be serialised, "
-              "and its "
-              "arguments can be serialised; a subclass with its own run() derives from "
-              "mp::ProcessOf. Under fork everything goes"
+        what +
+            " cannot travel to another program image. Under spawn and forkserver a "
+            "target is "
+            "a function, a captureless lambda or an object that can be serialised, "
+            "and its "
+            "arguments can be serialised; a subclass with its own run() derives from "
+            "mp::ProcessOf. Under fork everything goes"
     );
 }
 
@@ -98,8 +99,8 @@ void Process::encode(detail::ByteWriter& out) const {
     }
 }
 
-int Process::body_of_child(detail::Preparation&& told, detail::ByteReader& in) {
-    return detail::run_child_process(std::move(told), [&] {
+int Process::body_of_child(detail::Preparation&& preparation, detail::ByteReader& in) {
+    return detail::run_child_process(std::move(preparation), [&] {
         std::unique_ptr<detail::Target> target;
         if (in.get_value<std::uint8_t>() != 0) {
             target = std::make_unique<detail::DecodedTarget>(in);

@@ -50,7 +50,8 @@ std::string_view without_nesting(std::string_view name) {
 }
 
 const ExceptionType* known_type(const std::type_info& type) {
-    for (auto* known = first_exception_type(); known != nullptr; known = known->next) {
+    for (const auto* known = first_exception_type(); known != nullptr;
+         known = known->next) {
         if (*known->type == type) {
             return known;
         }
@@ -60,7 +61,8 @@ const ExceptionType* known_type(const std::type_info& type) {
     if (inner.size() == name.size()) {
         return nullptr;
     }
-    for (auto* known = first_exception_type(); known != nullptr; known = known->next) {
+    for (const auto* known = first_exception_type(); known != nullptr;
+         known = known->next) {
         if (demangled(known->type->name()) == inner) {
             return known;
         }
@@ -85,7 +87,7 @@ std::string text_of(const char* what) {
 
 /// For what is thrown without being a std::exception.
 std::string text_of_current(const std::string& type) {
-    const std::string name = "an exception of type " + demangled(type.c_str());
+    std::string name = "an exception of type " + demangled(type.c_str());
     try {
         throw;
     } catch (const SystemExit& exit) {
@@ -194,7 +196,8 @@ std::string report(const std::vector<Link>& chain) {
 }
 
 const ExceptionType* type_named(const std::string& name) {
-    for (auto* known = first_exception_type(); known != nullptr; known = known->next) {
+    for (const auto* known = first_exception_type(); known != nullptr;
+         known = known->next) {
         if (known->type->name() == name) {
             return known;
         }

@@ -101,7 +101,7 @@ give_name(int fd, const os::FileId& id, const std::string& wanted, bool track) {
 
 }  // namespace
 
-SharedMemory::SharedMemory(SharedMemoryOptions options) {
+SharedMemory::SharedMemory(const SharedMemoryOptions& options) {
     if (options.create) {
         *this = SharedMemory(options, [](std::span<std::byte>) {});
         return;

@@ -114,14 +114,14 @@ Segment::Segment(const char* name, std::size_t size) {
         fcntl(fd_.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL),
         "F_ADD_SEALS"
     );
-    mapping_.reset(new Mapping{map_whole(fd_.get(), size)});
+    mapping_ = std::make_unique<Mapping>(Mapping{map_whole(fd_.get(), size)});
 }
 
 Segment::Segment(UniqueFd fd) : fd_(std::move(fd)) {
     struct stat status {};
     os::check(fstat(fd_.get(), &status), "fstat");
-    mapping_.reset(new Mapping{
-        map_whole(fd_.get(), static_cast<std::size_t>(status.st_size))});
+    const auto size = static_cast<std::size_t>(status.st_size);
+    mapping_ = std::make_unique<Mapping>(Mapping{map_whole(fd_.get(), size)});
 }
 
 Segment::Segment(Segment&&) noexcept = default;
@@ -147,7 +147,7 @@ void Segment::punch_hole(std::size_t offset, std::size_t size) noexcept {
     });
 }
 
-void Segment::dont_fork() noexcept {
+void Segment::dont_fork() const noexcept {
     madvise(data(), size(), MADV_DONTFORK);
 }
 

@@ -43,6 +43,7 @@ void restore_signals() noexcept {
     ::pthread_sigmask(SIG_SETMASK, &mask_at_load, nullptr);
 }
 
+// NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): pthread_sigmask fills it
 SignalsBlocked::SignalsBlocked() noexcept {
     sigset_t all;
     ::sigfillset(&all);

@@ -2,6 +2,7 @@
 #include "futures/future.hpp"
 
 #include "support/catch.hpp"
+#include "support/counted.hpp"
 #include "support/log_capture.hpp"
 
 #include <atomic>
@@ -15,22 +16,7 @@
 
 using namespace std::chrono_literals;
 using futures::Future;
-
-namespace {
-
-/// Counts copies; moves are free.
-struct Counted {
-    explicit Counted(int& n) : copies(&n) {}
-
-    Counted(const Counted& other) : copies(other.copies) { ++*copies; }
-
-    Counted(Counted&&) = default;
-    Counted& operator=(const Counted&) = delete;
-
-    int* copies;
-};
-
-}  // namespace
+using test::Counted;
 
 TEST_CASE("Future: copies are handles of one future", "[future]") {
     const Future<int> f;

@@ -6,6 +6,7 @@
 #include "mp/errors.hpp"
 
 #include "support/catch.hpp"
+#include "support/counted.hpp"
 #include "support/fork_child.hpp"
 
 #include <pthread.h>
@@ -26,6 +27,7 @@
 using namespace std::chrono_literals;
 using futures::Future;
 using futures::ThreadPoolExecutor;
+using test::Counted;
 
 static_assert(futures::Executor<ThreadPoolExecutor>);
 static_assert(!std::is_copy_constructible_v<ThreadPoolExecutor>);
@@ -298,6 +300,25 @@ TEST_CASE("ThreadPoolExecutor: names its threads, the system sees 15 characters"
     });
     CHECK(names.result().first == "a-very-long-name_0");
     CHECK(names.result().second == "a-very-long-nam");
+}
+
+TEST_CASE(
+    "ThreadPoolExecutor: a result is moved out, however long one waits", "[thread_pool]"
+) {
+    ThreadPoolExecutor threads(1);
+    int copies = 0;
+    for (int i = 0; i < 2000; ++i) {
+        threads
+            .submit([&copies, slow = i % 100 == 0] {
+                if (slow) {
+                    // Until the waiter sleeps.
+                    std::this_thread::sleep_for(1ms);
+                }
+                return Counted(copies);
+            })
+            .result();
+    }
+    CHECK(copies == 0);
 }
 
 TEST_CASE("ThreadPoolExecutor: a worker that no thread can be made for is no loss") {

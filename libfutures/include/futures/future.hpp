@@ -213,9 +213,8 @@ private:
     template <class Callback>
     class DoneCallback final : public detail::Watcher {
     public:
-        template <class C>
-        explicit DoneCallback(C&& callback)
-            : Watcher(true), callback_(std::forward<C>(callback)) {}
+        explicit DoneCallback(Callback callback)
+            : Watcher(true), callback_(std::move(callback)) {}
 
         void told(detail::StateBase& state) noexcept override {
             try {

@@ -93,6 +93,8 @@ public:
     explicit ProcessPoolExecutor(ProcessPoolOptions options = {});
     explicit ProcessPoolExecutor(Count max_workers);
 
+    ProcessPoolExecutor(const ProcessPoolExecutor&) = delete;
+    ProcessPoolExecutor& operator=(const ProcessPoolExecutor&) = delete;
     ProcessPoolExecutor(ProcessPoolExecutor&&) noexcept = default;
     ProcessPoolExecutor& operator=(ProcessPoolExecutor&& other) noexcept;
 

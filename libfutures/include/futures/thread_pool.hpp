@@ -77,11 +77,15 @@ protected:
 
 /// A task, its future's state and its callable, in one allocation.
 template <class R, class Call>
+// NOLINTNEXTLINE(cppcoreguidelines-virtual-class-destructor): it deletes itself
 class ThreadTask final : public State<R>, public Work {
 public:
     template <class... Args>
     explicit ThreadTask(Args&&... args)
         : State<R>(Settler::executor), call_(std::forward<Args>(args)...) {}
+
+    ThreadTask(const ThreadTask&) = delete;
+    ThreadTask& operator=(const ThreadTask&) = delete;
 
     void run(std::atomic<std::uint64_t>& completed) noexcept override {
         auto outcome = Outcome::value;
@@ -185,6 +189,8 @@ public:
     explicit ThreadPoolExecutor(ThreadPoolOptions options = {});
     explicit ThreadPoolExecutor(Count max_workers);
 
+    ThreadPoolExecutor(const ThreadPoolExecutor&) = delete;
+    ThreadPoolExecutor& operator=(const ThreadPoolExecutor&) = delete;
     ThreadPoolExecutor(ThreadPoolExecutor&&) noexcept = default;
     ThreadPoolExecutor& operator=(ThreadPoolExecutor&& other) noexcept;
 

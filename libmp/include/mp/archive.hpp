@@ -153,6 +153,7 @@ private:
     }
 
     template <detail::Kind kind, class T>
+    // NOLINTNEXTLINE(readability-function-size): the list is as long as there are kinds
     void save(const T& value) {
         using detail::Kind;
         if constexpr (kind == Kind::scalar || kind == Kind::primitive) {
@@ -388,6 +389,7 @@ private:
     }
 
     template <detail::Kind kind, class T>
+    // NOLINTNEXTLINE(readability-function-size): the list is as long as there are kinds
     void load(T& value) {
         using detail::Kind;
         if constexpr (kind == Kind::scalar || kind == Kind::primitive) {

@@ -262,7 +262,7 @@ concept ProcessTarget =
 /// archivable: anything else makes start() throw SpawnError{arguments}.
 class Process : public BaseProcess {
 public:
-    Process() : BaseProcess() {}
+    Process() = default;
 
     explicit Process(ProcessOptions options) : BaseProcess(std::move(options)) {}
 

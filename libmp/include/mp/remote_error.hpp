@@ -34,7 +34,7 @@ void register_error_category(const std::error_category& category);
 namespace detail {
 
 /// Longer texts are cut, and say so.
-inline constexpr std::size_t longest_what = 64 * 1024;
+inline constexpr std::size_t longest_what = 64UL * 1024;
 /// Deeper nested causes are left out, and the last one says so.
 inline constexpr std::size_t deepest_cause = 50;
 

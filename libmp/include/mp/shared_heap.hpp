@@ -60,10 +60,9 @@ concept LivesInSharedHeap = std::is_object_v<T> && !std::is_pointer_v<T> &&
 template <class T>
 struct HeapObject {
     template <class... Args>
-    explicit HeapObject(Args&&... args)
-        : tag(type_tag<T>()), value(std::forward<Args>(args)...) {}
+    explicit HeapObject(Args&&... args) : value(std::forward<Args>(args)...) {}
 
-    std::uint64_t tag;
+    std::uint64_t tag = type_tag<T>();
     T value;
 };
 

@@ -78,7 +78,7 @@ public:
     /// no size, whose maker is not done; std::system_error with EEXIST
     /// (FileExistsError), ENOENT (FileNotFoundError) or ENOSPC. The first tracked one
     /// starts the resource tracker, or throws SpawnError.
-    explicit SharedMemory(SharedMemoryOptions options);
+    explicit SharedMemory(const SharedMemoryOptions& options);
 
     /// C++ only. Creates, and calls `fill` for the memory before anybody can find it.
     SharedMemory(

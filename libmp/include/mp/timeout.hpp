@@ -22,12 +22,13 @@ inline constexpr Forever forever{};
 /// block).
 class Timeout {
 public:
-    constexpr Timeout(Forever) noexcept {
-    }  // NOLINT(google-explicit-constructor): a timeout is written as what it is
+    // A timeout is written as what it is.
+    // NOLINTNEXTLINE(google-explicit-constructor)
+    constexpr Timeout(Forever) noexcept {}
 
     template <class Rep, class Period>
-    constexpr Timeout(std::chrono::duration<Rep, Period> d
-    ) noexcept  // NOLINT(google-explicit-constructor): same
+    // NOLINTNEXTLINE(google-explicit-constructor): as above
+    constexpr Timeout(std::chrono::duration<Rep, Period> d) noexcept
         : nanoseconds_(saturated(d)) {}
 
     constexpr bool is_forever() const noexcept { return nanoseconds_ == endless; }

@@ -41,6 +41,8 @@ public:
     ) noexcept
         : owner_(std::move(owner)), offset_(offset), size_(size) {}
 
+    Block(const Block&) = delete;
+    Block& operator=(const Block&) = delete;
     Block(Block&& other) noexcept = default;
 
     Block& operator=(Block&& other) noexcept {
@@ -80,6 +82,7 @@ private:
 };
 
 /// The bytes of a message: here, on the heap, or in an arena.
+// NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): inline_ is raw room
 class Message {
 public:
     static constexpr std::size_t inline_size = 48;

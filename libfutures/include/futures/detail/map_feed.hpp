@@ -78,6 +78,7 @@ public:
     /// The iterators point into it.
     Zip(const Zip&) = delete;
     Zip& operator=(const Zip&) = delete;
+    ~Zip() = default;
 
     bool at_end() {
         go_on();
@@ -333,7 +334,7 @@ public:
 private:
     struct Chunk {
         Future<std::vector<ItemOutcome<Result>>> future;
-        std::size_t items;        // not yet given or skipped
+        std::size_t items = 0;    // not yet given or skipped
         std::size_t skipped = 0;  // by ++ without *
     };
 

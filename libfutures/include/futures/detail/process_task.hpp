@@ -112,6 +112,7 @@ template <>
 struct ReadResult<void> {};
 
 template <class R, class Read = ReadResult<R>>
+// NOLINTNEXTLINE(cppcoreguidelines-virtual-class-destructor): it deletes itself
 class ProcessTask final : public State<R>, public PoolTask {
 public:
     ProcessTask(std::shared_ptr<ProcessPool> pool, TaskName task_name) noexcept

@@ -69,6 +69,7 @@ enum class Settler : std::uint8_t {
     executor,  ///< only the executor that made it
 };
 
+// NOLINTNEXTLINE(cppcoreguidelines-virtual-class-destructor): it deletes itself
 class StateBase {
 public:
     /// References: one for the caller, and one more for the executor, if any.
@@ -354,11 +355,14 @@ static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 
 /// A state with room for a value.
 template <class R>
+// NOLINTNEXTLINE(*-virtual-class-destructor,*-member-init): deletes itself; raw room
 class State : public StateBase {
     static_assert(std::is_object_v<R> && std::is_same_v<R, std::decay_t<R>>);
 
 public:
     using StateBase::StateBase;
+    State(const State&) = delete;
+    State& operator=(const State&) = delete;
 
     /// Requires: the right to settle (start(), begin_settling(), materialise()).
     template <class... Args>
@@ -401,6 +405,7 @@ public:
 
 /// Counts one reference to a state; a handle is made of it.
 template <class S>
+// NOLINTNEXTLINE(*-special-member-functions): its assignment copies and moves
 class StatePtr {
 public:
     StatePtr() = default;

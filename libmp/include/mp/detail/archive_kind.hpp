@@ -139,6 +139,7 @@ constexpr bool names_bound_class(std::string_view name) {
         "std::_Bind",
         "std::__exception_ptr::",
     };
+    // NOLINTNEXTLINE(readability-use-anyofallof): <algorithm> is a long header
     for (const std::string_view start : bound) {
         if (name.starts_with(start)) {
             return true;
@@ -216,7 +217,7 @@ constexpr Kind kind_of_class() {
         return Kind::text;
     } else if constexpr (is_stateless_closure<T>) {
         return Kind::empty;
-    } else if constexpr (is_closure<T>) {
+    } else if constexpr (is_closure<T>) {  // NOLINT(bugprone-branch-clone): in order
         return Kind::none;
     } else if constexpr (owns_unnamed<T>) {
         return Kind::owner;
@@ -286,9 +287,7 @@ constexpr bool is_bitwise() {
 template <class T>
 constexpr std::size_t least_size() {
     constexpr Kind kind = kind_of<T>();
-    if constexpr (kind == Kind::object) {
-        return 1;
-    } else if constexpr (is_bitwise<T>()) {
+    if constexpr (kind != Kind::object && is_bitwise<T>()) {
         return sizeof(T);
     } else if constexpr (kind == Kind::text || kind == Kind::count) {
         return 8;

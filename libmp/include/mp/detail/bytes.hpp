@@ -40,10 +40,13 @@ class ByteWriter {
 public:
     static constexpr std::size_t inline_size = 240;
 
+    // inline_ is raw room in all constructors.
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init)
     ByteWriter() noexcept
         : begin_(inline_), at_(inline_), end_(inline_ + inline_size) {}
 
     /// Writes into `lent` as long as the message fits there; in_lent_buffer() tells.
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): as above
     explicit ByteWriter(std::span<std::byte> lent) noexcept
         : begin_(lent.data()),
           at_(lent.data()),

@@ -89,6 +89,7 @@ inline constexpr bool is_reference_wrapper<std::reference_wrapper<T>> = true;
 /// Why a value of type T cannot travel.
 template <class T>
 constexpr Refusal refusal_of_value() {
+    // NOLINTNEXTLINE(bugprone-branch-clone): what goes in any case, then what else does
     if constexpr (std::is_void_v<T> || travels_as_code<T>) {
         return Refusal::none;
     } else if constexpr (is_capturing_closure<T>) {

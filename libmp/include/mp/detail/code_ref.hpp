@@ -63,6 +63,7 @@ inline const void* read_code_ref(ByteReader& in) {
     if (word >> code_tag_shift == code_tag_program &&
         address - program_code.begin.load(std::memory_order_relaxed) < size)
         [[likely]] {
+        // NOLINTNEXTLINE(performance-no-int-to-ptr): an address found by arithmetic
         return reinterpret_cast<const void*>(address);
     }
     return read_any_code_ref(in, word);

@@ -166,16 +166,16 @@ struct use_array_optimization<mp::detail::FullIn> {
 namespace boost::archive::detail {
 
 template <>
-bool archive_serializer_map<mp::detail::FullOut>::insert(const basic_serializer*);
+bool archive_serializer_map<mp::detail::FullOut>::insert(const basic_serializer* bs);
 template <>
-void archive_serializer_map<mp::detail::FullOut>::erase(const basic_serializer*);
+void archive_serializer_map<mp::detail::FullOut>::erase(const basic_serializer* bs);
 template <>
 const basic_serializer* archive_serializer_map<
     mp::detail::FullOut>::find(const serialization::extended_type_info&);
 template <>
-bool archive_serializer_map<mp::detail::FullIn>::insert(const basic_serializer*);
+bool archive_serializer_map<mp::detail::FullIn>::insert(const basic_serializer* bs);
 template <>
-void archive_serializer_map<mp::detail::FullIn>::erase(const basic_serializer*);
+void archive_serializer_map<mp::detail::FullIn>::erase(const basic_serializer* bs);
 template <>
 const basic_serializer* archive_serializer_map<
     mp::detail::FullIn>::find(const serialization::extended_type_info&);

@@ -28,8 +28,10 @@ struct PutEnd;
 struct QueueControl;
 
 /// One message that was taken: its bytes, until this goes.
+// NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): small_ is raw room
 class QueueItem {
 public:
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): as above
     QueueItem() noexcept = default;
     QueueItem(const QueueItem&) = delete;
     QueueItem& operator=(const QueueItem&) = delete;
@@ -138,7 +140,7 @@ private:
     bool has_items() const noexcept;
     bool is_full(std::uint64_t number) const noexcept;
     bool has_places() const noexcept;
-    bool may_have_room(std::uint64_t moved) const noexcept;
+    bool may_have_room(std::uint64_t before) const noexcept;
     std::uint64_t moved() const noexcept;
     void ring_if_watched() const noexcept;
     void calm_if_empty() const noexcept;

@@ -28,6 +28,8 @@ public:
     /// Maps the segment of this descriptor, whole. What another process made.
     explicit Segment(UniqueFd fd);
 
+    Segment(const Segment&) = delete;
+    Segment& operator=(const Segment&) = delete;
     Segment(Segment&&) noexcept;
     Segment& operator=(Segment&&) noexcept;
     ~Segment();
@@ -43,7 +45,7 @@ public:
 
     /// Children forked from now on do not have it: touching it kills them instead of
     /// corrupting what is in it.
-    void dont_fork() noexcept;
+    void dont_fork() const noexcept;
 
 private:
     struct Mapping;
