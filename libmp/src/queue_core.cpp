@@ -124,7 +124,7 @@ std::uint64_t QueueCore::type_tag() const noexcept {
 void QueueCore::put(std::span<const std::byte> message, Timeout timeout) {
     check_open();
     check_fits(message.size());
-    if (try_put(message, timeout) == Attempt::done) [[likely]] {
+    if (try_put(message, moment) == Attempt::done) [[likely]] {
         return;
     }
     const Deadline deadline(timeout);
@@ -138,8 +138,10 @@ void QueueCore::put(std::span<const std::byte> message, Timeout timeout) {
         }
         // While it pays to look, for several places: else each side waits for each item
         // of the other.
-        const Progress progress(control().get_count);
-        if (!spin([&] { return has_places(); }, 16, progress)) {
+        const auto done = [&] {
+            return has_places() || deadline.expired();
+        };
+        if (!spin(done, 16, Progress(control().get_count))) {
             control().producers.wait(deadline, [&] { return may_have_room(before); });
         }
     }
@@ -187,7 +189,7 @@ QueueCore::try_put(std::span<const std::byte> message, Timeout timeout) {
 
 void QueueCore::get(QueueItem& item, Timeout timeout) {
     check_open();
-    if (try_get(item, timeout) == Attempt::done) [[likely]] {
+    if (try_get(item, moment) == Attempt::done) [[likely]] {
         return;
     }
     const Deadline deadline(timeout);
