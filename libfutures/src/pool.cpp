@@ -102,10 +102,6 @@ void ProcessPool::check_accepting() const {
 }
 
 void ProcessPool::submit(PoolTask& task, std::span<const std::byte> call) {
-    // order: set once, under the mutex that begin() takes if it is not.
-    if (!begun_.load(std::memory_order_acquire)) {
-        begin();
-    }
     task.keep_message =
         options_.on_worker_loss == OnWorkerLoss::retry ||
         (options_.on_worker_loss == OnWorkerLoss::isolate && task.retries > 0);
@@ -113,7 +109,9 @@ void ProcessPool::submit(PoolTask& task, std::span<const std::byte> call) {
         task.keep_message = task.keep_message || task.retries > 0;
         has_limits_ = true;
     }
-    if (!board_.submit(task, call)) {
+    // order: set once, under the mutex that begin_with() takes if it is not.
+    const bool begun = begun_.load(std::memory_order_acquire);
+    if ((begun || !begin_with(task, call)) && !board_.submit(task, call)) {
         task.message.clear();
         check_accepting();
         throw mp::StateError("the ProcessPoolExecutor was shut down meanwhile");
@@ -121,10 +119,10 @@ void ProcessPool::submit(PoolTask& task, std::span<const std::byte> call) {
     want_workers();
 }
 
-void ProcessPool::begin() {
+bool ProcessPool::begin_with(PoolTask& task, std::span<const std::byte> call) {
     const MutexLock lock(mutex_);
     if (stage_ != Stage::idle || !accepting_) {
-        return;
+        return false;
     }
     if (mp::detail::exiting()) {
         throw_exiting();
@@ -139,6 +137,9 @@ void ProcessPool::begin() {
     stage_ = Stage::working;
     // order: pairs with submit().
     begun_.store(true, std::memory_order_release);
+    // Before the manager can have the mutex: a worker that died at once has not broken
+    // the pool yet, so the first task gets its future, which then tells.
+    return board_.submit(task, call);
 }
 
 void ProcessPool::register_for_exit() {

@@ -19,6 +19,7 @@
 #include <exception>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -81,7 +82,8 @@ private:
     };
 
     // pool.cpp
-    void begin();
+    /// The first submit(); false when another thread was quicker.
+    bool begin_with(PoolTask& task, std::span<const std::byte> call);
     void register_for_exit() MP_REQUIRES(mutex_);
     void want_workers() noexcept;
     void await_starting() const MP_REQUIRES(mutex_);

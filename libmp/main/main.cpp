@@ -7,8 +7,10 @@
 #include "mp/spawn.hpp"
 
 extern "C" {
-// The linker's names, reserved or not.
+// The linker's names.
+// NOLINTNEXTLINE(bugprone-reserved-identifier,readability-identifier-naming)
 int __real_main(int argc, char** argv, char** envp);
+// NOLINTNEXTLINE(bugprone-reserved-identifier,readability-identifier-naming)
 int __wrap_main(int argc, char** argv, char** envp);
 }
 

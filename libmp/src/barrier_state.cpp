@@ -4,6 +4,7 @@
 #include "mp/errors.hpp"
 
 #include "kill_point.hpp"
+#include "spin.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -198,6 +199,7 @@ BarrierState::Arrival BarrierState::arrive(
 }
 
 void BarrierState::wait_for_end(Party& place, Lives& lives, const Deadline& deadline) {
+    spin([&] { return place.state.load() != waits || deadline.expired(); });
     for (;;) {
         const std::uint32_t heard = bell_.load();
         const std::uint32_t state = place.state.load();

@@ -5,6 +5,7 @@
 
 #include "kill_point.hpp"
 #include "owner_lock.hpp"
+#include "spin.hpp"
 
 namespace mp {
 
@@ -62,8 +63,15 @@ bool Event::wait(Timeout timeout) const {
     std::uint32_t seen = word.load();
     const std::uint32_t sets = sets_of(seen);
     const Deadline deadline(timeout);
+    const auto was_set = [&] {
+        return (seen & is_set_bit) != 0 || sets_of(seen) != sets;
+    };
+    detail::spin([&] {
+        seen = word.load();
+        return was_set() || deadline.expired();
+    });
     for (;;) {
-        if ((seen & is_set_bit) != 0 || sets_of(seen) != sets) {
+        if (was_set()) {
             return true;
         }
         if (deadline.expired()) {

@@ -135,8 +135,8 @@ ReceivedFds receive_with_fds(
     }
     ReceivedFds received;
     iovec piece{.iov_base = buffer.data(), .iov_len = buffer.size()};
-    Control
-        control;  // NOLINT(cppcoreguidelines-pro-type-member-init): recvmsg fills it
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): recvmsg fills it
+    Control control;
     msghdr message = header(piece);
     message.msg_control = control.bytes.data();
     const int flags = MSG_CMSG_CLOEXEC | (deadline.is_forever() ? 0 : MSG_DONTWAIT);

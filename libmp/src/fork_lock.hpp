@@ -18,6 +18,7 @@ public:
     ForkLock();
     ForkLock(const ForkLock&) = delete;
     ForkLock& operator=(const ForkLock&) = delete;
+    ~ForkLock() = default;
 
     void lock() MP_ACQUIRE() { mutex_.lock(); }
 

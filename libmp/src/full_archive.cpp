@@ -159,15 +159,15 @@ using mp::detail::FullIn;
 using mp::detail::FullOut;
 
 template <>
-bool archive_serializer_map<FullOut>::insert(const basic_serializer* serializer) {
+bool archive_serializer_map<FullOut>::insert(const basic_serializer* bs) {
     mp::detail::note_pointer_class();
-    return mp::detail::savers().insert(serializer);
+    return mp::detail::savers().insert(bs);
 }
 
 template <>
-void archive_serializer_map<FullOut>::erase(const basic_serializer* serializer) {
+void archive_serializer_map<FullOut>::erase(const basic_serializer* bs) {
     mp::detail::note_pointer_class();
-    mp::detail::savers().erase(serializer);
+    mp::detail::savers().erase(bs);
 }
 
 template <>
@@ -177,13 +177,13 @@ archive_serializer_map<FullOut>::find(const serialization::extended_type_info& t
 }
 
 template <>
-bool archive_serializer_map<FullIn>::insert(const basic_serializer* serializer) {
-    return mp::detail::loaders().insert(serializer);
+bool archive_serializer_map<FullIn>::insert(const basic_serializer* bs) {
+    return mp::detail::loaders().insert(bs);
 }
 
 template <>
-void archive_serializer_map<FullIn>::erase(const basic_serializer* serializer) {
-    mp::detail::loaders().erase(serializer);
+void archive_serializer_map<FullIn>::erase(const basic_serializer* bs) {
+    mp::detail::loaders().erase(bs);
 }
 
 template <>

@@ -29,7 +29,7 @@ public:
         const UniqueFd fd(os::restarting([&] {
             return ::open(path, O_RDONLY | O_CLOEXEC);
         }));
-        struct stat status;
+        struct stat status {};
         if (!fd || ::fstat(fd.get(), &status) < 0 || status.st_size <= 0) {
             return;
         }

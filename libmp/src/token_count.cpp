@@ -3,6 +3,7 @@
 
 #include "kill_point.hpp"
 #include "owner_lock.hpp"
+#include "spin.hpp"
 
 #include <algorithm>
 
@@ -17,6 +18,10 @@ bool TokenCount::acquire(Timeout timeout) {
     }
     std::uint32_t mark = 0;
     const Deadline deadline(timeout);
+    spin([&] {
+        seen = word_.load(std::memory_order_relaxed);
+        return (seen & most) > 0 || deadline.expired();
+    });
     for (;;) {
         if ((seen & most) > 0) {
             MP_KILL_POINT("semaphore: before the taking");

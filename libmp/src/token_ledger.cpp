@@ -3,6 +3,7 @@
 
 #include "kill_point.hpp"
 #include "owner_lock.hpp"
+#include "spin.hpp"
 
 #include <algorithm>
 
@@ -202,6 +203,7 @@ bool TokenLedger::acquire(Lives& lives, Timeout timeout) {
         return true;
     }
     const Deadline deadline(timeout);
+    spin([&] { return value() > 0 || deadline.expired(); });
     for (;;) {
         if (reclaim(lives) > 0 && change(index, -1, most)) {
             return true;

@@ -3,6 +3,7 @@
 
 #include "kill_point.hpp"
 #include "owner_lock.hpp"
+#include "spin.hpp"
 
 namespace mp::detail {
 
@@ -71,6 +72,7 @@ bool WaiterSlots::sleep(
     const Deadline& deadline
 ) {
     Word& mine = slots_.at(place.index);
+    spin([&] { return mine.load() != place.waiting || deadline.expired(); });
     for (;;) {
         std::uint64_t seen = mine.load();
         if (seen != place.waiting) {

@@ -100,6 +100,7 @@ void bench_payload(Table& table, const Settings& settings);
 void bench_serialisation(Table& table, const Settings& settings);
 void bench_threads(Table& table, const Settings& settings);
 void bench_lock(Table& table, const Settings& settings);
+void bench_signals(Table& table, const Settings& settings);
 void bench_shm(Table& table, const Settings& settings);
 
 }  // namespace bench

@@ -32,6 +32,7 @@ int main(int argc, char** argv) {
         {"serialisation", bench::bench_serialisation},
         {"threads", bench::bench_threads},
         {"lock", bench::bench_lock},
+        {"signals", bench::bench_signals},
         {"shm", bench::bench_shm}};
     std::vector<std::string> names;
     for (const auto& [name, run] : groups) {
@@ -47,8 +48,7 @@ int main(int argc, char** argv) {
            "GROUP",
            chosen,
            "start, pool, payload, connection, queue, serialisation, threads, lock, "
-           "shm; "
-           "default: all"
+           "signals, shm; default: all"
     )
         ->check(CLI::IsMember(names));
     app.add_option("--json", json, "write the figures to this file, too");

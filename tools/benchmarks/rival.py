@@ -254,6 +254,84 @@ def lock():
     process.join()
 
 
+class Semaphores:
+    def __init__(self):
+        self.there, self.back = multiprocessing.Semaphore(0), multiprocessing.Semaphore(0)
+
+    def ask(self):
+        self.there.release()
+        self.back.acquire()
+
+    def answer(self):
+        self.there.acquire()
+        self.back.release()
+
+
+class Events:
+    def __init__(self):
+        self.there, self.back = multiprocessing.Event(), multiprocessing.Event()
+
+    def ask(self):
+        self.there.set()
+        self.back.wait()
+        self.back.clear()
+
+    def answer(self):
+        self.there.wait()
+        self.there.clear()
+        self.back.set()
+
+
+class Turns:
+    def __init__(self):
+        self.changed = multiprocessing.Condition()
+        self.turn = multiprocessing.RawValue("i", 0)
+
+    def pass_on(self, mine):
+        with self.changed:
+            self.changed.wait_for(lambda: self.turn.value == mine)
+            self.turn.value = 1 - mine
+            self.changed.notify()
+
+    def ask(self):
+        self.pass_on(0)
+
+    def answer(self):
+        self.pass_on(1)
+
+
+class Meetings:
+    def __init__(self):
+        self.barrier = multiprocessing.Barrier(2)
+
+    def ask(self):
+        self.barrier.wait()
+
+    answer = ask
+
+
+def repeat(work, count):
+    for _ in range(count):
+        work()
+
+
+def signals():
+    multiprocessing.set_start_method("fork")
+    rounds = 2 if QUICK else 5
+    count = 100 if QUICK else 1000
+    for name, kind in (
+        ("Semaphore", Semaphores),
+        ("Event", Events),
+        ("Condition", Turns),
+        ("Barrier", Meetings),
+    ):
+        pair = kind()
+        other = multiprocessing.Process(target=repeat, args=(pair.answer, (rounds + 1) * count))
+        other.start()
+        print(name, seconds_of(rounds, lambda: repeat(pair.ask, count)) / count * 1e6)
+        other.join()
+
+
 def shm():
     from multiprocessing.shared_memory import ShareableList, SharedMemory
 
@@ -300,6 +378,7 @@ GROUPS = {
     "queue": queue,
     "threads": threads,
     "lock": lock,
+    "signals": signals,
     "shm": shm,
 }
 

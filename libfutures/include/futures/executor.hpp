@@ -113,6 +113,8 @@ public:
     MapResults(std::unique_ptr<detail::MapFeed<R>> feed, mp::Deadline deadline)
         : feed_(std::move(feed)), deadline_(deadline) {}
 
+    MapResults(const MapResults&) = delete;
+    MapResults& operator=(const MapResults&) = delete;
     MapResults(MapResults&&) noexcept = default;
 
     MapResults& operator=(MapResults&& other) noexcept {

@@ -108,6 +108,8 @@ private:
     void load_override(boost::archive::class_name_type& name);
     void load_override(boost::serialization::collection_size_type& size);
 
+    // Boost calls load(); its virtual vload() is another thing.
+    // NOLINTBEGIN(bugprone-virtual-near-miss)
     template <class T>
     void load(T& value) {
         in_.get(&value, sizeof(T));
@@ -120,6 +122,8 @@ private:
     }
 
     void load(std::string& text) { load_text(text); }
+
+    // NOLINTEND(bugprone-virtual-near-miss)
 
     void load(std::wstring& text) { load_text(text); }
 
