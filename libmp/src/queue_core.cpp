@@ -171,7 +171,7 @@ QueueCore::try_put(std::span<const std::byte> message, Timeout timeout) {
         return Attempt::in_vain;
     }
     MP_KILL_POINT("put: written");
-    // A sleeper in poll() is better woken for nothing than not at all.
+    // Before the commit: whoever dies after it has rung. See calm_if_empty().
     ring_if_watched();
     shared.put_ends[(number + 1) % 2] = end;
     MP_KILL_POINT("put: before the commit");
@@ -181,7 +181,6 @@ QueueCore::try_put(std::span<const std::byte> message, Timeout timeout) {
     held.release();
     MP_KILL_POINT("put: released");
     shared.consumers.wake_one();
-    ring_if_watched();
     return Attempt::done;
 }
 
@@ -359,34 +358,49 @@ void QueueCore::shutdown(bool immediate) {
 
 int QueueCore::fileno() {
     check_open();
-    control().watched.store(1);
-    std::atomic_thread_fence(std::memory_order_seq_cst);
-    if (has_items() || is_shut()) {
-        ring_if_watched();
+    if (control().watched.load() == 0) {
+        // First the ring: who puts meanwhile does not know yet that it is watched.
+        ring();
+        control().watched.store(1);
+        calm_if_empty();
     }
     return event_.get();
 }
 
+void QueueCore::ring() const noexcept {
+    ::eventfd_write(event_.get(), 1);  // EAGAIN: it is readable already
+}
+
 void QueueCore::ring_if_watched() const noexcept {
-    // order: who asks for the descriptor looks for items after it has said so.
+    // order: relaxed. For a producer, put_lock orders it: see calm_if_empty().
     if (control().watched.load(std::memory_order_relaxed) != 0) [[unlikely]] {
-        ::eventfd_write(event_.get(), 1);  // EAGAIN: it is readable already
+        ring();
     }
 }
 
+/// Makes the descriptor unreadable, with put_lock: so nobody is between the ring and
+/// the commit, and an item that counts never stands behind a descriptor that was reset,
+/// whoever dies when. Readable for nothing is allowed: who does not get the lock in a
+/// moment leaves it so, and a loop around poll() goes round once in that time.
 void QueueCore::calm_if_empty() const noexcept {
-    if (control().watched.load(std::memory_order_relaxed) == 0) [[likely]] {
+    QueueControl& shared = control();
+    if (shared.watched.load(std::memory_order_relaxed) == 0) [[likely]] {
         return;
     }
-    if (has_items() || is_shut()) {
-        ring_if_watched();
+    if (has_items() || shared.put_lock.acquire(lives(), moment) == Taken::no) {
+        return;
+    }
+    const Holding held(shared.put_lock);
+    MP_KILL_POINT("get: before the calm");
+    if (has_items()) {
         return;
     }
     eventfd_t count = 0;
     ::eventfd_read(event_.get(), &count);
     std::atomic_thread_fence(std::memory_order_seq_cst);
-    if (has_items() || is_shut()) {
-        ring_if_watched();
+    // Who shuts it takes no lock: it says so, and then rings.
+    if (is_shut()) {
+        ring();
     }
 }
 

@@ -11,6 +11,7 @@
 #include "support/sanitizer.hpp"
 #include "support/start_methods.hpp"
 
+#include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -24,6 +25,7 @@
 #include <random>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 using namespace std::chrono_literals;
@@ -34,6 +36,8 @@ namespace {
 std::string fatal_point;
 int passes_left = 0;
 bool stops_there = false;
+// Where it dies if it goes on after a stop.
+std::string next_point;
 
 void arm(const std::string& point, int passes) {
     fatal_point = point;
@@ -53,6 +57,7 @@ constexpr std::array points{
     "get: before the commit",
     "get: committed",
     "get: released",
+    "get: before the calm",
 };
 
 struct Item {
@@ -146,6 +151,9 @@ bool was_killed(mp::Process& process) {
 void play(const mp::Context& context, const char* point, unsigned seed) {
     std::mt19937 random(seed);
     mp::Queue<Item> queue({.maxsize = 20, .max_bytes = 4U << 20U});
+    if (seed % 2 == 1) {
+        queue.fileno();  // then each put and get does more
+    }
     const auto block = mp::detail::SharedBlock::allocate(sizeof(Seen));
     Seen& seen = shared_seen(block);
     constexpr int items = 200;
@@ -208,6 +216,8 @@ namespace mp::detail {
 void pass_kill_point(const char* name) noexcept {
     if (fatal_point == name && --passes_left <= 0) {
         ::kill(::getpid(), stops_there ? SIGSTOP : SIGKILL);
+        stops_there = false;
+        fatal_point = std::exchange(next_point, {});
     }
 }
 
@@ -233,6 +243,31 @@ TEST_CASE("O5 O6 O7 O8: kills at any step, a hundred seeds", "[.stress][queue]")
             }
         }
     }
+}
+
+TEST_CASE(
+    "O5 O6: a producer is killed, what it put stands behind a readable descriptor",
+    "[faults][queue]"
+) {
+    mp::Queue<int> queue;
+    pollfd descriptor{.fd = queue.fileno(), .events = POLLIN, .revents = 0};
+    const pid_t producer = test::fork_child([&] {
+        arm("put: before the commit", 1);
+        stops_there = true;
+        next_point = "put: committed";
+        queue.put(1);
+        return 0;
+    });
+    int status = 0;
+    REQUIRE(::waitpid(producer, &status, WUNTRACED) == producer);
+    REQUIRE(WIFSTOPPED(status));
+    // Nothing counts yet: whoever looks now may not take the ring away.
+    CHECK_THROWS_AS(queue.get_nowait(), mp::Empty);
+    ::kill(producer, SIGCONT);
+    REQUIRE(was_killed(producer));
+    CHECK(::poll(&descriptor, 1, 0) == 1);
+    CHECK(queue.get_nowait() == 1);
+    CHECK(::poll(&descriptor, 1, 0) == 0);
 }
 
 TEST_CASE("O7: a killed sleeper takes no wake-up with it", "[faults][queue]") {

@@ -142,6 +142,7 @@ private:
     bool has_places() const noexcept;
     bool may_have_room(std::uint64_t before) const noexcept;
     std::uint64_t moved() const noexcept;
+    void ring() const noexcept;
     void ring_if_watched() const noexcept;
     void calm_if_empty() const noexcept;
 
