@@ -141,7 +141,7 @@ public:
         for (std::size_t i = 0; i < 2; ++i) {
             victims.push_back(victim(i));
         }
-        const mp::Deadline end(2s);
+        const mp::Deadline end(seeds() > 3 ? 2s : 1s);
         while (deaths_ < wanted && !end.expired()) {
             for (std::size_t i = 0; i < victims.size(); ++i) {
                 if (victims[i].join(2ms)) {
