@@ -76,11 +76,9 @@ int run_child_process(
         SpawnStage::arguments,
         what +
             " cannot travel to another program image. Under spawn and forkserver a "
-            "target is "
-            "a function, a captureless lambda or an object that can be serialised, "
-            "and its "
-            "arguments can be serialised; a subclass with its own run() derives from "
-            "mp::ProcessOf. Under fork everything goes"
+            "target is a function, a captureless lambda or an object that can be "
+            "serialised, and its arguments can be serialised; a subclass with its own "
+            "run() derives from mp::ProcessOf. Under fork everything goes"
     );
 }
 

@@ -384,6 +384,7 @@ void QueueCore::ring_if_watched() const noexcept {
 /// moment leaves it so, and a loop around poll() goes round once in that time.
 void QueueCore::calm_if_empty() const noexcept {
     QueueControl& shared = control();
+    // order: relaxed. Whoever sees that it is watched passes it on with put_lock.
     if (shared.watched.load(std::memory_order_relaxed) == 0) [[likely]] {
         return;
     }
@@ -392,13 +393,14 @@ void QueueCore::calm_if_empty() const noexcept {
     }
     const Holding held(shared.put_lock);
     MP_KILL_POINT("get: before the calm");
-    if (has_items()) {
+    if (has_items() || is_shut()) {
         return;
     }
     eventfd_t count = 0;
     ::eventfd_read(event_.get(), &count);
+    // order: seq_cst, as the store in shutdown(), which is before its ring: either that
+    // comes after our reset, or we see here that the queue is shut.
     std::atomic_thread_fence(std::memory_order_seq_cst);
-    // Who shuts it takes no lock: it says so, and then rings.
     if (is_shut()) {
         ring();
     }

@@ -34,7 +34,7 @@ public:
     /// Nothing counts what they do: they never did much.
     Progress() noexcept = default;
 
-    /// `done` counts it, and only grows.
+    /// `done` counts it, and only grows. order: relaxed, as below.
     explicit Progress(const std::atomic<std::uint64_t>& done) noexcept
         : done_(&done), seen_(done.load(std::memory_order_relaxed)) {}
 

@@ -19,6 +19,7 @@ bool TokenCount::acquire(Timeout timeout) {
     std::uint32_t mark = 0;
     const Deadline deadline(timeout);
     spin([&] {
+        // order: relaxed, the exchange below decides.
         seen = word_.load(std::memory_order_relaxed);
         return (seen & most) > 0 || deadline.expired();
     });

@@ -8,8 +8,10 @@
 #include "support/catch.hpp"
 #include "support/counted.hpp"
 #include "support/fork_child.hpp"
+#include "support/proc.hpp"
 
 #include <pthread.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -41,6 +43,11 @@ int square(int x) {
 struct alignas(128) Wide {
     int value = 0;
 };
+
+bool main_thread_sleeps() {
+    test::ProcStat stat;
+    return test::read_stat(::getpid(), stat) && stat.state == 'S';
+}
 
 /// Counts its living copies.
 class Tracked {
@@ -310,9 +317,8 @@ TEST_CASE(
     for (int i = 0; i < 2000; ++i) {
         threads
             .submit([&copies, slow = i % 100 == 0] {
-                if (slow) {
-                    // Until the waiter sleeps.
-                    std::this_thread::sleep_for(1ms);
+                while (slow && !main_thread_sleeps()) {
+                    std::this_thread::yield();
                 }
                 return Counted(copies);
             })
