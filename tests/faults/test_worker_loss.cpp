@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
-// Workers and parents that die: what a pool loses, what it keeps, and how soon it says
-// so. Names carry the cases of the fault catalogue.
+// Workers that die: what a pool loses, what it keeps, and how soon it says so. Names
+// carry the cases of the fault catalogue.
 #include "futures/process_pool.hpp"
 
 #include "support/catch.hpp"
 #include "support/gate.hpp"
+#include "support/gone.hpp"
 #include "support/sanitizer.hpp"
 #include "support/start_methods.hpp"
 
@@ -30,6 +31,7 @@ using futures::WorkerLost;
 using mp::Context;
 using mp::StartMethod;
 using test::Gate;
+using test::gone_within;
 using Clock = std::chrono::steady_clock;
 
 namespace {
@@ -67,13 +69,6 @@ void leave_with(int code) {
     std::exit(code);
 }
 
-void compute_for_ever(const std::string& bell) {
-    test::ring(bell);
-    for (volatile int i = 0;;) {
-        i = 1 - i;
-    }
-}
-
 /// Kills other workers of its pool, whoever is there.
 int kill_a_friend(std::vector<pid_t> friends, unsigned choice) {
     kill(friends[choice % friends.size()], SIGKILL);
@@ -101,31 +96,6 @@ WorkerLost expect_lost(const Future<T>& future) {
     }
     FAIL("no WorkerLost");
     std::abort();
-}
-
-bool is_gone(pid_t process) {
-    // An orphan is reaped by whoever adopts it, which may take its time: a zombie runs
-    // no more.
-    std::ifstream file("/proc/" + std::to_string(process) + "/stat");
-    std::string line;
-    if (!std::getline(file, line)) {
-        return true;
-    }
-    const auto name_end = line.rfind(')');
-    return name_end != std::string::npos && line.compare(name_end, 3, ") Z") == 0;
-}
-
-bool gone_within(const std::vector<pid_t>& processes, std::chrono::milliseconds time) {
-    const auto end = Clock::now() + time * (test::under_asan ? 20 : 1);
-    for (const pid_t process : processes) {
-        while (!is_gone(process)) {
-            if (Clock::now() > end) {
-                return false;
-            }
-            std::this_thread::yield();
-        }
-    }
-    return true;
 }
 
 /// Submits `tasks` tasks while a worker is killed now and then, `kills` times.
@@ -355,113 +325,6 @@ TEST_CASE("break_pool: every pending future ends within 50 ms", "[faults]") {
     CHECK(took < (test::under_asan ? 5000ms : 1000ms));
     CHECK_THROWS_AS(pool.submit(inc, 1), BrokenProcessPool);
     CHECK(gone_within(workers, 10s));
-}
-
-namespace {
-
-/// Has three workers, two of them computing, tells their pids, and waits.
-void be_a_parent(
-    ProcessPoolOptions options, const std::string& computing, const std::string& path
-) {
-    ProcessPoolExecutor pool(std::move(options));
-    std::vector<Future<int>> warm;
-    for (int i = 0; i < 10; ++i) {
-        warm.push_back(pool.submit(inc, i));
-    }
-    for (const auto& future : warm) {
-        future.result();
-    }
-    pool.submit(compute_for_ever, computing);
-    pool.submit(compute_for_ever, computing);
-    const auto workers = pool.workers();
-    const int fd = ::open(path.c_str(), O_WRONLY);
-    for (std::size_t i = 0; i < 3; ++i) {
-        const pid_t worker = i < workers.size() ? workers[i] : workers[0];
-        if (::write(fd, &worker, sizeof worker) != sizeof worker) {
-            std::abort();
-        }
-    }
-    pause();
-}
-
-std::vector<pid_t> three_pids_of(const Gate& gate) {
-    std::vector<pid_t> workers(3);
-    const int fd = ::open(gate.path().c_str(), O_RDONLY | O_CLOEXEC);
-    for (pid_t& worker : workers) {
-        REQUIRE(::read(fd, &worker, sizeof worker) == sizeof worker);
-    }
-    ::close(fd);
-    return workers;
-}
-
-void ignore_hangups() {
-    signal(SIGHUP, SIG_IGN);
-}
-
-}  // namespace
-
-TEST_CASE(
-    "M1 M2: a parent killed with SIGKILL leaves no worker after 1 s", "[faults]"
-) {
-    const Context context = each_start_method();
-    const Gate bell;
-    const Gate pids;
-    mp::Process parent(
-        {.start_method = StartMethod::fork},
-        [](StartMethod method, const std::string& computing, const std::string& path) {
-            be_a_parent(isolating(mp::get_context(method), 3), computing, path);
-        },
-        context.get_start_method(),
-        bell.path(),
-        pids.path()
-    );
-    parent.start();
-    REQUIRE(bell.wait_for(2));
-    const auto workers = three_pids_of(pids);
-    parent.kill();
-    parent.join();
-    CHECK(gone_within(workers, 1s));
-}
-
-TEST_CASE("S3: the terminal is closed, no worker is left after 1 s", "[faults]") {
-    const Context context = each_start_method();
-    const Gate bell;
-    const Gate pids;
-    const int terminal = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-    REQUIRE(terminal >= 0);
-    REQUIRE(::grantpt(terminal) == 0);
-    REQUIRE(::unlockpt(terminal) == 0);
-    mp::Process parent(
-        {.start_method = StartMethod::fork},
-        [](StartMethod method,
-           int other_side,
-           const std::string& terminal_path,
-           const std::string& computing,
-           const std::string& path) {
-            ::close(other_side);
-            signal(SIGHUP, SIG_DFL);  // nohup may have it ignored
-            // The first terminal that the leader of a session opens is its own.
-            if (::setsid() < 0 || ::open(terminal_path.c_str(), O_RDWR) < 0) {
-                std::abort();
-            }
-            // Workers that no hangup ends: what they see is that their parent dies.
-            ProcessPoolOptions options = isolating(mp::get_context(method), 3);
-            options.initializer = mp::call(ignore_hangups);
-            be_a_parent(std::move(options), computing, path);
-        },
-        context.get_start_method(),
-        terminal,
-        std::string(::ptsname(terminal)),
-        bell.path(),
-        pids.path()
-    );
-    parent.start();
-    REQUIRE(bell.wait_for(2));
-    const auto workers = three_pids_of(pids);
-    ::close(terminal);
-    parent.join();
-    CHECK(parent.exitcode() == -SIGHUP);
-    CHECK(gone_within(workers, 1s));
 }
 
 TEST_CASE("I5 J8: two threads shut down, a third submits", "[faults]") {

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: BSL-1.0
+// gone_within(processes, time): whether they all ended in that time, twenty times that
+// under AddressSanitizer.
+#pragma once
+
+#include "support/proc.hpp"
+#include "support/sanitizer.hpp"
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <thread>
+#include <vector>
+
+namespace test {
+
+/// An orphan is reaped by whoever adopts it, which may take its time: a zombie runs no
+/// more.
+inline bool is_gone(pid_t process) {
+    ProcStat stat;
+    return !read_stat(process, stat) || stat.zombie();
+}
+
+inline bool
+gone_within(const std::vector<pid_t>& processes, std::chrono::milliseconds time) {
+    const auto end = std::chrono::steady_clock::now() + time * (under_asan ? 20 : 1);
+    for (const pid_t process : processes) {
+        while (!is_gone(process)) {
+            if (std::chrono::steady_clock::now() > end) {
+                return false;
+            }
+            std::this_thread::yield();
+        }
+    }
+    return true;
+}
+
+}  // namespace test
