@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 // SIGKILL at each named step of a call: handshake, framing, descriptors, accept. The
 // other side gets an error or the whole message, others are served, nothing stays
-// behind. framing.cpp, handshake.cpp and listener_state.cpp are compiled with
-// MP_FAILPOINTS.
+// behind. The library's sources are linked with their failpoints.
 #include "mp/mp.hpp"
 
 #include "support/catch.hpp"
+#include "support/failpoints.hpp"
 #include "support/sanitizer.hpp"
 #include "support/start_methods.hpp"
 
@@ -26,10 +26,6 @@ using mp::connection::Listener;
 
 namespace {
 
-// At which pass through which point this process dies.
-std::string fatal_point;
-int passes_left = 0;
-
 /// Nobody waits as long as this unless he is forgotten.
 constexpr auto patience = 20s;
 
@@ -38,9 +34,7 @@ constexpr std::string_view key = "the key";
 const std::string text(1000, 'x');
 
 int seeds() {
-    const char* const given = std::getenv("MP_TEST_SEEDS");
-    const int usual = test::under_asan || test::under_tsan ? 1 : 3;
-    return given != nullptr ? std::atoi(given) : usual;
+    return test::seeds(test::under_asan || test::under_tsan ? 1 : 3);
 }
 
 constexpr std::array client_points{
@@ -58,11 +52,6 @@ constexpr std::array server_points{
     "frame: head sent",
     "frame: head taken",
 };
-
-void arm(const std::string& point, int passes) {
-    fatal_point = point;
-    passes_left = passes;
-}
 
 /// A message with a descriptor in it, and its echo. Ends as the other side does.
 void talk(Connection connection) {
@@ -82,7 +71,7 @@ void talk(Connection connection) {
 }
 
 void be_client(Address address, std::string point, int passes) {
-    arm(point, passes);
+    test::arm({point, passes});
     talk(Client({.address = address, .authkey = key}));
 }
 
@@ -110,7 +99,7 @@ bool echo(Connection connection) {
 }
 
 void serve(Connection tell, std::string point, int passes) {
-    arm(point, passes);
+    test::arm({point, passes});
     Listener listener({.family = Family::unix_socket, .authkey = key});
     tell.send_bytes(listener.address().path());
     for (;;) {
@@ -119,16 +108,6 @@ void serve(Connection tell, std::string point, int passes) {
 }
 
 }  // namespace
-
-namespace mp::detail {
-
-void pass_kill_point(const char* name) noexcept {
-    if (fatal_point == name && --passes_left <= 0) {
-        ::kill(::getpid(), SIGKILL);
-    }
-}
-
-}  // namespace mp::detail
 
 TEST_CASE("P1 P3 P13: a client is killed at any step of a call", "[faults][listener]") {
     const Context context = each_start_method();

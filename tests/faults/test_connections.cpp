@@ -3,7 +3,7 @@
 // descriptors run out; the cases that tests of the single headers do not have.
 #include "mp/mp.hpp"
 
-#include "socket.hpp"
+#include "os/socket.hpp"
 #include "support/catch.hpp"
 #include "support/fork_child.hpp"
 #include "support/signal_storm.hpp"

@@ -7,6 +7,7 @@
 #include "mp/queue.hpp"
 
 #include "support/catch.hpp"
+#include "support/failpoints.hpp"
 #include "support/fork_child.hpp"
 #include "support/sanitizer.hpp"
 #include "support/start_methods.hpp"
@@ -31,18 +32,6 @@
 using namespace std::chrono_literals;
 
 namespace {
-
-// At which pass through which point this process dies.
-std::string fatal_point;
-int passes_left = 0;
-bool stops_there = false;
-// Where it dies if it goes on after a stop.
-std::string next_point;
-
-void arm(const std::string& point, int passes) {
-    fatal_point = point;
-    passes_left = passes;
-}
 
 constexpr std::array points{
     "put: locked",
@@ -112,7 +101,7 @@ void consume(mp::Queue<Item>& queue, Seen& seen) {
 template <class Body>
 pid_t victim(const char* point, int passes, Body body) {
     return test::fork_child([&] {
-        arm(point, passes);
+        test::arm({point, passes});
         body();
         return 0;
     });
@@ -132,14 +121,14 @@ Seen& shared_seen(const mp::detail::SharedBlock& block) {
 void produce_armed(
     mp::Queue<Item> queue, int producer, int count, std::string point, int passes
 ) {
-    arm(point, passes);
+    test::arm({point, passes});
     produce(queue, producer, 0, count);
 }
 
 void consume_armed(
     mp::Queue<Item> queue, mp::detail::SharedBlock block, std::string point, int passes
 ) {
-    arm(point, passes);
+    test::arm({point, passes});
     consume(queue, shared_seen(block));
 }
 
@@ -211,18 +200,6 @@ void play(const mp::Context& context, const char* point, unsigned seed) {
 
 }  // namespace
 
-namespace mp::detail {
-
-void pass_kill_point(const char* name) noexcept {
-    if (fatal_point == name && --passes_left <= 0) {
-        ::kill(::getpid(), stops_there ? SIGSTOP : SIGKILL);
-        stops_there = false;
-        fatal_point = std::exchange(next_point, {});
-    }
-}
-
-}  // namespace mp::detail
-
 TEST_CASE("O5 O6 O7 O8: a kill at any step of the queue", "[faults][queue]") {
     const mp::Context context = each_start_method();
     for (const char* const point : points) {
@@ -252,9 +229,10 @@ TEST_CASE(
     mp::Queue<int> queue;
     pollfd descriptor{.fd = queue.fileno(), .events = POLLIN, .revents = 0};
     const pid_t producer = test::fork_child([&] {
-        arm("put: before the commit", 1);
-        stops_there = true;
-        next_point = "put: committed";
+        test::arm(
+            {.name = "put: before the commit", .sent = SIGSTOP},
+            {.name = "put: committed"}
+        );
         queue.put(1);
         return 0;
     });
@@ -326,8 +304,7 @@ TEST_CASE(
     mp::Queue<int> queue;
     queue.put(1);
     const pid_t stopped = test::fork_child([&] {
-        arm("put: locked", 1);
-        stops_there = true;
+        test::arm({.name = "put: locked", .sent = SIGSTOP});
         queue.put(2);
         return 0;
     });

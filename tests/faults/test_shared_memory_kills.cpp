@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 // SIGKILL between any two steps of making and removing named memory, for each start
 // method: no name is left, and nobody finds half a segment. (Cases Q1, Q2, Q8, Q13.)
-// This file and shared_memory.cpp are compiled with MP_FAILPOINTS.
+// The library's sources are linked with their failpoints.
 #include "mp/mp.hpp"
 
 #include "support/catch.hpp"
+#include "support/failpoints.hpp"
 #include "support/proc.hpp"
 #include "support/shm_names.hpp"
 #include "support/start_methods.hpp"
@@ -19,36 +20,14 @@
 
 namespace {
 
-// Where this process is to be killed; in a victim.
-std::string armed;
-int passes_left = 0;
-
 constexpr std::size_t size = 4096;
-
-}  // namespace
-
-namespace mp::detail {
-
-void pass_kill_point(const char* name) noexcept {
-    if (armed == name && --passes_left == 0) {
-        ::kill(::getpid(), SIGKILL);
-        for (;;) {
-            ::pause();
-        }
-    }
-}
-
-}  // namespace mp::detail
-
-namespace {
 
 void fill(std::span<std::byte> memory) {
     std::fill(memory.begin(), memory.end(), std::byte{7});
 }
 
 void make_and_remove(const std::string& name, const std::string& point, int passes) {
-    armed = point;
-    passes_left = passes;
+    test::arm({point, passes});
     for (;;) {
         mp::SharedMemory memory({.name = name, .create = true, .size = size}, fill);
         memory.unlink();
@@ -71,8 +50,9 @@ bool look_for(const std::string& name) {
 
 TEST_CASE("SharedMemory: its maker is killed at any step", "[faults][shared_memory]") {
     const mp::Context ctx = each_start_method();
-    const std::string point =
-        GENERATE("memory_made", "memory_tracked", "memory_named", "memory_unlinked");
+    const std::string point = GENERATE(
+        "memory: made", "memory: tracked", "memory: named", "memory: unlinked"
+    );
     CAPTURE(point);
     mp::resource_tracker::ensure_running();
     for (const int passes : {1, 2, 50}) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // SIGKILL between any two operations of the locks' protocols, for each start method.
 // Nobody else hangs, exclusion holds, tokens add up. (Cases O1, O2, O14 to O17.)
-// This file and the sources of the locks are compiled with MP_FAILPOINTS. MP_TEST_SEEDS
+// The library's sources are linked with their failpoints. MP_TEST_SEEDS
 // says how many different runs each place gets.
 // ThreadSanitizer does not see what orders accesses of different processes; and a
 // thread that may allocate stands beside forks where [no-asan] says so.
@@ -10,6 +10,7 @@
 #include "mp/synchronize.hpp"
 
 #include "support/catch.hpp"
+#include "support/failpoints.hpp"
 #include "support/sanitizer.hpp"
 #include "support/soon.hpp"
 #include "support/start_methods.hpp"
@@ -33,14 +34,6 @@ using mp::detail::SharedBlock;
 
 namespace {
 
-// Where this process is to be killed; in a victim.
-struct Armed {
-    std::string point;
-    int passes = 0;
-};
-
-Armed armed;
-
 constexpr int stuck = 3;
 constexpr int wrong = 4;
 
@@ -48,28 +41,9 @@ constexpr int wrong = 4;
 constexpr auto patience = 20s;
 
 int seeds() {
-    const char* const given = std::getenv("MP_TEST_SEEDS");
     // A fork takes a sanitizer some milliseconds.
-    const int usual = test::under_asan || test::under_tsan ? 1 : 3;
-    return given != nullptr ? std::atoi(given) : usual;
+    return test::seeds(test::under_asan || test::under_tsan ? 1 : 3);
 }
-
-}  // namespace
-
-namespace mp::detail {
-
-void pass_kill_point(const char* name) noexcept {
-    if (armed.passes > 0 && armed.point == name && --armed.passes == 0) {
-        ::kill(::getpid(), SIGKILL);
-        for (;;) {
-            ::pause();
-        }
-    }
-}
-
-}  // namespace mp::detail
-
-namespace {
 
 /// What the processes of one run share beside the lock.
 struct Shared {
@@ -184,7 +158,7 @@ void leave(int code) {
 
 template <class Lock>
 void use_lock(Lock lock, SharedBlock block, std::string point, int passes) {
-    armed = {point, passes};
+    test::arm({point, passes});
     auto& shared = block.as<Shared>();
     std::mt19937 random(static_cast<unsigned>(::getpid()));
     while (!shared.stop) {
@@ -234,7 +208,7 @@ constexpr int tokens = 2;
 void use_pool(
     mp::BoundedSemaphore pool, SharedBlock block, std::string point, int passes
 ) {
-    armed = {point, passes};
+    test::arm({point, passes});
     auto& shared = block.as<Shared>();
     std::mt19937 random(static_cast<unsigned>(::getpid()));
     while (!shared.stop) {
@@ -265,7 +239,7 @@ constexpr std::array ledger_places{
 void signal_and_wait(
     mp::Semaphore signal, SharedBlock block, std::string point, int passes
 ) {
-    armed = {point, passes};
+    test::arm({point, passes});
     auto& shared = block.as<Shared>();
     std::mt19937 random(static_cast<unsigned>(::getpid()));
     while (!shared.stop) {
@@ -294,7 +268,7 @@ constexpr std::array semaphore_places{
 void make_or_take(
     mp::Condition cond, SharedBlock block, std::string point, int passes
 ) {
-    armed = {point, passes};
+    test::arm({point, passes});
     auto& shared = block.as<Shared>();
     std::mt19937 random(static_cast<unsigned>(::getpid()));
     while (!shared.stop) {
@@ -341,7 +315,7 @@ constexpr std::array condition_places{
 void do_nothing() {}
 
 void go_round(mp::Barrier barrier, SharedBlock block, std::string point, int passes) {
-    armed = {point, passes};
+    test::arm({point, passes});
     auto& shared = block.as<Shared>();
     const bool aborts = point == "barrier: marked broken";
     try {

@@ -5,7 +5,7 @@
 #include "mp/errors.hpp"
 #include "mp/send_handle.hpp"
 
-#include "socket.hpp"
+#include "os/socket.hpp"
 
 #include <array>
 #include <cstddef>

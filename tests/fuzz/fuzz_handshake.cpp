@@ -4,8 +4,8 @@
 // thing.
 #include "mp/errors.hpp"
 
-#include "handshake.hpp"
-#include "socket.hpp"
+#include "os/socket.hpp"
+#include "wire/handshake.hpp"
 
 #include <algorithm>
 #include <array>

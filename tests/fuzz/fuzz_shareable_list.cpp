@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Any bytes, looked at as a ShareableList: an error or a value, never a crash, and
 // nothing is read or written outside the memory.
-#include "shareable_layout.hpp"
+#include "shared/shareable_layout.hpp"
 
 #include <cstddef>
 #include <cstdint>

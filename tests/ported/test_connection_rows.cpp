@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 // Connections, descriptors, waiting, logging and finalizers across processes, by the
 // rows of the conformance table, under every start method.
-#include "mp/detail/exit_function.hpp"
 #include "mp/log.hpp"
 #include "mp/mp.hpp"
 
 #include "support/catch.hpp"
 #include "support/start_methods.hpp"
+#include "util/exit_function.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>

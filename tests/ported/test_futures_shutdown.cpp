@@ -3,12 +3,12 @@
 // the thread pool.
 #include "futures/thread_pool.hpp"
 #include "futures/wait.hpp"
-#include "mp/detail/exit_function.hpp"
 #include "mp/errors.hpp"
 
 #include "support/catch.hpp"
 #include "support/fork_child.hpp"
 #include "support/log_capture.hpp"
+#include "util/exit_function.hpp"
 
 #include <unistd.h>
 

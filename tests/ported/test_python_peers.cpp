@@ -3,7 +3,7 @@
 // on this machine, either as server, over each family; keys, sizes, descriptors.
 #include "mp/mp.hpp"
 
-#include "socket.hpp"
+#include "os/socket.hpp"
 #include "support/catch.hpp"
 #include "support/python.hpp"
 #include "support/temp_dir.hpp"

@@ -2,10 +2,10 @@
 // The resource tracker, by the rows of the conformance table.
 #include "mp/mp.hpp"
 
-#include "pidfd.hpp"
-#include "pipe.hpp"
-#include "poll.hpp"
-#include "resource_tracker.hpp"
+#include "os/pidfd.hpp"
+#include "os/pipe.hpp"
+#include "os/poll.hpp"
+#include "process/resource_tracker_client.hpp"
 #include "support/captured.hpp"
 #include "support/catch.hpp"
 #include "support/log_capture.hpp"

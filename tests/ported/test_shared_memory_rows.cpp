@@ -3,7 +3,7 @@
 // real CPython on the other side.
 #include "mp/mp.hpp"
 
-#include "socket.hpp"
+#include "os/socket.hpp"
 #include "support/captured.hpp"
 #include "support/catch.hpp"
 #include "support/python.hpp"

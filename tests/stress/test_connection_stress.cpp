@@ -4,7 +4,7 @@
 #include "mp/errors.hpp"
 #include "mp/listener.hpp"
 
-#include "socket.hpp"
+#include "os/socket.hpp"
 #include "support/catch.hpp"
 #include "support/fork_child.hpp"
 #include "support/python.hpp"

@@ -4,13 +4,13 @@
 #define CATCH_CONFIG_RUNNER
 // Its handlers would run in forked children, too; the watchdog has its own.
 #define CATCH_CONFIG_NO_POSIX_SIGNALS
-#include "mp/detail/alive.hpp"
 #include "mp/detail/shared_block.hpp"
 #include "mp/spawn.hpp"
 
 #include "support/catch.hpp"
 #include "support/leaks.hpp"
 #include "support/watchdog.hpp"
+#include "util/parent_watch.hpp"
 
 int main(int argc, char** argv) {
     mp::freeze_support(argc, argv);

@@ -7,16 +7,16 @@ from lib_tree import code, files, finish, includes
 
 # What an #include starts with -> where it may stand.
 HEADERS = {
-    "spdlog/": ["libmp/include/mp/log.hpp", "libmp/src/log.cpp", "tests/*"],
+    "spdlog/": ["libmp/include/mp/log.hpp", "libmp/src/util/log.cpp", "tests/*"],
     "boost/process": [],
     "boost/interprocess": [
-        "libmp/src/shm.cpp",
+        "libmp/src/os/shm.cpp",
         "libmp/include/mp/shared_heap.hpp",
         "libmp/include/mp/detail/heap_algorithm.hpp",
         "tools/bench*/*",
     ],
-    "boost/asio": ["libmp/src/exec.cpp", "tools/bench*/*"],
-    "openssl/": ["libmp/src/hmac.cpp", "tools/mpsum/*"],
+    "boost/asio": ["libmp/src/os/exec.cpp", "tools/bench*/*"],
+    "openssl/": ["libmp/src/os/hmac.cpp", "tools/mpsum/*"],
     "catch2/": ["tests/support/catch.hpp"],
     "CLI/": ["tools/*"],
     "oneapi/": ["tools/bench*/*"],
@@ -28,7 +28,7 @@ HEADERS = {
 
 # What code may not contain -> where it may all the same, and why.
 CODE = [
-    (r"\berrno\b", ["libmp/src/check.cpp"], "only libmp/src/check.cpp reads errno"),
+    (r"\berrno\b", ["libmp/src/os/check.cpp"], "only libmp/src/os/check.cpp reads errno"),
     (r"(?<![\w.>])(?:::|std::)?(?:system|popen)\s*\(", [], "no shell"),
     (r"(?i)thread\w*\s*(?:\.|->|\([^)]*\)\.)\s*detach\s*\(", [], "no detached threads"),
     (r"\bwaitpid\s*\(\s*-1\b", [], "never waits for children that others started"),

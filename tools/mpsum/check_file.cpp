@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "check_file.hpp"
 
-#include "check.hpp"
 #include "console.hpp"
 #include "format.hpp"
 #include "message.hpp"
+#include "os/check.hpp"
 #include "outcome.hpp"
 
 #include <fcntl.h>

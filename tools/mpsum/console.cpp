@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "console.hpp"
 
-#include "check.hpp"
+#include "os/check.hpp"
 
 #include <climits>
 

@@ -3,8 +3,8 @@
 
 #include "mp/fd.hpp"
 
-#include "check.hpp"
 #include "meter.hpp"
+#include "os/check.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>

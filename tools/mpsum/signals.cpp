@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "signals.hpp"
 
-#include "mp/detail/library_thread.hpp"
-
-#include "check.hpp"
+#include "os/check.hpp"
+#include "util/library_thread.hpp"
 
 #include <poll.h>
 #include <signal.h>

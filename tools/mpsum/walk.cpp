@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "walk.hpp"
 
-#include "check.hpp"
 #include "message.hpp"
+#include "os/check.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -13,7 +13,7 @@
 #pragma once
 
 #include "mp/call.hpp"
-#include "mp/detail/blank.hpp"
+#include "mp/detail/decoding.hpp"
 #include "mp/detail/shared_block.hpp"
 #include "mp/timeout.hpp"
 

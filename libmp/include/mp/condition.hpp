@@ -14,7 +14,7 @@
 #pragma once
 
 #include "mp/acquire_result.hpp"
-#include "mp/detail/blank.hpp"
+#include "mp/detail/decoding.hpp"
 #include "mp/detail/shared_block.hpp"
 #include "mp/lock.hpp"
 #include "mp/rlock.hpp"

@@ -10,7 +10,7 @@
 // Throws:  StateError; ResourceLimitExceeded.
 #pragma once
 
-#include "mp/detail/blank.hpp"
+#include "mp/detail/decoding.hpp"
 #include "mp/detail/shared_block.hpp"
 #include "mp/timeout.hpp"
 

@@ -12,7 +12,7 @@
 
 #include "mp/call.hpp"
 #include "mp/detail/bytes.hpp"
-#include "mp/detail/owner.hpp"
+#include "mp/detail/creator.hpp"
 #include "mp/errors.hpp"
 #include "mp/identity.hpp"
 #include "mp/start_method.hpp"

@@ -14,7 +14,7 @@
 // Read next: docs/concepts/queue.md, docs/protocols/queue.md
 #pragma once
 
-#include "mp/detail/blank.hpp"
+#include "mp/detail/decoding.hpp"
 #include "mp/detail/queue_handle.hpp"
 
 namespace mp {

@@ -13,7 +13,7 @@
 //          ResourceLimitExceeded when there is not enough memory.
 #pragma once
 
-#include "mp/detail/blank.hpp"
+#include "mp/detail/decoding.hpp"
 #include "mp/detail/shared_block.hpp"
 #include "mp/shared_type.hpp"
 

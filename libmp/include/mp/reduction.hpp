@@ -10,8 +10,8 @@
 
 #include "mp/archivable.hpp"
 #include "mp/archive.hpp"
-#include "mp/detail/blank.hpp"
 #include "mp/detail/bytes.hpp"
+#include "mp/detail/decoding.hpp"
 
 #include <cstddef>
 #include <span>

@@ -12,7 +12,7 @@
 // Read next: docs/protocols/semaphore.md, src/token_ledger.cpp
 #pragma once
 
-#include "mp/detail/blank.hpp"
+#include "mp/detail/decoding.hpp"
 #include "mp/detail/shared_block.hpp"
 #include "mp/timeout.hpp"
 

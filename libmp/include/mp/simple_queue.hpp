@@ -5,7 +5,7 @@
 // bound. Threads: any, on one handle, too.  Processes: as Queue.  Owns: as Queue.
 #pragma once
 
-#include "mp/detail/blank.hpp"
+#include "mp/detail/decoding.hpp"
 #include "mp/detail/queue_handle.hpp"
 
 #include <stdexcept>

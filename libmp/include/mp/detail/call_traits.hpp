@@ -5,8 +5,8 @@
 // Threads: any; types only.
 #pragma once
 
-#include "mp/detail/blank.hpp"
 #include "mp/detail/call_refusal.hpp"
+#include "mp/detail/decoding.hpp"
 #include "mp/detail/type_name.hpp"
 #include "mp/reduction.hpp"
 

@@ -10,7 +10,7 @@
 // Throws:  ResourceLimitExceeded, std::system_error when memory cannot be had.
 #pragma once
 
-#include "mp/detail/blank.hpp"
+#include "mp/detail/decoding.hpp"
 
 #include <cstddef>
 #include <cstdint>

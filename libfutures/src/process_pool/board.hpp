@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: BSL-1.0
+// Board: the parent's side of the shared-memory board that carries tasks to workers and
+// results back. docs/protocols/board.md is its protocol.
+// Threads: any, unless said. Lock order: drain_mutex_, then mutex_. No code of the
+// program runs under either.
+#pragma once
+
+#include "futures/detail/board_task.hpp"
+#include "mp/detail/shm.hpp"
+#include "mp/thread_safety.hpp"
+#include "mp/timeout.hpp"
+
+#include "process_pool/board_layout.hpp"
+#include "process_pool/doorbell.hpp"
+#include "process_pool/message_arena.hpp"
+#include "process_pool/wait_policy.hpp"
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+namespace futures::detail {
+
+/// Tasks in a row, linked through themselves.
+class TaskList {
+public:
+    bool empty() const noexcept { return first_ == nullptr; }
+
+    BoardTask* front() const noexcept { return first_; }
+
+    void push_back(BoardTask& task) noexcept;
+    void push_front(BoardTask& task) noexcept;
+    BoardTask& pop_front() noexcept;
+    void remove(BoardTask& task) noexcept;
+
+private:
+    BoardTask* first_ = nullptr;
+    BoardTask* last_ = nullptr;
+};
+
+struct BoardOptions {
+    std::uint32_t workers = 1;
+    std::uint64_t slots = 1024;  ///< a power of two
+    WaitPolicy policy{};
+};
+
+struct BoardStatistics {
+    std::uint64_t submitted = 0;
+    std::uint64_t concluded = 0;
+    std::uint64_t backlog = 0;  ///< not on the board yet
+    std::uint64_t given_back = 0;
+    std::uint64_t lost = 0;
+    std::uint64_t stray_results = 0;
+    std::uint64_t worker_wakes = 0;
+    std::uint64_t guard_ticks = 0;
+};
+
+class Board {
+public:
+    /// What becomes of a task that was running in a worker that died: an exception, or
+    /// null to run it again (then it has keep_message).
+    using Verdict = std::function<std::exception_ptr(BoardTask&)>;
+
+    explicit Board(BoardOptions options);
+    ~Board();
+
+    Board(const Board&) = delete;
+    Board& operator=(const Board&) = delete;
+
+    // ---- for clients
+
+    /// Puts the task on the board, or behind those that wait for a place. `call` is the
+    /// message; empty if it stands in task.message already. Returns false after
+    /// refuse(); then nothing happened. Throws std::bad_alloc.
+    bool submit(BoardTask& task, std::span<const std::byte> call);
+
+    /// No new tasks from now on.
+    void refuse() noexcept;
+
+    /// True: no worker has run it and none will, and finish() will not be called.
+    /// Exact: false only if a worker claimed it.
+    bool cancel(BoardTask& task) noexcept;
+
+    /// True while a worker has it and the program's code may have begun.
+    bool is_running(const BoardTask& task) const noexcept;
+
+    /// Blocks until finish() was called for the task; false at the deadline.
+    bool wait(BoardTask& task, const mp::Deadline& deadline) noexcept;
+
+    /// To be called when a task that cancel() took back is finished.
+    void cancelled(const BoardTask& task) noexcept { kick_waiter_for(&task); }
+
+    // ---- for the manager thread
+
+    /// Takes what workers have finished. Returns how many tasks ended.
+    std::size_t drain() noexcept;
+
+    /// Runs the callbacks of what ended; returns how many futures had some. Requires:
+    /// no lock of the program is held.
+    std::size_t run_callbacks() noexcept;
+
+    /// Says that this thread is about to sleep on the doorbell. Returns false if there
+    /// is something to drain first.
+    bool enlist_manager() noexcept;
+
+    /// Whether results may come that no client looks for.
+    bool manager_needed() const noexcept {
+        // order: a hint, looked at again and again.
+        return awake_.load(std::memory_order_relaxed) == 0 && outstanding() > 0;
+    }
+
+    /// It no longer sleeps.
+    void manager_woke() noexcept;
+
+    /// Says that this thread is the manager. When a callback that runs in it waits for
+    /// a future, `turn` is called: sleep until the deadline or the doorbell, and do
+    /// what the manager does.
+    using Turn = std::function<void(const mp::Deadline&)>;
+    void set_manager(Turn turn);
+
+    /// For the tick: wakes all workers if nobody has moved although work is there.
+    void guard() noexcept;
+
+    /// A worker's index has a new process, which starts after this.
+    void prepare(std::uint32_t worker, std::shared_ptr<ResultArenaReader> arena);
+
+    /// A worker left the exception of its initializer, and is gone: that exception,
+    /// encoded. Nothing if it left none.
+    Message initializer_failure(std::uint32_t worker);
+
+    /// A worker's process is gone. Delivers what it had finished, gives back what it
+    /// had only claimed, asks `verdict` about the rest. Returns how many were running.
+    std::size_t bury(std::uint32_t worker, const Verdict& verdict);
+
+    /// Shows each task that is running, and its worker. It is not concluded meanwhile.
+    void visit_running(const std::function<void(BoardTask&, std::uint32_t)>& visitor);
+
+    /// Ends all that is not finished, and refuses what comes. Requires: drained.
+    void fail_all(const Verdict& verdict) noexcept;
+
+    /// Takes back all that no worker has claimed.
+    /// Call cancel_future() for each.
+    std::vector<BoardTask*> take_queued();
+
+    /// Tells the workers to end once they are idle.
+    void stop_workers() noexcept;
+    void kick_workers() noexcept;
+
+    // ---- for both
+
+    Doorbell& doorbell() noexcept { return doorbell_; }
+
+    GuardTimer& guard_timer() noexcept { return guard_timer_; }
+
+    const mp::detail::Segment& segment() const noexcept { return segment_; }
+
+    BoardView view() const noexcept { return view_; }
+
+    const BoardOptions& options() const noexcept { return options_; }
+
+    /// Tasks that are not finished. Exact for whoever knows that nobody submits.
+    std::uint64_t outstanding() const noexcept {
+        // order: counts; a stale one is corrected at the next look.
+        return submitted_.load(std::memory_order_relaxed) -
+               concluded_.load(std::memory_order_relaxed);
+    }
+
+    BoardStatistics statistics() const;
+
+private:
+    using Index = std::uint64_t;
+
+    Index index_of(std::uint64_t position) const noexcept {
+        return position & (options_.slots - 1);
+    }
+
+    // board.cpp
+    bool place(BoardTask& task, std::span<const std::byte> call) MP_REQUIRES(mutex_);
+    void put_in_backlog(BoardTask& task, std::span<const std::byte> call)
+        MP_REQUIRES(mutex_);
+    void put(Slot& slot, BoardTask& task, std::span<const std::byte> call) noexcept
+        MP_REQUIRES(mutex_);
+    void refill() noexcept MP_EXCLUDES(mutex_);
+    void wake_for_work(std::uint64_t tail) noexcept;
+    void wake_worker() noexcept;
+    std::size_t drain_all() noexcept MP_REQUIRES(drain_mutex_);
+    std::size_t drain_ring(std::uint32_t worker) noexcept MP_REQUIRES(drain_mutex_);
+    void take_result(BoardTask& task, const ResultItem& item, std::uint32_t worker)
+        MP_REQUIRES(drain_mutex_);
+    void conclude(BoardTask& task) noexcept MP_REQUIRES(drain_mutex_);
+
+    // board_burial.cpp
+    /// What a worker leaves behind.
+    struct Estate {
+        std::vector<BoardTask*> claimed;
+        std::vector<BoardTask*> running;
+    };
+
+    Estate estate_of(std::uint32_t worker) MP_EXCLUDES(mutex_);
+    void give_back(BoardTask& task) noexcept MP_REQUIRES(drain_mutex_, mutex_);
+    void forget_worker(std::uint32_t worker) noexcept;
+
+    // board_wait.cpp
+    bool any_result() const noexcept;
+    std::size_t try_drain() noexcept;
+    void stay_awake() noexcept;
+    void leave() noexcept;
+    void enlist() noexcept;
+    bool spin(BoardTask& task) noexcept;
+    void lead(BoardTask& task, const mp::Deadline& deadline) noexcept;
+    void wait_in_manager(BoardTask& task, const mp::Deadline& deadline) noexcept;
+    void kick_leader() noexcept;
+    void kick_waiter_for(const BoardTask* task) noexcept;
+
+    // Set once in the constructor.
+    BoardOptions options_;
+    mp::detail::Segment segment_;
+    BoardView view_;
+    Slot* slots_;
+
+    // The manager's own.
+    Turn turn_;
+
+    // Own synchronisation.
+    Doorbell doorbell_;
+    GuardTimer guard_timer_;
+    std::unique_ptr<std::atomic<BoardTask*>[]> owner_;  ///< who has a slot; null: free
+    std::atomic<std::uint64_t> submitted_{0};
+    std::atomic<std::uint64_t> concluded_{0};
+    std::atomic<std::uint64_t> backlog_size_{0};
+    std::atomic<std::uint64_t> last_drained_{0};
+    std::atomic<std::uint64_t> generation_{1};
+    std::atomic<int> awake_{0};  ///< threads that promise to look again
+    std::atomic<bool> leading_{
+        false};  ///< a client borrowed the manager's registration
+    std::atomic<BoardTask*> leader_task_{nullptr};
+    std::atomic<BoardTask*> manager_task_{nullptr};  ///< a callback waits for it
+    std::atomic<std::uint64_t> worker_wakes_{0};
+
+    // Guarded by mutex_.
+    mutable mp::detail::Mutex mutex_;
+    std::uint64_t tail_ MP_GUARDED_BY(mutex_) = 0;
+    TaskList backlog_ MP_GUARDED_BY(mutex_);
+    bool refusing_ MP_GUARDED_BY(mutex_) = false;  ///< no new tasks
+    bool failed_ MP_GUARDED_BY(mutex_) = false;    ///< fail_all() was called
+    std::uint64_t guard_head_ MP_GUARDED_BY(mutex_) = 0;
+    BoardStatistics counts_ MP_GUARDED_BY(mutex_);
+
+    // Guarded by drain_mutex_.
+    mutable mp::detail::Mutex drain_mutex_;
+    std::vector<std::shared_ptr<ResultArenaReader>> arenas_ MP_GUARDED_BY(drain_mutex_);
+    TaskList with_callbacks_ MP_GUARDED_BY(drain_mutex_);
+    std::uint64_t stray_ MP_GUARDED_BY(drain_mutex_) = 0;
+};
+
+}  // namespace futures::detail

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: BSL-1.0
+// The board in shared memory: what the parent and its workers both see.
+// docs/protocols/board.md has the tables: who changes which word when, and what is left
+// when he is killed there.
+#pragma once
+
+#include "mp/detail/futex.hpp"
+
+#include "process_pool/items.hpp"
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace futures::detail {
+
+inline constexpr std::size_t cache_line = 64;
+
+/// As many as the bits of a WorkerSet.
+inline constexpr std::uint32_t most_workers = 512;
+
+// ---- the word of a slot: position:48 | kind:4 | worker:12
+
+enum class SlotKind : std::uint8_t {
+    free,
+    ready,      ///< to be claimed by a worker, or cancelled by the parent
+    claimed,    ///< a worker has it; none of the program's code has run
+    cancelled,  ///< taken back by the parent
+    running,    ///< the program's code may have run, decoding included
+};
+
+using SlotWord = std::uint64_t;
+
+constexpr SlotWord
+slot_word(std::uint64_t position, SlotKind kind, std::uint32_t worker = 0) noexcept {
+    return position << 16U | static_cast<SlotWord>(kind) << 12U | worker;
+}
+
+constexpr std::uint64_t position_of(SlotWord word) noexcept {
+    return word >> 16U;
+}
+
+constexpr SlotKind kind_of(SlotWord word) noexcept {
+    return static_cast<SlotKind>(word >> 12U & 15U);
+}
+
+constexpr std::uint32_t worker_of(SlotWord word) noexcept {
+    return static_cast<std::uint32_t>(word & 4095U);
+}
+
+struct alignas(cache_line) Slot {
+    std::atomic<SlotWord> word;
+    CallItem item;
+};
+
+static_assert(sizeof(Slot) == 256);
+
+/// A bit for each worker.
+class alignas(cache_line) WorkerSet {
+public:
+    using Word = std::uint64_t;
+    static constexpr std::size_t words = most_workers / 64;
+
+    std::atomic<Word>& word_of(std::uint32_t worker) noexcept {
+        return words_[worker / 64];
+    }
+
+    static constexpr Word bit_of(std::uint32_t worker) noexcept {
+        return Word{1} << (worker % 64);
+    }
+
+    std::atomic<Word>& word(std::size_t index) noexcept { return words_[index]; }
+
+private:
+    std::array<std::atomic<Word>, words> words_;
+};
+
+/// What a worker that crashes leaves, written by its signal handler.
+struct CrashRecord {
+    static constexpr std::size_t most_frames = 32;
+
+    std::atomic<std::uint32_t> signal;  ///< 0: no crash
+    std::uint32_t frames;
+    std::uint64_t address;
+    std::uint64_t program_base;
+    std::array<std::uint64_t, most_frames> frame;
+};
+
+enum class WorkerPhase : std::uint32_t {
+    starting,
+    initialising,
+    initializer_failed,  ///< the cause stands in its result ring
+    working,
+    retired,  ///< did as many tasks as it may, and ends
+};
+
+struct alignas(cache_line) WorkerControl {
+    alignas(cache_line) mp::detail::FutexWord park;  ///< 0: asleep, or about to be
+    alignas(cache_line) std::atomic<std::uint64_t> results_written;
+    alignas(cache_line) std::atomic<std::uint64_t> results_read;
+    alignas(cache_line) std::atomic<WorkerPhase> phase;
+    CrashRecord crash;
+};
+
+/// Who of the parent is to be woken for a result.
+enum class Sleeper : std::uint64_t {
+    nobody = 0,
+    manager = 1,  ///< sleeps in epoll, on the doorbell
+    client = 2,   ///< sleeps on client_wakes
+};
+
+struct BoardHeader {
+    // Set once, before the first worker starts.
+    std::uint64_t slots;
+    std::uint32_t workers;
+
+    alignas(cache_line) std::atomic<std::uint64_t> tail;  ///< parent: next position
+    alignas(cache_line) std::atomic<std::uint64_t> head;  ///< first that may be ready
+    WorkerSet sleepers;
+    WorkerSet searching;
+    alignas(cache_line
+    ) std::atomic<std::uint64_t> drowsy;  ///< generation << 2 | Sleeper
+    alignas(cache_line) mp::detail::FutexWord client_wakes;
+    alignas(cache_line) std::atomic<std::uint32_t> stop;
+    alignas(cache_line) std::atomic<std::int32_t> submit_cpu;
+};
+
+static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
+static_assert(std::atomic<std::int32_t>::is_always_lock_free);
+static_assert(std::atomic<WorkerPhase>::is_always_lock_free);
+
+/// Finds the parts of a board in its segment. A value; it owns nothing.
+class BoardView {
+public:
+    BoardView() = default;
+
+    /// Requires: `memory` holds size_for() bytes; a header is there, or `header()` is
+    /// filled before anything else is asked for.
+    explicit BoardView(std::byte* memory) noexcept : memory_(memory) {}
+
+    static std::size_t size_for(std::uint64_t slots, std::uint32_t workers) noexcept {
+        return slots_offset(workers) + slots * sizeof(Slot) +
+               workers * slots * sizeof(ResultItem);
+    }
+
+    BoardHeader& header() const noexcept {
+        return *reinterpret_cast<BoardHeader*>(memory_);
+    }
+
+    WorkerControl& control(std::uint32_t worker) const noexcept {
+        return reinterpret_cast<WorkerControl*>(memory_ + sizeof(BoardHeader))[worker];
+    }
+
+    Slot* slots() const noexcept {
+        return reinterpret_cast<Slot*>(memory_ + slots_offset(header().workers));
+    }
+
+    /// The result ring of a worker: as many entries as slots, so it is never full.
+    ResultItem* ring(std::uint32_t worker) const noexcept {
+        auto* rings = reinterpret_cast<ResultItem*>(slots() + header().slots);
+        return rings + worker * header().slots;
+    }
+
+    /// How many words of a WorkerSet are in use.
+    std::size_t set_words() const noexcept { return (header().workers + 63) / 64; }
+
+private:
+    static std::size_t slots_offset(std::uint32_t workers) noexcept {
+        return sizeof(BoardHeader) + workers * sizeof(WorkerControl);
+    }
+
+    std::byte* memory_ = nullptr;
+};
+
+}  // namespace futures::detail

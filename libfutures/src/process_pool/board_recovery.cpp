@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: BSL-1.0
+// What the board does when workers die, and when it is closed with work on it.
+#include "mp/errors.hpp"
+
+#include "process_pool/board.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace futures::detail {
+
+using mp::detail::MutexLock;
+
+void Board::prepare(std::uint32_t worker, std::shared_ptr<ResultArenaReader> arena) {
+    const MutexLock lock(drain_mutex_);
+    arenas_[worker] = std::move(arena);
+    WorkerControl& control = view_.control(worker);
+    control.park.store(0);
+    control.results_written.store(0);
+    control.results_read.store(0);
+    control.phase.store(WorkerPhase::starting);
+    control.crash.signal.store(0);
+}
+
+Message Board::initializer_failure(std::uint32_t worker) {
+    Message message;
+    if (view_.control(worker).phase.load() == WorkerPhase::initializer_failed) {
+        BlockReference reference{};
+        std::memcpy(&reference, view_.ring(worker)->bytes.data(), sizeof reference);
+        const MutexLock lock(drain_mutex_);
+        message.adopt(arenas_[worker]->open(reference));
+    }
+    return message;
+}
+
+Board::Estate Board::estate_of(std::uint32_t worker) {
+    Estate found;
+    const MutexLock lock(mutex_);
+    for (Index i = 0; i < options_.slots; ++i) {
+        BoardTask* const task = owner_[i].load();
+        const SlotWord word = slots_[i].word.load();
+        if (task == nullptr || worker_of(word) != worker) {
+            continue;
+        }
+        const SlotKind kind = kind_of(word);
+        if (kind == SlotKind::claimed) {
+            found.claimed.push_back(task);
+        } else if (kind == SlotKind::running) {
+            found.running.push_back(task);
+        }
+    }
+    return found;
+}
+
+std::size_t Board::bury(std::uint32_t worker, const Verdict& verdict) {
+    std::vector<BoardTask*> running;
+    {
+        const MutexLock draining(drain_mutex_);
+        drain_ring(worker);  // the last thing that it finished is not lost
+        Estate left = estate_of(worker);
+        running = std::move(left.running);
+        std::vector<BoardTask*> again = std::move(left.claimed);
+        for (BoardTask*& task : running) {
+            task->failure = verdict(*task);
+            task->end = TaskEnd::failed;
+            if (!task->failure) {
+                again.push_back(std::exchange(task, nullptr));
+            }
+        }
+        std::sort(again.begin(), again.end(), [](const auto* a, const auto* b) {
+            return a->position > b->position;
+        });
+        {
+            const MutexLock lock(mutex_);
+            for (BoardTask* task : again) {
+                give_back(*task);
+            }
+        }
+        for (BoardTask* task : running) {
+            if (task != nullptr) {
+                owner_[index_of(task->position)].store(nullptr);
+                conclude(*task);
+            }
+        }
+    }
+    forget_worker(worker);
+    const auto lost =
+        running.size() -
+        static_cast<std::size_t>(std::count(running.begin(), running.end(), nullptr));
+    const MutexLock lock(mutex_);
+    counts_.lost += lost;
+    return lost;
+}
+
+void Board::give_back(BoardTask& task) noexcept {
+    // It has been on the board before: the next one to be placed.
+    const auto index = index_of(task.position);
+    Slot& slot = slots_[index];
+    if (slot.item.place == MessagePlace::slot && !task.keep_message) {
+        try {
+            task.message.assign({slot.item.bytes.data(), slot.item.length});
+        } catch (const std::bad_alloc&) {
+            task.failure = std::current_exception();
+            task.end = TaskEnd::failed;
+        }
+    }
+    slot.word.store(slot_word(task.position, SlotKind::free));
+    owner_[index].store(nullptr);
+    if (task.failure) {
+        conclude(task);
+        return;
+    }
+    task.position = BoardTask::unplaced;
+    backlog_.push_front(task);
+    backlog_size_.fetch_add(1);
+    ++counts_.given_back;
+}
+
+void Board::forget_worker(std::uint32_t worker) noexcept {
+    BoardHeader& header = view_.header();
+    header.sleepers.word_of(worker).fetch_and(~WorkerSet::bit_of(worker));
+    header.searching.word_of(worker).fetch_and(~WorkerSet::bit_of(worker));
+    drain();
+    refill();
+    // A wake that was given to it, or its promise to search, may have died with it.
+    kick_workers();
+    if (leading_.load()) {
+        kick_leader();
+    }
+}
+
+void Board::visit_running(const std::function<void(BoardTask&, std::uint32_t)>& visitor
+) {
+    const MutexLock draining(drain_mutex_);
+    for (Index i = 0; i < options_.slots; ++i) {
+        BoardTask* const task = owner_[i].load();
+        const SlotWord word = slots_[i].word.load();
+        if (task != nullptr && kind_of(word) == SlotKind::running &&
+            position_of(word) == task->position) {
+            visitor(*task, worker_of(word));
+        }
+    }
+}
+
+void Board::fail_all(const Verdict& verdict) noexcept {
+    std::vector<BoardTask*> left;
+    const MutexLock draining(drain_mutex_);
+    drain_all();
+    {
+        const MutexLock lock(mutex_);
+        refusing_ = true;
+        failed_ = true;
+        for (Index i = 0; i < options_.slots; ++i) {
+            BoardTask* task = owner_[i].exchange(nullptr);
+            if (task == nullptr) {
+                continue;
+            }
+            SlotWord ready = slot_word(task->position, SlotKind::ready);
+            slots_[i].word.compare_exchange_strong(
+                ready, slot_word(task->position, SlotKind::cancelled)
+            );
+            backlog_.push_back(*task);
+        }
+    }
+    // Failed: nobody else touches the backlog any more.
+    for (;;) {
+        BoardTask* task = nullptr;
+        {
+            const MutexLock lock(mutex_);
+            if (backlog_.empty()) {
+                break;
+            }
+            task = &backlog_.pop_front();
+            backlog_size_.store(0);
+        }
+        task->failure = verdict(*task);
+        task->end = TaskEnd::failed;
+        conclude(*task);
+    }
+}
+
+std::vector<BoardTask*> Board::take_queued() {
+    std::vector<BoardTask*> taken;
+    const MutexLock lock(mutex_);
+    const auto take = [&](BoardTask& task) {
+        task.message.clear();
+        task.taken_back = true;
+        taken.push_back(&task);
+    };
+    for (Index i = 0; i < options_.slots; ++i) {
+        BoardTask* task = owner_[i].load();
+        if (task == nullptr) {
+            continue;
+        }
+        SlotWord ready = slot_word(task->position, SlotKind::ready);
+        if (slots_[i].word.compare_exchange_strong(
+                ready, slot_word(task->position, SlotKind::cancelled)
+            )) {
+            owner_[i].store(nullptr);
+            take(*task);
+        }
+    }
+    while (!backlog_.empty()) {
+        take(backlog_.pop_front());
+    }
+    backlog_size_.store(0);
+    concluded_.fetch_add(taken.size());
+    return taken;
+}
+
+void Board::guard() noexcept {
+    guard_timer_.answer();
+    bool again = false;
+    bool stuck = false;
+    {
+        const MutexLock lock(mutex_);
+        ++counts_.guard_ticks;
+        const std::uint64_t head = view_.header().head.load();
+        const bool work = head < tail_;
+        // Somebody may have been woken for it who is stopped, or was killed.
+        stuck = work && head == guard_head_;
+        guard_head_ = head;
+        again = work || outstanding() > 0;
+    }
+    if (stuck) {
+        kick_workers();
+    }
+    if (again) {
+        guard_timer_.again();
+        return;
+    }
+    guard_timer_.stop();
+    if (outstanding() > 0) {
+        guard_timer_.arm();  // submitted since we looked
+    }
+}
+
+BoardStatistics Board::statistics() const {
+    BoardStatistics result;
+    {
+        const MutexLock lock(mutex_);
+        result = counts_;
+    }
+    {
+        const MutexLock lock(drain_mutex_);
+        result.stray_results = stray_;
+    }
+    result.submitted = submitted_.load();
+    result.concluded = concluded_.load();
+    result.backlog = backlog_size_.load();
+    result.worker_wakes = worker_wakes_.load();
+    return result;
+}
+
+}  // namespace futures::detail

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: BSL-1.0
+// Waiting in the parent: who looks at the rings, and who is to be woken for a result.
+// `drowsy` is 0 only while some thread of the parent is awake and will register and
+// look again before it sleeps or leaves.
+#include "process_pool/board.hpp"
+
+#include <algorithm>
+
+namespace futures::detail {
+
+using mp::detail::everybody;
+using mp::detail::FutexScope;
+
+namespace {
+
+/// The board whose manager this thread is.
+thread_local const Board* managed_here = nullptr;
+
+}  // namespace
+
+bool Board::any_result() const noexcept {
+    for (std::uint32_t worker = 0; worker < options_.workers; ++worker) {
+        WorkerControl& control = view_.control(worker);
+        // order: only says whether to take the lock; drain_ring() looks with the order
+        // it needs. After enlist()'s fence this is the re-check that pairs with
+        // BoardWorker::tell.
+        if (control.results_written.load(std::memory_order_acquire) !=
+            control.results_read.load(std::memory_order_relaxed)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+std::size_t Board::try_drain() noexcept {
+    if (!any_result() || !drain_mutex_.try_lock()) {
+        return 0;
+    }
+    const std::size_t ended = drain_all();
+    drain_mutex_.unlock();
+    return ended;
+}
+
+void Board::stay_awake() noexcept {
+    awake_.fetch_add(1);
+    auto& drowsy = view_.header().drowsy;
+    // order: a worker that still sees the old value wakes somebody who is awake.
+    if (drowsy.load(std::memory_order_relaxed) != 0) {
+        drowsy.store(0, std::memory_order_relaxed);
+    }
+}
+
+void Board::enlist() noexcept {
+    const auto who = leading_.load() ? Sleeper::client : Sleeper::manager;
+    view_.header().drowsy.store(
+        generation_.fetch_add(1) << 2U | static_cast<std::uint64_t>(who)
+    );
+    // order: pairs with the fence in BoardWorker::commit: it wrote a result, then looks
+    // at drowsy; we stored drowsy, then look at the rings.
+    full_fence();
+}
+
+void Board::leave() noexcept {
+    if (awake_.fetch_sub(1) != 1) {
+        return;  // somebody else still looks
+    }
+    enlist();
+    while (any_result()) {
+        if (try_drain() == 0) {
+            yield_cpu();
+        }
+    }
+}
+
+bool Board::enlist_manager() noexcept {
+    if (awake_.load() > 0) {
+        return true;  // a client looks, and registers us when it leaves
+    }
+    enlist();
+    return !any_result();
+}
+
+void Board::manager_woke() noexcept {
+    auto& drowsy = view_.header().drowsy;
+    std::uint64_t seen = drowsy.load();
+    if ((seen & 3U) == static_cast<std::uint64_t>(Sleeper::manager)) {
+        drowsy.compare_exchange_strong(seen, 0);
+    }
+}
+
+bool Board::wait(BoardTask& task, const mp::Deadline& deadline) noexcept {
+    if (task.is_finished()) {
+        return true;
+    }
+    if (managed_here == this) {
+        wait_in_manager(task, deadline);
+        return task.is_finished();
+    }
+    stay_awake();
+    const bool found = spin(task);
+    leave();
+    if (found || task.is_finished()) {
+        return true;
+    }
+    bool nobody = false;
+    if (leading_.compare_exchange_strong(nobody, true)) {
+        lead(task, deadline);
+    }
+    while (!task.is_finished() && !deadline.expired()) {
+        task.sleep(deadline);
+    }
+    return task.is_finished();
+}
+
+bool Board::spin(BoardTask& task) noexcept {
+    thread_local PauseBudget budget;
+    thread_local TimedYield yields;
+    constexpr std::size_t plenty = 8;
+    int pauses = budget.allowed(options_.policy.pauses);
+    int turns = pauses + options_.policy.yields;
+    if (!yields.worthwhile()) {
+        pauses = 0;
+        turns = 0;
+    }
+    for (int turn = 0; turn <= turns; ++turn) {
+        try_drain();
+        if (task.is_finished()) {
+            budget.report(turn <= pauses, pauses > 0);
+            return true;
+        }
+        if (turn < pauses) {
+            pause_cpu();
+        } else if (turn < turns && yields.was_slow()) {
+            if (try_drain() < plenty && !task.is_finished()) {
+                break;
+            }
+            yields.forgive();  // it was our own workers who used the time
+        }
+    }
+    budget.report(false, pauses > 0);
+    return task.is_finished();
+}
+
+void Board::lead(BoardTask& task, const mp::Deadline& deadline) noexcept {
+    auto& wakes = view_.header().client_wakes;
+    leader_task_.store(&task);
+    // order: pairs with conclude(): it finishes the task, then looks who leads.
+    full_fence();
+    stay_awake();
+    for (;;) {
+        const std::uint32_t seen = wakes.load();
+        leave();
+        if (task.is_finished() || deadline.expired()) {
+            break;
+        }
+        futex_wait(wakes, seen, deadline, FutexScope::shared);
+        stay_awake();
+        try_drain();
+    }
+    leader_task_.store(nullptr);
+    leading_.store(false);
+    // The registration goes back to the manager: enlist() and a last look.
+    stay_awake();
+    leave();
+}
+
+void Board::set_manager(Turn turn) {
+    managed_here = this;
+    turn_ = std::move(turn);
+}
+
+/// A callback waits for a future of its own pool. Its thread is the manager, so it goes
+/// on with the manager's work meanwhile.
+void Board::wait_in_manager(BoardTask& task, const mp::Deadline& deadline) noexcept {
+    BoardTask* const outer = manager_task_.exchange(&task);
+    // order: pairs with kick_waiter_for(), as in lead().
+    full_fence();
+    while (!task.is_finished() && !deadline.expired()) {
+        turn_(deadline);
+    }
+    manager_task_.store(outer);
+}
+
+void Board::kick_waiter_for(const BoardTask* task) noexcept {
+    // order: pairs with lead() and wait_in_manager(): the task is finished, now we look
+    // who waits; they say that they wait, then look whether it is finished.
+    full_fence();
+    if (leader_task_.load(std::memory_order_relaxed) == task) {
+        kick_leader();
+    }
+    if (manager_task_.load(std::memory_order_relaxed) == task) {
+        doorbell_.ring();
+    }
+}
+
+void Board::kick_leader() noexcept {
+    auto& wakes = view_.header().client_wakes;
+    wakes.fetch_add(1);
+    futex_wake(wakes, everybody, FutexScope::shared);
+}
+
+}  // namespace futures::detail

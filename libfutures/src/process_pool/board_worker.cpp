@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "process_pool/board_worker.hpp"
+
+#include "mp/detail/futex.hpp"
+#include "mp/errors.hpp"
+
+#include "os/failpoint.hpp"
+#include "process_pool/doorbell.hpp"
+
+#include <bit>
+#include <cstring>
+
+namespace futures::detail {
+
+using mp::detail::FutexScope;
+
+BoardWorker::BoardWorker(
+    BoardView view,
+    std::byte* call_arena,
+    ResultArenaWriter& results,
+    BoardWorkerOptions options
+) noexcept
+    : view_(view),
+      header_(view.header()),
+      control_(view.control(options.index)),
+      slots_(view.slots()),
+      ring_(view.ring(options.index)),
+      call_arena_(call_arena),
+      results_(results),
+      options_(options),
+      mask_(view.header().slots - 1),
+      store_(results),
+      out_(store_) {}
+
+void BoardWorker::initializer_failed(std::span<const std::byte> exception) {
+    const BlockReference block{results_.allocate(exception.size()), exception.size()};
+    mp::detail::copy_block(
+        results_.memory() + block.offset, exception.data(), exception.size()
+    );
+    std::memcpy(ring_->bytes.data(), &block, sizeof block);
+    control_.phase.store(WorkerPhase::initializer_failed);
+}
+
+void BoardWorker::run(TaskRunner& runner) noexcept {
+    control_.phase.store(WorkerPhase::working);
+    std::uint64_t left = options_.most_tasks;
+    // order: nothing depends on when a worker sees that it may end.
+    while (header_.stop.load(std::memory_order_relaxed) == 0) {
+        auto position = claim();
+        if (!position) {
+            position = search();
+        }
+        if (untold_) {
+            tell();  // never start a task while a finished one is untold
+        }
+        if (!position) {
+            sleep();
+            continue;
+        }
+        execute(*position, runner);
+        if (left != 0 && --left == 0) {
+            control_.phase.store(WorkerPhase::retired);
+            break;
+        }
+    }
+    if (untold_) {
+        tell();
+    }
+}
+
+// ---- claiming
+
+std::optional<std::uint64_t> BoardWorker::claim() noexcept {
+    for (;;) {
+        // order: pairs with whoever moved it, so that the tail is not older than it.
+        std::uint64_t head = header_.head.load(std::memory_order_acquire);
+        if (head >= seen_tail_) {
+            // order: pairs with Board::place.
+            seen_tail_ = header_.tail.load(std::memory_order_acquire);
+            if (head >= seen_tail_) {
+                return std::nullopt;
+            }
+        }
+        auto& word = slots_[head & mask_].word;
+        // order: pairs with Board::place, so that the message is seen.
+        SlotWord seen = word.load(std::memory_order_acquire);
+        MP_FAILPOINT("worker: slot seen");
+        if (seen == slot_word(head, SlotKind::ready)) {
+            MP_FAILPOINT("worker: before claim");
+            // order: pairs with Board::cancel and other workers: one of us gets it.
+            if (word.compare_exchange_strong(
+                    seen,
+                    slot_word(head, SlotKind::claimed, options_.index),
+                    std::memory_order_acq_rel,
+                    std::memory_order_acquire
+                )) {
+                MP_FAILPOINT("worker: after claim");
+                std::uint64_t expected = head;
+                // order: pairs with the load above. Whoever else moves it is as right.
+                header_.head.compare_exchange_strong(
+                    expected,
+                    head + 1,
+                    std::memory_order_release,
+                    std::memory_order_relaxed
+                );
+                MP_FAILPOINT("worker: head moved");
+                return head;
+            }
+        }
+        // A position below the tail that is not ready was taken, cancelled or skipped,
+        // for ever: help the head over it. So nobody who is killed blocks it.
+        MP_FAILPOINT("worker: before help");
+        // order: as above.
+        header_.head.compare_exchange_strong(
+            head, head + 1, std::memory_order_release, std::memory_order_relaxed
+        );
+        MP_FAILPOINT("worker: after help");
+    }
+}
+
+std::optional<std::uint64_t> BoardWorker::search() noexcept {
+    auto& searching = header_.searching.word_of(options_.index);
+    searching.fetch_or(WorkerSet::bit_of(options_.index));
+    MP_FAILPOINT("worker: search begun");
+    std::optional<std::uint64_t> position;
+    const bool while_yielding = spin(position);
+    if (!position) {
+        return std::nullopt;  // sleep() ends the search
+    }
+    // order: a hint.
+    const int submitter = header_.submit_cpu.load(std::memory_order_relaxed);
+    aside_.found(while_yielding, submitter);
+    found_by_search();
+    return position;
+}
+
+/// Looks for work without sleeping. Returns whether it was found in the yields.
+bool BoardWorker::spin(std::optional<std::uint64_t>& position) noexcept {
+    constexpr std::uint64_t plenty = 8;
+    const bool may_yield = yields_.worthwhile();
+    const int pauses = may_yield ? budget_.allowed(options_.policy.pauses) : 0;
+    const int turns = may_yield ? pauses + options_.policy.yields : 0;
+    int turn = 0;
+    bool slow = false;
+    for (; !position && turn < turns && !slow; ++turn) {
+        if (turn < pauses) {
+            pause_cpu();
+        } else {
+            slow = yields_.was_slow();
+            // order: a hint.
+            if (slow && header_.tail.load(std::memory_order_relaxed) -
+                                header_.head.load(std::memory_order_relaxed) >=
+                            plenty) {
+                slow = false;  // it was our own submitter who used the time
+                yields_.forgive();
+            }
+        }
+        position = claim();
+        if (!position && untold_ &&
+            (turn >= options_.policy.untold_pauses || turn >= pauses)) {
+            tell();
+        }
+    }
+    budget_.report(position && turn <= pauses, pauses > 0);
+    return turn > pauses;
+}
+
+void BoardWorker::found_by_search() noexcept {
+    auto& mine = header_.searching.word_of(options_.index);
+    mine.fetch_and(~WorkerSet::bit_of(options_.index));
+    MP_FAILPOINT("worker: stopped searching");
+    bool others = false;
+    bool sleepers = false;
+    for (std::size_t i = 0; i < view_.set_words(); ++i) {
+        others = others || header_.searching.word(i).load() != 0;
+        sleepers = sleepers || header_.sleepers.word(i).load() != 0;
+    }
+    // The parent relied on us to search: what we leave behind, somebody else must see.
+    if (!others && sleepers && !looks_empty()) {
+        wake_worker();
+    }
+}
+
+void BoardWorker::wake_worker() noexcept {
+    for (std::size_t i = 0; i < view_.set_words(); ++i) {
+        auto& sleepers = header_.sleepers.word(i);
+        for (auto seen = sleepers.load(); seen != 0; seen = sleepers.load()) {
+            const auto bit = seen & ~(seen - 1);
+            MP_FAILPOINT("worker: before token");
+            // The bit first, the wake second, as in Board::wake_worker. If we are
+            // killed between, the burial wakes everybody.
+            if ((sleepers.fetch_and(~bit) & bit) != 0) {
+                MP_FAILPOINT("worker: after token");
+                const auto worker = static_cast<std::uint32_t>(i * 64) +
+                                    static_cast<std::uint32_t>(std::countr_zero(bit));
+                auto& park = view_.control(worker).park;
+                park.store(1);
+                MP_FAILPOINT("worker: before worker wake");
+                futex_wake(park, 1, FutexScope::shared);
+                MP_FAILPOINT("worker: after worker wake");
+                return;
+            }
+        }
+    }
+}
+
+bool BoardWorker::looks_empty() const noexcept {
+    return header_.head.load() >= header_.tail.load();
+}
+
+void BoardWorker::sleep() noexcept {
+    const auto bit = WorkerSet::bit_of(options_.index);
+    auto& sleepers = header_.sleepers.word_of(options_.index);
+    MP_FAILPOINT("worker: before park");
+    control_.park.store(0);
+    MP_FAILPOINT("worker: after park");
+    sleepers.fetch_or(bit);
+    MP_FAILPOINT("worker: after sleeper bit");
+    header_.searching.word_of(options_.index).fetch_and(~bit);
+    MP_FAILPOINT("worker: after search end");
+    // order: pairs with Board::wake_for_work.
+    full_fence();
+    MP_FAILPOINT("worker: before sleep");
+    if (looks_empty() && header_.stop.load() == 0) {
+        futex_wait(control_.park, 0, mp::Deadline(mp::forever), FutexScope::shared);
+    }
+    MP_FAILPOINT("worker: after sleep");
+    sleepers.fetch_and(~bit);
+    MP_FAILPOINT("worker: bit cleared");
+}
+
+// ---- running
+
+void BoardWorker::execute(std::uint64_t position, TaskRunner& runner) noexcept {
+    Slot& slot = slots_[position & mask_];
+    MP_FAILPOINT("worker: before running");
+    // order: pairs with Board::bury: what was not begun is run again.
+    slot.word.store(
+        slot_word(position, SlotKind::running, options_.index),
+        std::memory_order_release
+    );
+    MP_FAILPOINT("worker: after running");
+    const ResultKind kind = runner.run(message_in(slot), out_);
+    MP_FAILPOINT("worker: after run");
+    put_result(position, kind);
+    commit(position);
+    out_.reset();
+    store_.release();
+}
+
+std::span<const std::byte> BoardWorker::message_in(const Slot& slot) const noexcept {
+    if (slot.item.place == MessagePlace::arena) {
+        BlockReference block{};
+        std::memcpy(&block, slot.item.bytes.data(), sizeof block);
+        return {call_arena_ + block.offset, block.size};
+    }
+    return {slot.item.bytes.data(), slot.item.length};
+}
+
+void BoardWorker::put_result(std::uint64_t position, ResultKind kind) noexcept {
+    ResultItem& item = ring_[written_ & mask_];
+    item.kind = kind;
+    const auto bytes = out_.data();
+    item.length = static_cast<std::uint32_t>(bytes.size());
+    if (bytes.size() <= ResultItem::capacity) {
+        item.place = MessagePlace::item;
+        std::memcpy(item.bytes.data(), bytes.data(), bytes.size());
+    } else if (bytes.size() <= CallItem::capacity) {
+        item.place = MessagePlace::slot;
+        std::memcpy(
+            slots_[position & mask_].item.bytes.data(), bytes.data(), bytes.size()
+        );
+    } else {
+        // out_ grew into the arena already: whatever is longer than its own buffer did.
+        const BlockReference block = store_.give_away(bytes.size());
+        item.place = MessagePlace::arena;
+        std::memcpy(item.bytes.data(), &block, sizeof block);
+    }
+    MP_FAILPOINT("worker: after result bytes");
+}
+
+void BoardWorker::commit(std::uint64_t position) noexcept {
+    MP_FAILPOINT("worker: before push");
+    ring_[written_ & mask_].position = position;
+    MP_FAILPOINT("worker: entry half written");
+    ++written_;
+    MP_FAILPOINT("worker: before commit");
+    // order: pairs with Board::drain_ring. Before this store the task is lost with us,
+    // after it the result is delivered.
+    control_.results_written.store(written_, std::memory_order_release);
+    MP_FAILPOINT("worker: after commit");
+    // order: pairs with Board::enlist: it stores drowsy, then looks at the rings.
+    full_fence();
+    untold_ = header_.drowsy.load(std::memory_order_relaxed) != 0;
+}
+
+void BoardWorker::tell() noexcept {
+    untold_ = false;
+    // order: commit() read it after its fence; here it only chooses whom to wake.
+    std::uint64_t drowsy = header_.drowsy.load(std::memory_order_relaxed);
+    if (drowsy == 0) {
+        return;
+    }
+    MP_FAILPOINT("worker: before parent wake");
+    if ((drowsy & 3U) == static_cast<std::uint64_t>(Sleeper::manager)) {
+        Doorbell::ring(options_.doorbell);
+    } else {
+        header_.client_wakes.fetch_add(1);
+        MP_FAILPOINT("worker: client counted");
+        futex_wake(header_.client_wakes, 1, FutexScope::shared);
+    }
+    // Mark last: if we are stopped or killed above, the next worker wakes again.
+    MP_FAILPOINT("worker: before parent mark");
+    header_.drowsy.compare_exchange_strong(drowsy, 0);
+    MP_FAILPOINT("worker: after parent mark");
+}
+
+}  // namespace futures::detail

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: BSL-1.0
+// BoardWorker: the worker's side of the board. docs/protocols/board.md is its protocol:
+// between any two operations here the process may be killed, and nothing but the task
+// that it runs is lost.
+// Threads: one, the only one of the worker that touches the board.
+#pragma once
+
+#include "mp/detail/bytes.hpp"
+
+#include "process_pool/board_layout.hpp"
+#include "process_pool/message_arena.hpp"
+#include "process_pool/wait_policy.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <span>
+
+namespace futures::detail {
+
+/// Runs what the board delivers.
+class TaskRunner {
+public:
+    TaskRunner() = default;
+    TaskRunner(const TaskRunner&) = delete;
+    TaskRunner& operator=(const TaskRunner&) = delete;
+    virtual ~TaskRunner() = default;
+
+    /// `call` lives until this returns; the result, or the encoded exception, goes to
+    /// `out`.
+    virtual ResultKind
+    run(std::span<const std::byte> call, mp::detail::ByteWriter& out) noexcept = 0;
+};
+
+struct BoardWorkerOptions {
+    std::uint32_t index = 0;
+    WaitPolicy policy{};
+    std::uint64_t most_tasks = 0;  ///< 0: any number
+    int doorbell = -1;             ///< the parent's
+};
+
+class BoardWorker {
+public:
+    BoardWorker(
+        BoardView view,
+        std::byte* call_arena,
+        ResultArenaWriter& results,
+        BoardWorkerOptions options
+    ) noexcept;
+
+    /// Leaves the encoded exception of the initializer for the parent. Then end.
+    void initializer_failed(std::span<const std::byte> exception);
+
+    /// Takes tasks and runs them until the board is stopped, or most_tasks were run.
+    void run(TaskRunner& runner) noexcept;
+
+private:
+    std::optional<std::uint64_t> claim() noexcept;
+    std::optional<std::uint64_t> search() noexcept;
+    bool spin(std::optional<std::uint64_t>& position) noexcept;
+    void found_by_search() noexcept;
+    void sleep() noexcept;
+    bool looks_empty() const noexcept;
+    void execute(std::uint64_t position, TaskRunner& runner) noexcept;
+    std::span<const std::byte> message_in(const Slot& slot) const noexcept;
+    void put_result(std::uint64_t position, ResultKind kind) noexcept;
+    void commit(std::uint64_t position) noexcept;
+    void tell() noexcept;
+    void wake_worker() noexcept;
+
+    // Set once in the constructor.
+    BoardView view_;
+    BoardHeader& header_;
+    WorkerControl& control_;
+    Slot* slots_;
+    ResultItem* ring_;
+    std::byte* call_arena_;
+    ResultArenaWriter& results_;
+    BoardWorkerOptions options_;
+
+    std::uint64_t mask_;
+    std::uint64_t seen_tail_ = 0;
+    std::uint64_t written_ = 0;
+    bool untold_ = false;  ///< a result was committed and nobody was woken for it
+    PauseBudget budget_;
+    TimedYield yields_;
+    StepAside aside_;
+    ResultStore store_;
+    mp::detail::ByteWriter out_;
+};
+
+}  // namespace futures::detail

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: BSL-1.0
+// ManagerThread: one thread per pool. It takes results when no client does, runs
+// callbacks, and sees to its workers: it sleeps only in epoll, on the doorbell, the
+// guard timer and the workers' pidfds. Python:
+// concurrent.futures.process._ExecutorManagerThread.
+#pragma once
+
+#include "mp/fd.hpp"
+#include "mp/timeout.hpp"
+
+#include "process_pool/board.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <thread>
+
+namespace futures::detail {
+
+/// What the pool wants to be done by the manager's thread.
+class ManagerDuties {
+public:
+    ManagerDuties() = default;
+    ManagerDuties(const ManagerDuties&) = delete;
+    ManagerDuties& operator=(const ManagerDuties&) = delete;
+    virtual ~ManagerDuties() = default;
+
+    /// After each time it was woken by something else than a result. Returns false when
+    /// the thread is to end.
+    virtual bool housekeeping() noexcept = 0;
+
+    /// The process of this worker is gone.
+    virtual void worker_gone(std::uint32_t worker) noexcept = 0;
+};
+
+class ManagerThread {
+public:
+    ManagerThread(Board& board, ManagerDuties& duties);
+    ManagerThread(const ManagerThread&) = delete;
+    ManagerThread& operator=(const ManagerThread&) = delete;
+
+    /// Requires: it is to end, or never started.
+    ~ManagerThread();
+
+    /// `owner` lives as long as the thread. Throws std::system_error when there is no
+    /// thread to be had.
+    void start(std::shared_ptr<void> owner);
+
+    /// Waits until it has ended. Any threads but the manager's.
+    void join();
+
+    bool is_current() const noexcept;
+
+    /// For the manager itself: it is joined when the program exits.
+    void join_at_exit();
+
+    /// In a forked child, where the thread does not exist: forgets it.
+    void abandon() noexcept;
+
+    // -- the manager itself, or before start()
+
+    /// worker_gone() is called when this descriptor becomes readable.
+    void watch(std::uint32_t worker, int pidfd);
+    void unwatch(int pidfd) noexcept;
+
+private:
+    void loop() noexcept;
+    bool spin() noexcept;
+    void look(const mp::Deadline& deadline) noexcept;
+    void turn(const mp::Deadline& deadline) noexcept;
+
+    // Set once in the constructor.
+    Board& board_;
+    ManagerDuties& duties_;
+    mp::UniqueFd epoll_;
+
+    // Guarded by join_mutex_.
+    mp::detail::Mutex join_mutex_;
+    std::thread thread_ MP_GUARDED_BY(join_mutex_);
+
+    // The thread's own.
+    TimedYield yields_;
+    int busy_turns_ = 0;
+    bool going_ = true;
+};
+
+}  // namespace futures::detail

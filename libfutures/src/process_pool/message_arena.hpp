@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: BSL-1.0
+// Arenas: shared memory for messages that are too long for a slot. The writer of an
+// arena allocates; whoever read a block gives it back. Blocks are recycled while their
+// pages are warm: a fresh page costs more than copying into it.
+//   CallArena      the parent's, for all workers; it also frees.
+//   ResultArena    one per worker process: that worker allocates, the parent gives back
+//                  through a list in the arena itself.
+#pragma once
+
+#include "futures/detail/board_task.hpp"
+#include "mp/detail/bytes.hpp"
+#include "mp/detail/shm.hpp"
+#include "mp/thread_safety.hpp"
+
+#include "process_pool/board_layout.hpp"
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace futures::detail {
+
+/// Which parts of an arena are in use. Private to the writer: a process that is killed
+/// takes this along, and the arena is left to what its readers still hold.
+class BlockTable {
+public:
+    /// What stands before each block. The user's part begins 64-byte aligned.
+    struct alignas(cache_line) BlockHeader {
+        std::atomic<std::uint64_t> next_returned;  ///< offset + 1 of a block; 0: none
+        std::uint32_t size_class;
+    };
+
+    explicit BlockTable(mp::detail::Segment& segment) noexcept;
+
+    /// The offset of the user's part. Throws ResourceLimitExceeded.
+    std::uint64_t allocate(std::uint64_t size);
+    void release(std::uint64_t offset) noexcept;
+
+    BlockHeader& header_of(std::uint64_t offset) const noexcept;
+
+    std::uint64_t bytes_in_use() const noexcept { return in_use_; }
+
+private:
+    struct FreeBlock {
+        std::uint64_t offset;
+        bool warm;  ///< its pages were not given back
+    };
+
+    std::uint64_t fresh_block(std::uint64_t size);
+
+    mp::detail::Segment& segment_;
+    std::uint64_t fresh_;  ///< everything from here on was never used
+    std::uint64_t warm_ = 0;
+    std::uint64_t in_use_ = 0;
+    std::vector<std::vector<FreeBlock>> free_;  ///< by size class, the latest last
+};
+
+/// How large a segment is made for an arena: sparse, so it costs address space only.
+std::size_t arena_capacity();
+
+/// A segment for an arena; smaller than arena_capacity() if limits say so.
+mp::detail::Segment make_arena_segment(const char* name);
+
+class CallArena : public BlockOwner, public std::enable_shared_from_this<CallArena> {
+public:
+    CallArena();
+
+    /// Throws ResourceLimitExceeded.
+    Block allocate(std::uint64_t size);
+
+    void give_back(std::uint64_t offset) noexcept override;
+
+    std::byte* memory() const noexcept override { return segment_.data(); }
+
+    const mp::detail::Segment& segment() const noexcept { return segment_; }
+
+    std::uint64_t bytes_in_use() const;
+
+private:
+    // Set once in the constructor.
+    mp::detail::Segment segment_;
+
+    // Guarded by mutex_.
+    mutable mp::detail::Mutex mutex_;
+    BlockTable table_ MP_GUARDED_BY(mutex_);
+};
+
+/// The parent's side of a worker's arena. It outlives the worker: until the last block
+/// that was delivered from it is given back.
+class ResultArenaReader : public BlockOwner,
+                          public std::enable_shared_from_this<ResultArenaReader> {
+public:
+    ResultArenaReader();
+
+    /// The block that a result entry names. Throws mp::SerializationError if there
+    /// cannot be one: the worker is faulty.
+    Block open(BlockReference reference);
+
+    void give_back(std::uint64_t offset) noexcept override;
+
+    std::byte* memory() const noexcept override { return segment_.data(); }
+
+    const mp::detail::Segment& segment() const noexcept { return segment_; }
+
+private:
+    mp::detail::Segment segment_;
+};
+
+/// The worker's side of it.
+class ResultArenaWriter {
+public:
+    /// `segment` is what the parent's ResultArenaReader made.
+    explicit ResultArenaWriter(mp::detail::Segment segment) noexcept;
+
+    std::uint64_t allocate(std::uint64_t size);
+
+    /// For a block that was never told to the parent.
+    void release(std::uint64_t offset) noexcept { table_.release(offset); }
+
+    std::byte* memory() const noexcept { return segment_.data(); }
+
+    std::uint64_t bytes_in_use() noexcept;
+
+private:
+    void take_returned() noexcept;
+
+    mp::detail::Segment segment_;
+    BlockTable table_;
+};
+
+/// Where a worker encodes a result that is too long for its writer's own buffer.
+class ResultStore final : public mp::detail::ByteStore {
+public:
+    explicit ResultStore(ResultArenaWriter& arena) noexcept : arena_(arena) {}
+
+    /// Throws ResourceLimitExceeded.
+    std::span<std::byte>
+    grow(std::span<const std::byte> written, std::size_t wanted) override;
+
+    /// The message, of so many bytes; it is the reader's from now on.
+    BlockReference give_away(std::uint64_t size) noexcept {
+        return {std::exchange(offset_, 0), size};
+    }
+
+    /// Forgets what was not given away.
+    void release() noexcept {
+        if (offset_ != 0) {
+            arena_.release(std::exchange(offset_, 0));
+        }
+    }
+
+private:
+    ResultArenaWriter& arena_;
+    std::uint64_t offset_ = 0;  ///< 0: nothing
+};
+
+}  // namespace futures::detail

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "futures/process_pool.hpp"
+
+#include "mp/detail/code_ref.hpp"
+#include "mp/errors.hpp"
+
+#include "process_pool/process_pool_core.hpp"
+
+#include <signal.h>
+
+namespace futures {
+
+namespace detail {
+
+// ---- PoolTask
+
+std::string TaskName::text() const {
+    return function_ != nullptr ? mp::detail::function_name(function_)
+                                : std::string(type_);
+}
+
+std::span<std::byte>
+CallStore::grow(std::span<const std::byte> written, std::size_t wanted) {
+    Block larger = pool_.calls().allocate(wanted);
+    mp::detail::copy_block(larger.bytes().data(), written.data(), written.size());
+    block_ = std::move(larger);
+    return block_.bytes();
+}
+
+bool PoolTask::take_back() noexcept {
+    return pool_->board().cancel(*this);
+}
+
+void PoolTask::was_cancelled() noexcept {
+    pool_->board().cancelled(*this);
+}
+
+bool PoolTask::is_running() const noexcept {
+    return pool_->board().is_running(*this);
+}
+
+bool PoolTask::wait_on_board(const mp::Deadline& deadline) noexcept {
+    return pool_->board().wait(*this, deadline);
+}
+
+void throw_serialization_error(mp::SerializationPhase phase) {
+    const auto name = [&] {
+        switch (phase) {
+        case mp::SerializationPhase::encode_task:
+            return "a task could not be encoded";
+        case mp::SerializationPhase::decode_task:
+            return "a task could not be decoded by its worker";
+        case mp::SerializationPhase::encode_result:
+            return "the result of a task could not be encoded by its worker";
+        default:
+            return "the result of a task could not be decoded";
+        }
+    };
+    try {
+        throw;
+    } catch (const mp::BinaryMismatch&) {
+        throw;
+    } catch (const mp::SystemExit&) {
+        throw;
+    } catch (const std::exception& error) {
+        std::throw_with_nested(
+            mp::SerializationError(phase, std::string(name()) + ": " + error.what())
+        );
+    } catch (...) {
+        std::throw_with_nested(
+            mp::SerializationError(phase, std::string(name()) + ": unknown exception")
+        );
+    }
+}
+
+}  // namespace detail
+
+ProcessPoolExecutor::ProcessPoolExecutor(ProcessPoolOptions options)
+    : pool_(std::make_shared<detail::ProcessPool>(std::move(options))) {}
+
+ProcessPoolExecutor::ProcessPoolExecutor(Count max_workers)
+    : ProcessPoolExecutor(ProcessPoolOptions{.max_workers = max_workers}) {}
+
+ProcessPoolExecutor& ProcessPoolExecutor::operator=(ProcessPoolExecutor&& other
+) noexcept {
+    if (this != &other) {
+        close();
+        pool_ = std::move(other.pool_);
+    }
+    return *this;
+}
+
+ProcessPoolExecutor::~ProcessPoolExecutor() {
+    close();
+}
+
+void ProcessPoolExecutor::close() noexcept {
+    if (pool_) {
+        pool_->close();
+        pool_.reset();
+    }
+}
+
+void ProcessPoolExecutor::check_accepting() const {
+    pool_->check_accepting();
+}
+
+void ProcessPoolExecutor::submit_call(
+    detail::PoolTask& task, std::span<const std::byte> call
+) {
+    pool_->submit(task, call);
+}
+
+void ProcessPoolExecutor::fail_unsent(detail::PoolTask& task) noexcept {
+    try {
+        detail::throw_serialization_error(mp::SerializationPhase::encode_task);
+    } catch (...) {
+        task.failure = std::current_exception();
+    }
+    task.end = detail::TaskEnd::failed;
+    if (task.finish()) {
+        task.finish_callbacks();
+    }
+}
+
+void ProcessPoolExecutor::shutdown(ShutdownOptions options) {
+    pool_->shutdown(options);
+}
+
+void ProcessPoolExecutor::terminate_workers() {
+    pool_->force_shutdown(SIGTERM);
+}
+
+void ProcessPoolExecutor::kill_workers() {
+    pool_->force_shutdown(SIGKILL);
+}
+
+std::vector<pid_t> ProcessPoolExecutor::workers() const {
+    return pool_->worker_pids();
+}
+
+ProcessPoolStatistics ProcessPoolExecutor::statistics() const {
+    return pool_->statistics();
+}
+
+}  // namespace futures

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: BSL-1.0
+// The pool as its clients see it: submitting, and the ways to end.
+#include "process_pool/process_pool_core.hpp"
+
+#include "mp/cpu_count.hpp"
+#include "mp/errors.hpp"
+
+#include "util/diagnostics.hpp"
+#include "util/exit_function.hpp"
+
+#include <signal.h>
+
+#include <algorithm>
+#include <stdexcept>
+
+namespace futures::detail {
+
+using mp::detail::MutexLock;
+
+namespace {
+
+std::uint32_t checked_max_workers(const ProcessPoolOptions& options) {
+    if (!options.max_workers) {
+        return std::min(
+            static_cast<std::uint32_t>(mp::usable_cpu_count()), most_workers
+        );
+    }
+    const auto count = options.max_workers->value();
+    if (count < 1 || count > most_workers) {
+        throw std::invalid_argument(
+            "max_workers must be between 1 and " + std::to_string(most_workers) +
+            ", not " + std::to_string(count)
+        );
+    }
+    return static_cast<std::uint32_t>(count);
+}
+
+mp::Context checked_context(const ProcessPoolOptions& options) {
+    if (!options.max_tasks_per_child) {
+        return options.mp_context.value_or(mp::Context());
+    }
+    if (options.max_tasks_per_child->value() < 1) {
+        throw std::invalid_argument(
+            "max_tasks_per_child must be at least 1, not " +
+            std::to_string(options.max_tasks_per_child->value())
+        );
+    }
+    const mp::Context context =
+        options.mp_context.value_or(mp::Context(mp::StartMethod::spawn));
+    if (context.get_start_method() == mp::StartMethod::fork) {
+        throw std::invalid_argument(
+            "max_tasks_per_child cannot be used with the start method fork: workers "
+            "that "
+            "are replaced would be forked from a process with threads"
+        );
+    }
+    return context;
+}
+
+[[noreturn]] void throw_exiting() {
+    throw mp::StateError("no new work is accepted: the program is exiting");
+}
+
+}  // namespace
+
+ProcessPool::ProcessPool(ProcessPoolOptions options)
+    : options_(std::move(options)),
+      max_workers_(checked_max_workers(options_)),
+      context_(checked_context(options_)),
+      method_(context_.get_start_method()),
+      calls_(std::make_shared<CallArena>()),
+      board_({.workers = max_workers_}),
+      workers_(max_workers_),
+      manager_(board_, *this) {
+    if (mp::detail::exiting()) {
+        throw_exiting();
+    }
+}
+
+ProcessPool::~ProcessPool() {
+    if (!owner_.is_here()) {
+        manager_.abandon();  // it runs in the process that made us
+    }
+}
+
+// ---- submitting
+
+void ProcessPool::check_accepting() const {
+    if (!owner_.is_here()) {
+        throw mp::StateError("this ProcessPoolExecutor belongs to the process that "
+                             "made it: a forked child "
+                             "cannot use it");
+    }
+    // order: whoever submits while it changes may come before or after.
+    if (accepting_.load(std::memory_order_relaxed)) {
+        return;
+    }
+    const MutexLock lock(mutex_);
+    if (broken_) {
+        throw BrokenProcessPool(*broken_);
+    }
+    throw mp::StateError("the ProcessPoolExecutor was shut down: it takes no new work");
+}
+
+void ProcessPool::submit(PoolTask& task, std::span<const std::byte> call) {
+    task.keep_message =
+        options_.on_worker_loss == OnWorkerLoss::retry ||
+        (options_.on_worker_loss == OnWorkerLoss::isolate && task.retries > 0);
+    if (!task.time_limit.is_forever()) {
+        task.keep_message = task.keep_message || task.retries > 0;
+        has_limits_ = true;
+    }
+    // order: set once, under the mutex that begin_with() takes if it is not.
+    const bool begun = begun_.load(std::memory_order_acquire);
+    if ((begun || !begin_with(task, call)) && !board_.submit(task, call)) {
+        task.message.clear();
+        check_accepting();
+        throw mp::StateError("the ProcessPoolExecutor was shut down meanwhile");
+    }
+    want_workers();
+}
+
+bool ProcessPool::begin_with(PoolTask& task, std::span<const std::byte> call) {
+    const MutexLock lock(mutex_);
+    if (stage_ != Stage::idle || !accepting_) {
+        return false;
+    }
+    if (mp::detail::exiting()) {
+        throw_exiting();
+    }
+    register_for_exit();
+    if (method_ == mp::StartMethod::fork) {
+        // All of them, before there is a thread of ours: see D3 in
+        // docs/architecture.md.
+        start_workers_locked(max_workers_);
+    }
+    manager_.start(shared_from_this());
+    stage_ = Stage::working;
+    // order: pairs with submit().
+    begun_.store(true, std::memory_order_release);
+    // Before the manager can have the mutex: a worker that died at once has not broken
+    // the pool yet, so the first task gets its future, which then tells.
+    return board_.submit(task, call);
+}
+
+void ProcessPool::register_for_exit() {
+    exit_part_ = mp::detail::add_exit_part(
+        mp::detail::ExitPhase::executors,
+        [watched = weak_from_this()] {
+            if (const auto pool = watched.lock()) {
+                pool->finish_at_exit();
+            }
+        }
+    );
+    mp::detail::ensure_exit_step();
+}
+
+void ProcessPool::want_workers() noexcept {
+    // order: hints. A worker that ends makes the manager count again.
+    const auto alive = alive_.load(std::memory_order_relaxed);
+    if (alive < max_workers_ && board_.outstanding() > alive) {
+        board_.doorbell().ring();
+    }
+}
+
+// ---- ending
+
+void ProcessPool::shutdown(ShutdownOptions options) {
+    if (!owner_.is_here()) {
+        return;
+    }
+    {
+        const MutexLock lock(mutex_);
+        shut_down_ = true;
+        accepting_ = false;
+    }
+    board_.refuse();
+    if (options.cancel_futures) {
+        for (BoardTask* task : board_.take_queued()) {
+            task->cancel_future();
+        }
+    }
+    board_.doorbell().ring();
+    if (options.wait && !manager_.is_current()) {
+        manager_.join();
+    }
+}
+
+void ProcessPool::force_shutdown(int signal) {
+    if (!owner_.is_here()) {
+        return;
+    }
+    {
+        const MutexLock lock(mutex_);
+        if (stage_ == Stage::over) {
+            return;
+        }
+        shut_down_ = true;
+        accepting_ = false;
+        forced_ = signal;  // from now on no worker is started that is not ended at once
+    }
+    board_.refuse();
+    board_.fail_all([](BoardTask&) {
+        return std::make_exception_ptr(BrokenProcessPool(
+            "the task did not end: its ProcessPoolExecutor was forcefully shut down"
+        ));
+    });
+    signal_workers(signal);
+    board_.doorbell().ring();
+}
+
+void ProcessPool::close() noexcept {
+    if (!owner_.is_here()) {
+        return;
+    }
+    try {
+        shutdown({});
+        if (manager_.is_current()) {
+            manager_.join_at_exit();  // in a callback of ours: nobody else is left to
+        }
+        const MutexLock lock(mutex_);
+        mp::detail::drop_exit_part(exit_part_);
+    } catch (const std::exception& error) {
+        mp::detail::log_error(
+            std::string("shutting down a ProcessPoolExecutor failed: ") + error.what()
+        );
+    }
+}
+
+void ProcessPool::finish_at_exit() noexcept {
+    try {
+        if (manager_.is_current()) {
+            force_shutdown(SIGTERM);  // exit() in a callback: nobody could go on
+            return;
+        }
+        shutdown({});
+    } catch (const std::exception& error) {
+        mp::detail::log_error(
+            std::string("a ProcessPoolExecutor cannot end: ") + error.what()
+        );
+    }
+}
+
+// ---- looking
+
+/// A task of a new worker may have ended before its process is in the table.
+void ProcessPool::await_starting() const {
+    while (starting_ && owner_.is_here()) {
+        started_.wait(mutex_);
+    }
+}
+
+std::vector<pid_t> ProcessPool::worker_pids() const {
+    std::vector<pid_t> pids;
+    const MutexLock lock(mutex_);
+    await_starting();
+    for (const Worker& worker : workers_) {
+        if (worker.process) {
+            pids.push_back(worker.process->pid());
+        }
+    }
+    return pids;
+}
+
+ProcessPoolStatistics ProcessPool::statistics() const {
+    const BoardStatistics board = board_.statistics();
+    const MutexLock lock(mutex_);
+    await_starting();
+    ProcessPoolStatistics result = counts_;
+    result.max_workers = max_workers_;
+    result.workers = count_workers();
+    result.submitted = board.submitted;
+    result.concluded = board.concluded;
+    result.tasks_lost = board.lost;
+    result.tasks_given_back = board.given_back;
+    return result;
+}
+
+}  // namespace futures::detail

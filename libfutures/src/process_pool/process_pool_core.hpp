@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: BSL-1.0
+// ProcessPool: what a ProcessPoolExecutor, its tasks and its manager thread share: the
+// board, the workers and the end of it all.
+// Python:  concurrent.futures.process._ExecutorManagerThread and the private part of
+//          ProcessPoolExecutor.
+// Threads: as said. Life: while a task, the executor or the manager thread has it.
+#pragma once
+
+#include "futures/process_pool.hpp"
+#include "mp/detail/creator.hpp"
+#include "mp/process.hpp"
+#include "mp/thread_safety.hpp"
+
+#include "process_pool/board.hpp"
+#include "process_pool/manager_thread.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace futures::detail {
+
+class ProcessPool final : public ManagerDuties,
+                          public std::enable_shared_from_this<ProcessPool> {
+public:
+    explicit ProcessPool(ProcessPoolOptions options);
+    ProcessPool(const ProcessPool&) = delete;
+    ProcessPool& operator=(const ProcessPool&) = delete;
+    ~ProcessPool() override;
+
+    // ---- any thread
+
+    /// Throws what submit() is to throw.
+    void check_accepting() const;
+
+    /// Submits; the task's reference is the board's from now on.
+    void submit(PoolTask& task, std::span<const std::byte> call);
+
+    void shutdown(ShutdownOptions options);
+    void force_shutdown(int signal);
+
+    std::vector<pid_t> worker_pids() const;
+    ProcessPoolStatistics statistics() const;
+
+    Board& board() noexcept { return board_; }
+
+    CallArena& calls() noexcept { return *calls_; }
+
+    /// The executor is gone. Waits, unless this is the manager thread.
+    void close() noexcept;
+
+    /// The program exits: what was submitted is done first.
+    void finish_at_exit() noexcept;
+
+    // ---- the manager thread
+
+    bool housekeeping() noexcept override;
+    void worker_gone(std::uint32_t index) noexcept override;
+
+private:
+    struct Worker {
+        std::unique_ptr<mp::Process> process;  ///< null: none
+        int sentinel = -1;
+        bool out_of_time = false;  ///< killed because its task ran too long
+    };
+
+    struct Starting {
+        std::uint32_t index;
+        std::unique_ptr<mp::Process> process;
+    };
+
+    enum class Stage : std::uint8_t {
+        idle,  ///< nothing was submitted
+        working,
+        stopping,  ///< the workers were told to end
+        over,      ///< there are none, and the manager thread ends
+    };
+
+    // pool.cpp
+    /// The first submit(); false when another thread was quicker.
+    bool begin_with(PoolTask& task, std::span<const std::byte> call);
+    void register_for_exit() MP_REQUIRES(mutex_);
+    void want_workers() noexcept;
+    void await_starting() const MP_REQUIRES(mutex_);
+
+    // pool_workers.cpp
+    std::size_t workers_wanted() const noexcept;
+    void start_workers(std::size_t count) MP_EXCLUDES(mutex_);
+    void start_workers_locked(std::size_t count) MP_REQUIRES(mutex_);
+    std::vector<Starting> make_processes(std::size_t count) MP_REQUIRES(mutex_);
+    std::unique_ptr<mp::Process>
+    make_process(std::uint32_t index, const ResultArenaReader& arena)
+        MP_REQUIRES(mutex_);
+    std::exception_ptr start_all(const std::vector<Starting>& starting) noexcept;
+    void adopt(std::vector<Starting>& starting, const std::exception_ptr& failure)
+        MP_REQUIRES(mutex_);
+    std::size_t count_workers() const noexcept MP_REQUIRES(mutex_);
+    static void send(const mp::Process& process, int signal) noexcept;
+    void signal_workers(int signal) noexcept MP_EXCLUDES(mutex_);
+    void cannot_start(const std::exception_ptr& cause) noexcept;
+    void end_workers() noexcept;
+    void worker_lost(std::uint32_t index, const mp::Process& process);
+    // pool_limits.cpp
+    void stop_overdue_tasks() noexcept;
+    std::vector<std::uint32_t> overdue_workers();
+    void stop_if_overdue(std::uint32_t index);
+    void bury_after_timeout(std::uint32_t index, const mp::Process& process);
+
+    // pool_workers.cpp
+    static std::string worker_in_words(const mp::Process& process);
+    std::exception_ptr
+    verdict_on(PoolTask& task, std::uint32_t index, const mp::Process& process);
+    void mark_broken(const std::string& what) noexcept;
+    void break_pool(const std::string& what, const std::exception_ptr& cause) noexcept;
+
+    // Set once in the constructor.
+    const ProcessPoolOptions options_;
+    const std::uint32_t max_workers_;
+    const mp::Context context_;
+    const mp::StartMethod method_;
+    const mp::detail::Owner owner_;
+
+    // Own synchronisation.
+    std::shared_ptr<CallArena> calls_;
+    Board board_;
+    std::atomic<std::uint32_t> alive_{0};  ///< workers, those being started too
+    std::atomic<bool> begun_{false};
+    std::atomic<bool> accepting_{true};
+    std::atomic<bool> has_limits_{false};  ///< some task had a time limit
+
+    // Guarded by mutex_.
+    mutable mp::detail::Mutex mutex_;
+    mutable mp::detail::CondVar started_;
+    bool starting_ MP_GUARDED_BY(mutex_
+    ) = false;  ///< a process may run, and not be below
+    std::vector<Worker> workers_ MP_GUARDED_BY(mutex_);
+    Stage stage_ MP_GUARDED_BY(mutex_) = Stage::idle;
+    bool shut_down_ MP_GUARDED_BY(mutex_) = false;
+    int forced_ MP_GUARDED_BY(mutex_) = 0;  ///< the signal of a forced shutdown
+    std::optional<std::string> broken_ MP_GUARDED_BY(mutex_);  ///< why
+    ProcessPoolStatistics counts_ MP_GUARDED_BY(mutex_);
+    std::uint64_t names_ MP_GUARDED_BY(mutex_) = 0;
+    int exit_part_ MP_GUARDED_BY(mutex_) = 0;
+
+    // The manager's own; before there is one, begin()'s.
+    std::exception_ptr start_failure_;
+    std::size_t most_now_ =
+        most_workers;              ///< fewer after a failed start, until a death
+    std::uint32_t stillborn_ = 0;  ///< workers dead before their first task, in a row
+    std::optional<mp::Deadline> patience_;  ///< with workers that were told to end
+    int next_signal_ = 0;
+
+    ManagerThread manager_;
+};
+
+}  // namespace futures::detail

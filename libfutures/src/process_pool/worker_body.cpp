@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "process_pool/worker_body.hpp"
+
+#include "futures/detail/process_task.hpp"
+#include "mp/errors.hpp"
+#include "mp/process.hpp"
+#include "mp/remote_error.hpp"
+
+#include "os/check.hpp"
+#include "process_pool/board_worker.hpp"
+#include "process_pool/crash_report.hpp"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+namespace futures::detail {
+
+namespace {
+
+using mp::SerializationPhase;
+using mp::detail::ByteReader;
+using mp::detail::ByteWriter;
+using mp::detail::CallFrame;
+using mp::detail::CallPhase;
+
+mp::detail::Segment map_segment(const TravellingFd& fd) {
+    // Mapped anew under fork too: these are ours, not the pool's.
+    mp::detail::Segment segment(mp::UniqueFd(
+        mp::os::check(fcntl(fd.get(), F_DUPFD_CLOEXEC, 0), "F_DUPFD_CLOEXEC")
+    ));
+    // A task that forks must not leave a second process with this worker's number.
+    segment.dont_fork();
+    return segment;
+}
+
+class PoolRunner final : public TaskRunner {
+public:
+    explicit PoolRunner(std::string where) : where_(std::move(where)) {}
+
+    ResultKind run(std::span<const std::byte> call, ByteWriter& out) noexcept override {
+        ByteReader in(call);
+        CallFrame frame{in, out};
+        try {
+            mp::detail::run_call(frame);
+            return ResultKind::value;
+        } catch (...) {
+            out.clear();
+            encode_current(frame.phase, out);
+            return ResultKind::exception;
+        }
+    }
+
+    void encode_current(CallPhase phase, ByteWriter& out) noexcept {
+        try {
+            try {
+                rethrow_current(phase);
+            } catch (...) {
+                mp::detail::encode_exception(out, std::current_exception(), where_);
+            }
+        } catch (const std::exception& error) {
+            out.reset();
+            encode_briefly(error.what(), out);
+        }
+    }
+
+private:
+    [[noreturn]] static void rethrow_current(CallPhase phase) {
+        if (phase == CallPhase::decode) {
+            throw_serialization_error(SerializationPhase::decode_task);
+        }
+        if (phase == CallPhase::encode) {
+            throw_serialization_error(SerializationPhase::encode_result);
+        }
+        throw;
+    }
+
+    /// For when there is no memory for more than a writer has anyway.
+    static void encode_briefly(const char* why, ByteWriter& out) noexcept {
+        try {
+            const mp::SerializationError error(
+                SerializationPhase::encode_result, std::string(why).substr(0, 60)
+            );
+            mp::detail::encode_exception(out, std::make_exception_ptr(error), "worker");
+        } catch (...) {
+            std::abort();  // not even for that: this worker is lost
+        }
+    }
+
+    const std::string where_;
+};
+
+std::string where() {
+    return mp::current_process().name() + ", pid " + std::to_string(getpid());
+}
+
+}  // namespace
+
+void run_worker(const WorkerStart& start) {
+    signal(SIGINT, SIG_IGN);  // Ctrl-C is the parent's business; it ends us
+    const auto board = map_segment(start.board);
+    const auto calls = map_segment(start.call_arena);
+    ResultArenaWriter results(map_segment(start.result_arena));
+    const BoardView view(board.data());
+    WorkerControl& control = view.control(start.index);
+    install_crash_reporter(control.crash);
+
+    BoardWorkerOptions options;
+    options.index = start.index;
+    options.policy = start.policy;
+    options.most_tasks = start.most_tasks;
+    options.doorbell = start.doorbell.get();
+    BoardWorker worker(view, calls.data(), results, options);
+    PoolRunner runner(where());
+    if (start.initializer) {
+        control.phase.store(WorkerPhase::initialising);
+        try {
+            start.initializer();
+        } catch (...) {
+            ByteWriter exception;
+            runner.encode_current(CallPhase::run, exception);
+            worker.initializer_failed(exception.data());
+            return;
+        }
+    }
+    worker.run(runner);
+}
+
+}  // namespace futures::detail

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: BSL-1.0
+// worker_body: what a worker process is given, and what it does.
+// Python:  concurrent.futures.process._process_worker.
+#pragma once
+
+#include "mp/call.hpp"
+
+#include "data/spawning.hpp"
+#include "process_pool/wait_policy.hpp"
+
+#include <boost/serialization/split_member.hpp>
+
+#include <cstdint>
+
+namespace futures::detail {
+
+/// A descriptor that a child gets: the same number under fork, otherwise one handed
+/// over with it. Does not own it.
+class TravellingFd {
+public:
+    TravellingFd() = default;
+
+    explicit TravellingFd(int fd) noexcept : fd_(fd) {}
+
+    int get() const noexcept { return fd_; }
+
+    template <class Archive>
+    void save(Archive& archive, unsigned) const {
+        const std::uint32_t index = mp::detail::hand_over(fd_, "a pool's worker");
+        archive << index;
+    }
+
+    template <class Archive>
+    void load(Archive& archive, unsigned) {
+        std::uint32_t index = 0;
+        archive >> index;
+        fd_ = mp::detail::take_over(index).release();
+    }
+
+    BOOST_SERIALIZATION_SPLIT_MEMBER()
+
+private:
+    int fd_ = -1;
+};
+
+struct WorkerStart {
+    TravellingFd board;
+    TravellingFd call_arena;
+    TravellingFd result_arena;
+    TravellingFd doorbell;
+    std::uint32_t index = 0;
+    std::uint64_t most_tasks = 0;
+    WaitPolicy policy{};
+    mp::Call initializer;
+
+    template <class Archive>
+    void serialize(Archive& archive, unsigned) {
+        archive& board;
+        archive& call_arena;
+        archive& result_arena;
+        archive& doorbell;
+        archive& index;
+        archive& most_tasks;
+        archive& policy.pauses;
+        archive& policy.yields;
+        archive& policy.untold_pauses;
+        archive& initializer;
+    }
+};
+
+/// The target of a worker's process.
+void run_worker(const WorkerStart& start);
+
+}  // namespace futures::detail

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "data/module.hpp"
+
+#include "mp/errors.hpp"
+#include "mp/fd.hpp"
+#include "mp/thread_safety.hpp"
+
+#include "os/check.hpp"
+
+#include <climits>
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <link.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <optional>
+
+namespace mp::detail {
+
+using namespace std::string_view_literals;
+
+namespace {
+
+// Modules that load_module() has loaded: the loader knows them by the name of a
+// descriptor that is closed by now.
+struct LoadedHere {
+    Mutex mutex;
+    std::size_t names MP_GUARDED_BY(mutex) = 0;
+    std::map<std::string, std::string> paths MP_GUARDED_BY(mutex);
+};
+
+LoadedHere& loaded_here() {
+    static auto& modules = *new LoadedHere;  // never destroyed: used while exiting
+    return modules;
+}
+
+std::string path_loaded_here(const std::string& name) {
+    auto& here = loaded_here();
+    const MutexLock lock(here.mutex);
+    const auto known = here.paths.find(name);
+    return known != here.paths.end() ? known->second : std::string();
+}
+
+std::size_t padded(std::size_t size, std::size_t alignment) {
+    return (size + alignment - 1) / alignment * alignment;
+}
+
+/// The build-id in a note segment; empty if there is none.
+std::string build_id_in(std::string_view notes, std::size_t alignment) {
+    const std::size_t align = alignment == 8 ? 8 : 4;
+    while (notes.size() >= sizeof(ElfW(Nhdr))) {
+        ElfW(Nhdr) note;
+        std::memcpy(&note, notes.data(), sizeof note);
+        const std::size_t text = padded(sizeof note + note.n_namesz, align);
+        const std::size_t end = text + note.n_descsz;
+        if (end > notes.size()) {
+            break;
+        }
+        const std::string_view name = notes.substr(sizeof note, note.n_namesz);
+        if (note.n_type == NT_GNU_BUILD_ID && name == "GNU\0"sv) {
+            return std::string(notes.substr(text, note.n_descsz));
+        }
+        notes.remove_prefix(std::min(padded(end, align), notes.size()));
+    }
+    return {};
+}
+
+Module described(const dl_phdr_info& info) {
+    Module module;
+    module.base = info.dlpi_addr;
+    module.path = info.dlpi_name;
+    for (std::size_t i = 0; i < info.dlpi_phnum; ++i) {
+        const ElfW(Phdr)& segment = info.dlpi_phdr[i];
+        const std::uintptr_t begin = info.dlpi_addr + segment.p_vaddr;
+        if (segment.p_type == PT_LOAD && (segment.p_flags & PF_X) != 0) {
+            module.code.push_back({begin, begin + segment.p_memsz});
+        } else if (segment.p_type == PT_NOTE && module.build_id.empty()) {
+            // NOLINTNEXTLINE(performance-no-int-to-ptr): an address found by arithmetic
+            const auto* notes = reinterpret_cast<const char*>(begin);
+            module.build_id = build_id_in({notes, segment.p_memsz}, segment.p_align);
+        }
+    }
+    return module;
+}
+
+struct Scan {
+    // How often the loader has loaded and unloaded something: both unchanged means that
+    // the modules are the same.
+    unsigned long long loads = 0;
+    unsigned long long unloads = 0;
+    std::vector<Module> modules;
+    bool fresh = false;
+    std::exception_ptr failed;
+};
+
+int visit(dl_phdr_info* info, std::size_t, void* to) {
+    auto& scan = *static_cast<Scan*>(to);
+    if (!scan.fresh) {
+        if (!scan.modules.empty() && scan.loads == info->dlpi_adds &&
+            scan.unloads == info->dlpi_subs) {
+            return 1;
+        }
+        scan.modules.clear();
+        scan.loads = info->dlpi_adds;
+        scan.unloads = info->dlpi_subs;
+        scan.fresh = true;
+    }
+    try {
+        scan.modules.push_back(described(*info));
+        return 0;
+    } catch (...) {
+        scan.failed = std::current_exception();
+        return 1;
+    }
+}
+
+/// A name by which the loader opens the file of `fd`. It takes a name that it has seen
+/// for the same library, and descriptor numbers come again: so each name is new.
+std::string new_name_of(int fd, const std::string& path) {
+    auto& here = loaded_here();
+    const MutexLock lock(here.mutex);
+    std::string name = "/proc/self/fd/";
+    for (std::size_t i = 0; i < here.names; ++i) {
+        name += "./";
+    }
+    name += std::to_string(fd);
+    ++here.names;
+    here.paths.emplace(name, path);
+    return name;
+}
+
+bool read_exactly(int fd, void* to, std::size_t size, std::uint64_t offset) {
+    return os::restarting([&] {
+               return ::pread(fd, to, size, static_cast<off_t>(offset));
+           }) == static_cast<ssize_t>(size);
+}
+
+/// The build-id of an ELF file; nothing if it is no ELF file for this machine.
+std::optional<std::string> build_id_of(int fd) {
+    constexpr std::size_t longest_notes = 1 << 20;
+    ElfW(Ehdr) header;
+    if (!read_exactly(fd, &header, sizeof header, 0) ||
+        std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 ||
+        header.e_ident[EI_CLASS] != (sizeof(void*) == 8 ? ELFCLASS64 : ELFCLASS32) ||
+        header.e_phentsize != sizeof(ElfW(Phdr))) {
+        return std::nullopt;
+    }
+    for (unsigned i = 0; i < header.e_phnum; ++i) {
+        ElfW(Phdr) segment;
+        if (!read_exactly(
+                fd, &segment, sizeof segment, header.e_phoff + i * sizeof segment
+            )) {
+            return std::nullopt;
+        }
+        if (segment.p_type != PT_NOTE || segment.p_filesz > longest_notes) {
+            continue;
+        }
+        std::string notes(segment.p_filesz, '\0');
+        if (!read_exactly(fd, notes.data(), notes.size(), segment.p_offset)) {
+            return std::nullopt;
+        }
+        if (auto id = build_id_in(notes, segment.p_align); !id.empty()) {
+            return id;
+        }
+    }
+    return std::string();
+}
+
+}  // namespace
+
+bool Module::has_code_at(std::uintptr_t address) const noexcept {
+    return std::any_of(code.begin(), code.end(), [address](const Range& range) {
+        return address - range.begin < range.end - range.begin;
+    });
+}
+
+const std::vector<Module>& loaded_modules() {
+    // Kept per thread, so that no lock can be held by another thread while this one
+    // forks.
+    static thread_local Scan scan;
+    scan.fresh = false;
+    dl_iterate_phdr(visit, &scan);
+    if (scan.failed) {
+        scan.modules.clear();
+        std::rethrow_exception(std::exchange(scan.failed, nullptr));
+    }
+    return scan.modules;
+}
+
+void load_module(const std::string& path, std::string_view build_id) {
+    const std::string wanted =
+        "the function is in " + path + " (build-id " + to_hex(build_id) + "), ";
+    const UniqueFd file(os::restarting([&] {
+        return ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    }));
+    if (!file) {
+        throw BinaryMismatch(
+            wanted + "which cannot be opened here: " + os::last_error().message()
+        );
+    }
+    const auto found = build_id_of(file.get());
+    if (!found) {
+        throw BinaryMismatch(wanted + "which is no shared library here");
+    }
+    if (*found != build_id) {
+        throw BinaryMismatch(
+            wanted + "but the file there now has " +
+            (found->empty() ? "no build-id" : "build-id " + to_hex(*found))
+        );
+    }
+    const std::string name = new_name_of(file.get(), path);
+    // The lock is not held here: what the module initialises may come back to us.
+    if (::dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL) == nullptr) {
+        const char* reason = ::dlerror();
+        throw BinaryMismatch(
+            wanted +
+            "which cannot be loaded here: " + (reason != nullptr ? reason : "unknown")
+        );
+    }
+}
+
+const std::string& Module::findable_path() const {
+    if (absolute_.empty()) {
+        absolute_ = path;
+        char absolute[PATH_MAX];
+        if (auto loaded = path_loaded_here(path); !loaded.empty()) {
+            absolute_ = std::move(loaded);
+        } else if (::realpath(path.c_str(), absolute) != nullptr) {
+            absolute_ = absolute;
+        }
+    }
+    return absolute_;
+}
+
+std::string to_hex(std::string_view bytes) {
+    constexpr char digits[] = "0123456789abcdef";
+    std::string text;
+    for (const char c : bytes) {
+        const auto byte = static_cast<unsigned char>(c);
+        text += digits[byte >> 4];
+        text += digits[byte & 15];
+    }
+    return text;
+}
+
+}  // namespace mp::detail

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "memory/arena.hpp"
+
+#include "mp/errors.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <iterator>
+#include <new>
+
+namespace mp::detail {
+
+namespace {
+
+constexpr std::uint64_t magic = 0x3161'6e65'7261'706dULL;  // "mparena1"
+constexpr std::size_t page = 4096;
+
+// Longer stretches are given back to the system rather than wiped.
+constexpr std::size_t worth_a_hole = 16 * page;
+
+constexpr std::size_t rounded_up(std::size_t size, std::size_t to) noexcept {
+    return (size + to - 1) / to * to;
+}
+
+std::uint64_t next_number() {
+    static std::atomic<std::uint32_t> count{0};
+    return static_cast<std::uint64_t>(::getpid()) << 32U | (count.fetch_add(1) + 1U);
+}
+
+}  // namespace
+
+struct Arena::Header {
+    std::uint64_t magic = 0;
+    Name name;
+};
+
+// The header has the first page for itself, so that a block may be aligned to a page.
+Arena::Arena(std::size_t room, Lives& lives)
+    : lives_(&lives),
+      segment_("mp-arena", page + rounded_up(room, page)),
+      name_{.family = lives_->name(), .number = next_number()},
+      own_(true) {
+    new (segment_.data()) Header{.magic = magic, .name = name_};
+    free_.emplace(page, segment_.size() - page);
+}
+
+Arena::Arena(UniqueFd fd, Lives& lives)
+    : lives_(&lives), segment_(std::move(fd)), own_(false) {
+    const auto* const header = reinterpret_cast<const Header*>(segment_.data());
+    if (segment_.size() < page || header->magic != magic ||
+        header->name.family != lives.name()) {
+        throw SerializationError(
+            SerializationPhase::decode,
+            "a descriptor that should be an arena of shared memory is something else"
+        );
+    }
+    name_ = header->name;
+}
+
+std::optional<std::size_t> Arena::allocate(std::size_t size, std::size_t alignment) {
+    size = rounded_up(std::max(size, granule), granule);
+    alignment = std::max(alignment, granule);
+    for (auto hole = free_.begin(); hole != free_.end(); ++hole) {
+        const std::size_t begin = hole->first;
+        const std::size_t end = begin + hole->second;
+        const std::size_t offset = rounded_up(begin, alignment);
+        if (offset >= end || end - offset < size) {
+            continue;
+        }
+        // First what can throw.
+        if (offset > begin && offset + size < end) {
+            free_.emplace(offset + size, end - offset - size);
+            hole->second = offset - begin;
+        } else if (offset > begin) {
+            hole->second = offset - begin;
+        } else {
+            auto node = free_.extract(hole);
+            node.key() = offset + size;
+            node.mapped() = end - offset - size;
+            if (!node.mapped()) {
+                return offset;
+            }
+            free_.insert(std::move(node));
+        }
+        return offset;
+    }
+    return std::nullopt;
+}
+
+void Arena::free(std::size_t offset, std::size_t size) noexcept {
+    size = rounded_up(std::max(size, granule), granule);
+    const std::size_t begin = offset;
+    const std::size_t end = offset + size;
+    const std::size_t first_page = rounded_up(begin, page);
+    const std::size_t last_page = end / page * page;
+    if (last_page > first_page && last_page - first_page >= worth_a_hole) {
+        segment_.punch_hole(first_page, last_page - first_page);
+        std::memset(at(begin), 0, first_page - begin);
+        std::memset(at(last_page), 0, end - last_page);
+    } else {
+        std::memset(at(begin), 0, size);
+    }
+    const auto after = free_.lower_bound(begin);
+    const bool meets_after = after != free_.end() && after->first == end;
+    if (after != free_.begin()) {
+        const auto before = std::prev(after);
+        if (before->first + before->second == begin) {
+            before->second += size + (meets_after ? after->second : 0);
+            if (meets_after) {
+                free_.erase(after);
+            }
+            return;
+        }
+    }
+    if (meets_after) {
+        // The hole there begins earlier now, which takes no memory.
+        const auto next = std::next(after);
+        auto hole = free_.extract(after);
+        hole.key() = begin;
+        hole.mapped() += size;
+        free_.insert(next, std::move(hole));
+        return;
+    }
+    try {
+        free_.emplace_hint(after, begin, end - begin);
+    } catch (const std::bad_alloc&) {
+        // The block is lost to this arena, which costs no more than its pages.
+    }
+}
+
+bool Arena::contains(std::size_t offset, std::size_t size) const noexcept {
+    return offset >= page && offset % granule == 0 && size <= segment_.size() &&
+           offset <= segment_.size() - size;
+}
+
+}  // namespace mp::detail

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: BSL-1.0
+// Lives: which processes are alive, for words in shared memory that name their owner.
+//
+// A table in shared memory has an entry for each process of a family. A process holds
+// the robust mutex of its entry as long as it lives; the kernel marks it when the
+// process ends, however it ends, also by exec. An entry is used again with the next
+// generation, so a word that says (generation, index) is never mistaken for a later
+// process. See docs/protocols/process_table.md.
+//
+// Python:  none, because its semaphores do not know who holds them.
+// Threads: any.  Processes: a forked child, by whatever kind of fork, is somebody else.
+// Owns:    a mapping that stays to the end of the process: the kernel's walk over the
+//          mutexes that a process holds ends at memory that is no longer mapped.
+#pragma once
+
+#include "mp/detail/shm.hpp"
+#include "mp/fd.hpp"
+
+#include <sys/types.h>
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+
+namespace mp::detail {
+
+class Lives {
+public:
+    /// generation (20 bits) and index (10 bits); never 0, never with the upper two
+    /// bits.
+    using Id = std::uint32_t;
+
+    static constexpr unsigned index_bits = 10;
+    static constexpr unsigned generation_bits = 20;
+    static constexpr std::uint32_t capacity = 1U << index_bits;
+    static constexpr Id id_mask = (1U << (index_bits + generation_bits)) - 1;
+
+    /// Names a table for good, in any process.
+    struct Name {
+        std::uint64_t moment = 0;
+        std::uint64_t maker = 0;
+
+        friend bool operator==(const Name&, const Name&) = default;
+    };
+
+    static constexpr std::uint32_t index_of(Id id) noexcept {
+        return id & (capacity - 1);
+    }
+
+    static constexpr std::uint32_t generation_of(Id id) noexcept {
+        return (id & id_mask) >> index_bits;
+    }
+
+    /// The table for what this process makes: that of its parent, if anything shared
+    /// came from there, else one made at the first call. Throws what Segment throws.
+    static Lives& family();
+
+    /// The table of that name, if this process has it.
+    static Lives* find(const Name& name) noexcept;
+
+    /// Maps the table of another process; the family's, if this process has none yet.
+    /// Throws SerializationError when the descriptor is no such table.
+    static Lives& attach(UniqueFd fd);
+
+    /// Who this process is in words that others read. Takes an entry at the first call:
+    /// then throws ResourceLimitExceeded when all are in use, StateError in another pid
+    /// namespace than that of the table. Otherwise one load.
+    Id self() {
+        // order: relaxed, because the number carries no other data with it.
+        const Id id = local_->id.load(std::memory_order_relaxed);
+        return id != 0 ? id : enter();
+    }
+
+    /// Has the process with that id ended? Two loads as long as it lives. When it has
+    /// died just now, waits up to 10 ms for its other threads to stop. A stopped
+    /// process is alive, a zombie is not.
+    bool dead(Id id) const noexcept;
+
+    /// Whether somebody with that index and generation can still be there, for walks
+    /// over all indices: the id of entry `index` now, 0 if it was never used.
+    Id current(std::uint32_t index) const noexcept;
+
+    const Name& name() const noexcept;
+
+    int fileno() const noexcept { return segment_.fileno(); }
+
+    const Segment& segment() const noexcept { return segment_; }
+
+    Lives(const Lives&) = delete;
+    Lives& operator=(const Lives&) = delete;
+    ~Lives() = delete;
+
+private:
+    struct Life;
+    struct Table;
+    struct Registry;
+
+    /// In a page that the kernel wipes at fork: a child reads zeros.
+    struct Local {
+        std::atomic<Id> id;  ///< while a thread of ours holds the life
+        Id entry;            ///< once taken
+        pid_t holder;        ///< the thread that holds it
+    };
+
+    static constexpr std::size_t most_tables = 64;
+
+    Lives(Segment segment, Local& local) noexcept;
+
+    static Registry& registry();
+    static std::array<Local, most_tables>& local_page();
+    static void thread_ends(void*) noexcept;
+
+    Table& table() const noexcept;
+    Id enter();
+    bool hold_again() noexcept;
+    void take_entry();
+    bool take(Life& life, std::uint32_t index) noexcept;
+    void leave_thread() noexcept;
+
+    Segment segment_;
+    Local* local_;
+};
+
+}  // namespace mp::detail

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "os/fd_passing.hpp"
+
+#include "mp/errors.hpp"
+
+#include "os/check.hpp"
+#include "os/pipe.hpp"
+#include "os/poll.hpp"
+#include "os/socket.hpp"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <iterator>
+#include <stdexcept>
+#include <string>
+
+namespace mp::os {
+
+namespace {
+
+// Room for the largest legal message, so that MSG_CTRUNC never means "buffer too
+// small".
+struct Control {
+    alignas(cmsghdr
+    ) std::array<std::byte, CMSG_SPACE(max_fds_in_message * sizeof(int))> bytes;
+};
+
+msghdr header(iovec& piece) noexcept {
+    msghdr message{};
+    message.msg_iov = &piece;
+    message.msg_iovlen = 1;
+    return message;
+}
+
+// One message; returns how many bytes of `data` it took. The descriptors went along if
+// that is at least one.
+std::size_t send_message(
+    int socket,
+    std::span<const std::byte> data,
+    std::span<const int> fds,
+    const Deadline& deadline
+) {
+    iovec piece = as_piece(data);
+    msghdr message = header(piece);
+    Control control{};
+    if (!fds.empty()) {
+        message.msg_control = control.bytes.data();
+        message.msg_controllen = CMSG_SPACE(fds.size_bytes());
+        cmsghdr* rights = CMSG_FIRSTHDR(&message);
+        rights->cmsg_level = SOL_SOCKET;
+        rights->cmsg_type = SCM_RIGHTS;
+        rights->cmsg_len = CMSG_LEN(fds.size_bytes());
+        std::memcpy(CMSG_DATA(rights), fds.data(), fds.size_bytes());
+    }
+    const int flags = MSG_NOSIGNAL | (deadline.is_forever() ? 0 : MSG_DONTWAIT);
+    for (;;) {
+        const ssize_t sent = ::sendmsg(socket, &message, flags);
+        if (sent >= 0) {
+            return static_cast<std::size_t>(sent);
+        }
+        if (would_block()) {
+            if (!wait_writable(socket, deadline)) {
+                throw TimeoutError("sending descriptors timed out");
+            }
+        } else if (!interrupted()) {
+            throw_last_error(
+                ("sendmsg with " + std::to_string(fds.size()) + " descriptors").c_str()
+            );
+        }
+    }
+}
+
+// Takes over every descriptor in the message. If there is no memory for that, closes
+// them.
+void collect(msghdr& message, std::vector<UniqueFd>& fds) {
+    std::array<UniqueFd, max_fds_in_message> came;
+    std::size_t count = 0;
+    for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
+         part = CMSG_NXTHDR(&message, part)) {
+        if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) {
+            continue;
+        }
+        const std::size_t in_part = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (std::size_t i = 0; i < in_part && count < came.size(); ++i) {
+            int fd = -1;
+            std::memcpy(&fd, CMSG_DATA(part) + i * sizeof(int), sizeof fd);
+            came[count++].reset(fd);
+        }
+    }
+    fds.reserve(count);
+    std::move(came.data(), came.data() + count, std::back_inserter(fds));
+}
+
+}  // namespace
+
+void send_with_fds(
+    int socket,
+    std::span<const std::byte> data,
+    std::span<const int> fds,
+    const Deadline& deadline
+) {
+    const std::size_t messages =
+        (fds.size() + max_fds_in_message - 1) / max_fds_in_message;
+    if (data.size() < messages) {
+        throw std::invalid_argument(
+            std::to_string(fds.size()) + " descriptors need at least " +
+            std::to_string(messages) + " bytes to travel with, not " +
+            std::to_string(data.size())
+        );
+    }
+    while (fds.size() > max_fds_in_message) {
+        send_message(socket, data.first(1), fds.first(max_fds_in_message), deadline);
+        data = data.subspan(1);
+        fds = fds.subspan(max_fds_in_message);
+    }
+    if (!fds.empty()) {
+        data = data.subspan(send_message(socket, data, fds, deadline));
+    }
+    send_all(socket, data, deadline);
+}
+
+ReceivedFds receive_with_fds(
+    int socket,
+    std::span<std::byte> buffer,
+    std::size_t max_fds,
+    const Deadline& deadline,
+    LostFds lost
+) {
+    if (buffer.empty()) {
+        throw std::invalid_argument("descriptors travel with at least one byte");
+    }
+    ReceivedFds received;
+    iovec piece{.iov_base = buffer.data(), .iov_len = buffer.size()};
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): recvmsg fills it
+    Control control;
+    msghdr message = header(piece);
+    message.msg_control = control.bytes.data();
+    const int flags = MSG_CMSG_CLOEXEC | (deadline.is_forever() ? 0 : MSG_DONTWAIT);
+    for (;;) {
+        message.msg_controllen = control.bytes.size();
+        const ssize_t got = ::recvmsg(socket, &message, flags);
+        if (got >= 0) {
+            received.bytes = static_cast<std::size_t>(got);
+            break;
+        }
+        if (would_block()) {
+            if (!wait_readable(socket, deadline)) {
+                throw TimeoutError("receiving descriptors timed out");
+            }
+        } else if (!interrupted()) {
+            throw_last_error("recvmsg");
+        }
+    }
+    if (message.msg_controllen != 0) {
+        collect(message, received.fds);
+    }
+    received.lost = (message.msg_flags & MSG_CTRUNC) != 0;
+    if (received.lost && lost == LostFds::throws) {
+        throw_error(
+            EMFILE,
+            ("only " + std::to_string(received.fds.size()) +
+             " of the descriptors that came could be opened")
+                .c_str()
+        );
+    }
+    if (received.fds.size() > max_fds) {
+        throw_error(
+            EBADMSG,
+            (std::to_string(received.fds.size()) + " descriptors came, expected " +
+             std::to_string(max_fds))
+                .c_str()
+        );
+    }
+    return received;
+}
+
+std::vector<UniqueFd> receive_exactly_with_fds(
+    int socket, std::span<std::byte> buffer, std::size_t count, const Deadline& deadline
+) {
+    std::vector<UniqueFd> fds;
+    fds.reserve(count);
+    std::size_t done = 0;
+    while (done < buffer.size()) {
+        ReceivedFds part = receive_with_fds(
+            socket, buffer.subspan(done), count - fds.size(), deadline
+        );
+        if (part.bytes == 0 && done == 0) {
+            throw EOFError("the other end is closed");
+        }
+        if (part.bytes == 0) {
+            throw_error(ECONNRESET, "got end of file during message");
+        }
+        done += part.bytes;
+        std::move(part.fds.begin(), part.fds.end(), std::back_inserter(fds));
+    }
+    if (fds.size() != count) {
+        throw_error(
+            EBADMSG,
+            (std::to_string(fds.size()) + " descriptors came, expected " +
+             std::to_string(count))
+                .c_str()
+        );
+    }
+    return fds;
+}
+
+}  // namespace mp::os

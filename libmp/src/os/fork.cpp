@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "os/fork.hpp"
+
+#include "os/check.hpp"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <cstdio>
+#include <dirent.h>
+#include <fstream>
+#include <stdexcept>
+
+namespace mp::os {
+namespace {
+
+constexpr std::size_t max_handlers = 16;
+std::array<std::atomic<void (*)()>, max_handlers> handlers{};
+std::atomic<std::size_t> handler_count{0};
+
+thread_local bool in_fork_process = false;
+
+// Whatever a handler throws, for want of memory, must not reach the parent's code, of
+// which the child is in the middle.
+void run_handlers() noexcept {
+    for (const auto& handler : handlers) {
+        if (void (*const run)() = handler.load()) {
+            run();
+        }
+    }
+}
+
+}  // namespace
+
+void on_fork_in_child(void (*handler)()) {
+    static const int registered = ::pthread_atfork(nullptr, nullptr, run_handlers);
+    const std::size_t slot = handler_count.fetch_add(1);
+    if (registered != 0 || slot >= max_handlers) {
+        throw std::logic_error("no room for another fork handler");
+    }
+    handlers[slot].store(handler);
+}
+
+pid_t fork_process() {
+    std::fflush(stdout);
+    std::fflush(stderr);
+    in_fork_process = true;
+    const pid_t pid = ::fork();
+    in_fork_process = false;
+    return check(pid, "fork");
+}
+
+bool forking_a_process() noexcept {
+    return in_fork_process;
+}
+
+std::vector<std::string> other_threads() {
+    std::vector<std::string> names;
+    // A directory for each thread: the usual answer without a listing.
+    struct stat status {};
+    if (::stat("/proc/self/task", &status) == 0 && status.st_nlink == 3) {
+        return names;
+    }
+    DIR* directory = ::opendir("/proc/self/task");
+    if (directory == nullptr) {
+        return names;
+    }
+    const std::string own = std::to_string(::gettid());
+    while (const dirent* entry = ::readdir(directory)) {
+        const std::string id = entry->d_name;
+        if (id[0] == '.' || id == own) {
+            continue;
+        }
+        std::ifstream comm("/proc/self/task/" + id + "/comm");
+        std::string name;
+        std::getline(comm, name);
+        names.push_back(name.empty() ? id : name);
+    }
+    ::closedir(directory);
+    return names;
+}
+
+void close_standard_input() noexcept {
+    const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (null < 0) {
+        ::close(0);
+        return;
+    }
+    if (null != 0) {
+        ::dup2(null, 0);
+        ::close(null);
+    } else {
+        ::fcntl(0, F_SETFD, 0);
+    }
+}
+
+void fill_standard_streams() noexcept {
+    for (int stream = 0; stream <= 2; ++stream) {
+        if (::fcntl(stream, F_GETFD) < 0) {
+            // The lowest free number is this one: those below are open by now.
+            ::open("/dev/null", stream == 0 ? O_RDONLY : O_WRONLY);
+        }
+    }
+}
+
+}  // namespace mp::os

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "os/pidfd.hpp"
+
+#include "os/check.hpp"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdint>
+
+// glibc 2.36 knows the type but not this member of the enumeration in C++ mode
+// everywhere.
+#ifndef P_PIDFD
+#define P_PIDFD 3
+#endif
+
+namespace mp::os {
+namespace {
+
+// <linux/pidfd.h> of Debian 12 is older than this request; the layout is the kernel's
+// ABI.
+struct PidfdInfo {
+    std::uint64_t mask;
+    std::uint64_t cgroupid;
+    std::uint32_t pid, tgid, ppid;
+    std::uint32_t ruid, rgid, euid, egid, suid, sgid, fsuid, fsgid;
+    std::int32_t exit_code;
+    std::uint32_t coredump_mask;
+    std::uint32_t spare;
+};
+
+constexpr std::uint64_t pidfd_info_exit = 1U << 3;
+
+}  // namespace
+
+UniqueFd pidfd_open(pid_t pid) {
+    const auto fd = ::syscall(SYS_pidfd_open, pid, 0);
+    return UniqueFd(static_cast<int>(check(fd, "pidfd_open")));
+}
+
+UniqueFd pidfd_of_new_child(pid_t pid) {
+    try {
+        return pidfd_open(pid);
+    } catch (const std::system_error& error) {
+        // Nobody of that pid: the kernel has reaped it, and may have given it away.
+        if (error.code() != std::errc::no_such_process) {
+            ::kill(pid, SIGKILL);
+            restarting([&] { return ::waitpid(pid, nullptr, 0); });
+        }
+        throw;
+    } catch (...) {
+        ::kill(pid, SIGKILL);
+        restarting([&] { return ::waitpid(pid, nullptr, 0); });
+        throw;
+    }
+}
+
+bool pidfd_send_signal(int pidfd, int signal) {
+    const auto result = ::syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0);
+    if (result < 0) {
+        if (last_error() == std::errc::no_such_process) {
+            return false;
+        }
+        throw_last_error("pidfd_send_signal");
+    }
+    return true;
+}
+
+bool pidfd_ended(int pidfd) {
+    pollfd entry{.fd = pidfd, .events = POLLIN, .revents = 0};
+    return check_restarting("poll(pidfd)", [&] { return ::poll(&entry, 1, 0); }) > 0;
+}
+
+ExitStatus exit_status(int wait_status) {
+    if (WIFSIGNALED(wait_status)) {
+        return {
+            .code = -WTERMSIG(wait_status), .dumped_core = WCOREDUMP(wait_status) != 0};
+    }
+    return {.code = WEXITSTATUS(wait_status)};
+}
+
+std::optional<ExitStatus> pidfd_reap(int pidfd) {
+    siginfo_t info{};
+    check_restarting("waitid(P_PIDFD)", [&] {
+        return ::waitid(
+            static_cast<idtype_t>(P_PIDFD),
+            static_cast<id_t>(pidfd),
+            &info,
+            WEXITED | WNOHANG
+        );
+    });
+    if (info.si_pid == 0) {
+        return std::nullopt;
+    }
+    if (info.si_code == CLD_EXITED) {
+        return ExitStatus{.code = info.si_status};
+    }
+    return ExitStatus{
+        .code = -info.si_status, .dumped_core = info.si_code == CLD_DUMPED};
+}
+
+std::optional<ExitStatus> pidfd_remembered_status(int pidfd) {
+    PidfdInfo info{};
+    info.mask = pidfd_info_exit;
+    constexpr unsigned long request = _IOWR(0xFF, 11, PidfdInfo);
+    if (::ioctl(pidfd, request, &info) < 0 || (info.mask & pidfd_info_exit) == 0) {
+        return std::nullopt;
+    }
+    return exit_status(info.exit_code);
+}
+
+}  // namespace mp::os

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "process/child_link.hpp"
+
+#include "mp/detail/code_ref.hpp"
+#include "mp/errors.hpp"
+
+#include "os/fd_passing.hpp"
+#include "os/socket.hpp"
+
+#include <boost/version.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <cstring>
+
+namespace mp::detail {
+namespace {
+
+constexpr std::uint32_t layout_number = 1;
+
+struct Greeting {
+    std::array<char, 8> magic{'m', 'p', 's', 't', 'a', 'r', 't', '\n'};
+    std::uint32_t layout = layout_number;
+    std::uint32_t boost_version = BOOST_VERSION;
+    std::uint64_t body_bytes = 0;
+    std::uint32_t fd_count = 0;
+    std::uint32_t build_id_bytes = 0;
+    std::array<char, 64> build_id{};
+};
+
+struct Answer {
+    std::uint32_t refused = 0;
+    std::uint32_t text_bytes = 0;
+};
+
+// Descriptors need bytes to ride on, one for each batch.
+constexpr std::size_t carrier_bytes = 256;
+
+template <class T>
+std::span<const std::byte> bytes_of(const T& value) {
+    return std::as_bytes(std::span(&value, 1));
+}
+
+template <class T>
+std::span<std::byte> room_of(T& value) {
+    return std::as_writable_bytes(std::span(&value, 1));
+}
+
+std::string hex(const std::string& bytes) {
+    static constexpr const char* digits = "0123456789abcdef";
+    std::string text;
+    for (const char c : bytes) {
+        const auto byte = static_cast<unsigned char>(c);
+        text += digits[byte >> 4U];
+        text += digits[byte & 15U];
+    }
+    return text;
+}
+
+void check_greeting(const Greeting& greeting) {
+    const Greeting mine;
+    if (greeting.magic != mine.magic ||
+        greeting.build_id_bytes > greeting.build_id.size()) {
+        throw BinaryMismatch("the parent does not speak the protocol of this library");
+    }
+    if (greeting.layout != mine.layout ||
+        greeting.boost_version != mine.boost_version) {
+        throw BinaryMismatch(
+            "parent and child were built with different libraries: Boost " +
+            std::to_string(greeting.boost_version) + " against " +
+            std::to_string(mine.boost_version)
+        );
+    }
+    const std::string parents(greeting.build_id.data(), greeting.build_id_bytes);
+    const std::string own = program_build_id();
+    if (parents != own) {
+        throw BinaryMismatch(
+            "the child runs another program than its parent: build-id " + hex(own) +
+            ", the parent's is " + hex(parents)
+        );
+    }
+}
+
+}  // namespace
+
+void send_start(
+    int socket,
+    std::span<const std::byte> body,
+    std::span<const UniqueFd> fds,
+    const Deadline& deadline
+) {
+    Greeting greeting;
+    const std::string own = program_build_id();
+    greeting.body_bytes = body.size();
+    greeting.fd_count = static_cast<std::uint32_t>(fds.size());
+    greeting.build_id_bytes =
+        static_cast<std::uint32_t>(std::min(own.size(), greeting.build_id.size()));
+    std::memcpy(greeting.build_id.data(), own.data(), greeting.build_id_bytes);
+    os::send_all(socket, bytes_of(greeting), deadline);
+    if (!fds.empty()) {
+        std::vector<int> numbers;
+        for (const UniqueFd& fd : fds) {
+            numbers.push_back(fd.get());
+        }
+        const std::array<std::byte, carrier_bytes> carrier{};
+        os::send_with_fds(socket, carrier, numbers, deadline);
+    }
+    os::send_all(socket, body, deadline);
+}
+
+StartMessage receive_start(int socket) {
+    const Deadline endless(forever);
+    Greeting greeting;
+    os::receive_exactly(socket, room_of(greeting), endless);
+    check_greeting(greeting);
+    StartMessage message;
+    if (greeting.fd_count > 0) {
+        std::array<std::byte, carrier_bytes> carrier{};
+        message.fds =
+            os::receive_exactly_with_fds(socket, carrier, greeting.fd_count, endless);
+    }
+    message.body.resize(greeting.body_bytes);
+    if (!message.body.empty()) {
+        os::receive_exactly(socket, message.body, endless);
+    }
+    return message;
+}
+
+void send_answer(int socket, const std::string& refusal) {
+    const Deadline endless(forever);
+    const Answer answer{
+        .refused = refusal.empty() ? 0U : 1U,
+        .text_bytes = static_cast<std::uint32_t>(refusal.size()),
+    };
+    os::send_all(socket, bytes_of(answer), endless);
+    if (!refusal.empty()) {
+        os::send_all(socket, std::as_bytes(std::span(refusal)), endless);
+    }
+}
+
+void receive_answer(int socket, const Deadline& deadline) {
+    Answer answer;
+    os::receive_exactly(socket, room_of(answer), deadline);
+    if (answer.refused == 0) {
+        return;
+    }
+    std::string text(std::min<std::uint32_t>(answer.text_bytes, 1U << 16U), '\0');
+    if (!text.empty()) {
+        os::receive_exactly(socket, std::as_writable_bytes(std::span(text)), deadline);
+    }
+    throw BinaryMismatch(text);
+}
+
+}  // namespace mp::detail

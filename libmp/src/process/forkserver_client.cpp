@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "process/forkserver_client.hpp"
+
+#include "mp/detail/bytes.hpp"
+#include "mp/detail/code_ref.hpp"
+#include "mp/errors.hpp"
+#include "mp/forkserver.hpp"
+
+#include "os/fd_passing.hpp"
+#include "os/fork.hpp"
+#include "os/pidfd.hpp"
+#include "os/poll.hpp"
+#include "os/socket.hpp"
+#include "process/child_link.hpp"
+#include "process/own_program.hpp"
+#include "process/resource_tracker_client.hpp"
+#include "util/exit_function.hpp"
+
+#include <signal.h>
+
+#include <algorithm>
+#include <iterator>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+namespace mp {
+namespace detail {
+namespace {
+
+using namespace std::chrono_literals;
+
+// How long a stopped server may take to go before it is killed.
+constexpr auto leaving = 1s;
+
+struct Registry {
+    Mutex mutex;
+    std::shared_ptr<ForkServer> server MP_GUARDED_BY(mutex);
+    std::vector<void (*)()> preload MP_GUARDED_BY(mutex);
+    bool at_exit MP_GUARDED_BY(mutex) = false;
+};
+
+Registry* current = nullptr;
+
+// The parent's server is not ours: its socket is shared with the parent, whose replies
+// we would steal. The copies of its descriptors are closed, the server is not waited
+// for.
+void replace_in_child() MP_NO_THREAD_SAFETY_ANALYSIS {
+    Registry* const parents = std::exchange(current, new Registry);
+    current->preload = parents->preload;
+    delete parents;
+}
+
+Registry& registry() {
+    static const bool ready = [] {
+        current = new Registry;
+        os::on_fork_in_child(replace_in_child);
+        return true;
+    }();
+    static_cast<void>(ready);
+    return *current;
+}
+
+std::shared_ptr<ForkServer>
+start_server(const std::vector<void (*)()>& preload, const Deadline& deadline) {
+    ByteWriter body;
+    for (void (*const function)() : preload) {
+        write_code_ref(body, reinterpret_cast<const void*>(function));
+    }
+    os::fill_standard_streams();
+    auto [ours, servers] = os::make_socketpair(os::SocketKind::stream);
+    const int socket = ours.get();
+    auto server = std::make_shared<ForkServer>(std::move(ours));
+    server->own(os::pidfd_of_new_child(start_own_program(server_argument, servers)));
+    servers.reset();
+    try {
+        send_start(socket, body.data(), {}, deadline);
+        receive_answer(socket, deadline);
+    } catch (const BinaryMismatch& refusal) {
+        server->stop();
+        throw SpawnError(
+            SpawnStage::forkserver,
+            std::string("the fork server refuses: ") + refusal.what()
+        );
+    } catch (const TimeoutError&) {
+        server->stop();
+        throw SpawnError(SpawnStage::timeout, "the fork server did not begin in time");
+    } catch (const std::exception&) {
+        server->stop();
+        throw SpawnError(
+            SpawnStage::handshake,
+            "the fork server ended before it said that it runs; does main() begin with "
+            "mp::freeze_support(argc, argv)?"
+        );
+    }
+    return server;
+}
+
+void stop_fork_server() {
+    std::shared_ptr<ForkServer> server;
+    {
+        Registry& all = registry();
+        const MutexLock held(all.mutex);
+        server = std::exchange(all.server, nullptr);
+    }
+    if (server) {
+        server->stop();
+    }
+}
+
+}  // namespace
+
+ForkServer::ForkServer(UniqueFd socket) noexcept : socket_(std::move(socket)) {}
+
+ForkServer::~ForkServer() = default;
+
+std::shared_ptr<ForkServer> ForkServer::running(const Deadline& deadline) {
+    Registry& all = registry();
+    const MutexLock held(all.mutex);
+    if (all.server && all.server->is_gone()) {
+        all.server->stop();
+        all.server.reset();
+    }
+    if (!all.server) {
+        all.server = start_server(all.preload, deadline);
+    }
+    if (!all.at_exit) {
+        add_exit_part(ExitPhase::helpers, stop_fork_server);
+        all.at_exit = true;
+    }
+    return all.server;
+}
+
+bool ForkServer::is_gone() {
+    return hung_up_ || os::pidfd_ended(pidfd_.get());
+}
+
+ForkServer::Started ForkServer::fork_child(const Deadline& deadline) {
+    const MutexLock held(mutex_);
+    try {
+        Started child = next_child(deadline);
+        if (!asked_) {
+            ask(deadline);  // for the next start, which finds the reply ready
+        }
+        return child;
+    } catch (const TimeoutError&) {
+        throw SpawnError(SpawnStage::timeout, "the fork server did not answer in time");
+    } catch (const EOFError&) {
+        hung_up_ = true;
+        throw SpawnError(SpawnStage::forkserver, "the fork server is gone");
+    } catch (const std::system_error& error) {
+        hung_up_ = true;
+        throw SpawnError(
+            SpawnStage::forkserver,
+            std::string("the fork server is gone: ") + error.what()
+        );
+    } catch (const std::bad_alloc&) {
+        hung_up_ = true;  // what it said may be lost: another one begins anew
+        throw;
+    }
+}
+
+ForkServer::Started ForkServer::next_child(const Deadline& deadline) {
+    bool asked_for_this = false;
+    for (;;) {
+        if (ready_) {
+            Started child = *std::exchange(ready_, std::nullopt);
+            if (!os::pidfd_ended(child.pidfd.get())) {
+                return child;
+            }
+            ended_.erase(child.serial);
+        }
+        if (refusal_) {
+            const std::string text = *std::exchange(refusal_, std::nullopt);
+            // What refused an earlier wish may be over.
+            if (asked_for_this) {
+                throw SpawnError(SpawnStage::forkserver, text);
+            }
+        }
+        if (!asked_) {
+            ask(deadline);
+            asked_for_this = true;
+        }
+        read_reply(deadline);
+    }
+}
+
+void ForkServer::ask(const Deadline& deadline) {
+    const ForkRequest request{.serial = ++last_serial_};
+    os::send_all(socket_.get(), std::as_bytes(std::span(&request, 1)), deadline);
+    asked_ = true;
+}
+
+int ForkServer::exit_code(std::uint64_t serial, const Deadline& deadline) {
+    const MutexLock held(mutex_);
+    for (;;) {
+        if (const auto found = ended_.find(serial); found != ended_.end()) {
+            const int code = found->second;
+            ended_.erase(found);
+            return code;
+        }
+        try {
+            read_reply(deadline);
+        } catch (const TimeoutError&) {
+            throw;
+        } catch (...) {
+            hung_up_ = true;  // what it said may be lost: another one begins anew
+            throw;
+        }
+    }
+}
+
+void ForkServer::read_reply(const Deadline& deadline) {
+    ForkReply reply;
+    std::vector<UniqueFd> fds;
+    const auto room = std::as_writable_bytes(std::span(&reply, 1));
+    std::size_t filled = 0;
+    bool lost = false;
+    while (filled < room.size()) {
+        auto part = os::receive_with_fds(
+            socket_.get(), room.subspan(filled), 2, deadline, os::LostFds::are_told
+        );
+        lost = lost || part.lost;
+        if (part.bytes == 0) {
+            throw EOFError("the fork server closed its socket");
+        }
+        filled += part.bytes;
+        std::move(part.fds.begin(), part.fds.end(), std::back_inserter(fds));
+    }
+    switch (reply.kind) {
+    case ForkReplyKind::started:
+        asked_ = false;
+        if (lost) {
+            // Without its descriptors the child hears of its end, and ends.
+            refusal_ = std::make_error_code(std::errc::too_many_files_open).message();
+            break;
+        }
+        if (fds.size() != 2) {
+            throw std::system_error(
+                std::make_error_code(std::errc::bad_message),
+                "the fork server's child came without its descriptors"
+            );
+        }
+        ready_ = {reply.serial, reply.value, std::move(fds[0]), std::move(fds[1])};
+        break;
+    case ForkReplyKind::refused:
+        asked_ = false;
+        refusal_ = read_text(reply.value, deadline);
+        break;
+    case ForkReplyKind::ended:
+        ended_[reply.serial] = reply.value;
+        break;
+    }
+}
+
+std::string ForkServer::read_text(std::int32_t size, const Deadline& deadline) {
+    std::string text(static_cast<std::size_t>(size), '\0');
+    os::receive_exactly(
+        socket_.get(), std::as_writable_bytes(std::span(text)), deadline
+    );
+    return text;
+}
+
+void ForkServer::stop() noexcept {
+    try {
+        const MutexLock held(mutex_);
+        // Statuses that are on their way are still worth having.
+        try {
+            for (;;) {
+                read_reply(Deadline(0s));
+            }
+        } catch (const std::exception&) {
+            socket_.reset();
+        }
+        if (!os::wait_readable(pidfd_.get(), Deadline(leaving))) {
+            os::pidfd_send_signal(pidfd_.get(), SIGKILL);
+            os::wait_readable(pidfd_.get(), Deadline(leaving));
+        }
+        os::pidfd_reap(pidfd_.get());
+    } catch (const std::exception&) {
+        // ECHILD: somebody else reaped it.
+    }
+}
+
+}  // namespace detail
+
+void set_forkserver_preload(std::vector<void (*)()> functions) {
+    detail::Registry& all = detail::registry();
+    const detail::MutexLock held(all.mutex);
+    all.preload = std::move(functions);
+}
+
+void stop_helpers() {
+    detail::stop_fork_server();
+    detail::stop_resource_tracker();
+}
+
+}  // namespace mp

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: BSL-1.0
+// forkserver: the owner's side of its fork server.
+#pragma once
+
+#include "mp/fd.hpp"
+#include "mp/thread_safety.hpp"
+
+#include "process/forkserver_protocol.hpp"
+
+#include <sys/types.h>
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace mp::detail {
+
+/// One running server. Its owner's processes keep it (shared_ptr) until they know how
+/// they ended.
+class ForkServer {
+public:
+    explicit ForkServer(UniqueFd socket) noexcept;
+    ~ForkServer();
+    /// The process, once there is one.
+    void own(UniqueFd pidfd) noexcept { pidfd_ = std::move(pidfd); }
+
+    ForkServer(const ForkServer&) = delete;
+    ForkServer& operator=(const ForkServer&) = delete;
+
+    /// The server of this process, started at first use or when the last one is gone.
+    /// Throws SpawnError.
+    static std::shared_ptr<ForkServer> running(const Deadline& deadline);
+
+    struct Started {
+        std::uint64_t serial;
+        pid_t pid;
+        UniqueFd pidfd;
+        UniqueFd link;  ///< our end of the socket that the child reads from
+    };
+
+    /// A child that waits for its message: the one asked for ahead, usually.
+    /// Throws SpawnError{forkserver} when the server refuses or is gone, {timeout}.
+    Started fork_child(const Deadline& deadline);
+
+    /// How the child with that serial number ended. Waits for the server's word.
+    /// Throws TimeoutError; EOFError or std::system_error when the server is gone.
+    int exit_code(std::uint64_t serial, const Deadline& deadline);
+
+    /// Has the server ended, or hung up?
+    bool is_gone();
+
+    /// Closes the socket, which ends the server, and waits for that.
+    void stop() noexcept;
+
+private:
+    Started next_child(const Deadline& deadline) MP_REQUIRES(mutex_);
+    void ask(const Deadline& deadline) MP_REQUIRES(mutex_);
+    void read_reply(const Deadline& deadline) MP_REQUIRES(mutex_);
+    std::string read_text(std::int32_t size, const Deadline& deadline)
+        MP_REQUIRES(mutex_);
+
+    // Set once in the constructor.
+    UniqueFd pidfd_;
+    // Own synchronisation. A dying server's socket ends before its pidfd says so.
+    std::atomic<bool> hung_up_ = false;
+    // Guarded by mutex_.
+    Mutex mutex_;
+    UniqueFd socket_ MP_GUARDED_BY(mutex_);
+    std::uint64_t last_serial_ MP_GUARDED_BY(mutex_) = 0;
+    std::map<std::uint64_t, int> ended_ MP_GUARDED_BY(mutex_);
+    // A request is on its way, or its reply.
+    bool asked_ MP_GUARDED_BY(mutex_) = false;
+    std::optional<Started> ready_ MP_GUARDED_BY(mutex_);
+    std::optional<std::string> refusal_ MP_GUARDED_BY(mutex_);
+};
+
+}  // namespace mp::detail

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "process/forkserver_main.hpp"
+
+#include "mp/detail/bytes.hpp"
+#include "mp/detail/code_ref.hpp"
+#include "mp/errors.hpp"
+
+#include "os/check.hpp"
+#include "os/exec.hpp"
+#include "os/fd_passing.hpp"
+#include "os/fork.hpp"
+#include "os/pidfd.hpp"
+#include "os/poll.hpp"
+#include "os/prefault.hpp"
+#include "os/signals.hpp"
+#include "os/socket.hpp"
+#include "process/child_link.hpp"
+#include "process/forkserver_protocol.hpp"
+#include "process/own_program.hpp"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <span>
+#include <string>
+#include <system_error>
+#include <vector>
+
+namespace mp::detail {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Children that are forked before anybody asks for them: to hand one over takes a tenth
+// of the time. Two, because pools start several at once.
+constexpr std::size_t most_spares = 2;
+
+// An idle spare that is told to go needs a moment to leave.
+constexpr auto leaving = 500ms;
+
+// A child that waits for its message.
+struct Spare {
+    pid_t pid;
+    UniqueFd pidfd;
+    UniqueFd link;  // the other end of its socket
+};
+
+struct ServedChild {
+    std::uint64_t serial;
+    pid_t pid;
+    UniqueFd pidfd;
+};
+
+class Server {
+public:
+    explicit Server(UniqueFd socket) : socket_(std::move(socket)) {}
+
+    /// Learns from its owner what to preload, and does it.
+    void begin();
+
+    /// One request, some ended children or one new spare. False when the owner is gone.
+    bool serve();
+
+    /// Spares end when nobody holds the other end of their sockets.
+    void dismiss_spares();
+
+private:
+    bool answer_request();
+    void hand_over(const ForkRequest& request);
+    void make_spare();
+    [[noreturn]] void become_child(UniqueFd childs_socket);
+    void refuse(const ForkRequest& request, const std::string& text);
+    void report_ended();
+    void send(const ForkReply& reply, std::span<const int> fds = {});
+
+    UniqueFd socket_;
+    std::vector<ServedChild> children_;
+    std::vector<Spare> spares_;
+    // 0 after a fork failed, until somebody asks for a child.
+    std::size_t wanted_spares_ = most_spares;
+};
+
+std::string names_of_threads() {
+    std::string names;
+    for (const std::string& name : os::other_threads()) {
+        names += (names.empty() ? "" : ", ") + name;
+    }
+    return names;
+}
+
+void Server::begin() {
+    os::close_standard_input();
+    os::restore_signals();
+    ::prctl(PR_SET_NAME, "mp-forkserver");
+    os::ignore_signal(SIGINT);
+    std::string refusal;
+    try {
+        const StartMessage message = receive_start(socket_.get());
+        ByteReader in(message.body);
+        while (in.left() > 0) {
+            reinterpret_cast<void (*)()>(const_cast<void*>(read_code_ref(in)))();
+        }
+    } catch (const EOFError&) {
+        std::exit(0);
+    } catch (const std::exception& error) {
+        refusal = error.what();
+    }
+    send_answer(socket_.get(), refusal);
+    if (!refusal.empty()) {
+        std::exit(1);
+    }
+}
+
+bool Server::serve() {
+    std::vector<pollfd> entries{{.fd = socket_.get(), .events = POLLIN, .revents = 0}};
+    for (const ServedChild& child : children_) {
+        entries.push_back({.fd = child.pidfd.get(), .events = POLLIN, .revents = 0});
+    }
+    for (const Spare& spare : spares_) {
+        entries.push_back({.fd = spare.pidfd.get(), .events = POLLIN, .revents = 0});
+    }
+    const bool complete = spares_.size() >= wanted_spares_;
+    const int ready = os::poll(entries, complete ? Deadline(forever) : Deadline(0s));
+    if (ready == 0) {
+        try {
+            make_spare();
+        } catch (const std::exception&) {
+            wanted_spares_ = 0;  // Who asks next tries again and is told why.
+        }
+        return true;
+    }
+    report_ended();
+    std::erase_if(spares_, [](const Spare& spare) {
+        return os::pidfd_reap(spare.pidfd.get()).has_value();
+    });
+    return entries.front().revents == 0 || answer_request();
+}
+
+bool Server::answer_request() {
+    ForkRequest request;
+    try {
+        os::receive_exactly(
+            socket_.get(),
+            std::as_writable_bytes(std::span(&request, 1)),
+            Deadline(forever)
+        );
+    } catch (const EOFError&) {
+        return false;
+    }
+    wanted_spares_ = most_spares;
+    try {
+        if (spares_.empty()) {
+            make_spare();
+        }
+    } catch (const std::exception& error) {
+        refuse(request, error.what());
+        return true;
+    }
+    hand_over(request);
+    return true;
+}
+
+void Server::hand_over(const ForkRequest& request) {
+    // The eldest: it has had the most time to begin.
+    Spare spare = std::move(spares_.front());
+    spares_.erase(spares_.begin());
+    const std::array<int, 2> fds{spare.pidfd.get(), spare.link.get()};
+    children_.push_back({request.serial, spare.pid, std::move(spare.pidfd)});
+    send(
+        {.serial = request.serial, .kind = ForkReplyKind::started, .value = spare.pid},
+        fds
+    );
+}
+
+void Server::make_spare() {
+    const std::string threads = names_of_threads();
+    if (!threads.empty()) {
+        throw SpawnError(
+            SpawnStage::forkserver,
+            "the fork server has other threads, so its children would not be clean: " +
+                threads + "; a preloaded function or a static initialiser started them"
+        );
+    }
+    auto [ours, childs] = os::make_socketpair(os::SocketKind::stream);
+    const pid_t pid = os::fork_process();
+    if (pid == 0) {
+        ours.reset();
+        become_child(std::move(childs));
+    }
+    spares_.push_back({pid, os::pidfd_of_new_child(pid), std::move(ours)});
+}
+
+void Server::become_child(UniqueFd childs_socket) {
+    socket_.reset();
+    children_.clear();
+    spares_.clear();
+    ::prctl(PR_SET_NAME, os::program_short_name());
+    os::prefault_code();
+    run_child(std::move(childs_socket));
+}
+
+void Server::dismiss_spares() {
+    for (Spare& spare : spares_) {
+        spare.link.reset();
+    }
+    const Deadline deadline(leaving);
+    for (const Spare& spare : spares_) {
+        if (!os::wait_readable(spare.pidfd.get(), deadline)) {
+            os::pidfd_send_signal(spare.pidfd.get(), SIGKILL);
+        }
+        os::pidfd_reap(spare.pidfd.get());
+    }
+    spares_.clear();
+}
+
+void Server::refuse(const ForkRequest& request, const std::string& text) {
+    send(
+        {.serial = request.serial,
+         .kind = ForkReplyKind::refused,
+         .value = static_cast<std::int32_t>(text.size())}
+    );
+    os::send_all(socket_.get(), std::as_bytes(std::span(text)), Deadline(forever));
+}
+
+void Server::report_ended() {
+    std::erase_if(children_, [&](const ServedChild& child) {
+        const auto status = os::pidfd_reap(child.pidfd.get());
+        if (status) {
+            send(
+                {.serial = child.serial,
+                 .kind = ForkReplyKind::ended,
+                 .value = status->code}
+            );
+        }
+        return status.has_value();
+    });
+}
+
+void Server::send(const ForkReply& reply, std::span<const int> fds) {
+    const auto bytes = std::as_bytes(std::span(&reply, 1));
+    if (fds.empty()) {
+        os::send_all(socket_.get(), bytes, Deadline(forever));
+    } else {
+        os::send_with_fds(socket_.get(), bytes, fds, Deadline(forever));
+    }
+}
+
+}  // namespace
+
+void run_fork_server(UniqueFd socket) {
+    Server server(std::move(socket));
+    try {
+        server.begin();
+        while (server.serve()) {
+        }
+    } catch (const std::system_error& error) {
+        // EPIPE when the owner went before a reply: nobody is left to tell. Who has
+        // adopted us says nothing: it may be a subreaper.
+        if (error.code() != std::errc::broken_pipe &&
+            error.code() != std::errc::connection_reset) {
+            std::fprintf(stderr, "the fork server ends: %s\n", error.what());
+        }
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "the fork server ends: %s\n", error.what());
+    }
+    server.dismiss_spares();
+    // Children of an application live on without their server. Its static destructors
+    // and exit handlers belong to a program that never ran main: leave without them.
+    std::fflush(nullptr);
+    ::_exit(0);
+}
+
+}  // namespace mp::detail

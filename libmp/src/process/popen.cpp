@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "process/popen.hpp"
+
+#include "mp/errors.hpp"
+
+#include "os/poll.hpp"
+#include "process/child_link.hpp"
+
+#include <poll.h>
+#include <signal.h>
+
+#include <array>
+#include <string>
+#include <system_error>
+
+namespace mp::detail {
+namespace {
+
+using namespace std::chrono_literals;
+
+// What Python reports when nobody can tell any more how a process ended.
+// A helper that knows the code sees the end when we see it; only a stopped one takes
+// longer than this.
+constexpr auto helpers_word = 5s;
+
+// The kernel closes a dying process's sockets a moment before its pidfd becomes
+// readable.
+constexpr auto dying = 2s;
+
+std::string in_words(int code) {
+    return code < 0 ? "was killed by signal " + std::to_string(-code)
+                    : "ended with exit code " + std::to_string(code);
+}
+
+}  // namespace
+
+bool Popen::has_ended() const {
+    return os::pidfd_ended(pidfd_.get());
+}
+
+bool Popen::wait(const Deadline& deadline) const {
+    return os::wait_readable(pidfd_.get(), deadline);
+}
+
+std::optional<int> Popen::poll() {
+    const MutexLock held(mutex_);
+    if (!code_ && has_ended()) {
+        code_ = collect(Deadline(helpers_word)).value_or(unknown_code);
+    }
+    return code_;
+}
+
+std::optional<int> Popen::poll_now() {
+    const MutexLock held(mutex_);
+    if (!code_ && has_ended()) {
+        code_ = collect(Deadline(0s));
+    }
+    return code_;
+}
+
+void Popen::send_signal(int signal) {
+    if (!has_ended()) {
+        os::pidfd_send_signal(pidfd_.get(), signal);
+    }
+}
+
+int Popen::collect_own_child() const {
+    try {
+        if (const auto status = os::pidfd_reap(pidfd_.get())) {
+            return status->code;
+        }
+    } catch (const std::system_error&) {
+        // ECHILD: the kernel reaped it because SIGCHLD is ignored, or somebody else's
+        // waitpid(-1) did.
+    }
+    if (const auto status = os::pidfd_remembered_status(pidfd_.get())) {
+        return status->code;
+    }
+    return unknown_code;
+}
+
+void LinkedPopen::send(
+    std::span<const std::byte> body,
+    std::span<const UniqueFd> fds,
+    const Deadline& deadline
+) {
+    try {
+        send_start(link_.get(), body, fds, deadline);
+    } catch (const TimeoutError&) {
+        throw_too_late();
+    } catch (const std::system_error&) {
+        // The child is gone. What it said before is still to be read.
+        broken_ = true;
+    }
+}
+
+void LinkedPopen::await_start(const Deadline& deadline) {
+    try {
+        // Its end of the socket alone would not do: a process that another thread
+        // forked in between holds a copy of it.
+        std::array<pollfd, 2> signs{
+            pollfd{.fd = link_.get(), .events = POLLIN, .revents = 0},
+            pollfd{.fd = sentinel(), .events = POLLIN, .revents = 0},
+        };
+        os::poll(signs, deadline);
+        // Looked at again: it may have answered and ended while poll() looked.
+        if (signs[1].revents != 0 && !os::wait_readable(link_.get(), Deadline(0s))) {
+            throw_ended_early();
+        }
+        receive_answer(link_.get(), broken_ ? deadline.sooner(dying) : deadline);
+        link_.reset();
+    } catch (const BinaryMismatch&) {
+        kill_and_reap();
+        throw;
+    } catch (const TimeoutError&) {
+        throw_too_late();
+    } catch (const EOFError&) {
+        throw_ended_early();
+    } catch (const std::system_error&) {
+        throw_ended_early();
+    }
+}
+
+void LinkedPopen::throw_ended_early() {
+    if (!wait(Deadline(dying))) {
+        // It closed the socket and lives on: not a child of ours in spirit any more.
+        kill_and_reap();
+    }
+    const auto code = poll();
+    throw SpawnError(
+        SpawnStage::handshake,
+        "the child " + in_words(code.value_or(unknown_code)) +
+            " before it said that it runs; does main() begin with "
+            "mp::freeze_support(argc, argv)?"
+    );
+}
+
+void LinkedPopen::throw_too_late() {
+    kill_and_reap();
+    throw SpawnError(
+        SpawnStage::timeout,
+        "the child (pid " + std::to_string(pid()) +
+            ") did not say in time that it runs and was killed; does main() begin with "
+            "mp::freeze_support(argc, argv)?"
+    );
+}
+
+void Popen::kill_and_reap() noexcept {
+    try {
+        send_signal(SIGKILL);
+        wait(Deadline(dying));
+        poll();
+    } catch (const std::exception&) {
+        // What is being thrown already says more.
+    }
+}
+
+}  // namespace mp::detail

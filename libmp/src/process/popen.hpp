@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: BSL-1.0
+// Popen: one started process, as its parent sees it. Each start method has its own
+// kind.
+#pragma once
+
+#include "mp/fd.hpp"
+#include "mp/thread_safety.hpp"
+#include "mp/timeout.hpp"
+
+#include "os/pidfd.hpp"
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace mp::detail {
+
+class Popen {
+public:
+    /// Made before there is a process, so that there is none without an owner when
+    /// memory is short.
+    Popen() noexcept = default;
+
+    Popen(pid_t pid, UniqueFd pidfd) noexcept : pid_(pid), pidfd_(std::move(pidfd)) {}
+
+    /// The process that it is about. Once, before the handle is the caller's.
+    void own(pid_t pid, UniqueFd pidfd) noexcept {
+        pid_ = pid;
+        pidfd_ = std::move(pidfd);
+    }
+
+    virtual ~Popen() = default;
+    Popen(const Popen&) = delete;
+    Popen& operator=(const Popen&) = delete;
+
+    pid_t pid() const noexcept { return pid_; }
+
+    /// Readable from the moment the process has ended.
+    int sentinel() const noexcept { return pidfd_.get(); }
+
+    /// Never blocks, reaps nothing.
+    bool has_ended() const;
+
+    /// Waits for the end; false when the deadline passed.
+    bool wait(const Deadline& deadline) const;
+
+    /// The exit code, if the process has ended; reaps it. Any thread may ask.
+    std::optional<int> poll();
+
+    /// The same, but nothing, too, when who knows the code would have to be waited for.
+    std::optional<int> poll_now();
+
+    /// Does nothing when the process has ended.
+    void send_signal(int signal);
+
+    /// Ends and reaps a process whose start has failed.
+    void kill_and_reap() noexcept;
+
+protected:
+    /// The process has ended: how? Called under the lock.
+    /// Nothing only if who knows is silent until the deadline. Not called again after a
+    /// code.
+    virtual std::optional<int> collect(const Deadline& deadline) = 0;
+
+    /// Reaps a child of this process.
+    int collect_own_child() const;
+
+    /// How a process ended of which nobody can tell.
+    static constexpr int unknown_code = 255;
+
+private:
+    // Set once.
+    pid_t pid_ = 0;
+    UniqueFd pidfd_;
+    // Guarded by mutex_.
+    Mutex mutex_;
+    std::optional<int> code_ MP_GUARDED_BY(mutex_);
+};
+
+/// A child that runs the same program and is told over a socket what to do.
+class LinkedPopen : public Popen {
+public:
+    explicit LinkedPopen(UniqueFd link) noexcept : link_(std::move(link)) {}
+
+    LinkedPopen(pid_t pid, UniqueFd pidfd, UniqueFd link) noexcept
+        : Popen(pid, std::move(pidfd)), link_(std::move(link)) {}
+
+    /// Sends what the child is to run. The child may end meanwhile: await_start()
+    /// tells.
+    void send(
+        std::span<const std::byte> body,
+        std::span<const UniqueFd> fds,
+        const Deadline& deadline
+    );
+
+    /// Waits until the child said that it runs.
+    /// Throws SpawnError{handshake, timeout}, BinaryMismatch; then the child is killed
+    /// and reaped.
+    void await_start(const Deadline& deadline);
+
+private:
+    [[noreturn]] void throw_ended_early();
+    [[noreturn]] void throw_too_late();
+    UniqueFd link_;
+    bool broken_ = false;
+};
+
+}  // namespace mp::detail

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "process/popen_forkserver.hpp"
+
+#include "mp/errors.hpp"
+
+#include "os/pidfd.hpp"
+
+#include <system_error>
+
+namespace mp::detail {
+
+PopenForkserver::PopenForkserver(
+    std::shared_ptr<ForkServer> server, ForkServer::Started started
+) noexcept
+    : LinkedPopen(started.pid, std::move(started.pidfd), std::move(started.link)),
+      server_(std::move(server)),
+      serial_(started.serial) {}
+
+std::shared_ptr<PopenForkserver> PopenForkserver::launch(const Deadline& deadline) {
+    try {
+        for (bool again = true;; again = false) {
+            auto server = ForkServer::running(deadline);
+            try {
+                auto started = server->fork_child(deadline);
+                return std::make_shared<PopenForkserver>(
+                    std::move(server), std::move(started)
+                );
+            } catch (const SpawnError&) {
+                // A server that was killed between two requests is replaced once.
+                if (!again || !server->is_gone()) {
+                    throw;
+                }
+            }
+        }
+    } catch (const std::system_error& error) {
+        std::throw_with_nested(SpawnError(
+            SpawnStage::os, std::string("cannot start a child: ") + error.what()
+        ));
+    }
+}
+
+std::optional<int> PopenForkserver::collect(const Deadline& deadline) {
+    try {
+        const int code = server_->exit_code(serial_, deadline);
+        server_.reset();
+        return code;
+    } catch (const TimeoutError&) {
+        return std::nullopt;
+    } catch (const std::exception&) {
+        server_.reset();  // It is gone.
+    }
+    const auto status = os::pidfd_remembered_status(sentinel());
+    return status ? status->code : unknown_code;
+}
+
+}  // namespace mp::detail

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: BSL-1.0
+// popen_spawn: a child that is this program, executed again.
+#pragma once
+
+#include "process/popen.hpp"
+
+#include <memory>
+
+namespace mp::detail {
+
+class PopenSpawn final : public LinkedPopen {
+public:
+    using LinkedPopen::LinkedPopen;
+
+    /// Executes the program; it waits for send(). Throws SpawnError{os, exec}.
+    static std::shared_ptr<PopenSpawn> launch();
+
+private:
+    std::optional<int> collect(const Deadline&) override { return collect_own_child(); }
+};
+
+}  // namespace mp::detail

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: BSL-1.0
+// resource_tracker: what a process tells its tracker, so that named memory does not
+// outlive all who know of it. A process and the children that it starts share one
+// tracker if it runs when they are started.
+#pragma once
+
+#include "mp/fd.hpp"
+
+#include "os/named_memory.hpp"
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+
+namespace mp::detail {
+
+/// This process made it (or is just about to give it its name). Starts the tracker.
+/// Throws SpawnError, TimeoutError when the tracker is stopped, std::invalid_argument
+/// for a name that does not fit a message.
+void track_memory(const std::string& name, const os::FileId& id);
+
+/// Its name is gone. What fails is logged.
+void forget_memory(const std::string& name, const os::FileId& id) noexcept;
+
+/// For a child that is being started by this thread: the index of the descriptor it
+/// gets, -1 when no tracker runs.
+std::int32_t hand_over_resource_tracker();
+
+/// In a child, before user code.
+void set_resource_tracker(UniqueFd socket);
+
+/// Ends the connection, and waits a second for the tracker's end if it is ours. It
+/// lives on as long as other processes need it.
+void stop_resource_tracker() noexcept;
+
+/// The tracker that this process started; -1 when it did not.
+pid_t resource_tracker_pid();
+
+}  // namespace mp::detail

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: BSL-1.0
+// tracker_protocol: what processes tell the resource tracker. Each message is one
+// packet: this, then the name. See docs/protocols/resource_tracker.md.
+#pragma once
+
+#include "os/named_memory.hpp"
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace mp::detail {
+
+enum class TrackerWord : std::uint32_t {
+    ready = 1,  ///< the tracker, first of all
+    hello,      ///< comes with the sender's pidfd and perhaps its parent's alive pipe
+    track,      ///< remove this when I am killed, or when nobody is left
+    forget,     ///< it has been removed, or never was
+    leave,      ///< I end as I should; keep what I made for the others
+    withdraw,   ///< forget all that I told you
+};
+
+struct TrackerMessage {
+    TrackerWord word = TrackerWord::ready;
+    pid_t pid = 0;
+    std::uint64_t process = 0;  ///< the sender's process_token()
+    os::FileId id;
+};
+
+inline constexpr std::size_t longest_tracker_message = 512;
+
+}  // namespace mp::detail

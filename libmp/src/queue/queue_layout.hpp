@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: BSL-1.0
+// queue_layout: what the processes of one queue see. See docs/protocols/queue.md.
+#pragma once
+
+#include "queue/sleepers.hpp"
+#include "sync/owner_lock.hpp"
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace mp::detail {
+
+/// Where the next item is put. A producer writes the other one of two, then commits.
+struct alignas(64) PutEnd {
+    std::uint64_t chunk;     ///< number of the chunk, from the first on
+    std::uint64_t offset;    ///< in that chunk
+    std::uint64_t recycled;  ///< chunks before this number are in use again, or retired
+    std::uint64_t retired;   ///< chunks whose memory went back to the system
+    std::uint64_t fresh;     ///< chunks that were ever used
+    std::uint64_t large_head;
+    std::uint64_t large_tail;
+    std::uint64_t large_touched;  ///< memory beyond this was never used, or went back
+};
+
+/// Where the next item is taken from.
+struct alignas(16) GetEnd {
+    std::uint64_t chunk;
+    std::uint64_t offset;
+};
+
+enum class QueueShut : std::uint32_t { no, to_producers, to_all };
+
+/// In a SharedBlock, so zeroed at first.
+struct QueueControl {
+    // Set once, by the maker.
+    std::uint64_t most_items;   ///< 0: no bound
+    std::uint64_t most_chunks;  ///< a power of two
+    std::uint64_t first_chunk;  ///< where it stands in the segment
+    std::uint64_t large_bytes;  ///< size of the area for large items
+    std::uint64_t type_tag;
+    std::uint64_t joinable;
+
+    // Guarded by put_lock; what committed items need is in put_ends[put_count & 1].
+    alignas(64) OwnerLock put_lock;
+    std::array<PutEnd, 2> put_ends;
+    alignas(64) std::atomic<std::uint64_t> put_count;  ///< items ever put: the commit
+
+    // Guarded by get_lock; in the same way.
+    alignas(64) OwnerLock get_lock;
+    std::array<GetEnd, 2> get_ends;
+    alignas(64) std::atomic<std::uint64_t> get_count;  ///< items ever taken
+
+    alignas(64) std::atomic<std::uint64_t> large_read;  ///< large items done with
+
+    alignas(64) std::atomic<QueueShut> shut;
+    std::atomic<std::uint32_t> watched;  ///< somebody asked for the descriptor
+
+    Sleepers consumers;
+    Sleepers producers;
+
+    // For JoinableQueue.
+    alignas(64) OwnerLock done_lock;
+    std::atomic<std::uint32_t> deaths;  ///< of consumers, that no join() has told
+    Sleepers joiners;
+    std::atomic<std::uint32_t> accounts_used;
+    /// What each process has taken and not reported done: its id, and how many, signed:
+    /// another may report. One word, so one operation changes both.
+    std::array<std::atomic<std::uint64_t>, Lives::capacity> accounts;
+};
+
+/// Before each item in a chunk.
+struct ItemHeader {
+    enum class Kind : std::uint32_t { item = 1, large, chunk_ends };
+
+    std::uint64_t number;  ///< of the item: what get_count is when it is taken
+    std::uint32_t size;
+    Kind kind;
+};
+
+/// In a chunk instead of a large item's bytes.
+struct LargeReference {
+    std::uint64_t offset;
+    std::uint64_t size;
+};
+
+/// Before each item in the area for large ones.
+struct LargeHeader {
+    /// Nobody has taken it, or the id of who reads it, or this.
+    static constexpr std::uint32_t read = ~std::uint32_t{0};
+
+    std::uint64_t number;
+    std::uint64_t room;  ///< bytes to the next block
+    std::atomic<std::uint32_t> reader;
+};
+
+inline constexpr std::size_t item_alignment = 16;
+inline constexpr std::size_t chunk_bytes = 128UL << 10U;
+/// Longer items go to the area for large ones, where they are read in place.
+inline constexpr std::size_t most_inline = chunk_bytes / 4;
+inline constexpr std::size_t large_alignment = 64;
+
+}  // namespace mp::detail

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "sync/barrier_state.hpp"
+
+#include "mp/errors.hpp"
+
+#include "os/failpoint.hpp"
+#include "os/spin.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+namespace mp::detail {
+
+namespace {
+
+// The lock is held for moments, but for the action. Somebody who is stopped with it
+// must not hold up others beyond their time by more than this.
+constexpr auto grace = std::chrono::seconds(1);
+
+Timeout patience(const Deadline& deadline) noexcept {
+    return deadline.is_forever() ? deadline.remaining()
+                                 : Timeout(deadline.remaining().duration() + grace);
+}
+
+[[noreturn]] void throw_broken() {
+    throw BrokenBarrierError("the barrier is broken");
+}
+
+}  // namespace
+
+/// The barrier's lock, held; whatever its last holder left half-done is done first.
+class BarrierState::Held {
+public:
+    Held(BarrierState& barrier, Lives& lives, Timeout patience = forever)
+        : barrier_(barrier) {
+        const Taken taken = barrier_.lock_.acquire(lives, patience);
+        held_ = taken != Taken::no;
+        if (taken == Taken::from_dead) {
+            barrier_.repair();
+        }
+    }
+
+    ~Held() {
+        if (held_) {
+            barrier_.lock_.release();
+        }
+    }
+
+    explicit operator bool() const noexcept { return held_; }
+
+    Held(const Held&) = delete;
+    Held& operator=(const Held&) = delete;
+
+private:
+    BarrierState& barrier_;
+    bool held_ = false;
+};
+
+std::uint32_t BarrierState::waiting() const noexcept {
+    const std::uint64_t now = round();
+    return static_cast<std::uint32_t>(std::count_if(
+        begin(),
+        end(),
+        [&](const Party& p) { return p.state.load() == waits && p.round.load() == now; }
+    ));
+}
+
+bool BarrierState::has_dead_party(const Lives& lives) const noexcept {
+    return std::any_of(begin(), end(), [&](const Party& p) {
+        return p.state.load() == waits && lives.dead(p.process.load());
+    });
+}
+
+BarrierState::Party* BarrierState::free_place(const Lives& lives) noexcept {
+    auto* const place = std::find_if(begin(), end(), [&](const Party& p) {
+        const std::uint32_t state = p.state.load();
+        return state == free || (state != waits && lives.dead(p.process.load()));
+    });
+    return place == end() ? nullptr : place;
+}
+
+// ----------------------------------------------------------------------------------
+// the end of a round, under the lock
+
+// The store decides; what follows may be done by whoever has the lock next.
+void BarrierState::end_round(bool broken) noexcept {
+    MP_FAILPOINT("barrier: before the end");
+    round_.store((round() + 1) << 1U | (broken ? 1U : 0U));
+    MP_FAILPOINT("barrier: round ended");
+    tell_parties();
+}
+
+void BarrierState::tell_parties() noexcept {
+    const std::uint64_t word = round_.load();
+    for (Party& party : *this) {
+        std::uint32_t state = waits;
+        if (party.state.load() == waits && party.round.load() != word >> 1U) {
+            party.state.compare_exchange_strong(
+                state, (word & 1U) != 0 ? breaks : passed
+            );
+            MP_FAILPOINT("barrier: party told");
+        }
+    }
+    bell_.fetch_add(1);
+    futex_wake(bell_, everybody, FutexScope::shared);
+    MP_FAILPOINT("barrier: woken");
+}
+
+void BarrierState::break_it() noexcept {
+    broken_.store(1);
+    MP_FAILPOINT("barrier: marked broken");
+    if (waiting() > 0) {
+        end_round(true);
+    }
+}
+
+void BarrierState::repair() noexcept {
+    const std::uint64_t now = round();
+    const bool half_told = std::any_of(begin(), end(), [&](const Party& p) {
+        return p.state.load() == waits && p.round.load() != now;
+    });
+    if (half_told) {
+        tell_parties();
+    } else if (waiting() > 0) {
+        // It died inside wait(): as the last one in the action, or on its way in.
+        break_it();
+    }
+}
+
+// ----------------------------------------------------------------------------------
+// wait
+
+std::uint32_t BarrierState::wait(
+    Lives& lives, const Deadline& deadline, const std::function<void()>& action
+) {
+    for (;;) {
+        const std::uint32_t heard = bell_.load();
+        const Arrival arrival = arrive(lives, deadline, action);
+        if (arrival.place != nullptr) {
+            wait_for_end(*arrival.place, lives, deadline);
+        }
+        if (arrival.place != nullptr || arrival.was_last) {
+            return arrival.number;
+        }
+        // All places are still with those of earlier rounds, who are slow to leave.
+        if (deadline.expired()) {
+            give_up();
+        }
+        futex_wait(bell_, heard, deadline.sooner(slice), FutexScope::shared);
+    }
+}
+
+// Without the lock: who waits sees it at the end of his own time.
+void BarrierState::give_up() {
+    broken_.store(1);
+    throw_broken();
+}
+
+// Neither a place nor the last one: all places are taken.
+BarrierState::Arrival BarrierState::arrive(
+    Lives& lives, const Deadline& deadline, const std::function<void()>& action
+) {
+    MP_FAILPOINT("barrier: before the arrival");
+    const Held held(*this, lives, patience(deadline));
+    MP_FAILPOINT("barrier: arriving");
+    if (!held) {
+        give_up();
+    }
+    if (!broken() && has_dead_party(lives)) {
+        break_it();
+    }
+    if (broken()) {
+        throw_broken();
+    }
+    const std::uint32_t number = waiting();
+    if (number + 1 < parties_) {
+        Party* const place = free_place(lives);
+        if (place == nullptr) {
+            return {};
+        }
+        place->process.store(lives.self());
+        place->round.store(round());
+        MP_FAILPOINT("barrier: before the place");
+        place->state.store(waits);
+        MP_FAILPOINT("barrier: place taken");
+        return {.place = place, .number = number};
+    }
+    if (action) {
+        try {
+            action();
+        } catch (...) {
+            break_it();
+            throw;
+        }
+        MP_FAILPOINT("barrier: after the action");
+    }
+    end_round(false);
+    return {.number = number, .was_last = true};
+}
+
+void BarrierState::wait_for_end(Party& place, Lives& lives, const Deadline& deadline) {
+    spin([&] { return place.state.load() != waits || deadline.expired(); });
+    for (;;) {
+        const std::uint32_t heard = bell_.load();
+        const std::uint32_t state = place.state.load();
+        if (state != waits) {
+            MP_FAILPOINT("barrier: before the leaving");
+            place.state.store(free);
+            if (state == breaks) {
+                throw_broken();
+            }
+            return;
+        }
+        MP_FAILPOINT("barrier: before the sleep");
+        if (!deadline.expired()) {
+            futex_wait(bell_, heard, deadline.sooner(slice), FutexScope::shared);
+        }
+        MP_FAILPOINT("barrier: after the sleep");
+        look_after(place, lives, deadline);
+    }
+}
+
+// Nobody else may be awake to see that a party or the holder of the lock has died, or
+// that the time is over.
+void BarrierState::look_after(Party& place, Lives& lives, const Deadline& deadline) {
+    if (!deadline.expired() && !lock_.is_orphaned(lives) && !has_dead_party(lives)) {
+        return;
+    }
+    const Held held(*this, lives, patience(deadline));
+    std::uint32_t state = waits;
+    if (!held && place.state.compare_exchange_strong(state, free)) {
+        give_up();
+    }
+    if (held && place.state.load() == waits &&
+        (deadline.expired() || has_dead_party(lives))) {
+        break_it();
+    }
+}
+
+// ----------------------------------------------------------------------------------
+// by hand
+
+void BarrierState::reset(Lives& lives) {
+    const Held held(*this, lives);
+    if (waiting() > 0) {
+        end_round(true);
+    }
+    broken_.store(0);
+}
+
+void BarrierState::abort(Lives& lives) {
+    const Held held(*this, lives);
+    break_it();
+}
+
+}  // namespace mp::detail

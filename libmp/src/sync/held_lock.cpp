@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "sync/held_lock.hpp"
+
+#include "mp/errors.hpp"
+
+#include "os/failpoint.hpp"
+#include "sync/this_thread.hpp"
+
+#include <stdexcept>
+
+namespace mp::detail {
+
+namespace {
+
+[[noreturn]] void throw_owner_died(const char* what) {
+    throw OwnerDied(
+        std::string("the process that held ") + what +
+        " died inside; acquire() gets it, and its result says so"
+    );
+}
+
+}  // namespace
+
+std::uint64_t HeldLock::caller(Lives& lives) {
+    return static_cast<std::uint64_t>(lives.self()) << 32U | thread_number();
+}
+
+Taken HeldLock::acquire(Lives& lives, Timeout timeout, DeadOwner dead_owner) {
+    const Taken taken = lock.acquire(lives, timeout, dead_owner);
+    if (taken == Taken::no) {
+        return taken;
+    }
+    if (taken == Taken::from_dead) {
+        if (dead_owner == DeadOwner::leave) {
+            return taken;
+        }
+        MP_FAILPOINT("lock: before the report");
+        deaths.fetch_add(1);
+        MP_FAILPOINT("lock: reported");
+    }
+    depth = 1;
+    // order: relaxed, because only this thread compares it with its own value.
+    holder.store(caller(lives), std::memory_order_relaxed);
+    return taken;
+}
+
+Taken HeldLock::acquire_recursively(
+    Lives& lives, Timeout timeout, DeadOwner dead_owner
+) {
+    if (is_callers(lives)) {
+        if (depth == UINT32_MAX) {
+            throw StateError("a recursive lock was acquired too often");
+        }
+        ++depth;
+        return Taken::yes;
+    }
+    return acquire(lives, timeout, dead_owner);
+}
+
+bool HeldLock::lock_for_std(Lives& lives, Timeout timeout, const char* what) {
+    const Taken taken = acquire(lives, timeout, DeadOwner::leave);
+    if (taken == Taken::yes && has_report()) {
+        release(lives);
+    } else if (taken != Taken::from_dead) {
+        return taken == Taken::yes;
+    }
+    throw_owner_died(what);
+}
+
+bool HeldLock::lock_for_std_recursively(
+    Lives& lives, Timeout timeout, const char* what
+) {
+    return is_callers(lives)
+               ? acquire_recursively(lives, timeout, DeadOwner::leave) == Taken::yes
+               : lock_for_std(lives, timeout, what);
+}
+
+void HeldLock::release(Lives& lives) {
+    const Lives::Id owner = lock.owner();
+    if (owner == 0) {
+        throw std::invalid_argument("a lock was released that nobody holds");
+    }
+    if (owner != lives.self() && lives.dead(owner)) {
+        // Who releases for the dead does not know what they left behind.
+        deaths.fetch_add(1);
+    }
+    // order: relaxed, the lock itself orders it.
+    holder.store(0, std::memory_order_relaxed);
+    lock.release();
+}
+
+void HeldLock::release_recursively(Lives& lives) {
+    if (!is_callers(lives)) {
+        throw StateError(
+            "a recursive lock was released by a thread that does not own it"
+        );
+    }
+    if (--depth == 0) {
+        // order: relaxed, the lock itself orders it.
+        holder.store(0, std::memory_order_relaxed);
+        lock.release();
+    }
+}
+
+std::uint32_t HeldLock::release_all() noexcept {
+    const std::uint32_t before = depth;
+    // order: relaxed, the lock itself orders it.
+    holder.store(0, std::memory_order_relaxed);
+    lock.release();
+    return before;
+}
+
+std::string HeldLock::owner_text(Lives& lives, const std::string& own_name) const {
+    const Lives::Id owner = lock.owner();
+    if (owner == 0 || lives.dead(owner)) {
+        return "None";
+    }
+    if (owner != lives.self()) {
+        return "SomeOtherProcess";
+    }
+    if (!is_callers(lives)) {
+        return "SomeOtherThread";
+    }
+    const std::string thread = thread_name();
+    return thread.empty() ? own_name : own_name + "|" + thread;
+}
+
+}  // namespace mp::detail

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: BSL-1.0
+// HeldLock: what Lock and RLock are in shared memory. An OwnerLock that also knows the
+// thread that holds it, how often it was taken, and of which deaths nobody was told
+// yet.
+#pragma once
+
+#include "mp/timeout.hpp"
+
+#include "memory/process_table.hpp"
+#include "sync/owner_lock.hpp"
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+
+namespace mp::detail {
+
+/// Zeroed memory is a free lock. All members are for any process.
+struct alignas(64) HeldLock {
+    OwnerLock lock;
+    std::uint32_t depth;                ///< guarded by the lock
+    std::atomic<std::uint64_t> holder;  ///< process and thread; 0 while nobody holds it
+    std::atomic<std::uint32_t> deaths;  ///< how many owners died
+    std::atomic<std::uint32_t> told;    ///< how many of them were asked for
+
+    /// Process and thread of the caller, as in `holder`.
+    static std::uint64_t caller(Lives& lives);
+
+    bool is_callers(Lives& lives) const {
+        // order: relaxed, because only the thread itself writes its own value.
+        return holder.load(std::memory_order_relaxed) == caller(lives);
+    }
+
+    Taken acquire(Lives& lives, Timeout timeout, DeadOwner dead_owner);
+
+    /// Takes it again if the thread has it.
+    Taken acquire_recursively(Lives& lives, Timeout timeout, DeadOwner dead_owner);
+
+    /// The forms for std::unique_lock and the like, which can say no more than yes or
+    /// no: as the two above, but throw OwnerDied as long as there is a report, and then
+    /// do not hold it. `what` names the lock.
+    bool lock_for_std(Lives& lives, Timeout timeout, const char* what);
+    bool lock_for_std_recursively(Lives& lives, Timeout timeout, const char* what);
+
+    /// By anybody. Throws std::invalid_argument if it was free.
+    void release(Lives& lives);
+
+    /// By the thread that has it. Throws StateError.
+    void release_recursively(Lives& lives);
+
+    /// For conditions: releases it whatever its depth, which is returned.
+    std::uint32_t release_all() noexcept;
+
+    /// There is a death that nobody has asked for.
+    bool has_report() const noexcept { return deaths.load() != told.load(); }
+
+    /// As Python's repr() says it: "None", the process's own name, "SomeOtherProcess" …
+    std::string owner_text(Lives& lives, const std::string& own_name) const;
+};
+
+static_assert(sizeof(HeldLock) == 64);
+
+}  // namespace mp::detail

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "sync/owner_lock.hpp"
+
+#include "os/failpoint.hpp"
+#include "os/spin.hpp"
+
+namespace mp::detail {
+
+namespace {
+
+// A holder that runs on another processor is gone within these pauses, more often than
+// not. One that does not run gets a processor by the yields, and with it whoever else
+// is held up; a sleep would cost the holder a wake-up.
+constexpr int pauses = 20;
+constexpr int spins = 100;
+
+}  // namespace
+
+Taken OwnerLock::acquire_slowly(
+    const Lives& lives,
+    Lives::Id me,
+    std::uint32_t seen,
+    Timeout timeout,
+    DeadOwner dead_owner,
+    const std::atomic<std::uint64_t>* done
+) {
+    const Deadline deadline(timeout);
+    auto& history = SpinHistory::of_this_thread();
+    Progress progress = done == nullptr ? Progress() : Progress(*done);
+    // Which owner was found alive since the last sleep: asking again at every turn
+    // would cost more than it tells.
+    Lives::Id alive = 0;
+    // Who has slept cannot know whether others do.
+    std::uint32_t mark = 0;
+    for (int turn = timeout.duration().count() == 0 ? spins : 0;;) {
+        if (seen == 0) {
+            MP_FAILPOINT("lock: free");
+            // order: acquire, pairs with release().
+            if (word_.compare_exchange_strong(
+                    seen,
+                    me | mark,
+                    std::memory_order_acquire,
+                    std::memory_order_relaxed
+                )) {
+                MP_FAILPOINT("lock: taken");
+                return Taken::yes;
+            }
+            continue;
+        }
+        const Lives::Id owner = seen & ~waiters;
+        if (owner != alive && lives.dead(owner)) {
+            if (dead_owner == DeadOwner::leave || take_from_dead(me, seen)) {
+                return Taken::from_dead;
+            }
+            continue;
+        }
+        alive = owner;
+        if (turn < spins) {
+            ++turn;
+            if (turn <= pauses || !history.may_yield()) {
+                cpu_relax();
+            } else if (!history.yield(progress) || deadline.expired()) {
+                turn = spins;
+            }
+            seen = word_.load(std::memory_order_relaxed);
+            continue;
+        }
+        if (deadline.expired()) {
+            return Taken::no;
+        }
+        if (mark_and_sleep(seen, deadline)) {
+            mark = waiters;
+            alive = 0;
+        }
+    }
+}
+
+bool OwnerLock::take_from_dead(Lives::Id me, std::uint32_t& seen) noexcept {
+    MP_FAILPOINT("lock: orphaned");
+    // order: acquire, pairs with what the dead owner did before it died: dead() has
+    // seen its end.
+    const bool taken = word_.compare_exchange_strong(
+        seen, me | waiters, std::memory_order_acquire, std::memory_order_relaxed
+    );
+    if (taken) {
+        MP_FAILPOINT("lock: taken from the dead");
+    }
+    return taken;
+}
+
+// False when the word was another one already. `seen` is what it is now.
+bool OwnerLock::mark_and_sleep(std::uint32_t& seen, const Deadline& deadline) noexcept {
+    if ((seen & waiters) == 0) {
+        MP_FAILPOINT("lock: before the mark");
+        // order: relaxed, it only asks for a wake.
+        if (!word_.compare_exchange_strong(
+                seen, seen | waiters, std::memory_order_relaxed
+            )) {
+            return false;
+        }
+        seen |= waiters;
+    }
+    MP_FAILPOINT("lock: before the sleep");
+    futex_wait(word_, seen, deadline.sooner(slice), FutexScope::shared);
+    MP_FAILPOINT("lock: after the sleep");
+    seen = word_.load(std::memory_order_relaxed);
+    return true;
+}
+
+bool OwnerLock::release() noexcept {
+    MP_FAILPOINT("lock: before the release");
+    // order: release, pairs with acquire().
+    const std::uint32_t before = word_.exchange(0, std::memory_order_release);
+    MP_FAILPOINT("lock: released");
+    if ((before & waiters) != 0) [[unlikely]] {
+        futex_wake(word_, 1, FutexScope::shared);
+        MP_FAILPOINT("lock: woken");
+    }
+    return before != 0;
+}
+
+}  // namespace mp::detail

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: BSL-1.0
+// OwnerLock: a lock in shared memory that knows which process holds it, so that it goes
+// on when that process dies. See docs/protocols/lock.md.
+#pragma once
+
+#include "mp/detail/futex.hpp"
+#include "mp/timeout.hpp"
+
+#include "memory/process_table.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+
+namespace mp::detail {
+
+/// How long anybody sleeps before looking again whether the one who should wake him is
+/// alive.
+inline constexpr auto slice = std::chrono::milliseconds(20);
+
+/// What to do about a lock whose owner is dead.
+enum class DeadOwner : std::uint8_t {
+    take,   ///< take it and say so
+    leave,  ///< leave it to somebody who takes
+};
+
+enum class Taken : std::uint8_t {
+    no,  ///< held by somebody else until the deadline
+    yes,
+    from_dead,  ///< with DeadOwner::leave: it is a dead owner's, and not taken
+};
+
+/// Zeroed memory is a free lock. All members are for any process.
+class OwnerLock {
+public:
+    /// The highest bit of the word: somebody may sleep.
+    static constexpr std::uint32_t waiters = 1U << 31U;
+
+    /// Without anybody else: one compare-and-swap. `done`, if there is one, counts what
+    /// its holders did.
+    Taken acquire(
+        Lives& lives,
+        Timeout timeout,
+        DeadOwner dead_owner = DeadOwner::take,
+        const std::atomic<std::uint64_t>* done = nullptr
+    ) {
+        const Lives::Id me = lives.self();
+        std::uint32_t seen = 0;
+        // order: acquire, pairs with release(), so that what the last holder did is
+        // seen.
+        if (word_.compare_exchange_strong(
+                seen, me, std::memory_order_acquire, std::memory_order_relaxed
+            )) [[likely]] {
+            return Taken::yes;
+        }
+        return acquire_slowly(lives, me, seen, timeout, dead_owner, done);
+    }
+
+    /// By anybody. False if it was free.
+    bool release() noexcept;
+
+    /// The word without its bit: 0 or the id of the holder, who may be dead.
+    Lives::Id owner() const noexcept {
+        return word_.load(std::memory_order_acquire) & ~waiters;
+    }
+
+    /// Held by a process that is dead.
+    bool is_orphaned(const Lives& lives) const noexcept {
+        const Lives::Id id = owner();
+        return id != 0 && lives.dead(id);
+    }
+
+private:
+    Taken acquire_slowly(
+        const Lives& lives,
+        Lives::Id me,
+        std::uint32_t seen,
+        Timeout timeout,
+        DeadOwner dead_owner,
+        const std::atomic<std::uint64_t>* done
+    );
+
+    bool take_from_dead(Lives::Id me, std::uint32_t& seen) noexcept;
+    bool mark_and_sleep(std::uint32_t& seen, const Deadline& deadline) noexcept;
+
+    FutexWord word_;
+};
+
+}  // namespace mp::detail

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "mp/semaphore.hpp"
+
+#include "os/check.hpp"
+#include "sync/token_count.hpp"
+#include "sync/token_ledger.hpp"
+
+#include <cerrno>
+#include <new>
+#include <stdexcept>
+#include <string>
+
+namespace mp {
+
+namespace {
+
+using detail::TokenCount;
+using detail::TokenLedger;
+
+// One of the two, each zeroed or made by set().
+struct State {
+    std::uint32_t bound;
+    bool is_bounded;
+    bool is_owned;
+    TokenCount count;
+};
+
+struct OwnedState : State {
+    TokenLedger ledger;
+};
+
+State& state_of(const detail::SharedBlock& block) {
+    return block.checked<State>("a Semaphore");
+}
+
+TokenLedger& ledger_of(State& state) noexcept {
+    return static_cast<OwnedState&>(state).ledger;
+}
+
+bool too_large(int value) noexcept {
+    return static_cast<std::uint32_t>(value) > TokenLedger::most;
+}
+
+SemaphoreOptions bounded_defaults(SemaphoreOptions options) {
+    if (!options.owned) {
+        options.owned = options.value >= 0 && !too_large(options.value);
+    }
+    return options;
+}
+
+}  // namespace
+
+Semaphore::Semaphore(SemaphoreOptions options) : Semaphore(options, Bound::none) {}
+
+Semaphore::Semaphore(SemaphoreOptions options, Bound bound) {
+    const bool owned = options.owned.value_or(false);
+    if (options.value < 0 || (owned && too_large(options.value))) {
+        os::throw_error(EINVAL, "the value of a semaphore");
+    }
+    const auto value = static_cast<std::uint32_t>(options.value);
+    block_ = detail::SharedBlock::allocate(owned ? sizeof(OwnedState) : sizeof(State));
+    auto& state = block_.as<State>();
+    state.is_owned = owned;
+    state.is_bounded = bound == Bound::initial_value;
+    state.bound = state.is_bounded ? value
+                  : owned          ? TokenLedger::most
+                                   : TokenCount::most;
+    if (owned) {
+        ledger_of(state).set(value);
+    } else {
+        state.count.set(value);
+    }
+}
+
+bool Semaphore::acquire(Timeout timeout) {
+    State& state = state_of(block_);
+    return state.is_owned ? ledger_of(state).acquire(block_.lives(), timeout)
+                          : state.count.acquire(timeout);
+}
+
+void Semaphore::release(int count) {
+    State& state = state_of(block_);
+    if (count < 1) {
+        throw std::invalid_argument(
+            "a semaphore cannot be released " + std::to_string(count) + " times"
+        );
+    }
+    const auto tokens = static_cast<std::uint32_t>(count);
+    const bool given =
+        state.is_owned ? ledger_of(state).release(block_.lives(), tokens, state.bound)
+                       : state.count.release(tokens, state.bound);
+    if (given) {
+        return;
+    }
+    if (state.is_bounded) {
+        throw std::invalid_argument(
+            "a bounded semaphore of " + std::to_string(state.bound) +
+            " was released more often than acquired"
+        );
+    }
+    throw std::overflow_error("a semaphore was released too often");
+}
+
+int Semaphore::get_value() const {
+    State& state = state_of(block_);
+    return static_cast<int>(
+        state.is_owned ? ledger_of(state).value() : state.count.value()
+    );
+}
+
+BoundedSemaphore::BoundedSemaphore(SemaphoreOptions options)
+    : Semaphore(bounded_defaults(options), Bound::initial_value) {}
+
+}  // namespace mp

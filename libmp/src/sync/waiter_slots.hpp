@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: BSL-1.0
+// WaiterSlots: who waits for a condition, in shared memory. See
+// docs/protocols/condition.md.
+#pragma once
+
+#include "mp/detail/futex.hpp"
+#include "mp/timeout.hpp"
+
+#include "memory/process_table.hpp"
+
+#include <array>
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+namespace mp::detail {
+
+class OwnerLock;
+
+/// Zeroed memory is one without waiters.
+class WaiterSlots {
+public:
+    /// How many may wait at once.
+    static constexpr std::uint32_t capacity = 1024;
+
+    /// A waiter's place: what stands there while he waits.
+    struct Place {
+        std::uint32_t index;
+        std::uint64_t waiting;
+    };
+
+    /// Takes a place; nothing when all are taken. Requires: the lock is held.
+    std::optional<Place> enter(Lives& lives);
+
+    /// Blocks until notified, or until somebody died who may have had something to say.
+    /// False at the deadline: the place is free then.
+    bool sleep(
+        const Place& place,
+        const Lives& lives,
+        const OwnerLock& lock,
+        const Deadline& deadline
+    );
+
+    /// Frees the place of a waiter who has the lock again.
+    void leave(const Place& place) noexcept;
+
+    /// Wakes the living waiters who have waited longest. Requires: the lock is held.
+    void notify(const Lives& lives, int count) noexcept;
+
+    /// How many wait and have not been notified.
+    int waiting() const noexcept;
+
+private:
+    using Word = std::atomic<std::uint64_t>;
+
+    enum State : std::uint64_t { free = 0, waits = 1, notified = 2, mask = 3 };
+
+    static State state_of(std::uint64_t word) noexcept {
+        return static_cast<State>(word & mask);
+    }
+
+    static Lives::Id owner_of(std::uint64_t word) noexcept {
+        return static_cast<Lives::Id>(word >> 32U);
+    }
+
+    static std::uint64_t notified_of(std::uint64_t waiting) noexcept {
+        return waiting ^ (waits | notified);
+    }
+
+    /// The half of the word that changes with its state.
+    static const FutexWord& sleepers_word(const Word& word) noexcept;
+
+    std::uint32_t used() const noexcept;
+    Word* oldest(std::uint64_t& word) noexcept;
+    static bool wake(Word& slot, std::uint64_t waiting, const Lives& lives) noexcept;
+    bool
+    take_over_orphan(const Lives& lives, Word& mine, std::uint64_t waiting) noexcept;
+
+    std::atomic<std::uint32_t> last_ticket_;
+    std::atomic<std::uint32_t> used_;  ///< no place from here on was ever taken
+    std::array<Word, capacity> slots_;
+};
+
+}  // namespace mp::detail

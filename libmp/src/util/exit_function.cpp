@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "util/exit_function.hpp"
+
+#include "mp/thread_safety.hpp"
+
+#include "os/fork.hpp"
+#include "util/diagnostics.hpp"
+
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace mp::detail {
+namespace {
+
+constexpr std::array phases{
+    ExitPhase::executors,
+    ExitPhase::finalizers,
+    ExitPhase::children,
+    ExitPhase::late_finalizers,
+    ExitPhase::helpers,
+};
+
+struct Part {
+    int number;
+    ExitPhase phase;
+    std::function<void()> run;
+};
+
+// Never destroyed: exit handlers of others may still come by. Replaced in a forked
+// child, where a lock may have been held at the fork by a thread that does not exist.
+struct Parts {
+    Mutex mutex;
+    std::vector<Part> list MP_GUARDED_BY(mutex);
+    int last_number MP_GUARDED_BY(mutex) = 0;
+    bool registered MP_GUARDED_BY(mutex) = false;
+    std::atomic<bool> begun{false};
+};
+
+Parts* current = nullptr;
+
+void replace_in_child() MP_NO_THREAD_SAFETY_ANALYSIS {
+    auto* const fresh = new Parts;
+    // The std::atexit registration was inherited.
+    fresh->registered = current->registered;
+    current = fresh;
+}
+
+Parts* parts() {
+    static const bool ready = [] {
+        current = new Parts;
+        os::on_fork_in_child(replace_in_child);
+        return true;
+    }();
+    static_cast<void>(ready);
+    return current;
+}
+
+std::optional<Part> newest_of(ExitPhase phase) {
+    Parts& all = *parts();
+    const MutexLock held(all.mutex);
+    for (auto it = all.list.rbegin(); it != all.list.rend(); ++it) {
+        if (it->phase == phase) {
+            Part part = std::move(*it);
+            all.list.erase(std::next(it).base());
+            return part;
+        }
+    }
+    return std::nullopt;
+}
+
+void run_part(const Part& part) noexcept {
+    try {
+        part.run();
+    } catch (const std::exception& error) {
+        log_error(
+            std::string("an exit handler of the library failed: ") + error.what()
+        );
+    } catch (...) {
+        log_error("an exit handler of the library failed with an unknown exception");
+    }
+}
+
+}  // namespace
+
+int add_exit_part(ExitPhase phase, std::function<void()> part) {
+    Parts& all = *parts();
+    const MutexLock held(all.mutex);
+    all.list.push_back({++all.last_number, phase, std::move(part)});
+    return all.last_number;
+}
+
+void drop_exit_part(int number) {
+    Parts& all = *parts();
+    const MutexLock held(all.mutex);
+    std::erase_if(all.list, [&](const Part& part) { return part.number == number; });
+}
+
+void ensure_exit_step() {
+    Parts& all = *parts();
+    const MutexLock held(all.mutex);
+    if (!all.registered) {
+        all.registered = true;
+        std::atexit([] { run_exit_step(); });
+    }
+}
+
+void run_exit_step() noexcept {
+    if (parts()->begun.exchange(true)) {
+        return;
+    }
+    for (const ExitPhase phase : phases) {
+        while (const auto part = newest_of(phase)) {
+            run_part(*part);
+        }
+    }
+}
+
+bool exiting() noexcept {
+    return parts()->begun.load();
+}
+
+void own_exit_of_forked_child() {
+    {
+        Parts& all = *parts();
+        const MutexLock held(all.mutex);
+        all.registered = true;
+    }
+    ::on_exit(
+        [](int status, void*) {
+            run_exit_step();
+            std::fflush(nullptr);
+            ::_exit(status);
+        },
+        nullptr
+    );
+}
+
+}  // namespace mp::detail

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "mp/connection.hpp"
+
+#include "mp/errors.hpp"
+
+#include "os/check.hpp"
+#include "os/pipe.hpp"
+#include "os/poll.hpp"
+#include "os/socket.hpp"
+#include "wire/connection_state.hpp"
+#include "wire/framing.hpp"
+
+#include <cerrno>
+#include <stdexcept>
+#include <string>
+
+namespace mp {
+
+Connection::Connection(UniqueFd fd, Direction direction) {
+    if (!fd) {
+        throw std::invalid_argument("a Connection needs a descriptor");
+    }
+    state_ = std::make_shared<State>(std::move(fd), direction);
+}
+
+void Connection::send_bytes(
+    std::span<const std::byte> data, std::size_t offset, std::optional<std::size_t> size
+) {
+    const Use use(*this, Direction::write);
+    if (offset > data.size() || (size && *size > data.size() - offset)) {
+        throw std::invalid_argument(
+            "cannot send " +
+            (size ? std::to_string(*size) + " bytes " : std::string()) +
+            "from offset " + std::to_string(offset) + " of " +
+            std::to_string(data.size()) + " bytes"
+        );
+    }
+    const auto message = data.subspan(offset, size.value_or(std::dynamic_extent));
+    detail::send_frame(use.fd(), message);
+}
+
+std::vector<std::byte> Connection::recv_bytes(std::optional<std::size_t> maxlength) {
+    const Use use(*this, Direction::read);
+    const std::size_t size = use.receive_size();
+    return use.in_step([&] {
+        if (maxlength && size > *maxlength) {
+            os::throw_error(
+                EMSGSIZE,
+                ("bad message length: " + std::to_string(size) +
+                 " bytes, allowed are " + std::to_string(*maxlength))
+                    .c_str()
+            );
+        }
+        return detail::receive_payload(use.fd(), size);
+    });
+}
+
+std::size_t
+Connection::recv_bytes_into(std::span<std::byte> buffer, std::size_t offset) {
+    const Use use(*this, Direction::read);
+    if (offset > buffer.size()) {
+        throw std::invalid_argument(
+            "offset " + std::to_string(offset) + " is outside of a buffer of " +
+            std::to_string(buffer.size()) + " bytes"
+        );
+    }
+    buffer = buffer.subspan(offset);
+    const std::size_t size = use.receive_size();
+    std::vector<std::byte> too_long = use.in_step([&] {
+        if (size > buffer.size()) {
+            return detail::receive_payload(use.fd(), size);
+        }
+        os::receive_rest(use.fd(), buffer.first(size), Deadline(forever));
+        return std::vector<std::byte>();
+    });
+    if (size > buffer.size()) {
+        throw BufferTooShort(std::move(too_long));
+    }
+    return size;
+}
+
+bool Connection::poll(Timeout timeout) const {
+    const Use use(*this, Direction::read);
+    return os::wait_soon_readable(use.fd(), Deadline(timeout));
+}
+
+int Connection::fileno() const {
+    if (closed()) {
+        os::throw_error(EBADF, "the connection is closed");
+    }
+    return state_->fd();
+}
+
+bool Connection::readable() const noexcept {
+    return state_ && state_->allows(Direction::read);
+}
+
+bool Connection::writable() const noexcept {
+    return state_ && state_->allows(Direction::write);
+}
+
+bool Connection::closed() const noexcept {
+    return !state_ || state_->is_closed();
+}
+
+void Connection::close() noexcept {
+    if (state_) {
+        state_->close();
+    }
+}
+
+Pipe::Pipe(Duplex duplex) {
+    if (duplex == Duplex::yes) {
+        auto [a, b] = os::make_socketpair(os::SocketKind::stream);
+        first = Connection(std::move(a));
+        second = Connection(std::move(b));
+    } else {
+        auto [reader, writer] = os::make_pipe();
+        first = Connection(std::move(reader), Direction::read);
+        second = Connection(std::move(writer), Direction::write);
+    }
+}
+
+}  // namespace mp

@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "mp/detail/shared_block.hpp"
+#include "mp/errors.hpp"
+
+#include "memory/process_table.hpp"
+#include "os/process_id.hpp"
+#include "support/catch.hpp"
+#include "support/fork_child.hpp"
+#include "support/soon.hpp"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <fstream>
+#include <future>
+#include <set>
+#include <thread>
+#include <vector>
+
+using mp::detail::Lives;
+using mp::detail::SharedBlock;
+using test::soon;
+
+namespace {
+
+using Word = std::atomic<std::uint32_t>;
+
+Lives& lives() {
+    return Lives::family();
+}
+
+// A word that a forked child can write its id into.
+struct SharedWords {
+    SharedBlock block = SharedBlock::allocate(64);
+
+    Word& id() const { return block.as<std::array<Word, 2>>()[0]; }
+};
+
+// A forked child that has said who it is, and waits for its end.
+struct Child {
+    template <class Before>
+    explicit Child(Before before)
+        : pid(test::fork_child([&] {
+              before();
+              words.id() = lives().self();
+              for (;;) {
+                  ::pause();
+              }
+              return 0;
+          })) {
+        REQUIRE(soon([&] { return words.id() != 0; }));
+    }
+
+    Child() : Child([] {}) {}
+
+    Lives::Id id() const { return words.id(); }
+
+    void end() const {
+        ::kill(pid, SIGKILL);
+        test::exit_status(pid);
+    }
+
+    SharedWords words;
+    pid_t pid;
+};
+
+}  // namespace
+
+TEST_CASE("Lives: a process has one id, alive as long as it runs", "[lives]") {
+    const Lives::Id me = lives().self();
+    CHECK(me != 0);
+    CHECK((me & ~Lives::id_mask) == 0);
+    CHECK(lives().self() == me);
+    CHECK_FALSE(lives().dead(me));
+    std::async(std::launch::async, [&] { CHECK(lives().self() == me); }).get();
+}
+
+TEST_CASE("Lives: a forked child is somebody else", "[lives]") {
+    const Lives::Id me = lives().self();
+    const Child child;
+    CHECK(child.id() != me);
+    CHECK_FALSE(lives().dead(child.id()));
+    CHECK_FALSE(lives().dead(me));
+    child.end();
+    CHECK(lives().dead(child.id()));
+    CHECK_FALSE(lives().dead(me));
+    // Its copy of our page did not make it us, nor its end ours.
+    CHECK(lives().self() == me);
+}
+
+TEST_CASE("Lives: a zombie is dead", "[lives]") {
+    const Child child;
+    ::kill(child.pid, SIGKILL);
+    CHECK(soon([&] { return lives().dead(child.id()); }));
+    test::exit_status(child.pid);
+}
+
+TEST_CASE("Lives: a stopped process is alive", "[lives]") {
+    const Child child;
+    ::kill(child.pid, SIGSTOP);
+    int status = 0;
+    REQUIRE(::waitpid(child.pid, &status, WUNTRACED) == child.pid);
+    CHECK_FALSE(lives().dead(child.id()));
+    child.end();
+    CHECK(lives().dead(child.id()));
+}
+
+TEST_CASE("Lives: a process that has become another program is dead", "[lives]") {
+    SharedWords words;
+    const pid_t pid = test::fork_child([&] {
+        words.id() = lives().self();
+        ::execlp("sleep", "sleep", "30", nullptr);
+        return 1;
+    });
+    CHECK(soon([&] { return words.id() != 0 && lives().dead(words.id()); }));
+    ::kill(pid, SIGKILL);
+    test::exit_status(pid);
+}
+
+TEST_CASE("Lives: an ordinary exit is an end, too", "[lives]") {
+    SharedWords words;
+    const int status = test::run_in_fork([&] {
+        words.id() = lives().self();
+        return 0;
+    });
+    CHECK(status == 0);
+    CHECK(lives().dead(words.id()));
+}
+
+TEST_CASE("Lives: the end of the thread that registered is no death", "[lives]") {
+    const Child child([] {
+        std::thread([] { lives().self(); }).join();
+        // The id is not held by any thread now; waiting, nobody asks for it again.
+    });
+    CHECK_FALSE(lives().dead(child.id()));
+    child.end();
+    CHECK(lives().dead(child.id()));
+}
+
+TEST_CASE(
+    "Lives: while no thread holds the life, its process is asked for", "[lives]"
+) {
+    SharedWords words;
+    const pid_t pid = test::fork_child([&]() -> int {
+        std::thread([&] { words.id() = lives().self(); }).join();
+        words.block.as<std::array<Word, 2>>()[1] = 1;
+        for (;;) {
+            ::pause();
+        }
+    });
+    REQUIRE(soon([&] { return words.block.as<std::array<Word, 2>>()[1] == 1; }));
+    CHECK_FALSE(lives().dead(words.id()));
+    // Somebody who looks for a free entry does not take it either.
+    const Child other;
+    CHECK(Lives::index_of(other.id()) != Lives::index_of(words.id()));
+    other.end();
+    ::kill(pid, SIGKILL);
+    test::exit_status(pid);
+    CHECK(lives().dead(words.id()));
+}
+
+TEST_CASE("Lives: another thread goes on under the same id", "[lives]") {
+    SharedWords words;
+    const int status = test::run_in_fork([&] {
+        Lives::Id first = 0;
+        std::thread([&] { first = lives().self(); }).join();
+        Lives::Id second = 0;
+        std::thread([&] { second = lives().self(); }).join();
+        return first == second && lives().self() == first ? 0 : 1;
+    });
+    CHECK(status == 0);
+}
+
+TEST_CASE("Lives: an entry is used again with the next generation", "[lives]") {
+    const Child first;
+    first.end();
+    const Child second;
+    CHECK(Lives::index_of(second.id()) == Lives::index_of(first.id()));
+    CHECK(second.id() != first.id());
+    CHECK(lives().dead(first.id()));
+    CHECK_FALSE(lives().dead(second.id()));
+    CHECK(lives().current(Lives::index_of(first.id())) == second.id());
+    second.end();
+    CHECK(lives().dead(second.id()));
+}
+
+TEST_CASE("Lives: many processes that register at once have different ids", "[lives]") {
+    constexpr std::size_t count = 40;
+    const SharedBlock block = SharedBlock::allocate((count + 1) * sizeof(Word));
+    auto* const ids = reinterpret_cast<Word*>(block.data());
+    Word& go = ids[count];
+    std::vector<pid_t> children;
+    for (std::size_t i = 0; i < count; ++i) {
+        children.push_back(test::fork_child([&, i]() -> int {
+            while (go == 0) {
+                std::this_thread::yield();
+            }
+            ids[i] = lives().self();
+            for (;;) {
+                ::pause();
+            }
+        }));
+    }
+    go = 1;
+    std::set<std::uint32_t> different;
+    for (std::size_t i = 0; i < count; ++i) {
+        CHECK(soon([&] { return ids[i] != 0; }));
+        different.insert(ids[i]);
+        CHECK_FALSE(lives().dead(ids[i]));
+    }
+    CHECK(different.size() == count);
+    for (const pid_t child : children) {
+        ::kill(child, SIGKILL);
+    }
+    for (const pid_t child : children) {
+        test::exit_status(child);
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+        CHECK(lives().dead(ids[i]));
+    }
+}
+
+TEST_CASE("Lives: a reused pid is not taken for the dead process", "[lives]") {
+    const Child child;
+    child.end();
+    // Needs the right to choose the next pid.
+    pid_t reused = -1;
+    for (int i = 0; i < 50 && reused != child.pid; ++i) {
+        std::ofstream last("/proc/sys/kernel/ns_last_pid");
+        if (!(last << child.pid - 1 << std::flush)) {
+            break;
+        }
+        if (reused > 0) {
+            ::kill(reused, SIGKILL);
+            test::exit_status(reused);
+        }
+        reused = test::fork_child([]() -> int {
+            for (;;) {
+                ::pause();
+            }
+        });
+    }
+    if (reused != child.pid) {
+        WARN("the pid could not be used again here");
+    }
+    CHECK(lives().dead(child.id()));
+    if (reused > 0) {
+        ::kill(reused, SIGKILL);
+        test::exit_status(reused);
+    }
+}
+
+TEST_CASE("Lives: another pid namespace is refused", "[lives]") {
+    constexpr int not_allowed = 77;
+    const int status = test::run_in_fork([&] {
+        if (::unshare(CLONE_NEWPID) != 0) {
+            return not_allowed;
+        }
+        return test::run_in_fork([&] {
+            try {
+                lives().self();
+            } catch (const mp::StateError&) {
+                return 0;
+            }
+            return 1;
+        });
+    });
+    if (status == not_allowed) {
+        WARN("no right to make a pid namespace");
+    } else {
+        CHECK(status == 0);
+    }
+}
+
+TEST_CASE("Lives: a table is attached once", "[lives]") {
+    Lives& again = Lives::attach(mp::UniqueFd::duplicate_of(lives().fileno()));
+    CHECK(&again == &lives());
+    CHECK(Lives::find(lives().name()) == &lives());
+    CHECK(Lives::find({}) == nullptr);
+}
+
+TEST_CASE("Lives: what is no table is refused", "[lives]") {
+    mp::UniqueFd small(::memfd_create("small", MFD_CLOEXEC));
+    REQUIRE(::ftruncate(small.get(), 64) == 0);
+    CHECK_THROWS_AS(Lives::attach(std::move(small)), mp::SerializationError);
+    mp::UniqueFd empty(::memfd_create("zeros", MFD_CLOEXEC));
+    REQUIRE(::ftruncate(empty.get(), 1 << 20) == 0);
+    CHECK_THROWS_AS(Lives::attach(std::move(empty)), mp::SerializationError);
+}
+
+TEST_CASE("Birth: a zombie is not alive, its parent is", "[lives]") {
+    CHECK(mp::os::is_alive(mp::os::own_birth()));
+    CHECK_FALSE(mp::os::is_alive({.pid = ::getpid(), .start = 1}));
+    CHECK_FALSE(mp::os::is_alive({}));
+    const Child child;
+    ::kill(child.pid, SIGKILL);
+    siginfo_t info{};
+    REQUIRE(
+        ::waitid(P_PID, static_cast<id_t>(child.pid), &info, WEXITED | WNOWAIT) == 0
+    );
+    mp::os::Birth birth = mp::os::own_birth();
+    birth.pid = child.pid;
+    CHECK_FALSE(mp::os::is_alive(birth));
+    test::exit_status(child.pid);
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "os/exec.hpp"
+#include "support/catch.hpp"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <string>
+#include <system_error>
+
+namespace {
+
+int status_of(pid_t pid) {
+    int status = 0;
+    REQUIRE(::waitpid(pid, &status, 0) == pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+// Exit status of a shell that tests something of itself.
+int shell(const std::string& script, std::span<const int> keep) {
+    return status_of(mp::os::start_program("/bin/sh", {"-c", script}, keep));
+}
+
+}  // namespace
+
+// ThreadSanitizer makes vfork a fork: the child cannot say why it failed.
+TEST_CASE("start_program: what cannot be executed is an error", "[exec][no-tsan]") {
+    CHECK_THROWS_AS(mp::os::start_program("/nonexistent", {}, {}), std::system_error);
+    CHECK_THROWS_AS(mp::os::start_program("/etc/passwd", {}, {}), std::system_error);
+    CHECK(::waitpid(-1, nullptr, WNOHANG) == -1);
+}
+
+TEST_CASE("start_program: only listed descriptors are inherited", "[exec]") {
+    const int listed = ::fcntl(0, F_DUPFD_CLOEXEC, 30);
+    const int inheritable = ::fcntl(0, F_DUPFD, 60);
+    const std::array keep{listed};
+    const std::string fds = "/proc/self/fd/";
+    CHECK(shell("test -e " + fds + std::to_string(listed), keep) == 0);
+    CHECK(shell("test -e " + fds + std::to_string(inheritable), keep) == 1);
+    CHECK(shell("test -e " + fds + "1", keep) == 0);
+    ::close(listed);
+    ::close(inheritable);
+}
+
+TEST_CASE(
+    "start_program: the mask and dispositions of the load are restored", "[exec]"
+) {
+    sigset_t all;
+    sigset_t before;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before);
+    ::signal(SIGUSR1, SIG_IGN);
+    const int code = shell("kill -USR1 $$; exit 0", {});
+    ::signal(SIGUSR1, SIG_DFL);
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    CHECK(code == -SIGUSR1);
+}
+
+TEST_CASE("own_program: is this very file", "[exec]") {
+    CHECK(::access(mp::os::own_program().c_str(), X_OK) == 0);
+    CHECK(std::string(mp::os::program_short_name()).size() > 0);
+}

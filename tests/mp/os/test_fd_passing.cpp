@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "mp/errors.hpp"
+
+#include "os/fd_passing.hpp"
+#include "os/pipe.hpp"
+#include "os/socket.hpp"
+#include "support/catch.hpp"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <filesystem>
+#include <vector>
+
+using namespace mp;
+using namespace std::chrono_literals;
+
+namespace {
+
+const Deadline never(forever);
+
+std::size_t open_fds() {
+    const std::filesystem::directory_iterator entries("/proc/self/fd");
+    return static_cast<std::size_t>(std::distance(begin(entries), end(entries)));
+}
+
+ino_t inode(int fd) {
+    struct stat info {};
+    REQUIRE(::fstat(fd, &info) == 0);
+    return info.st_ino;
+}
+
+class FileLimit {
+public:
+    explicit FileLimit(rlim_t soft) {
+        ::getrlimit(RLIMIT_NOFILE, &before_);
+        const rlimit now{.rlim_cur = soft, .rlim_max = before_.rlim_max};
+        REQUIRE(::setrlimit(RLIMIT_NOFILE, &now) == 0);
+    }
+
+    ~FileLimit() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+    FileLimit(const FileLimit&) = delete;
+    FileLimit& operator=(const FileLimit&) = delete;
+
+private:
+    rlimit before_{};
+};
+
+int error_of(int socket, std::size_t bytes, std::size_t count) {
+    std::vector<std::byte> buffer(bytes);
+    try {
+        os::receive_exactly_with_fds(socket, buffer, count, never);
+    } catch (const std::system_error& e) {
+        return e.code().value();
+    }
+    return 0;
+}
+
+}  // namespace
+
+TEST_CASE(
+    "P8: fd_passing: any number of descriptors arrives in order", "[fd_passing]"
+) {
+    const std::size_t count = GENERATE(0U, 1U, 63U, 64U, 65U, 252U, 253U, 254U, 600U);
+    const FileLimit limit(4096);
+    auto [a, b] = os::make_socketpair(os::SocketKind::stream);
+    auto [r1, w1] = os::make_pipe();
+    auto [r2, w2] = os::make_pipe();
+    std::vector<int> fds;
+    for (std::size_t i = 0; i < count; ++i) {
+        fds.push_back(i % 3 == 0 ? r1.get() : r2.get());
+    }
+    const std::vector<std::byte> data(100, std::byte{7});
+    os::send_with_fds(a.get(), data, fds, never);
+    std::vector<std::byte> got(100);
+    const auto received = os::receive_exactly_with_fds(b.get(), got, count, never);
+    CHECK(got == data);
+    REQUIRE(received.size() == count);
+    for (std::size_t i = 0; i < count; ++i) {
+        CHECK(inode(received[i].get()) == inode(fds[i]));
+        CHECK((::fcntl(received[i].get(), F_GETFD) & FD_CLOEXEC) != 0);
+    }
+}
+
+TEST_CASE("fd_passing: each batch of descriptors needs a byte", "[fd_passing]") {
+    auto [a, b] = os::make_socketpair(os::SocketKind::stream);
+    const std::vector<int> fds(254, a.get());
+    CHECK_THROWS_AS(
+        os::send_with_fds(a.get(), std::array{std::byte{1}}, fds, never),
+        std::invalid_argument
+    );
+    CHECK_THROWS_AS(os::receive_with_fds(b.get(), {}, 1, never), std::invalid_argument);
+}
+
+TEST_CASE("P10: fd_passing: data without its descriptor is an error", "[fd_passing]") {
+    auto [a, b] = os::make_socketpair(os::SocketKind::stream);
+    os::send_all(a.get(), std::array{std::byte{1}}, never);
+    CHECK(error_of(b.get(), 1, 1) == EBADMSG);
+}
+
+TEST_CASE("fd_passing: descriptors that nobody expects are closed", "[fd_passing]") {
+    auto [a, b] = os::make_socketpair(os::SocketKind::stream);
+    const std::array fds{a.get(), a.get()};
+    os::send_with_fds(a.get(), std::array{std::byte{1}}, fds, never);
+    const std::size_t before = open_fds();
+    CHECK(error_of(b.get(), 1, 1) == EBADMSG);
+    CHECK(open_fds() == before);
+}
+
+TEST_CASE(
+    "P11: fd_passing: a receiver without free numbers gets EMFILE, leaks nothing "
+    "and can go on",
+    "[fd_passing]"
+) {
+    auto [a, b] = os::make_socketpair(os::SocketKind::stream);
+    const std::array fds{a.get(), a.get(), a.get(), a.get()};
+    os::send_with_fds(a.get(), std::array{std::byte{1}}, fds, never);
+    const std::size_t before = open_fds();
+    {
+        // The next free number and one more: two of the four fit.
+        const int next = ::dup(0);
+        ::close(next);
+        const FileLimit limit(static_cast<rlim_t>(next) + 2);
+        CHECK(error_of(b.get(), 1, 4) == EMFILE);
+    }
+    CHECK(open_fds() == before);
+    os::send_with_fds(a.get(), std::array{std::byte{1}}, fds, never);
+    CHECK(error_of(b.get(), 1, 4) == 0);
+}
+
+TEST_CASE(
+    "P12: fd_passing: descriptors on their way die with the receiver", "[fd_passing]"
+) {
+    auto [a, b] = os::make_socketpair(os::SocketKind::stream);
+    auto [reader, writer] = os::make_pipe();
+    os::send_with_fds(
+        a.get(), std::array{std::byte{1}}, std::array{writer.get()}, never
+    );
+    writer.reset();
+    b.reset();  // never received
+    std::byte end{};
+    CHECK(os::receive_some(reader.get(), {&end, 1}, Deadline(10s)) == 0);
+}
+
+TEST_CASE("fd_passing: deadline, end of stream, receiver gone", "[fd_passing]") {
+    auto [a, b] = os::make_socketpair(os::SocketKind::stream);
+    std::array<std::byte, 1> got{};
+    for (const Timeout timeout : {Timeout(0s), Timeout(10ms)}) {
+        CHECK_THROWS_AS(
+            os::receive_with_fds(b.get(), got, 1, Deadline(timeout)), TimeoutError
+        );
+    }
+    a.reset();
+    CHECK(os::receive_with_fds(b.get(), got, 1, never).bytes == 0);
+    CHECK_THROWS_AS(os::receive_exactly_with_fds(b.get(), got, 1, never), EOFError);
+    CHECK_THROWS_AS(
+        os::send_with_fds(b.get(), got, std::array{b.get()}, never), std::system_error
+    );
+}
