@@ -27,7 +27,7 @@ using mp::connection::Listener;
 namespace {
 
 /// Nobody waits as long as this unless he is forgotten.
-constexpr auto patience = 20s;
+constexpr auto too_long = 20s;
 
 constexpr std::string_view key = "the key";
 
@@ -170,7 +170,7 @@ TEST_CASE("P2 P3: a server is killed at any step of a call", "[faults][listener]
                 } catch (const std::system_error&) {
                 }
             }
-            server.join(patience);
+            server.join(too_long);
             CHECK(server.exitcode() == -SIGKILL);
             ::unlink(path.c_str());
         }

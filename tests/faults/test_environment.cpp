@@ -275,7 +275,7 @@ TEST_CASE(
     Process process({.start_method = StartMethod::fork}, [] {});
     process.start();
     process.join();
-    CHECK_THAT(log.text(), Catch::Contains("thread"));
+    CHECK_THAT(log.text(), test::ContainsSubstring("thread"));
     Process spawned({.start_method = StartMethod::spawn}, exit_with, 3);
     spawned.start();
     spawned.join();

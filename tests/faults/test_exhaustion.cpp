@@ -80,7 +80,7 @@ bool works(const std::function<void()>& attempt) {
     } catch (const std::system_error& error) {
         CHECK(error.code().value() == EMFILE);
     } catch (const ProcessError& error) {
-        CHECK_THAT(error.what(), Catch::Contains("Too many open files"));
+        CHECK_THAT(error.what(), test::ContainsSubstring("Too many open files"));
     }
     return false;
 }

@@ -38,7 +38,7 @@ constexpr int stuck = 3;
 constexpr int wrong = 4;
 
 /// Nobody waits as long as this unless he is forgotten.
-constexpr auto patience = 20s;
+constexpr auto too_long = 20s;
 
 int seeds() {
     // A fork takes a sanitizer some milliseconds.
@@ -73,7 +73,7 @@ public:
         : context_(context), random_(static_cast<unsigned>(seed)) {}
 
     /// How often a victim passes the place before it is killed there.
-    void set_most_passes(unsigned most) { most_passes_ = most; }
+    void set_max_passes(unsigned most) { max_passes_ = most; }
 
     Shared& shared() const { return block_.as<Shared>(); }
 
@@ -108,7 +108,7 @@ public:
                 work,
                 object,
                 prepares ? first : point,
-                1 + static_cast<int>(random(first.empty() ? most_passes_ : 3))
+                1 + static_cast<int>(random(first.empty() ? max_passes_ : 3))
             );
         };
         std::vector<mp::Process> victims;
@@ -126,11 +126,11 @@ public:
         }
         shared().stop = true;
         for (auto& process : victims) {
-            CHECK(process.join(patience + 10s));
+            CHECK(process.join(too_long + 10s));
             bury(process);
         }
         for (auto& process : bystanders) {
-            CHECK(process.join(patience + 10s));
+            CHECK(process.join(too_long + 10s));
             CHECK(process.exitcode() == 0);
         }
     }
@@ -145,7 +145,7 @@ private:
     mp::Context context_;
     SharedBlock block_ = SharedBlock::allocate(sizeof(Shared));
     std::mt19937 random_;
-    unsigned most_passes_ = 20;
+    unsigned max_passes_ = 20;
     int deaths_ = 0;
 };
 
@@ -162,7 +162,7 @@ void use_lock(Lock lock, SharedBlock block, std::string point, int passes) {
     auto& shared = block.as<Shared>();
     std::mt19937 random(static_cast<unsigned>(::getpid()));
     while (!shared.stop) {
-        const mp::AcquireResult got = lock.acquire(patience);
+        const mp::AcquireResult got = lock.acquire(too_long);
         if (!got) {
             leave(stuck);
         }
@@ -212,7 +212,7 @@ void use_pool(
     auto& shared = block.as<Shared>();
     std::mt19937 random(static_cast<unsigned>(::getpid()));
     while (!shared.stop) {
-        if (!pool.acquire(patience)) {
+        if (!pool.acquire(too_long)) {
             leave(stuck);
         }
         ++shared.rounds;
@@ -272,14 +272,14 @@ void make_or_take(
     auto& shared = block.as<Shared>();
     std::mt19937 random(static_cast<unsigned>(::getpid()));
     while (!shared.stop) {
-        if (!cond.acquire(patience)) {
+        if (!cond.acquire(too_long)) {
             leave(stuck);
         }
         if (random() % 2 == 0) {
             ++shared.a;
             cond.notify();
         } else if (cond.wait_for(
-                       [&] { return shared.a > 0 || shared.stop; }, patience
+                       [&] { return shared.a > 0 || shared.stop; }, too_long
                    )) {
             if (!shared.stop) {
                 --shared.a;
@@ -323,11 +323,11 @@ void go_round(mp::Barrier barrier, SharedBlock block, std::string point, int pas
             if (aborts && round == 3) {
                 barrier.abort();
             }
-            barrier.wait(patience);
+            barrier.wait(too_long);
             ++shared.rounds;
         }
     } catch (const mp::BrokenBarrierError&) {
-        // Also after `patience`: that is for the test to see.
+        // Also after `too_long`: that is for the test to see.
     }
 }
 
@@ -374,7 +374,7 @@ TEST_CASE("Lock: a process may be killed anywhere", "[faults][lock][slow][no-tsa
         mp::Lock lock;
         run.kill_at(point, first, use_lock<mp::Lock>, lock);
         CHECK(run.shared().rounds > 0);
-        CHECK(static_cast<bool>(lock.acquire(patience)));
+        CHECK(static_cast<bool>(lock.acquire(too_long)));
         lock.release();
         CHECK_FALSE(lock.locked());
     });
@@ -384,7 +384,7 @@ TEST_CASE("RLock: a process may be killed anywhere", "[faults][rlock][slow][no-t
     at_each_place(lock_places, [](Run& run, const char* point, const char* first) {
         mp::RLock lock;
         run.kill_at(point, first, use_lock<mp::RLock>, lock);
-        CHECK(static_cast<bool>(lock.acquire(patience)));
+        CHECK(static_cast<bool>(lock.acquire(too_long)));
         lock.release();
         CHECK_FALSE(lock.locked());
     });
@@ -400,7 +400,7 @@ TEST_CASE(
         CHECK(run.shared().rounds > 0);
         // Everybody is gone: all tokens are here, and no more than all.
         for (int i = 0; i < tokens; ++i) {
-            CHECK(pool.acquire(patience));
+            CHECK(pool.acquire(too_long));
         }
         CHECK(pool.get_value() == 0);
         CHECK_FALSE(pool.acquire(0s));
@@ -443,7 +443,7 @@ TEST_CASE(
             cond.notify_all();
             cond.release();
         });
-        run.set_most_passes(3);
+        run.set_max_passes(3);
         run.kill_at(point, first, make_or_take, cond);
         maker.join();
         CHECK(run.shared().rounds > 0);
@@ -464,7 +464,7 @@ TEST_CASE(
             mp::Process victim = run.start(
                 go_round, barrier, point, 1 + static_cast<int>(run.random(3))
             );
-            CHECK(victim.join(patience + 10s));
+            CHECK(victim.join(too_long + 10s));
             run.shared().stop = true;
             // If the victim was no party yet when it died, the other one waits for one.
             if (!other.join(500ms)) {
@@ -473,7 +473,7 @@ TEST_CASE(
                 } catch (const mp::BrokenBarrierError&) {
                 }
             }
-            const mp::Deadline soon_enough(patience / 2);
+            const mp::Deadline soon_enough(too_long / 2);
             CHECK(other.join(soon_enough.remaining()));
             CHECK(other.exitcode() == 0);
             barrier.reset();

@@ -84,8 +84,8 @@ TEST_CASE(
     CHECK(later.result() == 1);
     CHECK_THROWS_WITH(
         late.result(),
-        Catch::Matchers::Contains("block_for_ever") &&
-            Catch::Matchers::Contains("its limit of 0.05 s")
+        test::ContainsSubstring("block_for_ever") &&
+            test::ContainsSubstring("its limit of 0.05 s")
     );
     CHECK(pool.statistics().workers_lost == 0);
 }

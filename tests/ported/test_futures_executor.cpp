@@ -208,7 +208,7 @@ TEST_CASE("ExecutorTest.test_map_buffersize_value_validation: 0 and less are ref
     for (const int size : {0, -1}) {
         CHECK_THROWS_WITH(
             threads.map({.buffersize = size}, power, std::vector{1}, std::vector{1}),
-            Catch::Matchers::Contains("buffersize must be nothing or greater than 0")
+            test::ContainsSubstring("buffersize must be nothing or greater than 0")
         );
         CHECK_THROWS_AS(
             threads.map({.buffersize = size}, power, std::vector{1}, std::vector{1}),
@@ -317,7 +317,7 @@ TEST_CASE("ExecutorTest.test_max_workers_negative: 0 and less are refused") {
     for (const int n : {0, -1}) {
         CHECK_THROWS_WITH(
             ThreadPoolExecutor(n),
-            Catch::Matchers::Contains("max_workers must be greater than 0")
+            test::ContainsSubstring("max_workers must be greater than 0")
         );
         CHECK_THROWS_AS(ThreadPoolExecutor({.max_workers = n}), std::invalid_argument);
     }

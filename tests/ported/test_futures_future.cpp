@@ -219,8 +219,8 @@ TEST_CASE("FutureTests.test_multiple_set_result: the second one is refused") {
     CHECK_THROWS_AS(f.set_result(2), InvalidStateError);
     CHECK_THROWS_WITH(
         f.set_result(2),
-        Catch::Matchers::Contains("<Future at 0x") &&
-            Catch::Matchers::Contains("state=finished")
+        test::ContainsSubstring("<Future at 0x") &&
+            test::ContainsSubstring("state=finished")
     );
     CHECK(f.result() == 1);
 }

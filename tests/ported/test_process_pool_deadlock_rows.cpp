@@ -122,7 +122,7 @@ void expect_only_it_fails(
         FAIL_CHECK("no exception");
     } catch (const SerializationError& error) {
         CHECK(error.phase == phase);
-        CHECK_THAT(error.what(), Catch::Contains("misbehaved"));
+        CHECK_THAT(error.what(), test::ContainsSubstring("misbehaved"));
     }
     CHECK(pool.submit(inc, 1).result(60s) == 2);
 }
@@ -362,7 +362,7 @@ TEST_CASE(
             future.result(60s);
             FAIL_CHECK("no exception");
         } catch (const BrokenProcessPool& error) {
-            CHECK_THAT(error.what(), Catch::Contains("no such luck"));
+            CHECK_THAT(error.what(), test::ContainsSubstring("no such luck"));
             CHECK_THROWS_AS(std::rethrow_if_nested(error), std::domain_error);
         }
     }

@@ -93,7 +93,7 @@ void expect_broken(const Future<T>& future, const std::string& text) {
         future.result(30s);
         FAIL_CHECK("no exception");
     } catch (const BrokenProcessPool& error) {
-        CHECK_THAT(error.what(), Catch::Contains(text));
+        CHECK_THAT(error.what(), test::ContainsSubstring(text));
     }
 }
 
@@ -181,7 +181,9 @@ TEST_CASE("ProcessPoolExecutorTest.test_traceback: the cause tells where", "[por
     } catch (const std::runtime_error& error) {
         CHECK(std::string(error.what()) == "failed on purpose");
         const auto pid_text = std::to_string(pool.workers().at(0));
-        CHECK_THROWS_WITH(std::rethrow_if_nested(error), Catch::Contains(pid_text));
+        CHECK_THROWS_WITH(
+            std::rethrow_if_nested(error), test::ContainsSubstring(pid_text)
+        );
     }
 }
 
@@ -277,7 +279,7 @@ TEST_CASE(
 ) {
     ProcessPoolExecutor pool({.max_workers = 1, .max_tasks_per_child = 3});
     const auto name = pool.submit([] { return mp::current_process().name(); }).result();
-    CHECK_THAT(name, Catch::StartsWith("SpawnProcess"));
+    CHECK_THAT(name, test::StartsWith("SpawnProcess"));
 }
 
 TEST_CASE(

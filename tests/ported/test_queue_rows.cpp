@@ -205,7 +205,9 @@ TEST_CASE(
     "[ported]"
 ) {
     mp::Queue<Unserialisable> queue;
-    CHECK_THROWS_WITH(queue.put({.refuses = true}), Catch::Contains("not for others"));
+    CHECK_THROWS_WITH(
+        queue.put({.refuses = true}), test::ContainsSubstring("not for others")
+    );
     queue.put({.refuses = false});
     CHECK_FALSE(queue.get().refuses);
 }
@@ -225,7 +227,7 @@ TEST_CASE(
     used.put(1);
     used.close();
     used.join_thread();
-    CHECK_THROWS_WITH(used.empty(), Catch::Contains("is closed"));
+    CHECK_THROWS_WITH(used.empty(), test::ContainsSubstring("is closed"));
 }
 
 TEST_CASE("_TestQueue.test_closed_queue_put_get_exceptions: put and get", "[ported]") {
@@ -233,20 +235,20 @@ TEST_CASE("_TestQueue.test_closed_queue_put_get_exceptions: put and get", "[port
     mp::JoinableQueue<int> joinable;
     queue.close();
     joinable.close();
-    CHECK_THROWS_WITH(queue.put(1), Catch::Contains("is closed"));
-    CHECK_THROWS_WITH(queue.get(), Catch::Contains("is closed"));
-    CHECK_THROWS_WITH(joinable.put(1), Catch::Contains("is closed"));
-    CHECK_THROWS_WITH(joinable.get(), Catch::Contains("is closed"));
+    CHECK_THROWS_WITH(queue.put(1), test::ContainsSubstring("is closed"));
+    CHECK_THROWS_WITH(queue.get(), test::ContainsSubstring("is closed"));
+    CHECK_THROWS_WITH(joinable.put(1), test::ContainsSubstring("is closed"));
+    CHECK_THROWS_WITH(joinable.get(), test::ContainsSubstring("is closed"));
 }
 
 TEST_CASE("TestSimpleQueue.test_empty_exceptions: empty() when closed", "[ported]") {
     mp::SimpleQueue<int> unused;
     unused.close();
-    CHECK_THROWS_WITH(unused.empty(), Catch::Contains("is closed"));
+    CHECK_THROWS_WITH(unused.empty(), test::ContainsSubstring("is closed"));
     mp::SimpleQueue<int> used;
     used.put(1);
     used.close();
-    CHECK_THROWS_WITH(used.empty(), Catch::Contains("is closed"));
+    CHECK_THROWS_WITH(used.empty(), test::ContainsSubstring("is closed"));
 }
 
 TEST_CASE("TestSimpleQueue.test_empty: before, meanwhile and after", "[ported]") {

@@ -295,14 +295,14 @@ TEST_CASE(
 ) {
     // A destructor that runs in the middle of everything: here, of another's
     // assignment.
-    struct Owner {
+    struct Creator {
         std::vector<mp::RawArray<int>> arrays;
 
-        ~Owner() { arrays.emplace_back(100); }
+        ~Creator() { arrays.emplace_back(100); }
     };
 
     for (int i = 0; i < 1000; ++i) {
-        Owner owner;
+        Creator owner;
         owner.arrays.emplace_back(10);
         owner.arrays.emplace_back(1000);
         owner.arrays.front() = owner.arrays.back();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// The only include of Catch2, version 2 or 3, and the few names that differ.
+// The only include of Catch2, version 2 or 3, and the names that differ: tests use these
+// and no others of its namespace (a check holds it).
 #pragma once
 
 #include <string>
@@ -10,7 +11,9 @@
 
 namespace test {
 using Listener = Catch::EventListenerBase;
+using Catch::Approx;
 using Catch::Matchers::ContainsSubstring;
+using Catch::Matchers::StartsWith;
 }  // namespace test
 
 #else
@@ -22,8 +25,14 @@ namespace test {
 using Listener = Catch::TestEventListenerBase;
 #endif
 
+using Catch::Matchers::StartsWith;
+
 inline auto ContainsSubstring(const std::string& text) {
     return Catch::Matchers::Contains(text);
+}
+
+inline Catch::Detail::Approx Approx(double value) {
+    return Catch::Detail::Approx(value);
 }
 }  // namespace test
 

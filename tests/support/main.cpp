@@ -16,7 +16,7 @@ int main(int argc, char** argv) {
     mp::freeze_support(argc, argv);
     // The pipe that tells children of this process's end lasts as long as the process:
     // made now, no case is charged with it.
-    mp::detail::alive_pipe_for_children();
+    mp::detail::watch_pipe_for_children();
     // So do the table of processes and the first arena of shared memory.
     mp::detail::SharedBlock::allocate(1);
     test::install_watchdog();

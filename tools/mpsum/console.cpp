@@ -17,7 +17,7 @@ namespace mpsum {
 
 namespace {
 
-constexpr std::size_t most_pending = 64 * 1024;
+constexpr std::size_t max_pending = 64 * 1024;
 constexpr std::chrono::milliseconds redraw_interval{100};
 constexpr std::string_view erase_line = "\r\033[K";
 
@@ -95,7 +95,7 @@ private:
 Console::Console(ProgressMode mode)
     : shows_progress_(wants_bar(mode)),
       out_is_terminal_(::isatty(STDOUT_FILENO) == 1),
-      piece_(is_pipe(STDOUT_FILENO) ? PIPE_BUF : most_pending) {}
+      piece_(is_pipe(STDOUT_FILENO) ? PIPE_BUF : max_pending) {}
 
 Console::~Console() {
     const Writing writing(*this);
@@ -103,7 +103,7 @@ Console::~Console() {
 }
 
 void Console::print(std::string_view line) {
-    if (pending_.size() + line.size() > most_pending) {
+    if (pending_.size() + line.size() > max_pending) {
         flush();
     }
     pending_ += line;

@@ -13,7 +13,7 @@ namespace mpsum {
 
 namespace {
 
-constexpr unsigned most_jobs = 512;
+constexpr unsigned max_jobs = 512;
 
 // CLI11 reads an argument like "[a,b]" as a list of two. A name that begins so travels
 // through it with a mark in front.
@@ -66,7 +66,7 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
         ->check(CLI::IsMember({"sha256", "sha512", "sha1", "md5"}))
         ->capture_default_str();
     app.add_option("-j,--jobs", options.jobs, "worker processes")
-        ->check(CLI::Range(1U, most_jobs))
+        ->check(CLI::Range(1U, max_jobs))
         ->capture_default_str();
     app.add_option("--start-method", options.start_method, "how workers are started")
         ->check(CLI::IsMember({"forkserver", "spawn", "fork"}));

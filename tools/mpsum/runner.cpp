@@ -21,8 +21,8 @@ namespace {
 constexpr std::size_t largest_batch = 32;
 constexpr std::size_t tasks_per_worker = 4;
 // Items that wait for an earlier one to finish: some 20 MB of names and digests.
-constexpr std::size_t most_slots = 65'536;
-constexpr int most_losses = 2;
+constexpr std::size_t max_slots = 65'536;
+constexpr int max_losses = 2;
 constexpr std::chrono::milliseconds redraw{100};
 constexpr std::chrono::milliseconds census_slice{2};
 
@@ -57,7 +57,7 @@ std::string cause(const futures::CrashReport& report) {
 Runner::Runner(RunnerOptions options, Console& console)
     : options_(std::move(options)),
       console_(console),
-      most_tasks_(tasks_per_worker * options_.jobs),
+      max_tasks_(tasks_per_worker * options_.jobs),
       meter_(console.shows_progress() ? std::make_unique<Meter>() : nullptr),
       pool_(pool_options(options_, meter_.get())),
       progress_(Progress::Clock::now()) {
@@ -93,13 +93,13 @@ void Runner::kill_workers() noexcept {
 // -- from the source to the workers
 
 void Runner::start_tasks(Source& source) {
-    while (tasks_.size() < most_tasks_) {
+    while (tasks_.size() < max_tasks_) {
         if (!again_.empty()) {
             const Number number = again_.front();
             again_.pop_front();
             const bool walked = slot(number).item.kind == Item::Kind::walked;
             submit(walked ? Origin::walked : Origin::named, {number});
-        } else if (slots_.size() >= most_slots || !start_batch(source)) {
+        } else if (slots_.size() >= max_slots || !start_batch(source)) {
             return;
         }
     }
@@ -112,7 +112,7 @@ bool Runner::start_batch(Source& source) {
         std::min<std::size_t>(largest_batch, 1 + submitted_ / options_.jobs);
     std::vector<Number> members;
     Item::Kind kind = Item::Kind::named;
-    while (members.size() < size && slots_.size() < most_slots) {
+    while (members.size() < size && slots_.size() < max_slots) {
         const Item* const next = peek(source);
         if (next == nullptr) {
             break;
@@ -240,7 +240,7 @@ void Runner::take_loss(const Task& task, const futures::CrashReport& report) {
         );
     }
     for (const Number number : task.members) {
-        if (++slot(number).losses == most_losses) {
+        if (++slot(number).losses == max_losses) {
             refuse(number, lost + " while hashing it, for the second time");
             continue;
         }

@@ -84,7 +84,7 @@ private:
     // Set once in the constructor.
     RunnerOptions options_;
     Console& console_;
-    std::size_t most_tasks_;
+    std::size_t max_tasks_;
 
     std::unique_ptr<Meter> meter_;  // with a progress bar
     futures::ProcessPoolExecutor pool_;

@@ -49,7 +49,7 @@ Board::Board(BoardOptions options)
     : options_(options),
       segment_("mp-board", BoardView::size_for(options.slots, options.workers)),
       view_(segment_.data()),
-      owner_(new std::atomic<BoardTask*>[options.slots]()),
+      slot_tasks_(new std::atomic<BoardTask*>[options.slots]()),
       arenas_(options.workers) {
     BoardHeader& header = view_.header();
     header.slots = options.slots;
@@ -112,7 +112,7 @@ bool Board::place(BoardTask& task, std::span<const std::byte> call) {
     std::uint64_t position = tail_;
     // order: pairs with drain_ring, so that what the slot's last task left is read
     // before it is written over.
-    while (owner_[index_of(position)].load(std::memory_order_acquire) != nullptr) {
+    while (slot_tasks_[index_of(position)].load(std::memory_order_acquire) != nullptr) {
         // order: only the kind matters; whether somebody claims it right now does not.
         const SlotWord word =
             slots_[index_of(position)].word.load(std::memory_order_relaxed);
@@ -127,7 +127,7 @@ bool Board::place(BoardTask& task, std::span<const std::byte> call) {
     task.position = position;
     // order: pairs with drain_ring(), so that the task is seen. (The worker's commit
     // says so, too, but no tool sees what passes through another process.)
-    owner_[index_of(position)].store(&task, std::memory_order_release);
+    slot_tasks_[index_of(position)].store(&task, std::memory_order_release);
     // order: pairs with BoardWorker::claim, so that it reads the message.
     slot.word.store(slot_word(position, SlotKind::ready), std::memory_order_release);
     tail_ = position + 1;
@@ -248,7 +248,7 @@ bool Board::cancel(BoardTask& task) noexcept {
                 return false;
             }
             // order: pairs with place().
-            owner_[index].store(nullptr, std::memory_order_release);
+            slot_tasks_[index].store(nullptr, std::memory_order_release);
         }
         task.message.clear();
         task.taken_back = true;
@@ -307,7 +307,7 @@ std::size_t Board::drain_ring(std::uint32_t worker) noexcept {
     std::size_t ended = 0;
     for (; read != written; ++read) {
         const ResultItem& item = ring[index_of(read)];
-        auto& owner = owner_[index_of(item.position)];
+        auto& owner = slot_tasks_[index_of(item.position)];
         // order: pairs with place().
         BoardTask* task = owner.load(std::memory_order_acquire);
         if (task == nullptr || task->position != item.position) {

@@ -132,7 +132,7 @@ public:
 
     /// A worker's process is gone. Delivers what it had finished, gives back what it
     /// had only claimed, asks `verdict` about the rest. Returns how many were running.
-    std::size_t bury(std::uint32_t worker, const Verdict& verdict);
+    std::size_t recover(std::uint32_t worker, const Verdict& verdict);
 
     /// Shows each task that is running, and its worker. It is not concluded meanwhile.
     void visit_running(const std::function<void(BoardTask&, std::uint32_t)>& visitor);
@@ -193,12 +193,12 @@ private:
 
     // board_burial.cpp
     /// What a worker leaves behind.
-    struct Estate {
+    struct Leftovers {
         std::vector<BoardTask*> claimed;
         std::vector<BoardTask*> running;
     };
 
-    Estate estate_of(std::uint32_t worker) MP_EXCLUDES(mutex_);
+    Leftovers leftovers_of(std::uint32_t worker) MP_EXCLUDES(mutex_);
     void give_back(BoardTask& task) noexcept MP_REQUIRES(drain_mutex_, mutex_);
     void forget_worker(std::uint32_t worker) noexcept;
 
@@ -226,7 +226,8 @@ private:
     // Own synchronisation.
     Doorbell doorbell_;
     GuardTimer guard_timer_;
-    std::unique_ptr<std::atomic<BoardTask*>[]> owner_;  ///< who has a slot; null: free
+    std::unique_ptr<std::atomic<BoardTask*>[]>
+        slot_tasks_;  ///< who has a slot; null: free
     std::atomic<std::uint64_t> submitted_{0};
     std::atomic<std::uint64_t> concluded_{0};
     std::atomic<std::uint64_t> backlog_size_{0};

@@ -18,7 +18,7 @@ namespace futures::detail {
 inline constexpr std::size_t cache_line = 64;
 
 /// As many as the bits of a WorkerSet.
-inline constexpr std::uint32_t most_workers = 512;
+inline constexpr std::uint32_t max_workers = 512;
 
 // ---- the word of a slot: position:48 | kind:4 | worker:12
 
@@ -60,7 +60,7 @@ static_assert(sizeof(Slot) == 256);
 class alignas(cache_line) WorkerSet {
 public:
     using Word = std::uint64_t;
-    static constexpr std::size_t words = most_workers / 64;
+    static constexpr std::size_t words = max_workers / 64;
 
     std::atomic<Word>& word_of(std::uint32_t worker) noexcept {
         return words_[worker / 64];
@@ -78,13 +78,13 @@ private:
 
 /// What a worker that crashes leaves, written by its signal handler.
 struct CrashRecord {
-    static constexpr std::size_t most_frames = 32;
+    static constexpr std::size_t max_frames = 32;
 
     std::atomic<std::uint32_t> signal;  ///< 0: no crash
     std::uint32_t frames;
     std::uint64_t address;
     std::uint64_t program_base;
-    std::array<std::uint64_t, most_frames> frame;
+    std::array<std::uint64_t, max_frames> frame;
 };
 
 enum class WorkerPhase : std::uint32_t {
@@ -120,7 +120,7 @@ struct BoardHeader {
     WorkerSet sleepers;
     WorkerSet searching;
     alignas(cache_line
-    ) std::atomic<std::uint64_t> drowsy;  ///< generation << 2 | Sleeper
+    ) std::atomic<std::uint64_t> parent_sleeper;  ///< generation << 2 | Sleeper
     alignas(cache_line) mp::detail::FutexWord client_wakes;
     alignas(cache_line) std::atomic<std::uint32_t> stop;
     alignas(cache_line) std::atomic<std::int32_t> submit_cpu;

@@ -33,11 +33,11 @@ Message Board::initializer_failure(std::uint32_t worker) {
     return message;
 }
 
-Board::Estate Board::estate_of(std::uint32_t worker) {
-    Estate found;
+Board::Leftovers Board::leftovers_of(std::uint32_t worker) {
+    Leftovers found;
     const MutexLock lock(mutex_);
     for (Index i = 0; i < options_.slots; ++i) {
-        BoardTask* const task = owner_[i].load();
+        BoardTask* const task = slot_tasks_[i].load();
         const SlotWord word = slots_[i].word.load();
         if (task == nullptr || worker_of(word) != worker) {
             continue;
@@ -52,12 +52,12 @@ Board::Estate Board::estate_of(std::uint32_t worker) {
     return found;
 }
 
-std::size_t Board::bury(std::uint32_t worker, const Verdict& verdict) {
+std::size_t Board::recover(std::uint32_t worker, const Verdict& verdict) {
     std::vector<BoardTask*> running;
     {
         const MutexLock draining(drain_mutex_);
         drain_ring(worker);  // the last thing that it finished is not lost
-        Estate left = estate_of(worker);
+        Leftovers left = leftovers_of(worker);
         running = std::move(left.running);
         std::vector<BoardTask*> again = std::move(left.claimed);
         for (BoardTask*& task : running) {
@@ -78,7 +78,7 @@ std::size_t Board::bury(std::uint32_t worker, const Verdict& verdict) {
         }
         for (BoardTask* task : running) {
             if (task != nullptr) {
-                owner_[index_of(task->position)].store(nullptr);
+                slot_tasks_[index_of(task->position)].store(nullptr);
                 conclude(*task);
             }
         }
@@ -105,7 +105,7 @@ void Board::give_back(BoardTask& task) noexcept {
         }
     }
     slot.word.store(slot_word(task.position, SlotKind::free));
-    owner_[index].store(nullptr);
+    slot_tasks_[index].store(nullptr);
     if (task.failure) {
         conclude(task);
         return;
@@ -133,7 +133,7 @@ void Board::visit_running(const std::function<void(BoardTask&, std::uint32_t)>& 
 ) {
     const MutexLock draining(drain_mutex_);
     for (Index i = 0; i < options_.slots; ++i) {
-        BoardTask* const task = owner_[i].load();
+        BoardTask* const task = slot_tasks_[i].load();
         const SlotWord word = slots_[i].word.load();
         if (task != nullptr && kind_of(word) == SlotKind::running &&
             position_of(word) == task->position) {
@@ -151,7 +151,7 @@ void Board::fail_all(const Verdict& verdict) noexcept {
         refusing_ = true;
         failed_ = true;
         for (Index i = 0; i < options_.slots; ++i) {
-            BoardTask* task = owner_[i].exchange(nullptr);
+            BoardTask* task = slot_tasks_[i].exchange(nullptr);
             if (task == nullptr) {
                 continue;
             }
@@ -188,7 +188,7 @@ std::vector<BoardTask*> Board::take_queued() {
         taken.push_back(&task);
     };
     for (Index i = 0; i < options_.slots; ++i) {
-        BoardTask* task = owner_[i].load();
+        BoardTask* task = slot_tasks_[i].load();
         if (task == nullptr) {
             continue;
         }
@@ -196,7 +196,7 @@ std::vector<BoardTask*> Board::take_queued() {
         if (slots_[i].word.compare_exchange_strong(
                 ready, slot_word(task->position, SlotKind::cancelled)
             )) {
-            owner_[i].store(nullptr);
+            slot_tasks_[i].store(nullptr);
             take(*task);
         }
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Waiting in the parent: who looks at the rings, and who is to be woken for a result.
-// `drowsy` is 0 only while some thread of the parent is awake and will register and
-// look again before it sleeps or leaves.
+// `parent_sleeper` is 0 only while some thread of the parent is awake and will register
+// and look again before it sleeps or leaves.
 #include "process_pool/board.hpp"
 
 #include <algorithm>
@@ -43,20 +43,20 @@ std::size_t Board::try_drain() noexcept {
 
 void Board::stay_awake() noexcept {
     awake_.fetch_add(1);
-    auto& drowsy = view_.header().drowsy;
+    auto& parent_sleeper = view_.header().parent_sleeper;
     // order: a worker that still sees the old value wakes somebody who is awake.
-    if (drowsy.load(std::memory_order_relaxed) != 0) {
-        drowsy.store(0, std::memory_order_relaxed);
+    if (parent_sleeper.load(std::memory_order_relaxed) != 0) {
+        parent_sleeper.store(0, std::memory_order_relaxed);
     }
 }
 
 void Board::enlist() noexcept {
     const auto who = leading_.load() ? Sleeper::client : Sleeper::manager;
-    view_.header().drowsy.store(
+    view_.header().parent_sleeper.store(
         generation_.fetch_add(1) << 2U | static_cast<std::uint64_t>(who)
     );
     // order: pairs with the fence in BoardWorker::commit: it wrote a result, then looks
-    // at drowsy; we stored drowsy, then look at the rings.
+    // at parent_sleeper; we stored parent_sleeper, then look at the rings.
     full_fence();
 }
 
@@ -81,10 +81,10 @@ bool Board::enlist_manager() noexcept {
 }
 
 void Board::manager_woke() noexcept {
-    auto& drowsy = view_.header().drowsy;
-    std::uint64_t seen = drowsy.load();
+    auto& parent_sleeper = view_.header().parent_sleeper;
+    std::uint64_t seen = parent_sleeper.load();
     if ((seen & 3U) == static_cast<std::uint64_t>(Sleeper::manager)) {
-        drowsy.compare_exchange_strong(seen, 0);
+        parent_sleeper.compare_exchange_strong(seen, 0);
     }
 }
 

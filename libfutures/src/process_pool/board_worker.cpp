@@ -43,7 +43,7 @@ void BoardWorker::initializer_failed(std::span<const std::byte> exception) {
 
 void BoardWorker::run(TaskRunner& runner) noexcept {
     control_.phase.store(WorkerPhase::working);
-    std::uint64_t left = options_.most_tasks;
+    std::uint64_t left = options_.max_tasks;
     // order: nothing depends on when a worker sees that it may end.
     while (header_.stop.load(std::memory_order_relaxed) == 0) {
         auto position = claim();
@@ -289,20 +289,22 @@ void BoardWorker::commit(std::uint64_t position) noexcept {
     // after it the result is delivered.
     control_.results_written.store(written_, std::memory_order_release);
     MP_FAILPOINT("worker: after commit");
-    // order: pairs with Board::enlist: it stores drowsy, then looks at the rings.
+    // order: pairs with Board::enlist: it stores parent_sleeper, then looks at the
+    // rings.
     full_fence();
-    untold_ = header_.drowsy.load(std::memory_order_relaxed) != 0;
+    untold_ = header_.parent_sleeper.load(std::memory_order_relaxed) != 0;
 }
 
 void BoardWorker::tell() noexcept {
     untold_ = false;
     // order: commit() read it after its fence; here it only chooses whom to wake.
-    std::uint64_t drowsy = header_.drowsy.load(std::memory_order_relaxed);
-    if (drowsy == 0) {
+    std::uint64_t parent_sleeper =
+        header_.parent_sleeper.load(std::memory_order_relaxed);
+    if (parent_sleeper == 0) {
         return;
     }
     MP_FAILPOINT("worker: before parent wake");
-    if ((drowsy & 3U) == static_cast<std::uint64_t>(Sleeper::manager)) {
+    if ((parent_sleeper & 3U) == static_cast<std::uint64_t>(Sleeper::manager)) {
         Doorbell::ring(options_.doorbell);
     } else {
         header_.client_wakes.fetch_add(1);
@@ -311,7 +313,7 @@ void BoardWorker::tell() noexcept {
     }
     // Mark last: if we are stopped or killed above, the next worker wakes again.
     MP_FAILPOINT("worker: before parent mark");
-    header_.drowsy.compare_exchange_strong(drowsy, 0);
+    header_.parent_sleeper.compare_exchange_strong(parent_sleeper, 0);
     MP_FAILPOINT("worker: after parent mark");
 }
 

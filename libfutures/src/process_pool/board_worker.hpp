@@ -34,8 +34,8 @@ public:
 struct BoardWorkerOptions {
     std::uint32_t index = 0;
     WaitPolicy policy{};
-    std::uint64_t most_tasks = 0;  ///< 0: any number
-    int doorbell = -1;             ///< the parent's
+    std::uint64_t max_tasks = 0;  ///< 0: any number
+    int doorbell = -1;            ///< the parent's
 };
 
 class BoardWorker {
@@ -50,7 +50,7 @@ public:
     /// Leaves the encoded exception of the initializer for the parent. Then end.
     void initializer_failed(std::span<const std::byte> exception);
 
-    /// Takes tasks and runs them until the board is stopped, or most_tasks were run.
+    /// Takes tasks and runs them until the board is stopped, or max_tasks were run.
     void run(TaskRunner& runner) noexcept;
 
 private:

@@ -30,7 +30,7 @@ bool carries_address(int signal) noexcept {
 /// Async-signal-safe, once backtrace() has been called before.
 void report_crash(int signal, siginfo_t* info, void*) noexcept {
     CrashRecord& record = *crash_record;
-    std::array<void*, CrashRecord::most_frames> frames{};
+    std::array<void*, CrashRecord::max_frames> frames{};
     const int count = backtrace(frames.data(), static_cast<int>(frames.size()));
     std::memcpy(
         record.frame.data(),
@@ -123,7 +123,7 @@ void fill_crash_report(
         return;
     }
     report.fault_address = record.address;
-    const auto frames = std::min<std::size_t>(record.frames, CrashRecord::most_frames);
+    const auto frames = std::min<std::size_t>(record.frames, CrashRecord::max_frames);
     for (std::size_t i = 0; i < frames; ++i) {
         report.stack += frame_in_words(record.frame[i], record.program_base) + "\n";
     }

@@ -17,7 +17,7 @@ constexpr std::uint64_t page = 4096;
 constexpr std::uint64_t smallest = 512;
 
 /// Free blocks beyond this give their pages back to the system.
-constexpr std::uint64_t most_warm_bytes = std::uint64_t{256} << 20U;
+constexpr std::uint64_t max_warm_bytes = std::uint64_t{256} << 20U;
 
 /// Only a reservation this large is worth a look at how much memory there is.
 constexpr std::uint64_t worth_a_check = std::uint64_t{64} << 20U;
@@ -117,7 +117,7 @@ void BlockTable::release(std::uint64_t offset) noexcept {
     const std::uint32_t size_class = header_of(offset).size_class;
     const std::uint64_t whole = size_of_class(size_class);
     in_use_ -= whole;
-    const bool warm = whole < 16 * page || warm_ + whole <= most_warm_bytes;
+    const bool warm = whole < 16 * page || warm_ + whole <= max_warm_bytes;
     if (warm) {
         warm_ += whole;
     } else {

@@ -65,7 +65,7 @@ std::size_t arena_capacity();
 /// A segment for an arena; smaller than arena_capacity() if limits say so.
 mp::detail::Segment make_arena_segment(const char* name);
 
-class CallArena : public BlockOwner, public std::enable_shared_from_this<CallArena> {
+class CallArena : public MessageArena, public std::enable_shared_from_this<CallArena> {
 public:
     CallArena();
 
@@ -91,7 +91,7 @@ private:
 
 /// The parent's side of a worker's arena. It outlives the worker: until the last block
 /// that was delivered from it is given back.
-class ResultArenaReader : public BlockOwner,
+class ResultArenaReader : public MessageArena,
                           public std::enable_shared_from_this<ResultArenaReader> {
 public:
     ResultArenaReader();

@@ -20,7 +20,7 @@ namespace {
 
 /// A process that gets SIGSTOP stands within microseconds, unless it is in a system
 /// call that cannot be interrupted; it will not conclude a task there either.
-constexpr auto patience_with_stop = 50ms;
+constexpr auto stop_grace = 50ms;
 
 /// True once the process stands still or is gone.
 bool stands_still(pid_t pid) {
@@ -34,7 +34,7 @@ bool stands_still(pid_t pid) {
 }
 
 void wait_until_it_stands(pid_t pid, int sentinel) {
-    const mp::Deadline deadline(patience_with_stop);
+    const mp::Deadline deadline(stop_grace);
     while (!stands_still(pid) && !deadline.expired() &&
            !os::wait_readable(sentinel, mp::Deadline(1ms))) {
     }
@@ -98,8 +98,10 @@ void ProcessPool::stop_if_overdue(std::uint32_t index) {
     os::pidfd_send_signal(worker.sentinel, worker.out_of_time ? SIGKILL : SIGCONT);
 }
 
-void ProcessPool::bury_after_timeout(std::uint32_t index, const mp::Process& process) {
-    board_.bury(index, [&](BoardTask& task) {
+void ProcessPool::recover_after_timeout(
+    std::uint32_t index, const mp::Process& process
+) {
+    board_.recover(index, [&](BoardTask& task) {
         return verdict_on(static_cast<PoolTask&>(task), index, process);
     });
     mp::detail::log_info(

@@ -23,15 +23,15 @@ using namespace std::chrono_literals;
 namespace {
 
 /// How long workers that were told to end may take.
-constexpr auto patience_with_idle = 10s;
-constexpr auto patience_after_signal = 5s;
+constexpr auto idle_grace = 10s;
+constexpr auto signal_grace = 5s;
 
 /// Attempts of a task under OnWorkerLoss::retry that says nothing of retries.
 constexpr std::uint32_t usual_retries = 2;
 
 /// Workers that die one after the other before they could run anything: something is
 /// wrong that a new worker does not cure.
-constexpr std::uint32_t most_stillborn = 8;
+constexpr std::uint32_t max_stillborn = 8;
 
 std::string in_seconds(mp::Timeout limit) {
     std::ostringstream text;
@@ -60,7 +60,7 @@ std::exception_ptr with_cause(const Error& error, const std::exception_ptr& caus
 // ---- starting
 
 std::size_t ProcessPool::workers_wanted() const noexcept {
-    const auto most = std::min<std::size_t>(max_workers_, most_now_);
+    const auto most = std::min<std::size_t>(max_workers_, max_now_);
     return static_cast<std::size_t>(std::min<std::uint64_t>(most, board_.outstanding())
     );
 }
@@ -112,7 +112,7 @@ ProcessPool::make_process(std::uint32_t index, const ResultArenaReader& arena) {
     start.policy = board_.options().policy;
     start.initializer = options_.initializer;
     if (options_.max_tasks_per_child) {
-        start.most_tasks =
+        start.max_tasks =
             static_cast<std::uint64_t>(options_.max_tasks_per_child->value());
     }
     mp::ProcessOptions options;
@@ -163,7 +163,7 @@ void ProcessPool::adopt(
     }
     if (failure) {
         start_failure_ = failure;
-        most_now_ = count_workers();
+        max_now_ = count_workers();
     }
 }
 
@@ -228,7 +228,7 @@ bool ProcessPool::housekeeping() noexcept {
                 start_workers(wanted - alive);
             } catch (...) {
                 start_failure_ = std::current_exception();
-                most_now_ = alive;
+                max_now_ = alive;
             }
             continue;
         }
@@ -249,7 +249,7 @@ void ProcessPool::cannot_start(const std::exception_ptr& cause) noexcept {
 }
 
 void ProcessPool::end_workers() noexcept {
-    if (!patience_) {
+    if (!end_grace_) {
         board_.stop_workers();
         bool gently = false;
         {
@@ -263,12 +263,12 @@ void ProcessPool::end_workers() noexcept {
             }
         }
         next_signal_ = gently ? SIGTERM : SIGKILL;
-        patience_.emplace(gently ? patience_with_idle : patience_after_signal);
-    } else if (patience_->expired()) {
+        end_grace_.emplace(gently ? idle_grace : signal_grace);
+    } else if (end_grace_->expired()) {
         mp::detail::log_warning("workers of a process pool do not end: signalling them"
         );
         signal_workers(std::exchange(next_signal_, SIGKILL));
-        patience_.emplace(patience_after_signal);
+        end_grace_.emplace(signal_grace);
     }
     board_.guard_timer().arm();  // look again
 }
@@ -282,7 +282,7 @@ void ProcessPool::worker_gone(std::uint32_t index) noexcept {
         const MutexLock lock(mutex_);
         gone = std::exchange(workers_[index], {});
         ending = stage_ == Stage::stopping || broken_ || forced_ != 0;
-        most_now_ = max_workers_;
+        max_now_ = max_workers_;
     }
     if (!gone.process) {
         return;
@@ -295,9 +295,9 @@ void ProcessPool::worker_gone(std::uint32_t index) noexcept {
         const bool retired =
             phase == WorkerPhase::retired && gone.process->exitcode() == 0;
         if (gone.out_of_time && gone.process->exitcode() == -SIGKILL && !ending) {
-            bury_after_timeout(index, *gone.process);
+            recover_after_timeout(index, *gone.process);
         } else if (ending || retired) {
-            board_.bury(index, [&](BoardTask& task) {
+            board_.recover(index, [&](BoardTask& task) {
                 return verdict_on(static_cast<PoolTask&>(task), index, *gone.process);
             });
         } else {
@@ -329,7 +329,7 @@ void ProcessPool::worker_lost(std::uint32_t index, const mp::Process& process) {
         // Before the burial, too: who learns of it from a future can submit no more.
         mark_broken(why);
     }
-    board_.bury(index, [&](BoardTask& task) {
+    board_.recover(index, [&](BoardTask& task) {
         return verdict_on(static_cast<PoolTask&>(task), index, process);
     });
     if (phase == WorkerPhase::initializer_failed) {
@@ -344,7 +344,7 @@ void ProcessPool::worker_lost(std::uint32_t index, const mp::Process& process) {
     stillborn_ = phase == WorkerPhase::working ? 0 : stillborn_ + 1;
     if (options_.on_worker_loss == OnWorkerLoss::break_pool) {
         break_pool(why, nullptr);
-    } else if (stillborn_ > most_stillborn) {
+    } else if (stillborn_ > max_stillborn) {
         break_pool(
             std::to_string(stillborn_) +
                 " workers in a row ended before their first task; the last one, " +

@@ -22,13 +22,13 @@ namespace {
 std::uint32_t checked_max_workers(const ProcessPoolOptions& options) {
     if (!options.max_workers) {
         return std::min(
-            static_cast<std::uint32_t>(mp::usable_cpu_count()), most_workers
+            static_cast<std::uint32_t>(mp::usable_cpu_count()), max_workers
         );
     }
     const auto count = options.max_workers->value();
-    if (count < 1 || count > most_workers) {
+    if (count < 1 || count > max_workers) {
         throw std::invalid_argument(
-            "max_workers must be between 1 and " + std::to_string(most_workers) +
+            "max_workers must be between 1 and " + std::to_string(max_workers) +
             ", not " + std::to_string(count)
         );
     }
@@ -78,7 +78,7 @@ ProcessPool::ProcessPool(ProcessPoolOptions options)
 }
 
 ProcessPool::~ProcessPool() {
-    if (!owner_.is_here()) {
+    if (!creator_.is_here()) {
         manager_.abandon();  // it runs in the process that made us
     }
 }
@@ -86,7 +86,7 @@ ProcessPool::~ProcessPool() {
 // ---- submitting
 
 void ProcessPool::check_accepting() const {
-    if (!owner_.is_here()) {
+    if (!creator_.is_here()) {
         throw mp::StateError("this ProcessPoolExecutor belongs to the process that "
                              "made it: a forked child "
                              "cannot use it");
@@ -166,7 +166,7 @@ void ProcessPool::want_workers() noexcept {
 // ---- ending
 
 void ProcessPool::shutdown(ShutdownOptions options) {
-    if (!owner_.is_here()) {
+    if (!creator_.is_here()) {
         return;
     }
     {
@@ -187,7 +187,7 @@ void ProcessPool::shutdown(ShutdownOptions options) {
 }
 
 void ProcessPool::force_shutdown(int signal) {
-    if (!owner_.is_here()) {
+    if (!creator_.is_here()) {
         return;
     }
     {
@@ -210,7 +210,7 @@ void ProcessPool::force_shutdown(int signal) {
 }
 
 void ProcessPool::close() noexcept {
-    if (!owner_.is_here()) {
+    if (!creator_.is_here()) {
         return;
     }
     try {
@@ -245,7 +245,7 @@ void ProcessPool::finish_at_exit() noexcept {
 
 /// A task of a new worker may have ended before its process is in the table.
 void ProcessPool::await_starting() const {
-    while (starting_ && owner_.is_here()) {
+    while (starting_ && creator_.is_here()) {
         started_.wait(mutex_);
     }
 }

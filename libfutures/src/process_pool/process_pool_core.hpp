@@ -109,7 +109,7 @@ private:
     void stop_overdue_tasks() noexcept;
     std::vector<std::uint32_t> overdue_workers();
     void stop_if_overdue(std::uint32_t index);
-    void bury_after_timeout(std::uint32_t index, const mp::Process& process);
+    void recover_after_timeout(std::uint32_t index, const mp::Process& process);
 
     // pool_workers.cpp
     static std::string worker_in_words(const mp::Process& process);
@@ -123,7 +123,7 @@ private:
     const std::uint32_t max_workers_;
     const mp::Context context_;
     const mp::StartMethod method_;
-    const mp::detail::Owner owner_;
+    const mp::detail::Creator creator_;
 
     // Own synchronisation.
     std::shared_ptr<CallArena> calls_;
@@ -149,10 +149,9 @@ private:
 
     // The manager's own; before there is one, begin()'s.
     std::exception_ptr start_failure_;
-    std::size_t most_now_ =
-        most_workers;              ///< fewer after a failed start, until a death
+    std::size_t max_now_ = max_workers;  ///< fewer after a failed start, until a death
     std::uint32_t stillborn_ = 0;  ///< workers dead before their first task, in a row
-    std::optional<mp::Deadline> patience_;  ///< with workers that were told to end
+    std::optional<mp::Deadline> end_grace_;  ///< with workers that were told to end
     int next_signal_ = 0;
 
     ManagerThread manager_;

@@ -110,7 +110,7 @@ void run_worker(const WorkerStart& start) {
     BoardWorkerOptions options;
     options.index = start.index;
     options.policy = start.policy;
-    options.most_tasks = start.most_tasks;
+    options.max_tasks = start.max_tasks;
     options.doorbell = start.doorbell.get();
     BoardWorker worker(view, calls.data(), results, options);
     PoolRunner runner(where());

@@ -49,7 +49,7 @@ struct WorkerStart {
     TravellingFd result_arena;
     TravellingFd doorbell;
     std::uint32_t index = 0;
-    std::uint64_t most_tasks = 0;
+    std::uint64_t max_tasks = 0;
     WaitPolicy policy{};
     mp::Call initializer;
 
@@ -60,7 +60,7 @@ struct WorkerStart {
         archive& result_arena;
         archive& doorbell;
         archive& index;
-        archive& most_tasks;
+        archive& max_tasks;
         archive& policy.pauses;
         archive& policy.yields;
         archive& policy.untold_pauses;

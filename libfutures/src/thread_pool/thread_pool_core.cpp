@@ -31,7 +31,7 @@ thread_local ThisThread this_thread;
     throw mp::StateError("no new work is accepted: the program is exiting");
 }
 
-std::size_t most_searchers() noexcept {
+std::size_t max_searchers() noexcept {
     static const std::size_t cpus = std::max(1U, std::thread::hardware_concurrency());
     return cpus;
 }
@@ -64,7 +64,7 @@ void ThreadPool::register_for_exit() {
 
 void ThreadPool::submit(Work& work) {
     // order: relaxed, check_accepted() looks again.
-    if (mode_.load(std::memory_order_relaxed) != Mode::open || !owner_.is_here()) {
+    if (mode_.load(std::memory_order_relaxed) != Mode::open || !creator_.is_here()) {
         check_open();
     }
     // order: relaxed, need_worker() looks again.
@@ -81,7 +81,7 @@ void ThreadPool::submit(Work& work) {
 }
 
 void ThreadPool::check_open() const {
-    if (!owner_.is_here()) {
+    if (!creator_.is_here()) {
         throw mp::StateError(
             "the thread pool " + prefix_ +
             " belongs to the parent process: its threads do not exist here"
@@ -237,7 +237,7 @@ Work* ThreadPool::search(Worker& self) noexcept {
             return work != nullptr ||
                    mode_.load(std::memory_order_relaxed) != Mode::open;
         };
-        if (others < most_searchers()) {
+        if (others < max_searchers()) {
             mp::detail::spin(found);
         } else {
             found();
@@ -355,7 +355,7 @@ void ThreadPool::cancel_queued() noexcept {
 }
 
 void ThreadPool::shutdown(ShutdownOptions options) {
-    if (!owner_.is_here()) {
+    if (!creator_.is_here()) {
         return;
     }
     if (options.wait && is_own_thread()) {
@@ -382,7 +382,7 @@ void ThreadPool::finish_at_exit() noexcept {
 }
 
 void ThreadPool::leave() noexcept {
-    if (owner_.is_here()) {
+    if (creator_.is_here()) {
         close(Mode::closed);
         mp::detail::drop_exit_part(exit_part_);
         join();

@@ -90,7 +90,7 @@ private:
     const std::size_t max_workers_;
     const std::string prefix_;
     const std::function<void()> initializer_;
-    const mp::detail::Owner owner_;
+    const mp::detail::Creator creator_;
     int exit_part_ = 0;
 
     // Own synchronisation.

@@ -38,7 +38,7 @@ public:
 
     explicit Barrier(BarrierOptions options);
 
-    explicit Barrier(detail::Blank) noexcept {}
+    explicit Barrier(detail::Decoding) noexcept {}
 
     /// Blocks until all have come. Returns which one the caller was, from 0; each
     /// number once. After the timeout (that of the barrier, if none is given) the

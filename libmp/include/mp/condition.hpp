@@ -33,7 +33,7 @@ public:
     explicit Condition(const RLock& lock);
     explicit Condition(const Lock& lock);
 
-    explicit Condition(detail::Blank) noexcept {}
+    explicit Condition(detail::Decoding) noexcept {}
 
     /// The lock's own. Who gets the lock of a dead process wakes all who wait: what it
     /// would have told them, nobody else can.

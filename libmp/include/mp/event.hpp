@@ -23,7 +23,7 @@ public:
     /// A new one, not set.
     Event();
 
-    explicit Event(detail::Blank) noexcept {}
+    explicit Event(detail::Decoding) noexcept {}
 
     bool is_set() const;
 

@@ -18,7 +18,8 @@ public:
 
     explicit JoinableQueue(const QueueOptions& options) : Queue<T>(options, true) {}
 
-    explicit JoinableQueue(detail::Blank blank) noexcept : Queue<T>(blank) {}
+    explicit JoinableQueue(detail::Decoding make_for_decoding) noexcept
+        : Queue<T>(make_for_decoding) {}
 
     /// One item that was got is dealt with. Throws std::invalid_argument when called
     /// more often than items were put.

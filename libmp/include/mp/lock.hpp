@@ -27,7 +27,7 @@ public:
     /// A new lock, free.
     Lock();
 
-    explicit Lock(detail::Blank) noexcept {}
+    explicit Lock(detail::Decoding) noexcept {}
 
     /// Blocks until the lock is free or its holder dead, at most for the timeout; with
     /// 0 it does not block. The result says whether the lock was got, and whether a

@@ -33,7 +33,7 @@ public:
 
     explicit Queue(const QueueOptions& options) : Queue(options, false) {}
 
-    explicit Queue(detail::Blank) noexcept {}
+    explicit Queue(detail::Decoding) noexcept {}
 
     /// Blocks while the queue is full. Throws Full at the timeout, ShutDown,
     /// SerializationError, std::invalid_argument when closed or when the item could

@@ -99,7 +99,7 @@ public:
         }
     }
 
-    explicit RawValue(detail::Blank) noexcept {}
+    explicit RawValue(detail::Decoding) noexcept {}
 
     T get() const requires std::copyable<T> { return **this; }
 
@@ -163,7 +163,7 @@ public:
         fill_from(values);
     }
 
-    explicit RawArray(detail::Blank) noexcept {}
+    explicit RawArray(detail::Decoding) noexcept {}
 
     std::size_t size() const noexcept { return size_; }
 

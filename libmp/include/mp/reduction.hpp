@@ -61,10 +61,10 @@ void decode_into(ByteReader& in, T& value) {
 template <class T>
 T decode(ByteReader& in) {
     static_assert(
-        std::is_default_constructible_v<T> || has_blank<T>,
+        std::is_default_constructible_v<T> || has_decoding_constructor<T>,
         "a value is made first and read into then: give the type a default constructor"
     );
-    T value = blank<T>();
+    T value = make_for_decoding<T>();
     decode_into(in, value);
     return value;
 }

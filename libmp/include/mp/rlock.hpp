@@ -26,7 +26,7 @@ public:
     /// A new lock, free.
     RLock();
 
-    explicit RLock(detail::Blank) noexcept {}
+    explicit RLock(detail::Decoding) noexcept {}
 
     /// Blocks until the calling thread holds it, at most for the timeout; with 0 it
     /// does not block. Who holds it already, holds it once more. The result says

@@ -36,7 +36,7 @@ public:
 
     explicit Semaphore(SemaphoreOptions options);
 
-    explicit Semaphore(detail::Blank) noexcept {}
+    explicit Semaphore(detail::Decoding) noexcept {}
 
     /// Blocks until there is a token and takes it, at most for the timeout; with 0 it
     /// does not block. Returns whether it took one.
@@ -80,7 +80,8 @@ public:
 
     explicit BoundedSemaphore(SemaphoreOptions options);
 
-    explicit BoundedSemaphore(detail::Blank blank) noexcept : Semaphore(blank) {}
+    explicit BoundedSemaphore(detail::Decoding make_for_decoding) noexcept
+        : Semaphore(make_for_decoding) {}
 };
 
 }  // namespace mp

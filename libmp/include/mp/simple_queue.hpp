@@ -17,7 +17,7 @@ class SimpleQueue : public detail::QueueHandle<T> {
 public:
     SimpleQueue() : detail::QueueHandle<T>(QueueOptions{}, false) {}
 
-    explicit SimpleQueue(detail::Blank) noexcept {}
+    explicit SimpleQueue(detail::Decoding) noexcept {}
 
     /// Throws std::invalid_argument when closed.
     bool empty() const {

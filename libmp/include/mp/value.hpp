@@ -64,7 +64,7 @@ protected:
 
     explicit Synchronized(LockType lock) : lock_(std::move(lock)) {}
 
-    explicit Synchronized(Blank blank) : lock_(blank) {}
+    explicit Synchronized(Decoding make_for_decoding) : lock_(make_for_decoding) {}
 
     /// Held for one access. A death is not looked at: its report stays for who asks.
     class Held {
@@ -124,7 +124,8 @@ public:
         Value(detail::Adopted, RawValue<T> raw, LockType lock)
             : Base(std::move(lock)), raw_(std::move(raw)) {}
 
-        explicit Value(detail::Blank blank) : Base(blank), raw_(blank) {}
+        explicit Value(detail::Decoding make_for_decoding)
+            : Base(make_for_decoding), raw_(make_for_decoding) {}
 
         /// Under the lock, waiting for it.
         T get() const {
@@ -256,7 +257,8 @@ public:
         Array(detail::Adopted, RawArray<T> raw, LockType lock)
             : Base(std::move(lock)), raw_(std::move(raw)) {}
 
-        explicit Array(detail::Blank blank) : Base(blank), raw_(blank) {}
+        explicit Array(detail::Decoding make_for_decoding)
+            : Base(make_for_decoding), raw_(make_for_decoding) {}
 
         std::size_t size() const noexcept {
             return raw_.size();

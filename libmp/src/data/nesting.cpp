@@ -48,7 +48,7 @@ bool stack_is_short() noexcept {
 
 void check_nesting(int depth, Direction direction) {
     const bool short_of_stack = stack_is_short();
-    if (depth < most_nested && !short_of_stack) {
+    if (depth < max_nested && !short_of_stack) {
         return;
     }
     const std::string at = std::to_string(depth) + " levels deep";

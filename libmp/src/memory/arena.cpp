@@ -38,20 +38,20 @@ struct Arena::Header {
 };
 
 // The header has the first page for itself, so that a block may be aligned to a page.
-Arena::Arena(std::size_t room, Lives& lives)
-    : lives_(&lives),
+Arena::Arena(std::size_t room, ProcessTable& processes)
+    : processes_(&processes),
       segment_("mp-arena", page + rounded_up(room, page)),
-      name_{.family = lives_->name(), .number = next_number()},
+      name_{.family = processes_->name(), .number = next_number()},
       own_(true) {
     new (segment_.data()) Header{.magic = magic, .name = name_};
     free_.emplace(page, segment_.size() - page);
 }
 
-Arena::Arena(UniqueFd fd, Lives& lives)
-    : lives_(&lives), segment_(std::move(fd)), own_(false) {
+Arena::Arena(UniqueFd fd, ProcessTable& processes)
+    : processes_(&processes), segment_(std::move(fd)), own_(false) {
     const auto* const header = reinterpret_cast<const Header*>(segment_.data());
     if (segment_.size() < page || header->magic != magic ||
-        header->name.family != lives.name()) {
+        header->name.family != processes.name()) {
         throw SerializationError(
             SerializationPhase::decode,
             "a descriptor that should be an arena of shared memory is something else"

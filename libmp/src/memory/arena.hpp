@@ -21,7 +21,7 @@ class Arena {
 public:
     /// Names an arena for good, in any process.
     struct Name {
-        Lives::Name family;
+        ProcessTable::Name family;
         std::uint64_t number = 0;
 
         friend bool operator==(const Name&, const Name&) = default;
@@ -32,10 +32,10 @@ public:
 
     /// A new one with room for at least one block of `room` bytes, for the
     /// processes in `lives`. Throws what Segment throws.
-    Arena(std::size_t room, Lives& lives);
+    Arena(std::size_t room, ProcessTable& processes);
 
     /// That of another process. Throws SerializationError when it is no arena.
-    Arena(UniqueFd fd, Lives& lives);
+    Arena(UniqueFd fd, ProcessTable& processes);
 
     /// The offset of `size` zeroed bytes, or nothing when there is no room. Only in the
     /// process that made the arena; one thread at a time, as free().
@@ -53,21 +53,21 @@ public:
 
     const Name& name() const noexcept { return name_; }
 
-    Lives& lives() const noexcept { return *lives_; }
+    ProcessTable& processes() const noexcept { return *processes_; }
 
     int fileno() const noexcept { return segment_.fileno(); }
 
     /// Whether this process made it.
-    bool is_own() const noexcept { return own_ && owner_.is_here(); }
+    bool is_own() const noexcept { return own_ && creator_.is_here(); }
 
 private:
     struct Header;
 
     // Set once in the constructor.
-    Lives* lives_;
+    ProcessTable* processes_;
     Segment segment_;
     Name name_;
-    Owner owner_;
+    Creator creator_;
     bool own_;
     // Guarded by the heap's lock.
     std::map<std::size_t, std::size_t> free_;  ///< offset to size, never adjacent

@@ -29,12 +29,13 @@ Heap::Place Heap::allocate(std::size_t size, std::size_t alignment) {
     if (size > largest_shared) {
         check_available_memory(size, "a block of shared memory");
     }
-    Lives& lives = Lives::family();  // before the lock: it has a lock of its own
+    ProcessTable& processes =
+        ProcessTable::family();  // before the lock: it has a lock of its own
     const os::ForkLockHeld held(lock_);
     Place place;
     place.forks = os::fork_count();
     if (size > largest_shared) {
-        place.arena = new_arena(size, lives);
+        place.arena = new_arena(size, processes);
         place.offset = place.arena->allocate(size, alignment).value();
         return place;
     }
@@ -47,7 +48,7 @@ Heap::Place Heap::allocate(std::size_t size, std::size_t alignment) {
             return place;
         }
     }
-    current_ = new_shared_arena(size, lives);
+    current_ = new_shared_arena(size, processes);
     place.arena = current_;
     place.offset = current_->allocate(size, alignment).value();
     return place;
@@ -60,18 +61,19 @@ void Heap::free(const Place& place, std::size_t size) noexcept {
     }
 }
 
-std::shared_ptr<Arena> Heap::new_arena(std::size_t room, Lives& lives) {
-    auto arena = std::make_shared<Arena>(room, lives);
+std::shared_ptr<Arena> Heap::new_arena(std::size_t room, ProcessTable& processes) {
+    auto arena = std::make_shared<Arena>(room, processes);
     remember(arena);
     return arena;
 }
 
-std::shared_ptr<Arena> Heap::new_shared_arena(std::size_t size, Lives& lives) {
+std::shared_ptr<Arena>
+Heap::new_shared_arena(std::size_t size, ProcessTable& processes) {
     try {
-        return new_arena(arena_room, lives);
+        return new_arena(arena_room, processes);
     } catch (const ResourceLimitExceeded&) {
         // A limit on files or on the address space that leaves room for less.
-        return new_arena(std::max(size, least_room), lives);
+        return new_arena(std::max(size, least_room), processes);
     }
 }
 

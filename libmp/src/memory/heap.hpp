@@ -44,8 +44,9 @@ public:
 private:
     std::shared_ptr<Arena> find(const Arena::Name& name) MP_REQUIRES(lock_);
     void remember(const std::shared_ptr<Arena>& arena) MP_REQUIRES(lock_);
-    std::shared_ptr<Arena> new_arena(std::size_t room, Lives& lives) MP_REQUIRES(lock_);
-    std::shared_ptr<Arena> new_shared_arena(std::size_t size, Lives& lives)
+    std::shared_ptr<Arena> new_arena(std::size_t room, ProcessTable& processes)
+        MP_REQUIRES(lock_);
+    std::shared_ptr<Arena> new_shared_arena(std::size_t size, ProcessTable& processes)
         MP_REQUIRES(lock_);
 
     os::ForkLock lock_;

@@ -28,20 +28,20 @@ using namespace std::chrono_literals;
 
 constexpr std::uint64_t magic = 0x3173'6576'696c'706dULL;  // "mplives1"
 
-// The kernel marks the life when the thread that held it ends; its other threads have a
-// moment more, until they notice that they were killed.
-constexpr auto last_moment = 10ms;
+// The kernel marks the entry's mutex when the thread that held it ends; its other
+// threads have a moment more, until they notice that they were killed.
+constexpr auto exit_grace = 10ms;
 
 constexpr std::uint32_t next_generation(std::uint32_t generation) noexcept {
-    constexpr std::uint32_t mask = (1U << Lives::generation_bits) - 1;
+    constexpr std::uint32_t mask = (1U << ProcessTable::generation_bits) - 1;
     const std::uint32_t next = (generation + 1) & mask;
     return next == 0 ? 1 : next;
 }
 
 // Two members of a union of glibc's: the word that the kernel marks.
 std::uint32_t futex_word(const pthread_mutex_t& mutex) noexcept {
-    // order: acquire, pairs with the unlock in Lives::take() and leave_thread(), so
-    // that what was written before is seen.
+    // order: acquire, pairs with the unlock in ProcessTable::take() and leave_thread(),
+    // so that what was written before is seen.
     return static_cast<std::uint32_t>(
         __atomic_load_n(&mutex.__data.__lock, __ATOMIC_ACQUIRE)
     );
@@ -59,11 +59,11 @@ void make_robust(pthread_mutex_t& mutex) {
     }
 }
 
-void wait_for_last_threads(const os::Birth& birth) noexcept {
+void wait_for_last_threads(const os::ProcessId& ended) noexcept {
     try {
-        const UniqueFd process = os::pidfd_open(birth.pid);
-        if (os::is_alive(birth)) {
-            os::wait_readable(process.get(), Deadline(last_moment));
+        const UniqueFd process = os::pidfd_open(ended.pid);
+        if (os::is_alive(ended)) {
+            os::wait_readable(process.get(), Deadline(exit_grace));
         }
     } catch (const std::system_error&) {
         // It is gone.
@@ -72,58 +72,60 @@ void wait_for_last_threads(const os::Birth& birth) noexcept {
 
 }  // namespace
 
-struct alignas(64) Lives::Life {
+struct alignas(64) ProcessTable::Entry {
     pthread_mutex_t mutex;
     std::atomic<std::uint32_t> generation;
     std::atomic<pid_t> pid;
     std::atomic<std::uint64_t> start;
 
-    os::Birth birth() const noexcept {
+    os::ProcessId process() const noexcept {
         return {.pid = pid.load(), .start = start.load()};
     }
 };
 
-struct Lives::Table {
+struct ProcessTable::Table {
     std::uint64_t magic;
     Name name;
     std::uint64_t pid_namespace;
-    std::array<Life, capacity> lives;
+    std::array<Entry, capacity> entries;
 };
 
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 
 // Tables are only added. The lock is held while an entry is taken, too: a child that is
 // forked meanwhile finds it free.
-struct Lives::Registry {
+struct ProcessTable::Registry {
     os::ForkLock lock;
-    std::array<std::atomic<Lives*>, most_tables> tables{};
+    std::array<std::atomic<ProcessTable*>, max_tables> tables{};
     std::atomic<std::size_t> count{0};
-    std::atomic<Lives*> family{nullptr};
+    std::atomic<ProcessTable*> family{nullptr};
     pthread_key_t thread_end{};
     std::uint64_t made = 0;
 
-    Lives& add(Segment segment) {
+    ProcessTable& add(Segment segment) {
         const std::size_t place = count.load();
-        if (place == most_tables) {
+        if (place == max_tables) {
             throw ResourceLimitExceeded(
                 "this process shares objects with " + std::to_string(place) +
                 " families of processes and has no room for another"
             );
         }
-        auto* const lives = new Lives(std::move(segment), local_page().at(place));
-        tables.at(place).store(lives);
+        auto* const processes =
+            new ProcessTable(std::move(segment), local_page().at(place));
+        tables.at(place).store(processes);
         count.store(place + 1);
-        return *lives;
+        return *processes;
     }
 };
 
-Lives::Registry& Lives::registry() {
+ProcessTable::Registry& ProcessTable::registry() {
     // Never destroyed: locks are used until the very end of a process.
     static auto& instance = *[] {
         auto* const made = new Registry;
         // Not a thread_local object: that would end at exit(), while handlers and
         // static destructors still use locks.
-        const int error = ::pthread_key_create(&made->thread_end, &Lives::thread_ends);
+        const int error =
+            ::pthread_key_create(&made->thread_end, &ProcessTable::thread_ends);
         if (error != 0) {
             os::throw_error(error, "pthread_key_create");
         }
@@ -132,8 +134,8 @@ Lives::Registry& Lives::registry() {
     return instance;
 }
 
-std::array<Lives::Local, Lives::most_tables>& Lives::local_page() {
-    using Page = std::array<Local, most_tables>;
+std::array<ProcessTable::Local, ProcessTable::max_tables>& ProcessTable::local_page() {
+    using Page = std::array<Local, max_tables>;
     static auto& page = *[] {
         void* const memory = ::mmap(
             nullptr,
@@ -154,59 +156,59 @@ std::array<Lives::Local, Lives::most_tables>& Lives::local_page() {
     return page;
 }
 
-Lives::Lives(Segment segment, Local& local) noexcept
+ProcessTable::ProcessTable(Segment segment, Local& local) noexcept
     : segment_(std::move(segment)), local_(&local) {}
 
-Lives::Table& Lives::table() const noexcept {
+ProcessTable::Table& ProcessTable::table() const noexcept {
     return *reinterpret_cast<Table*>(segment_.data());
 }
 
-const Lives::Name& Lives::name() const noexcept {
+const ProcessTable::Name& ProcessTable::name() const noexcept {
     return table().name;
 }
 
 // ----------------------------------------------------------------------------------
 // tables
 
-Lives& Lives::family() {
+ProcessTable& ProcessTable::family() {
     Registry& all = registry();
     // order: acquire, pairs with the stores below, so that the table is seen whole.
-    if (Lives* const known = all.family.load(std::memory_order_acquire)) {
+    if (ProcessTable* const known = all.family.load(std::memory_order_acquire)) {
         return *known;
     }
     const os::ForkLockHeld held(all.lock);
-    if (Lives* const known = all.family.load()) {
+    if (ProcessTable* const known = all.family.load()) {
         return *known;
     }
     Segment segment("mp-lives", sizeof(Table));
     auto& table = *new (segment.data()) Table{};
-    for (Life& life : table.lives) {
-        make_robust(life.mutex);
+    for (Entry& entry : table.entries) {
+        make_robust(entry.mutex);
     }
     const auto now = std::chrono::steady_clock::now().time_since_epoch();
-    table.name.moment = static_cast<std::uint64_t>(now.count());
+    table.name.made_at = static_cast<std::uint64_t>(now.count());
     table.pid_namespace = os::pid_namespace();
     table.name.maker =
         table.pid_namespace << 32U ^ static_cast<std::uint64_t>(::getpid());
     table.magic = magic;
-    Lives& lives = all.add(std::move(segment));
-    all.family.store(&lives);
-    return lives;
+    ProcessTable& processes = all.add(std::move(segment));
+    all.family.store(&processes);
+    return processes;
 }
 
-Lives* Lives::find(const Name& name) noexcept {
+ProcessTable* ProcessTable::find(const Name& name) noexcept {
     Registry& all = registry();
     const std::size_t count = all.count.load();
     for (std::size_t i = 0; i < count; ++i) {
-        Lives* const lives = all.tables.at(i).load();
-        if (lives->name() == name) {
-            return lives;
+        ProcessTable* const processes = all.tables.at(i).load();
+        if (processes->name() == name) {
+            return processes;
         }
     }
     return nullptr;
 }
 
-Lives& Lives::attach(UniqueFd fd) {
+ProcessTable& ProcessTable::attach(UniqueFd fd) {
     Segment segment(std::move(fd));
     const auto* const table = reinterpret_cast<const Table*>(segment.data());
     if (segment.size() < sizeof(Table) || table->magic != magic) {
@@ -215,24 +217,24 @@ Lives& Lives::attach(UniqueFd fd) {
             "a descriptor that should be a table of processes is something else"
         );
     }
-    if (Lives* const known = find(table->name)) {
+    if (ProcessTable* const known = find(table->name)) {
         return *known;
     }
     Registry& all = registry();
     const os::ForkLockHeld held(all.lock);
-    if (Lives* const known = find(table->name)) {
+    if (ProcessTable* const known = find(table->name)) {
         return *known;
     }
-    Lives& lives = all.add(std::move(segment));
-    Lives* none = nullptr;
-    all.family.compare_exchange_strong(none, &lives);
-    return lives;
+    ProcessTable& processes = all.add(std::move(segment));
+    ProcessTable* none = nullptr;
+    all.family.compare_exchange_strong(none, &processes);
+    return processes;
 }
 
 // ----------------------------------------------------------------------------------
 // this process
 
-Lives::Id Lives::enter() {
+ProcessTable::Id ProcessTable::enter() {
     Registry& all = registry();
     const os::ForkLockHeld held(all.lock);
     if (const Id id = local_->id.load()) {
@@ -251,9 +253,10 @@ Lives::Id Lives::enter() {
     return local_->entry;
 }
 
-// The thread that held the life has ended: same entry, same generation, another holder.
-bool Lives::hold_again() noexcept {
-    pthread_mutex_t& mutex = table().lives.at(index_of(local_->entry)).mutex;
+// The thread that held the entry's mutex has ended: same entry, same generation,
+// another holder.
+bool ProcessTable::hold_again() noexcept {
+    pthread_mutex_t& mutex = table().entries.at(index_of(local_->entry)).mutex;
     const int result = ::pthread_mutex_trylock(&mutex);
     if (result == EOWNERDEAD) {
         ::pthread_mutex_consistent(&mutex);
@@ -261,7 +264,7 @@ bool Lives::hold_again() noexcept {
     return result == 0 || result == EOWNERDEAD;
 }
 
-void Lives::take_entry() {
+void ProcessTable::take_entry() {
     Table& all = table();
     if (all.pid_namespace != 0 && os::pid_namespace() != all.pid_namespace) {
         throw StateError(
@@ -269,7 +272,7 @@ void Lives::take_entry() {
         );
     }
     for (std::uint32_t index = 0; index < capacity; ++index) {
-        if (take(all.lives.at(index), index)) {
+        if (take(all.entries.at(index), index)) {
             return;
         }
     }
@@ -279,40 +282,40 @@ void Lives::take_entry() {
     );
 }
 
-bool Lives::take(Life& life, std::uint32_t index) noexcept {
-    std::uint32_t generation = life.generation.load();
-    const std::uint32_t word = futex_word(life.mutex);
+bool ProcessTable::take(Entry& entry, std::uint32_t index) noexcept {
+    std::uint32_t generation = entry.generation.load();
+    const std::uint32_t word = futex_word(entry.mutex);
     const bool died = (word & FUTEX_OWNER_DIED) != 0;
-    if (!died && ((word & FUTEX_TID_MASK) != 0 || os::is_alive(life.birth()))) {
+    if (!died && ((word & FUTEX_TID_MASK) != 0 || os::is_alive(entry.process()))) {
         return false;
     }
     // From here on everything of the last user is a dead owner's, even if this process
     // is stopped or killed before it is done. Whoever has taken the entry since then
     // has counted on, so this changes nothing for them.
-    life.generation.compare_exchange_strong(generation, next_generation(generation));
-    const int result = ::pthread_mutex_trylock(&life.mutex);
+    entry.generation.compare_exchange_strong(generation, next_generation(generation));
+    const int result = ::pthread_mutex_trylock(&entry.mutex);
     if (result == EOWNERDEAD) {
-        ::pthread_mutex_consistent(&life.mutex);
+        ::pthread_mutex_consistent(&entry.mutex);
     } else if (result != 0) {
         return false;
-    } else if (os::is_alive(life.birth())) {
+    } else if (os::is_alive(entry.process())) {
         // Taken since we looked, and the thread that did it has ended in good order.
-        ::pthread_mutex_unlock(&life.mutex);
+        ::pthread_mutex_unlock(&entry.mutex);
         return false;
     }
-    generation = life.generation.load();
+    generation = entry.generation.load();
     while (
-        !life.generation.compare_exchange_weak(generation, next_generation(generation))
+        !entry.generation.compare_exchange_weak(generation, next_generation(generation))
     ) {
     }
-    const os::Birth own = os::own_birth();
-    life.start.store(own.start);
-    life.pid.store(own.pid);
+    const os::ProcessId own = os::own_process_id();
+    entry.start.store(own.start);
+    entry.pid.store(own.pid);
     local_->entry = next_generation(generation) << index_bits | index;
     return true;
 }
 
-void Lives::thread_ends(void*) noexcept {
+void ProcessTable::thread_ends(void*) noexcept {
     Registry& all = registry();
     const os::ForkLockHeld held(all.lock);
     const std::size_t count = all.count.load();
@@ -321,40 +324,40 @@ void Lives::thread_ends(void*) noexcept {
     }
 }
 
-void Lives::leave_thread() noexcept {
+void ProcessTable::leave_thread() noexcept {
     if (local_->holder != ::gettid()) {
         return;
     }
     local_->id.store(0);
     local_->holder = 0;
-    ::pthread_mutex_unlock(&table().lives.at(index_of(local_->entry)).mutex);
+    ::pthread_mutex_unlock(&table().entries.at(index_of(local_->entry)).mutex);
 }
 
 // ----------------------------------------------------------------------------------
 // others
 
-bool Lives::dead(Id id) const noexcept {
-    const Life& life = table().lives.at(index_of(id));
+bool ProcessTable::dead(Id id) const noexcept {
+    const Entry& entry = table().entries.at(index_of(id));
     const std::uint32_t generation = generation_of(id);
     // order: acquire, pairs with the changes in take(), so that what the dead owner
     // protected is seen as it left it.
-    if (life.generation.load(std::memory_order_acquire) != generation) {
+    if (entry.generation.load(std::memory_order_acquire) != generation) {
         return true;
     }
-    const std::uint32_t word = futex_word(life.mutex);
+    const std::uint32_t word = futex_word(entry.mutex);
     if ((word & FUTEX_OWNER_DIED) != 0) {
-        wait_for_last_threads(life.birth());
+        wait_for_last_threads(entry.process());
         return true;
     }
     if ((word & FUTEX_TID_MASK) != 0) {
-        return life.generation.load() != generation;
+        return entry.generation.load() != generation;
     }
-    // Nobody holds the life: the thread that did has ended in good order.
-    return !os::is_alive(life.birth()) || life.generation.load() != generation;
+    // Nobody holds the entry's mutex: the thread that did has ended in good order.
+    return !os::is_alive(entry.process()) || entry.generation.load() != generation;
 }
 
-Lives::Id Lives::current(std::uint32_t index) const noexcept {
-    const std::uint32_t generation = table().lives.at(index).generation.load();
+ProcessTable::Id ProcessTable::current(std::uint32_t index) const noexcept {
+    const std::uint32_t generation = table().entries.at(index).generation.load();
     return generation == 0 ? 0 : generation << index_bits | index;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Lives: which processes are alive, for words in shared memory that name their owner.
+// ProcessTable: which processes are alive, for words in shared memory that name their
+// owner.
 //
 // A table in shared memory has an entry for each process of a family. A process holds
 // the robust mutex of its entry as long as it lives; the kernel marks it when the
@@ -24,7 +25,7 @@
 
 namespace mp::detail {
 
-class Lives {
+class ProcessTable {
 public:
     /// generation (20 bits) and index (10 bits); never 0, never with the upper two
     /// bits.
@@ -37,7 +38,7 @@ public:
 
     /// Names a table for good, in any process.
     struct Name {
-        std::uint64_t moment = 0;
+        std::uint64_t made_at = 0;
         std::uint64_t maker = 0;
 
         friend bool operator==(const Name&, const Name&) = default;
@@ -53,14 +54,14 @@ public:
 
     /// The table for what this process makes: that of its parent, if anything shared
     /// came from there, else one made at the first call. Throws what Segment throws.
-    static Lives& family();
+    static ProcessTable& family();
 
     /// The table of that name, if this process has it.
-    static Lives* find(const Name& name) noexcept;
+    static ProcessTable* find(const Name& name) noexcept;
 
     /// Maps the table of another process; the family's, if this process has none yet.
     /// Throws SerializationError when the descriptor is no such table.
-    static Lives& attach(UniqueFd fd);
+    static ProcessTable& attach(UniqueFd fd);
 
     /// Who this process is in words that others read. Takes an entry at the first call:
     /// then throws ResourceLimitExceeded when all are in use, StateError in another pid
@@ -86,35 +87,35 @@ public:
 
     const Segment& segment() const noexcept { return segment_; }
 
-    Lives(const Lives&) = delete;
-    Lives& operator=(const Lives&) = delete;
-    ~Lives() = delete;
+    ProcessTable(const ProcessTable&) = delete;
+    ProcessTable& operator=(const ProcessTable&) = delete;
+    ~ProcessTable() = delete;
 
 private:
-    struct Life;
+    struct Entry;
     struct Table;
     struct Registry;
 
     /// In a page that the kernel wipes at fork: a child reads zeros.
     struct Local {
-        std::atomic<Id> id;  ///< while a thread of ours holds the life
+        std::atomic<Id> id;  ///< while a thread of ours holds the entry's mutex
         Id entry;            ///< once taken
         pid_t holder;        ///< the thread that holds it
     };
 
-    static constexpr std::size_t most_tables = 64;
+    static constexpr std::size_t max_tables = 64;
 
-    Lives(Segment segment, Local& local) noexcept;
+    ProcessTable(Segment segment, Local& local) noexcept;
 
     static Registry& registry();
-    static std::array<Local, most_tables>& local_page();
+    static std::array<Local, max_tables>& local_page();
     static void thread_ends(void*) noexcept;
 
     Table& table() const noexcept;
     Id enter();
     bool hold_again() noexcept;
     void take_entry();
-    bool take(Life& life, std::uint32_t index) noexcept;
+    bool take(Entry& entry, std::uint32_t index) noexcept;
     void leave_thread() noexcept;
 
     Segment segment_;

@@ -41,7 +41,7 @@ SharedBlock::SharedBlock(std::shared_ptr<Record> record) noexcept
     : record_(std::move(record)),
       data_(record_->place.arena->at(record_->place.offset)),
       size_(record_->size),
-      lives_(&record_->place.arena->lives()) {}
+      processes_(&record_->place.arena->processes()) {}
 
 SharedBlock SharedBlock::allocate(std::size_t size, std::size_t alignment) {
     if (alignment == 0 || (alignment & (alignment - 1)) != 0 ||
@@ -67,13 +67,13 @@ SharedBlock::Ticket SharedBlock::hand_over(const char* what) const {
         throw StateError(std::string(what) + " that was moved from cannot travel");
     }
     const Arena& arena = *record_->place.arena;
-    const Lives& lives = arena.lives();
+    const ProcessTable& processes = arena.processes();
     record_->own = false;
     return {
         .arena_fd = hand_over_once(&arena, arena.fileno(), what),
-        .lives_fd = hand_over_once(&lives, lives.fileno(), what),
-        .family_moment = lives.name().moment,
-        .family_maker = lives.name().maker,
+        .lives_fd = hand_over_once(&processes, processes.fileno(), what),
+        .table_made_at = processes.name().made_at,
+        .table_maker = processes.name().maker,
         .arena_number = arena.name().number,
         .offset = record_->place.offset,
         .size = size_,
@@ -81,17 +81,20 @@ SharedBlock::Ticket SharedBlock::hand_over(const char* what) const {
 }
 
 void SharedBlock::take_over(const Ticket& ticket) {
-    const Lives::Name family{
-        .moment = ticket.family_moment, .maker = ticket.family_maker};
-    Lives* known = Lives::find(family);
-    Lives& lives =
-        known != nullptr ? *known : Lives::attach(detail::take_over(ticket.lives_fd));
+    const ProcessTable::Name family{
+        .made_at = ticket.table_made_at, .maker = ticket.table_maker};
+    ProcessTable* known = ProcessTable::find(family);
+    ProcessTable& processes =
+        known != nullptr ? *known
+                         : ProcessTable::attach(detail::take_over(ticket.lives_fd));
     Heap::Place place;
     place.offset = ticket.offset;
     place.arena = Heap::instance().received(
         {.family = family, .number = ticket.arena_number},
         [&] {
-            return std::make_shared<Arena>(detail::take_over(ticket.arena_fd), lives);
+            return std::make_shared<Arena>(
+                detail::take_over(ticket.arena_fd), processes
+            );
         }
     );
     if (!place.arena->contains(ticket.offset, ticket.size)) {

@@ -16,7 +16,7 @@ namespace {
 constexpr int populate_read = 22;  // MADV_POPULATE_READ
 
 // Page tables are not free: of a huge program, this much of each module.
-constexpr std::uintptr_t most_bytes = 8UL << 20U;
+constexpr std::uintptr_t max_bytes = 8UL << 20U;
 
 int prefault_module(dl_phdr_info* module, std::size_t, void*) {
     const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
@@ -32,7 +32,7 @@ int prefault_module(dl_phdr_info* module, std::size_t, void*) {
         ::madvise(
             // NOLINTNEXTLINE(performance-no-int-to-ptr): rounded to a page
             reinterpret_cast<void*>(begin),
-            std::min(end - begin, most_bytes),
+            std::min(end - begin, max_bytes),
             populate_read
         );
     }

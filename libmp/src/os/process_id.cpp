@@ -71,13 +71,13 @@ bool exists(pid_t pid) noexcept {
 
 }  // namespace
 
-Birth own_birth() noexcept {
+ProcessId own_process_id() noexcept {
     const pid_t pid = ::getpid();
     const auto status = status_of(pid);
     return {.pid = pid, .start = status ? status->start : 0};
 }
 
-bool is_alive(const Birth& birth) noexcept {
+bool is_alive(const ProcessId& birth) noexcept {
     if (birth.pid <= 0) {
         return false;
     }

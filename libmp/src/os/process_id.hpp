@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// Birth: a process named so that no reuse of its pid can confuse it.
+// ProcessId: a process named so that no reuse of its pid can confuse it.
 #pragma once
 
 #include <sys/types.h>
@@ -9,16 +9,16 @@
 namespace mp::os {
 
 /// A pid and the moment at which that process began, in the kernel's clock ticks.
-struct Birth {
+struct ProcessId {
     pid_t pid = 0;
     std::uint64_t start = 0;
 };
 
-Birth own_birth() noexcept;
+ProcessId own_process_id() noexcept;
 
 /// Whether that very process still runs. A zombie does not; one whose first thread has
 /// ended while others go on does.
-bool is_alive(const Birth& birth) noexcept;
+bool is_alive(const ProcessId& birth) noexcept;
 
 /// The number of this process's pid namespace: pids mean something only inside of it. 0
 /// when /proc does not tell.

@@ -40,7 +40,7 @@ using namespace std::chrono_literals;
 
 // Children that are forked before anybody asks for them: to hand one over takes a tenth
 // of the time. Two, because pools start several at once.
-constexpr std::size_t most_spares = 2;
+constexpr std::size_t max_spares = 2;
 
 // An idle spare that is told to go needs a moment to leave.
 constexpr auto leaving = 500ms;
@@ -84,7 +84,7 @@ private:
     std::vector<ServedChild> children_;
     std::vector<Spare> spares_;
     // 0 after a fork failed, until somebody asks for a child.
-    std::size_t wanted_spares_ = most_spares;
+    std::size_t wanted_spares_ = max_spares;
 };
 
 std::string names_of_threads() {
@@ -154,7 +154,7 @@ bool Server::answer_request() {
     } catch (const EOFError&) {
         return false;
     }
-    wanted_spares_ = most_spares;
+    wanted_spares_ = max_spares;
     try {
         if (spares_.empty()) {
             make_spare();

@@ -86,7 +86,7 @@ struct Gate {
 std::shared_ptr<PopenFork> PopenFork::launch(const std::function<int()>& body) {
     try {
         warn_of_threads();
-        alive_pipe_for_children();
+        watch_pipe_for_children();
         Gate gate = Gate::make();
         auto child = std::make_shared<PopenFork>();
         const pid_t pid = os::fork_process();

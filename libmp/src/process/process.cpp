@@ -143,7 +143,7 @@ void BaseProcess::launch_linked(StartMethod method) {
     }
     detail::SpawningScope scope;
     detail::Preparation told = preparation();
-    told.alive_fd = detail::hand_over(detail::alive_pipe_for_children());
+    told.alive_fd = detail::hand_over(detail::watch_pipe_for_children());
     told.tracker_fd = detail::hand_over_resource_tracker();
     detail::ByteWriter message;
     detail::write_code_ref(message, reinterpret_cast<const void*>(body));
@@ -429,7 +429,7 @@ bool ParentProcess::join(Timeout timeout) const {
 }
 
 int ParentProcess::sentinel() const noexcept {
-    return detail::parent_alive_fd();
+    return detail::parent_watch_fd();
 }
 
 }  // namespace mp

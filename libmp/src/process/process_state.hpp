@@ -17,7 +17,7 @@ namespace mp::detail {
 
 struct ProcessState {
     // Set before start(), by the thread that owns the object; `name` under the mutex.
-    Owner creator;
+    Creator creator;
     ProcessOptions options;
     std::vector<int> identity;
     AuthenticationString authkey;

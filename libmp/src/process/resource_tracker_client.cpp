@@ -175,7 +175,7 @@ void tell(
 
 void introduce(Link& all) MP_REQUIRES(all.mutex) {
     const UniqueFd self = os::pidfd_open(::getpid());
-    const std::array<int, 2> fds{self.get(), parent_alive_fd()};
+    const std::array<int, 2> fds{self.get(), parent_watch_fd()};
     tell(
         all.socket.get(),
         TrackerWord::hello,

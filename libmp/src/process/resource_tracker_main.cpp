@@ -78,7 +78,7 @@ private:
     void read_messages();
     void
     obey(const TrackerMessage& message, std::string name, std::vector<UniqueFd> fds);
-    void bury(std::uint64_t process);
+    void recover(std::uint64_t process);
     void condemn_what_nobody_awaits();
     void sweep();
     bool remove(Entry& entry);
@@ -123,7 +123,7 @@ bool Tracker::serve() {
         read_messages();
     }
     for (const std::uint64_t process : ended) {
-        bury(process);
+        recover(process);
     }
     if (!socket_) {
         condemn_what_nobody_awaits();
@@ -248,7 +248,7 @@ void Tracker::obey(
 }
 
 // It did not say that it leaves: it was killed, or left by _exit().
-void Tracker::bury(std::uint64_t process) {
+void Tracker::recover(std::uint64_t process) {
     const auto found = senders_.find(process);
     if (found == senders_.end() || !found->second.pidfd) {
         return;

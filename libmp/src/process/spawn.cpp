@@ -97,7 +97,7 @@ void settle_in(const Preparation& preparation) {
     if (!preparation.directory.empty() && ::chdir(preparation.directory.c_str()) != 0) {
         log_warning("the parent's directory is gone: " + preparation.directory);
     }
-    set_parent_alive_fd(take_over(preparation.alive_fd));
+    set_parent_watch_fd(take_over(preparation.alive_fd));
     if (preparation.tracker_fd >= 0) {
         set_resource_tracker(take_over(static_cast<std::uint32_t>(preparation.tracker_fd
         )));

@@ -25,9 +25,9 @@ using namespace std::chrono_literals;
 
 // Whoever holds a lock here holds it for the copy of one item. Who does not want to
 // wait for an item still waits so long for the lock.
-constexpr Timeout moment(20ms);
+constexpr Timeout lock_grace(20ms);
 
-constexpr std::uint64_t most_chunks_ever = 1UL << 20U;
+constexpr std::uint64_t max_chunks_ever = 1UL << 20U;
 
 std::uint64_t half_of_memory() {
     const auto pages = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES));
@@ -36,12 +36,12 @@ std::uint64_t half_of_memory() {
 
 std::uint64_t chunks_for(std::uint64_t bytes) {
     return std::bit_ceil(std::clamp<std::uint64_t>(
-        (bytes + chunk_bytes - 1) / chunk_bytes, 4, most_chunks_ever
+        (bytes + chunk_bytes - 1) / chunk_bytes, 4, max_chunks_ever
     ));
 }
 
-Timeout patience(Timeout timeout) {
-    return timeout.duration() < moment.duration() ? moment : timeout;
+Timeout at_least_lock_grace(Timeout timeout) {
+    return timeout.duration() < lock_grace.duration() ? lock_grace : timeout;
 }
 
 /// Releases a lock at the end of a scope, or earlier.
@@ -84,7 +84,7 @@ std::span<std::byte> QueueItem::room(std::size_t size) {
 
 QueueCore::QueueCore(const QueueLimits& limits) : joinable_(limits.joinable) {
     const std::uint64_t bytes =
-        limits.most_bytes != 0 ? limits.most_bytes : half_of_memory();
+        limits.max_bytes != 0 ? limits.max_bytes : half_of_memory();
     const std::uint64_t chunks = chunks_for(bytes);
     const std::uint64_t large =
         std::max<std::uint64_t>(bytes, 1U << 20U) & ~std::uint64_t{large_alignment - 1};
@@ -96,10 +96,10 @@ QueueCore::QueueCore(const QueueLimits& limits) : joinable_(limits.joinable) {
         limits.joinable ? sizeof(QueueControl) : offsetof(QueueControl, done_lock), 64
     );
     control_ = &block_.as<QueueControl>();
-    lives_ = &block_.lives();
+    processes_ = &block_.processes();
     QueueControl& made = control();
-    made.most_items = limits.most_items;
-    made.most_chunks = chunks;
+    made.max_items = limits.max_items;
+    made.max_chunks = chunks;
     made.first_chunk = first_chunk;
     made.large_bytes = large;
     made.type_tag = limits.type_tag;
@@ -112,7 +112,7 @@ QueueCore::QueueCore(SharedBlock control, Segment data, UniqueFd event) noexcept
       data_(std::move(data)),
       event_(std::move(event)),
       control_(&block_.as<QueueControl>()),
-      lives_(&block_.lives()),
+      processes_(&block_.processes()),
       joinable_(this->control().joinable != 0) {}
 
 std::uint64_t QueueCore::type_tag() const noexcept {
@@ -124,7 +124,7 @@ std::uint64_t QueueCore::type_tag() const noexcept {
 void QueueCore::put(std::span<const std::byte> message, Timeout timeout) {
     check_open();
     check_fits(message.size());
-    if (try_put(message, moment) == Attempt::done) [[likely]] {
+    if (try_put(message, lock_grace) == Attempt::done) [[likely]] {
         return;
     }
     const Deadline deadline(timeout);
@@ -151,7 +151,10 @@ QueueCore::Attempt
 QueueCore::try_put(std::span<const std::byte> message, Timeout timeout) {
     QueueControl& shared = control();
     if (shared.put_lock.acquire(
-            lives(), patience(timeout), DeadOwner::take, &shared.put_count
+            processes(),
+            at_least_lock_grace(timeout),
+            DeadOwner::take,
+            &shared.put_count
         ) == Taken::no) {
         return Attempt::busy;
     }
@@ -163,7 +166,7 @@ QueueCore::try_put(std::span<const std::byte> message, Timeout timeout) {
     // order: only the holder of the lock changes it.
     const std::uint64_t number = shared.put_count.load(std::memory_order_relaxed);
     note_use();
-    if (shared.most_items != 0 && is_full(number)) {
+    if (shared.max_items != 0 && is_full(number)) {
         return Attempt::in_vain;
     }
     PutEnd end = shared.put_ends[number % 2];
@@ -188,7 +191,7 @@ QueueCore::try_put(std::span<const std::byte> message, Timeout timeout) {
 
 void QueueCore::get(QueueItem& item, Timeout timeout) {
     check_open();
-    if (try_get(item, moment) == Attempt::done) [[likely]] {
+    if (try_get(item, lock_grace) == Attempt::done) [[likely]] {
         return;
     }
     const Deadline deadline(timeout);
@@ -217,7 +220,10 @@ QueueCore::Attempt QueueCore::try_get(QueueItem& item, Timeout timeout) {
         return Attempt::in_vain;
     }
     if (shared.get_lock.acquire(
-            lives(), patience(timeout), DeadOwner::take, &shared.get_count
+            processes(),
+            at_least_lock_grace(timeout),
+            DeadOwner::take,
+            &shared.get_count
         ) == Taken::no) {
         return Attempt::busy;
     }
@@ -257,7 +263,7 @@ std::size_t QueueCore::size() const {
 }
 
 bool QueueCore::full() const {
-    const std::uint64_t most = control().most_items;
+    const std::uint64_t most = control().max_items;
     return most != 0 && size() >= most;
 }
 
@@ -284,12 +290,12 @@ bool QueueCore::has_items() const noexcept {
 bool QueueCore::is_full(std::uint64_t number) const noexcept {
     const QueueControl& shared = control();
     // order: acquire, because room that a consumer left may be written to.
-    if (number - seen_taken_.load(std::memory_order_acquire) < shared.most_items) {
+    if (number - seen_taken_.load(std::memory_order_acquire) < shared.max_items) {
         return false;
     }
     const std::uint64_t taken = shared.get_count.load(std::memory_order_acquire);
     seen_taken_.store(taken, std::memory_order_release);
-    return number - taken >= shared.most_items;
+    return number - taken >= shared.max_items;
 }
 
 /// Grows whenever room may have come free.
@@ -302,9 +308,9 @@ bool QueueCore::may_have_room(std::uint64_t before) const noexcept {
     if (is_shut()) {
         return true;
     }
-    if (shared.most_items != 0) {
+    if (shared.max_items != 0) {
         const std::uint64_t taken = shared.get_count.load();
-        return shared.put_count.load() - taken < shared.most_items;
+        return shared.put_count.load() - taken < shared.max_items;
     }
     return moved() != before;
 }
@@ -313,9 +319,8 @@ bool QueueCore::has_places() const noexcept {
     const QueueControl& shared = control();
     const std::uint64_t taken = shared.get_count.load(std::memory_order_relaxed);
     const std::uint64_t put = shared.put_count.load(std::memory_order_relaxed);
-    return is_shut() ||
-           (shared.most_items != 0 &&
-            put - taken <= shared.most_items - (shared.most_items + 7) / 8);
+    return is_shut() || (shared.max_items != 0 &&
+                         put - taken <= shared.max_items - (shared.max_items + 7) / 8);
 }
 
 void QueueCore::check_open() const {
@@ -388,7 +393,7 @@ void QueueCore::calm_if_empty() const noexcept {
     if (shared.watched.load(std::memory_order_relaxed) == 0) [[likely]] {
         return;
     }
-    if (has_items() || shared.put_lock.acquire(lives(), moment) == Taken::no) {
+    if (has_items() || shared.put_lock.acquire(processes(), lock_grace) == Taken::no) {
         return;
     }
     const Holding held(shared.put_lock);

@@ -17,12 +17,12 @@
 namespace mp::detail {
 namespace {
 
-std::uint64_t account(Lives::Id owner, std::int32_t items) {
+std::uint64_t account(ProcessTable::Id owner, std::int32_t items) {
     return (std::uint64_t{owner} << 32U) | static_cast<std::uint32_t>(items);
 }
 
-Lives::Id owner_of(std::uint64_t account) {
-    return static_cast<Lives::Id>(account >> 32U);
+ProcessTable::Id owner_of(std::uint64_t account) {
+    return static_cast<ProcessTable::Id>(account >> 32U);
 }
 
 std::int32_t items_of(std::uint64_t account) {
@@ -47,8 +47,8 @@ std::int64_t QueueCore::unfinished() const noexcept {
 
 void QueueCore::add_to_account(std::int32_t items) {
     QueueControl& shared = control();
-    const Lives::Id me = lives().self();
-    const std::uint32_t index = Lives::index_of(me);
+    const ProcessTable::Id me = processes().self();
+    const std::uint32_t index = ProcessTable::index_of(me);
     std::uint32_t used = shared.accounts_used.load();
     while (used <= index && !shared.accounts_used.compare_exchange_weak(used, index + 1)
     ) {
@@ -70,7 +70,7 @@ void QueueCore::add_to_account(std::int32_t items) {
 void QueueCore::task_done() {
     check_open();
     QueueControl& shared = control();
-    if (shared.done_lock.acquire(lives(), forever) == Taken::no) {
+    if (shared.done_lock.acquire(processes(), forever) == Taken::no) {
         return;
     }
     if (unfinished() <= 0) {
@@ -89,7 +89,8 @@ void QueueCore::task_done() {
 /// What dead processes took will not be reported: it counts no more.
 void QueueCore::forget_dead() {
     QueueControl& shared = control();
-    if (shared.done_lock.acquire(lives(), std::chrono::milliseconds(0)) == Taken::no) {
+    if (shared.done_lock.acquire(processes(), std::chrono::milliseconds(0)) ==
+        Taken::no) {
         return;  // The next slice will do.
     }
     const std::uint32_t used = shared.accounts_used.load();
@@ -99,12 +100,12 @@ void QueueCore::forget_dead() {
     }
     for (std::uint32_t i = 0; i < used; ++i) {
         std::uint64_t before = shared.accounts[i].load();
-        const Lives::Id owner = owner_of(before);
+        const ProcessTable::Id owner = owner_of(before);
         // Others may have reported some of them.
         const auto lost = static_cast<std::int32_t>(std::clamp<std::int64_t>(
             items_of(before), 0, std::max<std::int64_t>(in_accounts, 0)
         ));
-        if (owner != 0 && lost > 0 && lives().dead(owner) &&
+        if (owner != 0 && lost > 0 && processes().dead(owner) &&
             shared.accounts[i].compare_exchange_strong(
                 before, account(owner, items_of(before) - lost)
             )) {
@@ -131,7 +132,7 @@ bool QueueCore::join(const Deadline& deadline) {
         if (deadline.expired()) {
             return false;
         }
-        const Deadline next = deadline.sooner(slice);
+        const Deadline next = deadline.sooner(recheck_interval);
         shared.joiners.wait(next, [&] {
             return unfinished() <= 0 || shared.deaths.load() != 0;
         });

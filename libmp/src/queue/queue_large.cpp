@@ -37,7 +37,7 @@ constexpr std::uint64_t room_for(std::uint64_t size) {
 
 std::byte& QueueCore::large_area() const noexcept {
     const QueueControl& shared = control();
-    return data_.data()[shared.first_chunk + shared.most_chunks * chunk_bytes];
+    return data_.data()[shared.first_chunk + shared.max_chunks * chunk_bytes];
 }
 
 LargeHeader& QueueCore::large_at(std::uint64_t offset) const noexcept {
@@ -53,7 +53,7 @@ bool QueueCore::is_done_with(const LargeHeader& block) const noexcept {
         return false;
     }
     const std::uint32_t reader = block.reader.load(std::memory_order_acquire);
-    return reader == LargeHeader::read || reader == 0 || lives().dead(reader);
+    return reader == LargeHeader::read || reader == 0 || processes().dead(reader);
 }
 
 void QueueCore::reclaim(PutEnd& end) noexcept {
@@ -138,7 +138,7 @@ void QueueCore::open_large(std::span<const std::byte> reference, QueueItem& item
     }
     LargeHeader& block = large_at(where.offset);
     // order: release of the commit that follows.
-    block.reader.store(lives().self(), std::memory_order_relaxed);
+    block.reader.store(processes().self(), std::memory_order_relaxed);
     item.bytes_ = {
         reinterpret_cast<std::byte*>(&block) + header_bytes,
         static_cast<std::size_t>(where.size)};

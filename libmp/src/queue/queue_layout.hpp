@@ -35,8 +35,8 @@ enum class QueueShut : std::uint32_t { no, to_producers, to_all };
 /// In a SharedBlock, so zeroed at first.
 struct QueueControl {
     // Set once, by the maker.
-    std::uint64_t most_items;   ///< 0: no bound
-    std::uint64_t most_chunks;  ///< a power of two
+    std::uint64_t max_items;    ///< 0: no bound
+    std::uint64_t max_chunks;   ///< a power of two
     std::uint64_t first_chunk;  ///< where it stands in the segment
     std::uint64_t large_bytes;  ///< size of the area for large items
     std::uint64_t type_tag;
@@ -67,7 +67,7 @@ struct QueueControl {
     std::atomic<std::uint32_t> accounts_used;
     /// What each process has taken and not reported done: its id, and how many, signed:
     /// another may report. One word, so one operation changes both.
-    std::array<std::atomic<std::uint64_t>, Lives::capacity> accounts;
+    std::array<std::atomic<std::uint64_t>, ProcessTable::capacity> accounts;
 };
 
 /// Before each item in a chunk.
@@ -98,7 +98,7 @@ struct LargeHeader {
 inline constexpr std::size_t item_alignment = 16;
 inline constexpr std::size_t chunk_bytes = 128UL << 10U;
 /// Longer items go to the area for large ones, where they are read in place.
-inline constexpr std::size_t most_inline = chunk_bytes / 4;
+inline constexpr std::size_t max_inline = chunk_bytes / 4;
 inline constexpr std::size_t large_alignment = 64;
 
 }  // namespace mp::detail

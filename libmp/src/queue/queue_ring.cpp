@@ -37,12 +37,12 @@ constexpr std::size_t aligned(std::size_t size) {
 // chunks: a producer that dies must not have overwritten an entry that still counts.
 std::uint32_t& QueueCore::chunk_in_order(std::uint64_t number) const noexcept {
     auto* const table = reinterpret_cast<std::uint32_t*>(data_.data());
-    return table[number % (2 * control().most_chunks)];
+    return table[number % (2 * control().max_chunks)];
 }
 
 std::uint32_t& QueueCore::retired_chunk(std::uint64_t index) const noexcept {
     auto* const table = reinterpret_cast<std::uint32_t*>(data_.data());
-    return table[2 * control().most_chunks + index];
+    return table[2 * control().max_chunks + index];
 }
 
 std::size_t QueueCore::offset_of_chunk(std::uint32_t id) const noexcept {
@@ -78,7 +78,7 @@ bool QueueCore::next_chunk(PutEnd& end) {
         id = chunk_in_order(end.recycled++);
     } else if (end.retired > 0) {
         id = retired_chunk(--end.retired);
-    } else if (end.fresh < control().most_chunks) {
+    } else if (end.fresh < control().max_chunks) {
         if (end.fresh % chunks_between_looks == 0) {
             check_available_memory(chunks_between_looks * chunk_bytes, "a queue");
         }
@@ -119,7 +119,7 @@ bool QueueCore::place(
     ItemHeader header{
         number, static_cast<std::uint32_t>(message.size()), ItemHeader::Kind::item};
     LargeReference reference{};
-    if (message.size() > most_inline) {
+    if (message.size() > max_inline) {
         LargeHeader* const block = place_large(end, message);
         if (block == nullptr) {
             return false;

@@ -9,10 +9,10 @@ namespace mp::detail {
 
 unsigned Sleepers::bit_of_this_thread() noexcept {
     // A forked child has the number of its parent's thread otherwise.
-    thread_local Owner owner;
+    thread_local Creator owner;
     thread_local auto bit = static_cast<unsigned>(::gettid()) % 64;
     if (!owner.is_here()) {
-        owner = Owner();
+        owner = Creator();
         bit = static_cast<unsigned>(::gettid()) % 64;
     }
     return bit;

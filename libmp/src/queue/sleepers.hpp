@@ -49,7 +49,9 @@ public:
             if (deadline.expired()) {
                 return false;
             }
-            futex_wait(word, seen, deadline.sooner(slice), FutexScope::shared);
+            futex_wait(
+                word, seen, deadline.sooner(recheck_interval), FutexScope::shared
+            );
             if (ready()) {
                 return true;
             }

@@ -13,7 +13,7 @@ namespace mp::detail {
 namespace {
 
 // No allocation takes so long: whoever holds the lock has been stopped inside.
-constexpr time_t patience = 10;
+constexpr time_t max_hold_seconds = 10;
 
 void check_number(int error, const char* what) {
     if (error != 0) {
@@ -63,7 +63,7 @@ int HeapMutex::take() noexcept {
     if (error == EBUSY) {
         timespec end{};
         ::clock_gettime(CLOCK_MONOTONIC, &end);
-        end.tv_sec += patience;
+        end.tv_sec += max_hold_seconds;
         error = ::pthread_mutex_clocklock(&mutex_, CLOCK_MONOTONIC, &end);
     }
     if (error == EOWNERDEAD) {

@@ -16,7 +16,7 @@ namespace {
 
 using detail::BarrierState;
 
-constexpr int most_parties = 1 << 20;
+constexpr int max_parties = 1 << 20;
 
 BarrierState& state_of(const detail::SharedBlock& block) {
     return block.checked<BarrierState>("a Barrier");
@@ -27,7 +27,7 @@ BarrierState& state_of(const detail::SharedBlock& block) {
 Barrier::Barrier(BarrierOptions options)
     : action_(std::move(options.action)),
       nanoseconds_(options.timeout.duration().count()) {
-    if (options.parties < 1 || options.parties > most_parties) {
+    if (options.parties < 1 || options.parties > max_parties) {
         throw std::invalid_argument(
             "a barrier for " + std::to_string(options.parties) + " parties"
         );
@@ -46,16 +46,16 @@ int Barrier::wait(std::optional<Timeout> timeout) {
         };
     }
     return static_cast<int>(state_of(block_).wait(
-        block_.lives(), Deadline(timeout.value_or(Timeout(usual))), action
+        block_.processes(), Deadline(timeout.value_or(Timeout(usual))), action
     ));
 }
 
 void Barrier::reset() {
-    state_of(block_).reset(block_.lives());
+    state_of(block_).reset(block_.processes());
 }
 
 void Barrier::abort() {
-    state_of(block_).abort(block_.lives());
+    state_of(block_).abort(block_.processes());
 }
 
 int Barrier::parties() const {

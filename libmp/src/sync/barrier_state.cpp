@@ -17,7 +17,7 @@ namespace {
 // must not hold up others beyond their time by more than this.
 constexpr auto grace = std::chrono::seconds(1);
 
-Timeout patience(const Deadline& deadline) noexcept {
+Timeout lock_grace(const Deadline& deadline) noexcept {
     return deadline.is_forever() ? deadline.remaining()
                                  : Timeout(deadline.remaining().duration() + grace);
 }
@@ -31,9 +31,9 @@ Timeout patience(const Deadline& deadline) noexcept {
 /// The barrier's lock, held; whatever its last holder left half-done is done first.
 class BarrierState::Held {
 public:
-    Held(BarrierState& barrier, Lives& lives, Timeout patience = forever)
+    Held(BarrierState& barrier, ProcessTable& processes, Timeout timeout = forever)
         : barrier_(barrier) {
-        const Taken taken = barrier_.lock_.acquire(lives, patience);
+        const Taken taken = barrier_.lock_.acquire(processes, timeout);
         held_ = taken != Taken::no;
         if (taken == Taken::from_dead) {
             barrier_.repair();
@@ -65,16 +65,16 @@ std::uint32_t BarrierState::waiting() const noexcept {
     ));
 }
 
-bool BarrierState::has_dead_party(const Lives& lives) const noexcept {
+bool BarrierState::has_dead_party(const ProcessTable& processes) const noexcept {
     return std::any_of(begin(), end(), [&](const Party& p) {
-        return p.state.load() == waits && lives.dead(p.process.load());
+        return p.state.load() == waits && processes.dead(p.process.load());
     });
 }
 
-BarrierState::Party* BarrierState::free_place(const Lives& lives) noexcept {
+BarrierState::Party* BarrierState::free_place(const ProcessTable& processes) noexcept {
     auto* const place = std::find_if(begin(), end(), [&](const Party& p) {
         const std::uint32_t state = p.state.load();
-        return state == free || (state != waits && lives.dead(p.process.load()));
+        return state == free || (state != waits && processes.dead(p.process.load()));
     });
     return place == end() ? nullptr : place;
 }
@@ -131,13 +131,15 @@ void BarrierState::repair() noexcept {
 // wait
 
 std::uint32_t BarrierState::wait(
-    Lives& lives, const Deadline& deadline, const std::function<void()>& action
+    ProcessTable& processes,
+    const Deadline& deadline,
+    const std::function<void()>& action
 ) {
     for (;;) {
         const std::uint32_t heard = bell_.load();
-        const Arrival arrival = arrive(lives, deadline, action);
+        const Arrival arrival = arrive(processes, deadline, action);
         if (arrival.place != nullptr) {
-            wait_for_end(*arrival.place, lives, deadline);
+            wait_for_end(*arrival.place, processes, deadline);
         }
         if (arrival.place != nullptr || arrival.was_last) {
             return arrival.number;
@@ -146,7 +148,7 @@ std::uint32_t BarrierState::wait(
         if (deadline.expired()) {
             give_up();
         }
-        futex_wait(bell_, heard, deadline.sooner(slice), FutexScope::shared);
+        futex_wait(bell_, heard, deadline.sooner(recheck_interval), FutexScope::shared);
     }
 }
 
@@ -158,15 +160,17 @@ void BarrierState::give_up() {
 
 // Neither a place nor the last one: all places are taken.
 BarrierState::Arrival BarrierState::arrive(
-    Lives& lives, const Deadline& deadline, const std::function<void()>& action
+    ProcessTable& processes,
+    const Deadline& deadline,
+    const std::function<void()>& action
 ) {
     MP_FAILPOINT("barrier: before the arrival");
-    const Held held(*this, lives, patience(deadline));
+    const Held held(*this, processes, lock_grace(deadline));
     MP_FAILPOINT("barrier: arriving");
     if (!held) {
         give_up();
     }
-    if (!broken() && has_dead_party(lives)) {
+    if (!broken() && has_dead_party(processes)) {
         break_it();
     }
     if (broken()) {
@@ -174,11 +178,11 @@ BarrierState::Arrival BarrierState::arrive(
     }
     const std::uint32_t number = waiting();
     if (number + 1 < parties_) {
-        Party* const place = free_place(lives);
+        Party* const place = free_place(processes);
         if (place == nullptr) {
             return {};
         }
-        place->process.store(lives.self());
+        place->process.store(processes.self());
         place->round.store(round());
         MP_FAILPOINT("barrier: before the place");
         place->state.store(waits);
@@ -198,7 +202,9 @@ BarrierState::Arrival BarrierState::arrive(
     return {.number = number, .was_last = true};
 }
 
-void BarrierState::wait_for_end(Party& place, Lives& lives, const Deadline& deadline) {
+void BarrierState::wait_for_end(
+    Party& place, ProcessTable& processes, const Deadline& deadline
+) {
     spin([&] { return place.state.load() != waits || deadline.expired(); });
     for (;;) {
         const std::uint32_t heard = bell_.load();
@@ -213,26 +219,31 @@ void BarrierState::wait_for_end(Party& place, Lives& lives, const Deadline& dead
         }
         MP_FAILPOINT("barrier: before the sleep");
         if (!deadline.expired()) {
-            futex_wait(bell_, heard, deadline.sooner(slice), FutexScope::shared);
+            futex_wait(
+                bell_, heard, deadline.sooner(recheck_interval), FutexScope::shared
+            );
         }
         MP_FAILPOINT("barrier: after the sleep");
-        look_after(place, lives, deadline);
+        look_after(place, processes, deadline);
     }
 }
 
 // Nobody else may be awake to see that a party or the holder of the lock has died, or
 // that the time is over.
-void BarrierState::look_after(Party& place, Lives& lives, const Deadline& deadline) {
-    if (!deadline.expired() && !lock_.is_orphaned(lives) && !has_dead_party(lives)) {
+void BarrierState::look_after(
+    Party& place, ProcessTable& processes, const Deadline& deadline
+) {
+    if (!deadline.expired() && !lock_.is_orphaned(processes) &&
+        !has_dead_party(processes)) {
         return;
     }
-    const Held held(*this, lives, patience(deadline));
+    const Held held(*this, processes, lock_grace(deadline));
     std::uint32_t state = waits;
     if (!held && place.state.compare_exchange_strong(state, free)) {
         give_up();
     }
     if (held && place.state.load() == waits &&
-        (deadline.expired() || has_dead_party(lives))) {
+        (deadline.expired() || has_dead_party(processes))) {
         break_it();
     }
 }
@@ -240,16 +251,16 @@ void BarrierState::look_after(Party& place, Lives& lives, const Deadline& deadli
 // ----------------------------------------------------------------------------------
 // by hand
 
-void BarrierState::reset(Lives& lives) {
-    const Held held(*this, lives);
+void BarrierState::reset(ProcessTable& processes) {
+    const Held held(*this, processes);
     if (waiting() > 0) {
         end_round(true);
     }
     broken_.store(0);
 }
 
-void BarrierState::abort(Lives& lives) {
-    const Held held(*this, lives);
+void BarrierState::abort(ProcessTable& processes) {
+    const Held held(*this, processes);
     break_it();
 }
 

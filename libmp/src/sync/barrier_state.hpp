@@ -20,7 +20,7 @@ class BarrierState {
 public:
     /// A waiter's place. Changed under the lock, but for the waiter's own leaving.
     struct Party {
-        std::atomic<Lives::Id> process;
+        std::atomic<ProcessTable::Id> process;
         std::atomic<std::uint32_t> state;
         std::atomic<std::uint64_t> round;
     };
@@ -34,11 +34,14 @@ public:
 
     /// Returns the number of the caller in its round. The last one runs `action` before
     /// any is let go. Throws BrokenBarrierError; what the action throws.
-    std::uint32_t
-    wait(Lives& lives, const Deadline& deadline, const std::function<void()>& action);
+    std::uint32_t wait(
+        ProcessTable& processes,
+        const Deadline& deadline,
+        const std::function<void()>& action
+    );
 
-    void reset(Lives& lives);
-    void abort(Lives& lives);
+    void reset(ProcessTable& processes);
+    void abort(ProcessTable& processes);
 
     std::uint32_t parties() const noexcept { return parties_; }
 
@@ -66,17 +69,20 @@ private:
         bool was_last = false;
     };
 
-    Arrival
-    arrive(Lives& lives, const Deadline& deadline, const std::function<void()>& action);
+    Arrival arrive(
+        ProcessTable& processes,
+        const Deadline& deadline,
+        const std::function<void()>& action
+    );
     [[noreturn]] void give_up();
-    Party* free_place(const Lives& lives) noexcept;
+    Party* free_place(const ProcessTable& processes) noexcept;
     void repair() noexcept;
-    bool has_dead_party(const Lives& lives) const noexcept;
+    bool has_dead_party(const ProcessTable& processes) const noexcept;
     void end_round(bool broken) noexcept;
     void tell_parties() noexcept;
     void break_it() noexcept;
-    void wait_for_end(Party& place, Lives& lives, const Deadline& deadline);
-    void look_after(Party& place, Lives& lives, const Deadline& deadline);
+    void wait_for_end(Party& place, ProcessTable& processes, const Deadline& deadline);
+    void look_after(Party& place, ProcessTable& processes, const Deadline& deadline);
 
     // Set once in the constructor.
     std::uint32_t parties_;

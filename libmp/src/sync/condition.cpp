@@ -44,15 +44,15 @@ Condition::Condition(const Lock& lock) : Condition(lock.block_, false) {}
 
 AcquireResult Condition::acquire(Timeout timeout) {
     HeldLock& lock = lock_of(lock_);
-    detail::Lives& lives = lock_.lives();
-    const Taken taken = recursive_
-                            ? lock.acquire_recursively(lives, timeout, DeadOwner::take)
-                            : lock.acquire(lives, timeout, DeadOwner::take);
+    detail::ProcessTable& processes = lock_.processes();
+    const Taken taken =
+        recursive_ ? lock.acquire_recursively(processes, timeout, DeadOwner::take)
+                   : lock.acquire(processes, timeout, DeadOwner::take);
     if (taken == Taken::no) {
         return AcquireResult(false);
     }
     if (taken == Taken::from_dead) {
-        slots_of(slots_).notify(lives, everybody);
+        slots_of(slots_).notify(processes, everybody);
     }
     return detail::held_result(lock_, lock);
 }
@@ -60,33 +60,34 @@ AcquireResult Condition::acquire(Timeout timeout) {
 void Condition::release() {
     HeldLock& lock = lock_of(lock_);
     if (recursive_) {
-        lock.release_recursively(lock_.lives());
+        lock.release_recursively(lock_.processes());
     } else {
-        lock.release(lock_.lives());
+        lock.release(lock_.processes());
     }
 }
 
 void Condition::lock() {
     HeldLock& lock = lock_of(lock_);
     if (recursive_) {
-        lock.lock_for_std_recursively(lock_.lives(), forever, "a Condition's lock");
+        lock.lock_for_std_recursively(lock_.processes(), forever, "a Condition's lock");
     } else {
-        lock.lock_for_std(lock_.lives(), forever, "a Condition's lock");
+        lock.lock_for_std(lock_.processes(), forever, "a Condition's lock");
     }
 }
 
 bool Condition::try_lock() {
     HeldLock& lock = lock_of(lock_);
     const Timeout none = std::chrono::seconds(0);
-    return recursive_ ? lock.lock_for_std_recursively(
-                            lock_.lives(), none, "a Condition's lock"
-                        )
-                      : lock.lock_for_std(lock_.lives(), none, "a Condition's lock");
+    return recursive_
+               ? lock.lock_for_std_recursively(
+                     lock_.processes(), none, "a Condition's lock"
+                 )
+               : lock.lock_for_std(lock_.processes(), none, "a Condition's lock");
 }
 
 HeldLock& Condition::owned_lock(const char* what) const {
     HeldLock& lock = lock_of(lock_);
-    if (!lock.is_callers(lock_.lives())) {
+    if (!lock.is_callers(lock_.processes())) {
         throw StateError(
             std::string(what) + ": the calling thread does not hold the lock of the "
                                 "condition"
@@ -97,10 +98,10 @@ HeldLock& Condition::owned_lock(const char* what) const {
 
 bool Condition::wait(Timeout timeout) {
     HeldLock& lock = owned_lock("wait");
-    detail::Lives& lives = lock_.lives();
+    detail::ProcessTable& processes = lock_.processes();
     WaiterSlots& slots = slots_of(slots_);
     const Deadline deadline(timeout);
-    const auto place = slots.enter(lives);
+    const auto place = slots.enter(processes);
     if (!place) {
         throw ResourceLimitExceeded(
             "more than " + std::to_string(WaiterSlots::capacity) +
@@ -109,9 +110,9 @@ bool Condition::wait(Timeout timeout) {
     }
     const std::uint32_t depth = lock.release_all();
     MP_FAILPOINT("condition: lock released");
-    const bool notified = slots.sleep(*place, lives, lock.lock, deadline);
+    const bool notified = slots.sleep(*place, processes, lock.lock, deadline);
     MP_FAILPOINT("condition: before the lock");
-    const Taken taken = lock.acquire(lives, forever, DeadOwner::take);
+    const Taken taken = lock.acquire(processes, forever, DeadOwner::take);
     MP_FAILPOINT("condition: lock taken again");
     lock.depth = depth;
     if (notified) {
@@ -120,7 +121,7 @@ bool Condition::wait(Timeout timeout) {
     }
     MP_FAILPOINT("condition: place left");
     if (taken == Taken::from_dead) {
-        slots.notify(lives, everybody);
+        slots.notify(processes, everybody);
         return true;
     }
     return notified;
@@ -128,7 +129,7 @@ bool Condition::wait(Timeout timeout) {
 
 void Condition::notify(int count) {
     owned_lock("notify");
-    slots_of(slots_).notify(lock_.lives(), count);
+    slots_of(slots_).notify(lock_.processes(), count);
 }
 
 void Condition::notify_all() {

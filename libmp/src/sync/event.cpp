@@ -83,7 +83,10 @@ bool Event::wait(Timeout timeout) const {
         }
         // A slice: who set it may have been killed before the wake.
         detail::futex_wait(
-            word, seen | waiters, deadline.sooner(detail::slice), FutexScope::shared
+            word,
+            seen | waiters,
+            deadline.sooner(detail::recheck_interval),
+            FutexScope::shared
         );
         seen = word.load();
     }

@@ -21,12 +21,14 @@ namespace {
 
 }  // namespace
 
-std::uint64_t HeldLock::caller(Lives& lives) {
-    return static_cast<std::uint64_t>(lives.self()) << 32U | thread_number();
+std::uint64_t HeldLock::caller(ProcessTable& processes) {
+    return static_cast<std::uint64_t>(processes.self()) << 32U | thread_number();
 }
 
-Taken HeldLock::acquire(Lives& lives, Timeout timeout, DeadOwner dead_owner) {
-    const Taken taken = lock.acquire(lives, timeout, dead_owner);
+Taken HeldLock::acquire(
+    ProcessTable& processes, Timeout timeout, DeadOwner dead_owner
+) {
+    const Taken taken = lock.acquire(processes, timeout, dead_owner);
     if (taken == Taken::no) {
         return taken;
     }
@@ -40,27 +42,29 @@ Taken HeldLock::acquire(Lives& lives, Timeout timeout, DeadOwner dead_owner) {
     }
     depth = 1;
     // order: relaxed, because only this thread compares it with its own value.
-    holder.store(caller(lives), std::memory_order_relaxed);
+    holder.store(caller(processes), std::memory_order_relaxed);
     return taken;
 }
 
 Taken HeldLock::acquire_recursively(
-    Lives& lives, Timeout timeout, DeadOwner dead_owner
+    ProcessTable& processes, Timeout timeout, DeadOwner dead_owner
 ) {
-    if (is_callers(lives)) {
+    if (is_callers(processes)) {
         if (depth == UINT32_MAX) {
             throw StateError("a recursive lock was acquired too often");
         }
         ++depth;
         return Taken::yes;
     }
-    return acquire(lives, timeout, dead_owner);
+    return acquire(processes, timeout, dead_owner);
 }
 
-bool HeldLock::lock_for_std(Lives& lives, Timeout timeout, const char* what) {
-    const Taken taken = acquire(lives, timeout, DeadOwner::leave);
+bool HeldLock::lock_for_std(
+    ProcessTable& processes, Timeout timeout, const char* what
+) {
+    const Taken taken = acquire(processes, timeout, DeadOwner::leave);
     if (taken == Taken::yes && has_report()) {
-        release(lives);
+        release(processes);
     } else if (taken != Taken::from_dead) {
         return taken == Taken::yes;
     }
@@ -68,19 +72,19 @@ bool HeldLock::lock_for_std(Lives& lives, Timeout timeout, const char* what) {
 }
 
 bool HeldLock::lock_for_std_recursively(
-    Lives& lives, Timeout timeout, const char* what
+    ProcessTable& processes, Timeout timeout, const char* what
 ) {
-    return is_callers(lives)
-               ? acquire_recursively(lives, timeout, DeadOwner::leave) == Taken::yes
-               : lock_for_std(lives, timeout, what);
+    return is_callers(processes)
+               ? acquire_recursively(processes, timeout, DeadOwner::leave) == Taken::yes
+               : lock_for_std(processes, timeout, what);
 }
 
-void HeldLock::release(Lives& lives) {
-    const Lives::Id owner = lock.owner();
+void HeldLock::release(ProcessTable& processes) {
+    const ProcessTable::Id owner = lock.owner();
     if (owner == 0) {
         throw std::invalid_argument("a lock was released that nobody holds");
     }
-    if (owner != lives.self() && lives.dead(owner)) {
+    if (owner != processes.self() && processes.dead(owner)) {
         // Who releases for the dead does not know what they left behind.
         deaths.fetch_add(1);
     }
@@ -89,8 +93,8 @@ void HeldLock::release(Lives& lives) {
     lock.release();
 }
 
-void HeldLock::release_recursively(Lives& lives) {
-    if (!is_callers(lives)) {
+void HeldLock::release_recursively(ProcessTable& processes) {
+    if (!is_callers(processes)) {
         throw StateError(
             "a recursive lock was released by a thread that does not own it"
         );
@@ -110,15 +114,16 @@ std::uint32_t HeldLock::release_all() noexcept {
     return before;
 }
 
-std::string HeldLock::owner_text(Lives& lives, const std::string& own_name) const {
-    const Lives::Id owner = lock.owner();
-    if (owner == 0 || lives.dead(owner)) {
+std::string
+HeldLock::owner_text(ProcessTable& processes, const std::string& own_name) const {
+    const ProcessTable::Id owner = lock.owner();
+    if (owner == 0 || processes.dead(owner)) {
         return "None";
     }
-    if (owner != lives.self()) {
+    if (owner != processes.self()) {
         return "SomeOtherProcess";
     }
-    if (!is_callers(lives)) {
+    if (!is_callers(processes)) {
         return "SomeOtherThread";
     }
     const std::string thread = thread_name();

@@ -24,29 +24,32 @@ struct alignas(64) HeldLock {
     std::atomic<std::uint32_t> told;    ///< how many of them were asked for
 
     /// Process and thread of the caller, as in `holder`.
-    static std::uint64_t caller(Lives& lives);
+    static std::uint64_t caller(ProcessTable& processes);
 
-    bool is_callers(Lives& lives) const {
+    bool is_callers(ProcessTable& processes) const {
         // order: relaxed, because only the thread itself writes its own value.
-        return holder.load(std::memory_order_relaxed) == caller(lives);
+        return holder.load(std::memory_order_relaxed) == caller(processes);
     }
 
-    Taken acquire(Lives& lives, Timeout timeout, DeadOwner dead_owner);
+    Taken acquire(ProcessTable& processes, Timeout timeout, DeadOwner dead_owner);
 
     /// Takes it again if the thread has it.
-    Taken acquire_recursively(Lives& lives, Timeout timeout, DeadOwner dead_owner);
+    Taken
+    acquire_recursively(ProcessTable& processes, Timeout timeout, DeadOwner dead_owner);
 
     /// The forms for std::unique_lock and the like, which can say no more than yes or
     /// no: as the two above, but throw OwnerDied as long as there is a report, and then
     /// do not hold it. `what` names the lock.
-    bool lock_for_std(Lives& lives, Timeout timeout, const char* what);
-    bool lock_for_std_recursively(Lives& lives, Timeout timeout, const char* what);
+    bool lock_for_std(ProcessTable& processes, Timeout timeout, const char* what);
+    bool lock_for_std_recursively(
+        ProcessTable& processes, Timeout timeout, const char* what
+    );
 
     /// By anybody. Throws std::invalid_argument if it was free.
-    void release(Lives& lives);
+    void release(ProcessTable& processes);
 
     /// By the thread that has it. Throws StateError.
-    void release_recursively(Lives& lives);
+    void release_recursively(ProcessTable& processes);
 
     /// For conditions: releases it whatever its depth, which is returned.
     std::uint32_t release_all() noexcept;
@@ -55,7 +58,7 @@ struct alignas(64) HeldLock {
     bool has_report() const noexcept { return deaths.load() != told.load(); }
 
     /// As Python's repr() says it: "None", the process's own name, "SomeOtherProcess" …
-    std::string owner_text(Lives& lives, const std::string& own_name) const;
+    std::string owner_text(ProcessTable& processes, const std::string& own_name) const;
 };
 
 static_assert(sizeof(HeldLock) == 64);

@@ -23,34 +23,35 @@ Lock::Lock() : block_(detail::SharedBlock::allocate(sizeof(HeldLock))) {}
 
 AcquireResult Lock::acquire(Timeout timeout) {
     HeldLock& state = state_of(block_);
-    const Taken taken = state.acquire(block_.lives(), timeout, DeadOwner::take);
+    const Taken taken = state.acquire(block_.processes(), timeout, DeadOwner::take);
     return taken == Taken::no ? AcquireResult(false)
                               : detail::held_result(block_, state);
 }
 
 void Lock::release() {
-    state_of(block_).release(block_.lives());
+    state_of(block_).release(block_.processes());
 }
 
 bool Lock::locked() const {
     const detail::OwnerLock& lock = state_of(block_).lock;
-    return lock.owner() != 0 && !lock.is_orphaned(block_.lives());
+    return lock.owner() != 0 && !lock.is_orphaned(block_.processes());
 }
 
 void Lock::lock() {
-    state_of(block_).lock_for_std(block_.lives(), forever, "a Lock");
+    state_of(block_).lock_for_std(block_.processes(), forever, "a Lock");
 }
 
 bool Lock::try_lock() {
     return state_of(block_).lock_for_std(
-        block_.lives(), std::chrono::seconds(0), "a Lock"
+        block_.processes(), std::chrono::seconds(0), "a Lock"
     );
 }
 
 std::string to_string(const Lock& lock) {
     HeldLock& state = state_of(lock.block_);
-    detail::Lives& lives = lock.block_.lives();
-    return "<Lock(owner=" + state.owner_text(lives, current_process().name()) + ")>";
+    detail::ProcessTable& processes = lock.block_.processes();
+    return "<Lock(owner=" + state.owner_text(processes, current_process().name()) +
+           ")>";
 }
 
 }  // namespace mp

@@ -17,8 +17,8 @@ constexpr int spins = 100;
 }  // namespace
 
 Taken OwnerLock::acquire_slowly(
-    const Lives& lives,
-    Lives::Id me,
+    const ProcessTable& processes,
+    ProcessTable::Id me,
     std::uint32_t seen,
     Timeout timeout,
     DeadOwner dead_owner,
@@ -29,7 +29,7 @@ Taken OwnerLock::acquire_slowly(
     Progress progress = done == nullptr ? Progress() : Progress(*done);
     // Which owner was found alive since the last sleep: asking again at every turn
     // would cost more than it tells.
-    Lives::Id alive = 0;
+    ProcessTable::Id alive = 0;
     // Who has slept cannot know whether others do.
     std::uint32_t mark = 0;
     for (int turn = timeout.duration().count() == 0 ? spins : 0;;) {
@@ -47,8 +47,8 @@ Taken OwnerLock::acquire_slowly(
             }
             continue;
         }
-        const Lives::Id owner = seen & ~waiters;
-        if (owner != alive && lives.dead(owner)) {
+        const ProcessTable::Id owner = seen & ~waiters;
+        if (owner != alive && processes.dead(owner)) {
             if (dead_owner == DeadOwner::leave || take_from_dead(me, seen)) {
                 return Taken::from_dead;
             }
@@ -75,7 +75,7 @@ Taken OwnerLock::acquire_slowly(
     }
 }
 
-bool OwnerLock::take_from_dead(Lives::Id me, std::uint32_t& seen) noexcept {
+bool OwnerLock::take_from_dead(ProcessTable::Id me, std::uint32_t& seen) noexcept {
     MP_FAILPOINT("lock: orphaned");
     // order: acquire, pairs with what the dead owner did before it died: dead() has
     // seen its end.
@@ -101,7 +101,7 @@ bool OwnerLock::mark_and_sleep(std::uint32_t& seen, const Deadline& deadline) no
         seen |= waiters;
     }
     MP_FAILPOINT("lock: before the sleep");
-    futex_wait(word_, seen, deadline.sooner(slice), FutexScope::shared);
+    futex_wait(word_, seen, deadline.sooner(recheck_interval), FutexScope::shared);
     MP_FAILPOINT("lock: after the sleep");
     seen = word_.load(std::memory_order_relaxed);
     return true;

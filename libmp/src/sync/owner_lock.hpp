@@ -16,7 +16,7 @@ namespace mp::detail {
 
 /// How long anybody sleeps before looking again whether the one who should wake him is
 /// alive.
-inline constexpr auto slice = std::chrono::milliseconds(20);
+inline constexpr auto recheck_interval = std::chrono::milliseconds(20);
 
 /// What to do about a lock whose owner is dead.
 enum class DeadOwner : std::uint8_t {
@@ -39,12 +39,12 @@ public:
     /// Without anybody else: one compare-and-swap. `done`, if there is one, counts what
     /// its holders did.
     Taken acquire(
-        Lives& lives,
+        ProcessTable& processes,
         Timeout timeout,
         DeadOwner dead_owner = DeadOwner::take,
         const std::atomic<std::uint64_t>* done = nullptr
     ) {
-        const Lives::Id me = lives.self();
+        const ProcessTable::Id me = processes.self();
         std::uint32_t seen = 0;
         // order: acquire, pairs with release(), so that what the last holder did is
         // seen.
@@ -53,34 +53,34 @@ public:
             )) [[likely]] {
             return Taken::yes;
         }
-        return acquire_slowly(lives, me, seen, timeout, dead_owner, done);
+        return acquire_slowly(processes, me, seen, timeout, dead_owner, done);
     }
 
     /// By anybody. False if it was free.
     bool release() noexcept;
 
     /// The word without its bit: 0 or the id of the holder, who may be dead.
-    Lives::Id owner() const noexcept {
+    ProcessTable::Id owner() const noexcept {
         return word_.load(std::memory_order_acquire) & ~waiters;
     }
 
     /// Held by a process that is dead.
-    bool is_orphaned(const Lives& lives) const noexcept {
-        const Lives::Id id = owner();
-        return id != 0 && lives.dead(id);
+    bool is_orphaned(const ProcessTable& processes) const noexcept {
+        const ProcessTable::Id id = owner();
+        return id != 0 && processes.dead(id);
     }
 
 private:
     Taken acquire_slowly(
-        const Lives& lives,
-        Lives::Id me,
+        const ProcessTable& processes,
+        ProcessTable::Id me,
         std::uint32_t seen,
         Timeout timeout,
         DeadOwner dead_owner,
         const std::atomic<std::uint64_t>* done
     );
 
-    bool take_from_dead(Lives::Id me, std::uint32_t& seen) noexcept;
+    bool take_from_dead(ProcessTable::Id me, std::uint32_t& seen) noexcept;
     bool mark_and_sleep(std::uint32_t& seen, const Deadline& deadline) noexcept;
 
     FutexWord word_;

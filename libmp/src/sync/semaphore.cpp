@@ -74,7 +74,7 @@ Semaphore::Semaphore(SemaphoreOptions options, Bound bound) {
 
 bool Semaphore::acquire(Timeout timeout) {
     State& state = state_of(block_);
-    return state.is_owned ? ledger_of(state).acquire(block_.lives(), timeout)
+    return state.is_owned ? ledger_of(state).acquire(block_.processes(), timeout)
                           : state.count.acquire(timeout);
 }
 
@@ -87,8 +87,9 @@ void Semaphore::release(int count) {
     }
     const auto tokens = static_cast<std::uint32_t>(count);
     const bool given =
-        state.is_owned ? ledger_of(state).release(block_.lives(), tokens, state.bound)
-                       : state.count.release(tokens, state.bound);
+        state.is_owned
+            ? ledger_of(state).release(block_.processes(), tokens, state.bound)
+            : state.count.release(tokens, state.bound);
     if (given) {
         return;
     }

@@ -55,7 +55,7 @@ bool TokenCount::acquire(Timeout timeout) {
             seen |= waiters;
         }
         MP_FAILPOINT("semaphore: before the sleep");
-        futex_wait(word_, seen, deadline.sooner(slice), FutexScope::shared);
+        futex_wait(word_, seen, deadline.sooner(recheck_interval), FutexScope::shared);
         MP_FAILPOINT("semaphore: after the sleep");
         mark = waiters;
         seen = word_.load(std::memory_order_relaxed);

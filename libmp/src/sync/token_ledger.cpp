@@ -137,12 +137,12 @@ bool TokenLedger::give_back(std::uint32_t index, std::uint64_t entry) noexcept {
     }
 }
 
-std::uint32_t TokenLedger::reclaim(const Lives& lives) noexcept {
+std::uint32_t TokenLedger::reclaim(const ProcessTable& processes) noexcept {
     std::uint32_t total = 0;
-    for (std::uint32_t index = 0; index < Lives::capacity; ++index) {
+    for (std::uint32_t index = 0; index < ProcessTable::capacity; ++index) {
         const std::uint32_t generation = generations_.at(index).load();
         if (generation == 0 || balance_of(entries_.at(index).load()) == 0 ||
-            !lives.dead(generation << Lives::index_bits | index)) {
+            !processes.dead(generation << ProcessTable::index_bits | index)) {
             continue;
         }
         for (;;) {
@@ -165,11 +165,11 @@ std::uint32_t TokenLedger::reclaim(const Lives& lives) noexcept {
 }
 
 // A process that is new here finds what the last one with its index left.
-std::uint32_t TokenLedger::enrol(Lives& lives) {
-    const Lives::Id me = lives.self();
-    const std::uint32_t index = Lives::index_of(me);
+std::uint32_t TokenLedger::enrol(ProcessTable& processes) {
+    const ProcessTable::Id me = processes.self();
+    const std::uint32_t index = ProcessTable::index_of(me);
     std::atomic<std::uint32_t>& generation = generations_.at(index);
-    if (generation.load(std::memory_order_relaxed) == Lives::generation_of(me))
+    if (generation.load(std::memory_order_relaxed) == ProcessTable::generation_of(me))
         [[likely]] {
         return index;
     }
@@ -177,7 +177,7 @@ std::uint32_t TokenLedger::enrol(Lives& lives) {
         book(value_.load());
         const std::uint64_t entry = entries_.at(index).load();
         // Another thread of this process may have been here, and have taken tokens.
-        if (generation.load() == Lives::generation_of(me)) {
+        if (generation.load() == ProcessTable::generation_of(me)) {
             return index;
         }
         if (balance_of(entry) > 0) {
@@ -191,21 +191,21 @@ std::uint32_t TokenLedger::enrol(Lives& lives) {
                 expected, pack_entry(serial_of(entry), 0)
             );
         } else {
-            generation.store(Lives::generation_of(me));
+            generation.store(ProcessTable::generation_of(me));
             return index;
         }
     }
 }
 
-bool TokenLedger::acquire(Lives& lives, Timeout timeout) {
-    const std::uint32_t index = enrol(lives);
+bool TokenLedger::acquire(ProcessTable& processes, Timeout timeout) {
+    const std::uint32_t index = enrol(processes);
     if (change(index, -1, most)) {
         return true;
     }
     const Deadline deadline(timeout);
     spin([&] { return value() > 0 || deadline.expired(); });
     for (;;) {
-        if (reclaim(lives) > 0 && change(index, -1, most)) {
+        if (reclaim(processes) > 0 && change(index, -1, most)) {
             return true;
         }
         if (deadline.expired()) {
@@ -216,7 +216,9 @@ bool TokenLedger::acquire(Lives& lives, Timeout timeout) {
         // Seen by release() unless it had given its token before, which is seen here.
         if (value() == 0) {
             MP_FAILPOINT("ledger: before the sleep");
-            futex_wait(bell_, heard, deadline.sooner(slice), FutexScope::shared);
+            futex_wait(
+                bell_, heard, deadline.sooner(recheck_interval), FutexScope::shared
+            );
             MP_FAILPOINT("ledger: after the sleep");
         }
         if (change(index, -1, most)) {
@@ -230,8 +232,10 @@ bool TokenLedger::acquire(Lives& lives, Timeout timeout) {
     }
 }
 
-bool TokenLedger::release(Lives& lives, std::uint32_t count, std::uint32_t bound) {
-    const std::uint32_t index = enrol(lives);
+bool TokenLedger::release(
+    ProcessTable& processes, std::uint32_t count, std::uint32_t bound
+) {
+    const std::uint32_t index = enrol(processes);
     const std::uint32_t total = count;
     // More than one change can say is given in parts; the first one looks at all of it.
     if (count > most || value() + count > std::min(bound, most)) {

@@ -22,11 +22,11 @@ public:
     void set(std::uint32_t value) noexcept;
 
     /// Takes one; false when the deadline passed without.
-    bool acquire(Lives& lives, Timeout timeout);
+    bool acquire(ProcessTable& processes, Timeout timeout);
 
     /// Gives some back. False, and nothing is given, when there would be more than
     /// `bound`.
-    bool release(Lives& lives, std::uint32_t count, std::uint32_t bound);
+    bool release(ProcessTable& processes, std::uint32_t count, std::uint32_t bound);
 
     std::uint32_t value() const noexcept;
 
@@ -34,7 +34,7 @@ public:
     std::int32_t balance(std::uint32_t index) const noexcept;
 
     /// Gives back what dead processes hold; how much that was.
-    std::uint32_t reclaim(const Lives& lives) noexcept;
+    std::uint32_t reclaim(const ProcessTable& processes) noexcept;
 
 private:
     using Word = std::atomic<std::uint64_t>;
@@ -42,7 +42,7 @@ private:
     bool change(std::uint32_t index, std::int32_t by, std::uint32_t bound) noexcept;
     bool give_back(std::uint32_t index, std::uint64_t entry) noexcept;
     void book(std::uint64_t last) noexcept;
-    std::uint32_t enrol(Lives& lives);
+    std::uint32_t enrol(ProcessTable& processes);
     void ring(std::uint32_t count) noexcept;
 
     /// How many are free, and the last change: by whom, which of his, how much.
@@ -50,8 +50,8 @@ private:
     FutexWord bell_;
     FutexWord sleeping_;
     /// For each process: the number of its last booked change, and what it holds.
-    alignas(64) std::array<Word, Lives::capacity> entries_;
-    std::array<std::atomic<std::uint32_t>, Lives::capacity> generations_;
+    alignas(64) std::array<Word, ProcessTable::capacity> entries_;
+    std::array<std::atomic<std::uint32_t>, ProcessTable::capacity> generations_;
 };
 
 }  // namespace mp::detail

@@ -32,8 +32,8 @@ std::uint32_t WaiterSlots::used() const noexcept {
     return used_.load();
 }
 
-std::optional<WaiterSlots::Place> WaiterSlots::enter(Lives& lives) {
-    const Lives::Id me = lives.self();
+std::optional<WaiterSlots::Place> WaiterSlots::enter(ProcessTable& processes) {
+    const ProcessTable::Id me = processes.self();
     const std::uint32_t ticket = last_ticket_.fetch_add(1) & ticket_mask;
     const std::uint64_t waiting = static_cast<std::uint64_t>(me) << 32U |
                                   static_cast<std::uint64_t>(ticket) << 2U | waits;
@@ -42,14 +42,14 @@ std::optional<WaiterSlots::Place> WaiterSlots::enter(Lives& lives) {
     const std::uint32_t end = used();
     for (std::uint32_t i = 0; i < end; ++i) {
         std::uint64_t seen = slots_.at(i).load();
-        if (state_of(seen) == notified && lives.dead(owner_of(seen)) &&
+        if (state_of(seen) == notified && processes.dead(owner_of(seen)) &&
             slots_.at(i).compare_exchange_strong(seen, notified_of(waiting))) {
             return Place{.index = i, .waiting = waiting};
         }
     }
     for (std::uint32_t i = 0; i < capacity; ++i) {
         std::uint64_t seen = slots_.at(i).load();
-        const bool left = state_of(seen) == waits && lives.dead(owner_of(seen));
+        const bool left = state_of(seen) == waits && processes.dead(owner_of(seen));
         if (state_of(seen) != free && !left) {
             continue;
         }
@@ -67,7 +67,7 @@ std::optional<WaiterSlots::Place> WaiterSlots::enter(Lives& lives) {
 
 bool WaiterSlots::sleep(
     const Place& place,
-    const Lives& lives,
+    const ProcessTable& processes,
     const OwnerLock& lock,
     const Deadline& deadline
 ) {
@@ -88,16 +88,16 @@ bool WaiterSlots::sleep(
         futex_wait(
             sleepers_word(mine),
             static_cast<std::uint32_t>(place.waiting),
-            deadline.sooner(slice),
+            deadline.sooner(recheck_interval),
             FutexScope::shared
         );
         MP_FAILPOINT("condition: after the sleep");
-        if (lock.is_orphaned(lives)) {
+        if (lock.is_orphaned(processes)) {
             // It may have changed what we wait for and have died before notify().
             seen = place.waiting;
             mine.compare_exchange_strong(seen, notified_of(place.waiting));
         } else {
-            take_over_orphan(lives, mine, place.waiting);
+            take_over_orphan(processes, mine, place.waiting);
         }
     }
 }
@@ -105,12 +105,12 @@ bool WaiterSlots::sleep(
 // Notices of waiters who died before they had the lock. First mine, then theirs: a
 // death in between makes two of one, which is harmless.
 bool WaiterSlots::take_over_orphan(
-    const Lives& lives, Word& mine, std::uint64_t waiting
+    const ProcessTable& processes, Word& mine, std::uint64_t waiting
 ) noexcept {
     const std::uint32_t end = used();
     for (std::uint32_t i = 0; i < end; ++i) {
         std::uint64_t theirs = slots_.at(i).load();
-        if (state_of(theirs) != notified || !lives.dead(owner_of(theirs))) {
+        if (state_of(theirs) != notified || !processes.dead(owner_of(theirs))) {
             continue;
         }
         if (!mine.compare_exchange_strong(waiting, notified_of(waiting))) {
@@ -141,8 +141,10 @@ WaiterSlots::Word* WaiterSlots::oldest(std::uint64_t& word) noexcept {
     return best;
 }
 
-bool WaiterSlots::wake(Word& slot, std::uint64_t waiting, const Lives& lives) noexcept {
-    if (lives.dead(owner_of(waiting))) {
+bool WaiterSlots::wake(
+    Word& slot, std::uint64_t waiting, const ProcessTable& processes
+) noexcept {
+    if (processes.dead(owner_of(waiting))) {
         slot.compare_exchange_strong(waiting, free);
         return false;
     }
@@ -156,13 +158,13 @@ bool WaiterSlots::wake(Word& slot, std::uint64_t waiting, const Lives& lives) no
     return true;
 }
 
-void WaiterSlots::notify(const Lives& lives, int count) noexcept {
+void WaiterSlots::notify(const ProcessTable& processes, int count) noexcept {
     if (count >= waiting()) {
         const std::uint32_t end = used();
         for (std::uint32_t i = 0; i < end; ++i) {
             const std::uint64_t seen = slots_.at(i).load();
             if (state_of(seen) == waits) {
-                wake(slots_.at(i), seen, lives);
+                wake(slots_.at(i), seen, processes);
             }
         }
         return;
@@ -173,7 +175,7 @@ void WaiterSlots::notify(const Lives& lives, int count) noexcept {
         if (slot == nullptr) {
             return;
         }
-        count -= wake(*slot, word, lives) ? 1 : 0;
+        count -= wake(*slot, word, processes) ? 1 : 0;
     }
 }
 

@@ -32,13 +32,13 @@ public:
     };
 
     /// Takes a place; nothing when all are taken. Requires: the lock is held.
-    std::optional<Place> enter(Lives& lives);
+    std::optional<Place> enter(ProcessTable& processes);
 
     /// Blocks until notified, or until somebody died who may have had something to say.
     /// False at the deadline: the place is free then.
     bool sleep(
         const Place& place,
-        const Lives& lives,
+        const ProcessTable& processes,
         const OwnerLock& lock,
         const Deadline& deadline
     );
@@ -47,7 +47,7 @@ public:
     void leave(const Place& place) noexcept;
 
     /// Wakes the living waiters who have waited longest. Requires: the lock is held.
-    void notify(const Lives& lives, int count) noexcept;
+    void notify(const ProcessTable& processes, int count) noexcept;
 
     /// How many wait and have not been notified.
     int waiting() const noexcept;
@@ -61,8 +61,8 @@ private:
         return static_cast<State>(word & mask);
     }
 
-    static Lives::Id owner_of(std::uint64_t word) noexcept {
-        return static_cast<Lives::Id>(word >> 32U);
+    static ProcessTable::Id owner_of(std::uint64_t word) noexcept {
+        return static_cast<ProcessTable::Id>(word >> 32U);
     }
 
     static std::uint64_t notified_of(std::uint64_t waiting) noexcept {
@@ -74,9 +74,11 @@ private:
 
     std::uint32_t used() const noexcept;
     Word* oldest(std::uint64_t& word) noexcept;
-    static bool wake(Word& slot, std::uint64_t waiting, const Lives& lives) noexcept;
-    bool
-    take_over_orphan(const Lives& lives, Word& mine, std::uint64_t waiting) noexcept;
+    static bool
+    wake(Word& slot, std::uint64_t waiting, const ProcessTable& processes) noexcept;
+    bool take_over_orphan(
+        const ProcessTable& processes, Word& mine, std::uint64_t waiting
+    ) noexcept;
 
     std::atomic<std::uint32_t> last_ticket_;
     std::atomic<std::uint32_t> used_;  ///< no place from here on was ever taken

@@ -38,7 +38,7 @@ struct Place {
 struct Finalize::Record {
     // Set once.
     std::optional<Place> place;
-    detail::Owner owner;
+    detail::Creator owner;
     std::shared_ptr<Record> kept_before;
     // Own synchronisation: who moves `state` away from waiting owns the callback.
     std::atomic<State> state = State::waiting;

@@ -24,7 +24,7 @@
 namespace mp::detail {
 namespace {
 
-struct AlivePipe {
+struct WatchPipe {
     Mutex mutex;
     UniqueFd for_children MP_GUARDED_BY(mutex);
     UniqueFd held MP_GUARDED_BY(mutex);
@@ -32,21 +32,21 @@ struct AlivePipe {
 
 // Replaced in a forked child; never destroyed, so that the write end lasts as long as
 // the process.
-AlivePipe* own_pipe = nullptr;
+WatchPipe* own_pipe = nullptr;
 UniqueFd* parents_pipe = nullptr;
 
 void replace_in_child() MP_NO_THREAD_SAFETY_ANALYSIS {
-    AlivePipe* const parents = own_pipe;
-    own_pipe = new AlivePipe;
+    WatchPipe* const parents = own_pipe;
+    own_pipe = new WatchPipe;
     parents->held.reset();
     delete parents_pipe;
     parents_pipe = new UniqueFd(std::move(parents->for_children));
     delete parents;
 }
 
-AlivePipe& pipe_of_this_process() {
+WatchPipe& pipe_of_this_process() {
     static const bool ready = [] {
-        own_pipe = new AlivePipe;
+        own_pipe = new WatchPipe;
         os::on_fork_in_child(replace_in_child);
         return true;
     }();
@@ -65,8 +65,8 @@ UniqueFd reopened(int fd) {
 
 }  // namespace
 
-int alive_pipe_for_children() {
-    AlivePipe& pipe = pipe_of_this_process();
+int watch_pipe_for_children() {
+    WatchPipe& pipe = pipe_of_this_process();
     const MutexLock held(pipe.mutex);
     if (!pipe.for_children) {
         std::array<int, 2> ends{};
@@ -77,17 +77,17 @@ int alive_pipe_for_children() {
     return pipe.for_children.get();
 }
 
-void set_parent_alive_fd(UniqueFd fd) {
+void set_parent_watch_fd(UniqueFd fd) {
     delete parents_pipe;
     parents_pipe = new UniqueFd(std::move(fd));
 }
 
-int parent_alive_fd() noexcept {
+int parent_watch_fd() noexcept {
     return parents_pipe == nullptr ? -1 : parents_pipe->get();
 }
 
 void die_with_parent() {
-    const int shared = parent_alive_fd();
+    const int shared = parent_watch_fd();
     if (shared < 0) {
         throw StateError("die_with_parent: the main process has no parent to die with");
     }

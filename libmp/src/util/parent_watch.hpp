@@ -14,13 +14,13 @@
 namespace mp::detail {
 
 /// The read end of this process's alive pipe, made at first use; stays the library's.
-int alive_pipe_for_children();
+int watch_pipe_for_children();
 
 /// In a child, before user code: the read end of the parent's pipe.
-void set_parent_alive_fd(UniqueFd fd);
+void set_parent_watch_fd(UniqueFd fd);
 
 /// Readable (end of file) from the moment the parent is gone; -1 in the main process.
-int parent_alive_fd() noexcept;
+int parent_watch_fd() noexcept;
 
 /// In a child: from now on the kernel kills this process (SIGKILL) as soon as its
 /// parent is gone, also in a computing loop and whichever thread created it. Throws

@@ -31,12 +31,12 @@ namespace mp::connection {
 namespace {
 
 // What epoll reports a descriptor as; clients are numbered from `first_stranger` on.
-constexpr std::uint64_t door = 0;
+constexpr std::uint64_t listening_socket = 0;
 constexpr std::uint64_t bell = 1;
-constexpr std::uint64_t first_stranger = 2;
+constexpr std::uint64_t first_client = 2;
 
 // More do not get in at once: the oldest has to go for a newer one.
-constexpr std::size_t most_strangers = 256;
+constexpr std::size_t max_pending_clients = 256;
 
 // Never destroyed, as ForkLock demands. Held for moments only, so one is enough for all
 // listeners.
@@ -139,14 +139,14 @@ Listener::State::State(ListenerOptions options)
       epoll_(new_epoll()),
       bell_(new_bell()),
       socket_(open_door(options_)),
-      next_id_(first_stranger) {
+      next_id_(first_client) {
     const bool is_found = options_.address.path().empty();
     address_ = is_found ? detail::bound_address(socket_.get()) : options_.address;
     if (address_.family() == Family::unix_socket && !address_.is_abstract()) {
         const detail::SocketFile file(address_.path());
         remove_file_.emplace([file] { file.remove(); }, 0);
     }
-    watch(socket_.get(), door, EPOLLIN, EPOLL_CTL_ADD);
+    watch(socket_.get(), listening_socket, EPOLLIN, EPOLL_CTL_ADD);
     watch(bell_.get(), bell, EPOLLIN, EPOLL_CTL_ADD);
 }
 
@@ -160,12 +160,12 @@ void Listener::State::settle_here() {
     const UniqueFd own_bell = new_bell();
     os::check(::dup3(own_epoll.get(), epoll_.get(), O_CLOEXEC), "dup3");
     os::check(::dup3(own_bell.get(), bell_.get(), O_CLOEXEC), "dup3");
-    strangers_.clear();
+    pending_clients_.clear();
     ready_.clear();
     inside_ = 0;
     rung_ = false;
-    here_ = detail::Owner();
-    watch(socket_.get(), door, EPOLLIN, EPOLL_CTL_ADD);
+    here_ = detail::Creator();
+    watch(socket_.get(), listening_socket, EPOLLIN, EPOLL_CTL_ADD);
     watch(bell_.get(), bell, EPOLLIN, EPOLL_CTL_ADD);
 }
 
@@ -201,7 +201,7 @@ void Listener::State::ring_if_needed() {
 
 void Listener::State::release() noexcept {
     if (inside_ == 0) {
-        strangers_.clear();
+        pending_clients_.clear();
         ready_.clear();
         socket_.reset();
         epoll_.reset();
@@ -219,7 +219,7 @@ Connection Listener::State::accept(const Deadline& deadline) {
             throw TimeoutError("nobody came to " + to_string(address_));
         }
         std::array<epoll_event, 16> events{};
-        const Deadline next = drop_late_strangers(deadline);
+        const Deadline next = drop_late_clients(deadline);
         const auto look = [&](int milliseconds) {
             return ::epoll_wait(
                 epoll_.get(), events.data(), events.size(), milliseconds
@@ -248,7 +248,7 @@ Connection Listener::State::accept(const Deadline& deadline) {
 }
 
 std::optional<Connection> Listener::State::take_ready() {
-    std::optional<Guest> guest;
+    std::optional<Client> client;
     {
         const os::ForkLockHeld held(lock_);
         if (closed_) {
@@ -258,24 +258,24 @@ std::optional<Connection> Listener::State::take_ready() {
             ring_if_needed();
             return std::nullopt;
         }
-        guest = std::move(ready_.front());
+        client = std::move(ready_.front());
         ready_.pop_front();
-        last_accepted_ = guest->address;
+        last_accepted_ = client->address;
     }
-    return Connection(std::move(guest->socket));
+    return Connection(std::move(client->socket));
 }
 
 // Returns when to look again at the latest.
-Deadline Listener::State::drop_late_strangers(const Deadline& deadline) {
+Deadline Listener::State::drop_late_clients(const Deadline& deadline) {
     Deadline next = deadline;
-    std::vector<Stranger> late;
+    std::vector<PendingClient> late;
     {
         const os::ForkLockHeld held(lock_);
-        for (auto i = strangers_.begin(); i != strangers_.end();) {
+        for (auto i = pending_clients_.begin(); i != pending_clients_.end();) {
             if (i->second.until.expired()) {
-                unwatch(i->second.guest.socket.get());
+                unwatch(i->second.client.socket.get());
                 late.push_back(std::move(i->second));
-                i = strangers_.erase(i);
+                i = pending_clients_.erase(i);
             } else {
                 if (i->second.until.time_point() < next.time_point()) {
                     next = i->second.until;
@@ -284,8 +284,8 @@ Deadline Listener::State::drop_late_strangers(const Deadline& deadline) {
             }
         }
     }
-    for (const Stranger& stranger : late) {
-        log_lost(stranger.guest.address, "it was silent for too long");
+    for (const PendingClient& pending : late) {
+        log_lost(pending.client.address, "it was silent for too long");
     }
     return next;
 }
@@ -295,7 +295,7 @@ void Listener::State::serve(std::span<const std::uint64_t> ids) {
     std::exception_ptr failure;
     for (const std::uint64_t id : ids) {
         try {
-            if (id == door) {
+            if (id == listening_socket) {
                 admit();
             } else if (id != bell) {
                 go_on(id);
@@ -331,20 +331,20 @@ void Listener::State::admit() {
             return;
         }
         const bool no_room = error.value() == EMFILE || error.value() == ENFILE;
-        if (!os::interrupted() && !(no_room && drop_oldest_stranger())) {
+        if (!os::interrupted() && !(no_room && drop_oldest_pending())) {
             os::throw_error(error.value(), "accept");
         }
     }
 }
 
-void Listener::State::admit(Guest guest) {
+void Listener::State::admit(Client client) {
     if (address_.family() != Family::unix_socket) {
-        detail::send_without_delay(guest.socket.get());
-    } else if (!may_come(guest.socket.get())) {
+        detail::send_without_delay(client.socket.get());
+    } else if (!may_come(client.socket.get())) {
         return;
     }
     if (!options_.authkey) {
-        add_ready(std::move(guest));
+        add_ready(std::move(client));
         return;
     }
     std::uint64_t id = 0;
@@ -352,14 +352,14 @@ void Listener::State::admit(Guest guest) {
     {
         const os::ForkLockHeld held(lock_);
         id = next_id_++;
-        full = strangers_.size() >= most_strangers;
+        full = pending_clients_.size() >= max_pending_clients;
     }
     if (full) {
-        drop_oldest_stranger();
+        drop_oldest_pending();
     }
     go_on(
         id,
-        {std::move(guest),
+        {std::move(client),
          detail::Handshake(
              detail::HandshakeRole::server,
              *options_.authkey,
@@ -388,71 +388,71 @@ bool Listener::State::may_come(int socket) const {
 }
 
 void Listener::State::go_on(std::uint64_t id) {
-    if (auto stranger = take_stranger(id)) {
-        go_on(id, *std::move(stranger), EPOLL_CTL_MOD);
+    if (auto pending = take_pending(id)) {
+        go_on(id, *std::move(pending), EPOLL_CTL_MOD);
     }
 }
 
-void Listener::State::go_on(std::uint64_t id, Stranger stranger, int operation) {
+void Listener::State::go_on(std::uint64_t id, PendingClient pending, int operation) {
     using Wants = detail::Handshake::Wants;
-    const int socket = stranger.guest.socket.get();
+    const int socket = pending.client.socket.get();
     try {
-        const Wants wants = stranger.handshake.advance(socket);
+        const Wants wants = pending.handshake.advance(socket);
         if (wants == Wants::nothing) {
             unwatch(socket);
-            add_ready(std::move(stranger.guest));
+            add_ready(std::move(pending.client));
             return;
         }
         // One event, then silence until somebody has dealt with it. In the table first:
         // the event may come at once, in another thread.
         const std::uint32_t events = wants == Wants::reading ? EPOLLIN : EPOLLOUT;
         const os::ForkLockHeld held(lock_);
-        strangers_.emplace(id, std::move(stranger));
+        pending_clients_.emplace(id, std::move(pending));
         watch(socket, id, events | EPOLLONESHOT, operation);
     } catch (const AuthenticationError&) {
         unwatch(socket);
         throw;
     } catch (const EOFError& e) {
         unwatch(socket);
-        log_lost(stranger.guest.address, e.what());
+        log_lost(pending.client.address, e.what());
     } catch (const std::system_error& e) {
         unwatch(socket);
-        log_lost(stranger.guest.address, e.what());
+        log_lost(pending.client.address, e.what());
     }
 }
 
-bool Listener::State::drop_oldest_stranger() {
-    std::optional<Stranger> oldest;
+bool Listener::State::drop_oldest_pending() {
+    std::optional<PendingClient> oldest;
     {
         const os::ForkLockHeld held(lock_);
-        if (strangers_.empty()) {
+        if (pending_clients_.empty()) {
             return false;
         }
-        const auto first = strangers_.begin();
-        unwatch(first->second.guest.socket.get());
+        const auto first = pending_clients_.begin();
+        unwatch(first->second.client.socket.get());
         oldest.emplace(std::move(first->second));
-        strangers_.erase(first);
+        pending_clients_.erase(first);
     }
-    log_lost(oldest->guest.address, "too many are under way");
+    log_lost(oldest->client.address, "too many are under way");
     return true;
 }
 
-std::optional<Listener::State::Stranger> Listener::State::take_stranger(std::uint64_t id
-) {
+std::optional<Listener::State::PendingClient>
+Listener::State::take_pending(std::uint64_t id) {
     const os::ForkLockHeld held(lock_);
-    const auto found = strangers_.find(id);
-    if (found == strangers_.end()) {
+    const auto found = pending_clients_.find(id);
+    if (found == pending_clients_.end()) {
         return std::nullopt;  // another thread was quicker
     }
-    std::optional<Stranger> stranger(std::move(found->second));
-    strangers_.erase(found);
-    return stranger;
+    std::optional<PendingClient> pending(std::move(found->second));
+    pending_clients_.erase(found);
+    return pending;
 }
 
-void Listener::State::add_ready(Guest guest) {
+void Listener::State::add_ready(Client client) {
     MP_FAILPOINT("listener: handshake over");
     const os::ForkLockHeld held(lock_);
-    ready_.push_back(std::move(guest));
+    ready_.push_back(std::move(client));
 }
 
 void Listener::State::close() noexcept {

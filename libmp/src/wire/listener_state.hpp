@@ -41,14 +41,14 @@ public:
     bool closed() const noexcept;
 
 private:
-    struct Guest {
+    struct Client {
         UniqueFd socket;
         Address address;
     };
 
     // A guest that has to prove something first.
-    struct Stranger {
-        Guest guest;
+    struct PendingClient {
+        Client client;
         detail::Handshake handshake;
         Deadline until;
     };
@@ -62,16 +62,16 @@ private:
     void release() noexcept MP_REQUIRES(lock_);
 
     std::optional<Connection> take_ready();
-    Deadline drop_late_strangers(const Deadline& deadline);
+    Deadline drop_late_clients(const Deadline& deadline);
     void serve(std::span<const std::uint64_t> ids);
     void admit();
-    void admit(Guest guest);
+    void admit(Client client);
     bool may_come(int socket) const;
     void go_on(std::uint64_t id);
-    void go_on(std::uint64_t id, Stranger stranger, int operation);
-    bool drop_oldest_stranger();
-    std::optional<Stranger> take_stranger(std::uint64_t id);
-    void add_ready(Guest guest);
+    void go_on(std::uint64_t id, PendingClient pending, int operation);
+    bool drop_oldest_pending();
+    std::optional<PendingClient> take_pending(std::uint64_t id);
+    void add_ready(Client client);
 
     // Set once in the constructor.
     const ListenerOptions options_;
@@ -83,9 +83,9 @@ private:
     UniqueFd bell_;
     UniqueFd socket_;
     // Guarded by lock_.
-    detail::Owner here_ MP_GUARDED_BY(lock_);
-    std::map<std::uint64_t, Stranger> strangers_ MP_GUARDED_BY(lock_);
-    std::deque<Guest> ready_ MP_GUARDED_BY(lock_);
+    detail::Creator here_ MP_GUARDED_BY(lock_);
+    std::map<std::uint64_t, PendingClient> pending_clients_ MP_GUARDED_BY(lock_);
+    std::deque<Client> ready_ MP_GUARDED_BY(lock_);
     std::optional<Address> last_accepted_ MP_GUARDED_BY(lock_);
     std::uint64_t next_id_ MP_GUARDED_BY(lock_);
     std::size_t inside_ MP_GUARDED_BY(lock_) = 0;

@@ -167,6 +167,6 @@ TEST_CASE("Future: the timeout's text says which future and how long", "[future]
     const Future<int> f;
     CHECK_THROWS_WITH(
         f.result(1ms),
-        Catch::Matchers::Contains("state=pending> is not done after 0.001 s")
+        test::ContainsSubstring("state=pending> is not done after 0.001 s")
     );
 }

@@ -51,7 +51,7 @@ constexpr std::array failpoints{
     "worker: after parent mark",
 };
 
-constexpr std::uint32_t most_tasks = 3'000'000;
+constexpr std::uint32_t max_tasks = 3'000'000;
 
 struct Call {
     std::uint32_t id;
@@ -67,7 +67,7 @@ std::byte pattern(std::uint32_t id) {
 /// How often each task ran, seen by all processes.
 class RunCounts {
 public:
-    RunCounts() : segment_("runs", most_tasks * sizeof(std::atomic<std::uint32_t>)) {}
+    RunCounts() : segment_("runs", max_tasks * sizeof(std::atomic<std::uint32_t>)) {}
 
     std::atomic<std::uint32_t>& of(std::uint32_t id) {
         return reinterpret_cast<std::atomic<std::uint32_t>*>(segment_.data())[id];
@@ -175,7 +175,7 @@ public:
         manager_.unwatch(worker.pidfd.get());
         worker.pid = 0;
         ++deaths;  // first: the lost ones are counted as soon as they end
-        board.bury(index, [](BoardTask&) {
+        board.recover(index, [](BoardTask&) {
             return std::make_exception_ptr(std::runtime_error("lost"));
         });
         spawn(index);
@@ -333,7 +333,7 @@ private:
 struct Scenario {
     BoardOptions board{.workers = 4};
     int clients = 2;
-    std::uint32_t most_burst = 3000;
+    std::uint32_t max_burst = 3000;
     std::uint64_t least_tasks = 20'000;
     std::uint64_t deaths = 0;  // go on until so many workers died
     bool kill_at_random = false;
@@ -355,7 +355,7 @@ void play(const Scenario& scenario) {
         const Deadline deadline(scenario.at_most);
         const auto more = [&] {
             return !deadline.expired() && tally.hung == 0 &&
-                   ids < most_tasks - 20 * scenario.most_burst &&
+                   ids < max_tasks - 20 * scenario.max_burst &&
                    (ids < scenario.least_tasks || pool.deaths < scenario.deaths);
         };
         std::vector<std::thread> clients;
@@ -363,7 +363,7 @@ void play(const Scenario& scenario) {
             clients.emplace_back([&, i] {
                 Client client(pool, counts, tally, 77U + static_cast<unsigned>(i));
                 while (more()) {
-                    client.burst(ids, 1 + client.random(scenario.most_burst));
+                    client.burst(ids, 1 + client.random(scenario.max_burst));
                 }
             });
         }
@@ -458,7 +458,7 @@ TEST_CASE(
 TEST_CASE("Board: kills and stops of workers that sleep a lot", "[board][no-asan]") {
     play(
         {.board = sleepy(4),
-         .most_burst = 40,
+         .max_burst = 40,
          .least_tasks = 2'000,
          .deaths = 60,
          .kill_at_random = true,
@@ -483,7 +483,7 @@ TEST_CASE("Board: two thousand kills, with stops", "[board][.stress][no-asan]") 
     );
     play(
         {.board = sleepy(4),
-         .most_burst = 40,
+         .max_burst = 40,
          .deaths = 1000,
          .kill_at_random = true,
          .stop_at_random = true}
@@ -500,7 +500,7 @@ TEST_CASE(
         auto random = std::make_shared<std::mt19937>(static_cast<unsigned>(at));
         Scenario scenario;
         scenario.board = sleeps ? sleepy(3) : BoardOptions{.workers = 3};
-        scenario.most_burst = 40;
+        scenario.max_burst = 40;
         scenario.least_tasks = 500;
         scenario.deaths = 10;
         scenario.at_most = 200ms;

@@ -98,7 +98,7 @@ TEST_CASE(
     CHECK(pool.submit([](int x) { return x * 2; }, 4).result() == 8);
     pool.submit(nothing).result();
     CHECK_THROWS_WITH(
-        pool.submit(throw_for_odd, 3).result(), Catch::Contains("odd: 3")
+        pool.submit(throw_for_odd, 3).result(), test::ContainsSubstring("odd: 3")
     );
 }
 

@@ -216,7 +216,7 @@ TEST_CASE("ThreadPoolExecutor: refuses after shutdown(), as often as asked") {
     threads.shutdown();
     threads.shutdown();
     CHECK_THROWS_WITH(
-        threads.submit(square, 2), Catch::Matchers::Contains("was shut down")
+        threads.submit(square, 2), test::ContainsSubstring("was shut down")
     );
 }
 

@@ -231,7 +231,7 @@ TEST_CASE("call: functions and static members are called with their arguments") 
 TEST_CASE("call: arguments become what the parameters are") {
     CHECK(there(greet, "world") == "hello world");
     CHECK(there(half, 3) == 1.5);
-    CHECK(there(half, 3.9F) == Approx(1.95));
+    CHECK(there(half, 3.9F) == test::Approx(1.95));
     CHECK(there(length, "four") == 4);
     const std::string kept = "kept";
     CHECK(there(length, kept) == 4);

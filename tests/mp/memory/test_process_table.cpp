@@ -23,7 +23,7 @@
 #include <thread>
 #include <vector>
 
-using mp::detail::Lives;
+using mp::detail::ProcessTable;
 using mp::detail::SharedBlock;
 using test::soon;
 
@@ -31,8 +31,8 @@ namespace {
 
 using Word = std::atomic<std::uint32_t>;
 
-Lives& lives() {
-    return Lives::family();
+ProcessTable& processes() {
+    return ProcessTable::family();
 }
 
 // A word that a forked child can write its id into.
@@ -48,7 +48,7 @@ struct Child {
     explicit Child(Before before)
         : pid(test::fork_child([&] {
               before();
-              words.id() = lives().self();
+              words.id() = processes().self();
               for (;;) {
                   ::pause();
               }
@@ -59,7 +59,7 @@ struct Child {
 
     Child() : Child([] {}) {}
 
-    Lives::Id id() const { return words.id(); }
+    ProcessTable::Id id() const { return words.id(); }
 
     void end() const {
         ::kill(pid, SIGKILL);
@@ -72,125 +72,131 @@ struct Child {
 
 }  // namespace
 
-TEST_CASE("Lives: a process has one id, alive as long as it runs", "[lives]") {
-    const Lives::Id me = lives().self();
+TEST_CASE("ProcessTable: a process has one id, alive as long as it runs", "[lives]") {
+    const ProcessTable::Id me = processes().self();
     CHECK(me != 0);
-    CHECK((me & ~Lives::id_mask) == 0);
-    CHECK(lives().self() == me);
-    CHECK_FALSE(lives().dead(me));
-    std::async(std::launch::async, [&] { CHECK(lives().self() == me); }).get();
+    CHECK((me & ~ProcessTable::id_mask) == 0);
+    CHECK(processes().self() == me);
+    CHECK_FALSE(processes().dead(me));
+    std::async(std::launch::async, [&] { CHECK(processes().self() == me); }).get();
 }
 
-TEST_CASE("Lives: a forked child is somebody else", "[lives]") {
-    const Lives::Id me = lives().self();
+TEST_CASE("ProcessTable: a forked child is somebody else", "[lives]") {
+    const ProcessTable::Id me = processes().self();
     const Child child;
     CHECK(child.id() != me);
-    CHECK_FALSE(lives().dead(child.id()));
-    CHECK_FALSE(lives().dead(me));
+    CHECK_FALSE(processes().dead(child.id()));
+    CHECK_FALSE(processes().dead(me));
     child.end();
-    CHECK(lives().dead(child.id()));
-    CHECK_FALSE(lives().dead(me));
+    CHECK(processes().dead(child.id()));
+    CHECK_FALSE(processes().dead(me));
     // Its copy of our page did not make it us, nor its end ours.
-    CHECK(lives().self() == me);
+    CHECK(processes().self() == me);
 }
 
-TEST_CASE("Lives: a zombie is dead", "[lives]") {
+TEST_CASE("ProcessTable: a zombie is dead", "[lives]") {
     const Child child;
     ::kill(child.pid, SIGKILL);
-    CHECK(soon([&] { return lives().dead(child.id()); }));
+    CHECK(soon([&] { return processes().dead(child.id()); }));
     test::exit_status(child.pid);
 }
 
-TEST_CASE("Lives: a stopped process is alive", "[lives]") {
+TEST_CASE("ProcessTable: a stopped process is alive", "[lives]") {
     const Child child;
     ::kill(child.pid, SIGSTOP);
     int status = 0;
     REQUIRE(::waitpid(child.pid, &status, WUNTRACED) == child.pid);
-    CHECK_FALSE(lives().dead(child.id()));
+    CHECK_FALSE(processes().dead(child.id()));
     child.end();
-    CHECK(lives().dead(child.id()));
+    CHECK(processes().dead(child.id()));
 }
 
-TEST_CASE("Lives: a process that has become another program is dead", "[lives]") {
+TEST_CASE(
+    "ProcessTable: a process that has become another program is dead", "[lives]"
+) {
     SharedWords words;
     const pid_t pid = test::fork_child([&] {
-        words.id() = lives().self();
+        words.id() = processes().self();
         ::execlp("sleep", "sleep", "30", nullptr);
         return 1;
     });
-    CHECK(soon([&] { return words.id() != 0 && lives().dead(words.id()); }));
+    CHECK(soon([&] { return words.id() != 0 && processes().dead(words.id()); }));
     ::kill(pid, SIGKILL);
     test::exit_status(pid);
 }
 
-TEST_CASE("Lives: an ordinary exit is an end, too", "[lives]") {
+TEST_CASE("ProcessTable: an ordinary exit is an end, too", "[lives]") {
     SharedWords words;
     const int status = test::run_in_fork([&] {
-        words.id() = lives().self();
+        words.id() = processes().self();
         return 0;
     });
     CHECK(status == 0);
-    CHECK(lives().dead(words.id()));
-}
-
-TEST_CASE("Lives: the end of the thread that registered is no death", "[lives]") {
-    const Child child([] {
-        std::thread([] { lives().self(); }).join();
-        // The id is not held by any thread now; waiting, nobody asks for it again.
-    });
-    CHECK_FALSE(lives().dead(child.id()));
-    child.end();
-    CHECK(lives().dead(child.id()));
+    CHECK(processes().dead(words.id()));
 }
 
 TEST_CASE(
-    "Lives: while no thread holds the life, its process is asked for", "[lives]"
+    "ProcessTable: the end of the thread that registered is no death", "[lives]"
+) {
+    const Child child([] {
+        std::thread([] { processes().self(); }).join();
+        // The id is not held by any thread now; waiting, nobody asks for it again.
+    });
+    CHECK_FALSE(processes().dead(child.id()));
+    child.end();
+    CHECK(processes().dead(child.id()));
+}
+
+TEST_CASE(
+    "ProcessTable: while no thread holds the life, its process is asked for", "[lives]"
 ) {
     SharedWords words;
     const pid_t pid = test::fork_child([&]() -> int {
-        std::thread([&] { words.id() = lives().self(); }).join();
+        std::thread([&] { words.id() = processes().self(); }).join();
         words.block.as<std::array<Word, 2>>()[1] = 1;
         for (;;) {
             ::pause();
         }
     });
     REQUIRE(soon([&] { return words.block.as<std::array<Word, 2>>()[1] == 1; }));
-    CHECK_FALSE(lives().dead(words.id()));
+    CHECK_FALSE(processes().dead(words.id()));
     // Somebody who looks for a free entry does not take it either.
     const Child other;
-    CHECK(Lives::index_of(other.id()) != Lives::index_of(words.id()));
+    CHECK(ProcessTable::index_of(other.id()) != ProcessTable::index_of(words.id()));
     other.end();
     ::kill(pid, SIGKILL);
     test::exit_status(pid);
-    CHECK(lives().dead(words.id()));
+    CHECK(processes().dead(words.id()));
 }
 
-TEST_CASE("Lives: another thread goes on under the same id", "[lives]") {
+TEST_CASE("ProcessTable: another thread goes on under the same id", "[lives]") {
     SharedWords words;
     const int status = test::run_in_fork([&] {
-        Lives::Id first = 0;
-        std::thread([&] { first = lives().self(); }).join();
-        Lives::Id second = 0;
-        std::thread([&] { second = lives().self(); }).join();
-        return first == second && lives().self() == first ? 0 : 1;
+        ProcessTable::Id first = 0;
+        std::thread([&] { first = processes().self(); }).join();
+        ProcessTable::Id second = 0;
+        std::thread([&] { second = processes().self(); }).join();
+        return first == second && processes().self() == first ? 0 : 1;
     });
     CHECK(status == 0);
 }
 
-TEST_CASE("Lives: an entry is used again with the next generation", "[lives]") {
+TEST_CASE("ProcessTable: an entry is used again with the next generation", "[lives]") {
     const Child first;
     first.end();
     const Child second;
-    CHECK(Lives::index_of(second.id()) == Lives::index_of(first.id()));
+    CHECK(ProcessTable::index_of(second.id()) == ProcessTable::index_of(first.id()));
     CHECK(second.id() != first.id());
-    CHECK(lives().dead(first.id()));
-    CHECK_FALSE(lives().dead(second.id()));
-    CHECK(lives().current(Lives::index_of(first.id())) == second.id());
+    CHECK(processes().dead(first.id()));
+    CHECK_FALSE(processes().dead(second.id()));
+    CHECK(processes().current(ProcessTable::index_of(first.id())) == second.id());
     second.end();
-    CHECK(lives().dead(second.id()));
+    CHECK(processes().dead(second.id()));
 }
 
-TEST_CASE("Lives: many processes that register at once have different ids", "[lives]") {
+TEST_CASE(
+    "ProcessTable: many processes that register at once have different ids", "[lives]"
+) {
     constexpr std::size_t count = 40;
     const SharedBlock block = SharedBlock::allocate((count + 1) * sizeof(Word));
     auto* const ids = reinterpret_cast<Word*>(block.data());
@@ -201,7 +207,7 @@ TEST_CASE("Lives: many processes that register at once have different ids", "[li
             while (go == 0) {
                 std::this_thread::yield();
             }
-            ids[i] = lives().self();
+            ids[i] = processes().self();
             for (;;) {
                 ::pause();
             }
@@ -212,7 +218,7 @@ TEST_CASE("Lives: many processes that register at once have different ids", "[li
     for (std::size_t i = 0; i < count; ++i) {
         CHECK(soon([&] { return ids[i] != 0; }));
         different.insert(ids[i]);
-        CHECK_FALSE(lives().dead(ids[i]));
+        CHECK_FALSE(processes().dead(ids[i]));
     }
     CHECK(different.size() == count);
     for (const pid_t child : children) {
@@ -222,11 +228,11 @@ TEST_CASE("Lives: many processes that register at once have different ids", "[li
         test::exit_status(child);
     }
     for (std::size_t i = 0; i < count; ++i) {
-        CHECK(lives().dead(ids[i]));
+        CHECK(processes().dead(ids[i]));
     }
 }
 
-TEST_CASE("Lives: a reused pid is not taken for the dead process", "[lives]") {
+TEST_CASE("ProcessTable: a reused pid is not taken for the dead process", "[lives]") {
     const Child child;
     child.end();
     // Needs the right to choose the next pid.
@@ -249,14 +255,14 @@ TEST_CASE("Lives: a reused pid is not taken for the dead process", "[lives]") {
     if (reused != child.pid) {
         WARN("the pid could not be used again here");
     }
-    CHECK(lives().dead(child.id()));
+    CHECK(processes().dead(child.id()));
     if (reused > 0) {
         ::kill(reused, SIGKILL);
         test::exit_status(reused);
     }
 }
 
-TEST_CASE("Lives: another pid namespace is refused", "[lives]") {
+TEST_CASE("ProcessTable: another pid namespace is refused", "[lives]") {
     constexpr int not_allowed = 77;
     const int status = test::run_in_fork([&] {
         if (::unshare(CLONE_NEWPID) != 0) {
@@ -264,7 +270,7 @@ TEST_CASE("Lives: another pid namespace is refused", "[lives]") {
         }
         return test::run_in_fork([&] {
             try {
-                lives().self();
+                processes().self();
             } catch (const mp::StateError&) {
                 return 0;
             }
@@ -278,24 +284,25 @@ TEST_CASE("Lives: another pid namespace is refused", "[lives]") {
     }
 }
 
-TEST_CASE("Lives: a table is attached once", "[lives]") {
-    Lives& again = Lives::attach(mp::UniqueFd::duplicate_of(lives().fileno()));
-    CHECK(&again == &lives());
-    CHECK(Lives::find(lives().name()) == &lives());
-    CHECK(Lives::find({}) == nullptr);
+TEST_CASE("ProcessTable: a table is attached once", "[lives]") {
+    ProcessTable& again =
+        ProcessTable::attach(mp::UniqueFd::duplicate_of(processes().fileno()));
+    CHECK(&again == &processes());
+    CHECK(ProcessTable::find(processes().name()) == &processes());
+    CHECK(ProcessTable::find({}) == nullptr);
 }
 
-TEST_CASE("Lives: what is no table is refused", "[lives]") {
+TEST_CASE("ProcessTable: what is no table is refused", "[lives]") {
     mp::UniqueFd small(::memfd_create("small", MFD_CLOEXEC));
     REQUIRE(::ftruncate(small.get(), 64) == 0);
-    CHECK_THROWS_AS(Lives::attach(std::move(small)), mp::SerializationError);
+    CHECK_THROWS_AS(ProcessTable::attach(std::move(small)), mp::SerializationError);
     mp::UniqueFd empty(::memfd_create("zeros", MFD_CLOEXEC));
     REQUIRE(::ftruncate(empty.get(), 1 << 20) == 0);
-    CHECK_THROWS_AS(Lives::attach(std::move(empty)), mp::SerializationError);
+    CHECK_THROWS_AS(ProcessTable::attach(std::move(empty)), mp::SerializationError);
 }
 
-TEST_CASE("Birth: a zombie is not alive, its parent is", "[lives]") {
-    CHECK(mp::os::is_alive(mp::os::own_birth()));
+TEST_CASE("ProcessId: a zombie is not alive, its parent is", "[lives]") {
+    CHECK(mp::os::is_alive(mp::os::own_process_id()));
     CHECK_FALSE(mp::os::is_alive({.pid = ::getpid(), .start = 1}));
     CHECK_FALSE(mp::os::is_alive({}));
     const Child child;
@@ -304,7 +311,7 @@ TEST_CASE("Birth: a zombie is not alive, its parent is", "[lives]") {
     REQUIRE(
         ::waitid(P_PID, static_cast<id_t>(child.pid), &info, WEXITED | WNOWAIT) == 0
     );
-    mp::os::Birth birth = mp::os::own_birth();
+    mp::os::ProcessId birth = mp::os::own_process_id();
     birth.pid = child.pid;
     CHECK_FALSE(mp::os::is_alive(birth));
     test::exit_status(child.pid);

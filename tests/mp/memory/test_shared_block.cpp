@@ -21,7 +21,7 @@
 #include <vector>
 
 using namespace std::chrono_literals;
-using mp::detail::Lives;
+using mp::detail::ProcessTable;
 using mp::detail::SharedBlock;
 
 namespace {
@@ -39,7 +39,7 @@ void add_up(SharedBlock a, SharedBlock b, SharedBlock sum) {
 }
 
 void tell_id(SharedBlock where) {
-    where.as<Word>() = where.lives().self();
+    where.as<Word>() = where.processes().self();
 }
 
 // Hands the block on to a child of its own, started in another way.
@@ -191,10 +191,10 @@ TEST_CASE("SharedBlock: a child is of its parent's family", "[shared_block]") {
     mp::Process p = context.Process(tell_id, where);
     p.start();
     REQUIRE(p.join(20s));
-    const Lives::Id id = where.as<Word>();
+    const ProcessTable::Id id = where.as<Word>();
     CHECK(id != 0);
-    CHECK(id != where.lives().self());
-    CHECK(where.lives().dead(id));
+    CHECK(id != where.processes().self());
+    CHECK(where.processes().dead(id));
 }
 
 TEST_CASE("SharedBlock: a child hands it on to its own children", "[shared_block]") {
@@ -208,7 +208,7 @@ TEST_CASE("SharedBlock: a child hands it on to its own children", "[shared_block
         CHECK(p.exitcode() == 0);
         const std::uint32_t got = where.as<Word>();
         CHECK((got >> 31U) == 1);
-        CHECK((got & Lives::id_mask) != 0);
+        CHECK((got & ProcessTable::id_mask) != 0);
     }
 }
 

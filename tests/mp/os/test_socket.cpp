@@ -116,9 +116,7 @@ TEST_CASE("socket: the end of the stream before and inside a message", "[socket]
         CHECK(e.code().value() == ECONNRESET);
         CHECK_THAT(
             e.what(),
-            Catch::Matchers::Contains(
-                "got end of file during message after 2 of 3 bytes"
-            )
+            test::ContainsSubstring("got end of file during message after 2 of 3 bytes")
         );
     }
 }

@@ -277,7 +277,7 @@ TEST_CASE("O12: Queue: closed, it refuses, in all handles of the process", "[que
     same.close();
     CHECK(queue.closed());
     queue.join_thread();
-    CHECK_THROWS_WITH(queue.put(2), Catch::Contains("is closed"));
+    CHECK_THROWS_WITH(queue.put(2), test::ContainsSubstring("is closed"));
     CHECK_THROWS_AS(queue.get(), std::invalid_argument);
     CHECK_THROWS_AS(queue.empty(), std::invalid_argument);
 }

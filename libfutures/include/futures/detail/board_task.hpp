@@ -20,12 +20,12 @@ class Deadline;
 namespace futures::detail {
 
 /// Takes back memory that several processes see.
-class BlockOwner {
+class MessageArena {
 public:
-    BlockOwner() = default;
-    BlockOwner(const BlockOwner&) = delete;
-    BlockOwner& operator=(const BlockOwner&) = delete;
-    virtual ~BlockOwner() = default;
+    MessageArena() = default;
+    MessageArena(const MessageArena&) = delete;
+    MessageArena& operator=(const MessageArena&) = delete;
+    virtual ~MessageArena() = default;
 
     virtual void give_back(std::uint64_t offset) noexcept = 0;
     virtual std::byte* memory() const noexcept = 0;
@@ -37,9 +37,9 @@ public:
     Block() noexcept = default;
 
     Block(
-        std::shared_ptr<BlockOwner> owner, std::uint64_t offset, std::uint64_t size
+        std::shared_ptr<MessageArena> owner, std::uint64_t offset, std::uint64_t size
     ) noexcept
-        : owner_(std::move(owner)), offset_(offset), size_(size) {}
+        : creator_(std::move(owner)), offset_(offset), size_(size) {}
 
     Block(const Block&) = delete;
     Block& operator=(const Block&) = delete;
@@ -47,7 +47,7 @@ public:
 
     Block& operator=(Block&& other) noexcept {
         reset();
-        owner_ = std::move(other.owner_);
+        creator_ = std::move(other.creator_);
         offset_ = other.offset_;
         size_ = other.size_;
         return *this;
@@ -55,10 +55,10 @@ public:
 
     ~Block() { reset(); }
 
-    explicit operator bool() const noexcept { return owner_ != nullptr; }
+    explicit operator bool() const noexcept { return creator_ != nullptr; }
 
     std::span<std::byte> bytes() const noexcept {
-        return {owner_->memory() + offset_, size_};
+        return {creator_->memory() + offset_, size_};
     }
 
     /// Ends the message earlier.
@@ -69,14 +69,14 @@ public:
     std::uint64_t size() const noexcept { return size_; }
 
     void reset() noexcept {
-        if (owner_) {
-            owner_->give_back(offset_);
-            owner_.reset();
+        if (creator_) {
+            creator_->give_back(offset_);
+            creator_.reset();
         }
     }
 
 private:
-    std::shared_ptr<BlockOwner> owner_;
+    std::shared_ptr<MessageArena> creator_;
     std::uint64_t offset_ = 0;
     std::uint64_t size_ = 0;
 };

@@ -159,7 +159,7 @@ void call_thunk(CallFrame& frame) {
     }
     frame.phase = CallPhase::decode;
     auto function = read_function<Function>(frame.in);
-    auto stored = blank_tuple<Stored...>();
+    auto stored = make_tuple_for_decoding<Stored...>();
     {
         InArchive archive(frame.in);
         std::apply(

@@ -106,7 +106,7 @@ constexpr Refusal refusal_of_value() {
         return Refusal::view;
     } else if constexpr (!Archivable<T>) {
         return Refusal::not_archivable;
-    } else if constexpr (!std::is_default_constructible_v<T> && !has_blank<T>) {
+    } else if constexpr (!std::is_default_constructible_v<T> && !has_decoding_constructor<T>) {
         return Refusal::not_default_constructible;
     } else {
         return Refusal::none;

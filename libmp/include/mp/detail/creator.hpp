@@ -15,9 +15,9 @@ namespace mp::detail {
 /// parent. Costs two loads once it is known.
 std::uint64_t process_token() noexcept;
 
-class Owner {
+class Creator {
 public:
-    Owner() noexcept : token_(process_token()) {}
+    Creator() noexcept : token_(process_token()) {}
 
     /// Is this the process that made me?
     bool is_here() const noexcept { return token_ == process_token(); }

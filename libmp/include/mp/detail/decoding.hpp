@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// blank: how a value is made that is about to be decoded. A lock, made as such, would
-// first take shared memory for nothing; a blank one takes none.
-// Python:  object.__new__, with which pickle makes what __setstate__ fills.
+// decoding: how a value is made that is about to be decoded. A lock, made in the
+// ordinary way, would first take shared memory for nothing; one made with this tag
+// takes none. Python:  object.__new__, with which pickle makes what __setstate__ fills.
 #pragma once
 
 #include <tuple>
@@ -11,25 +11,25 @@ namespace mp::detail {
 
 /// Handles of shared things have a constructor for this: the handle of nothing, to be
 /// read into.
-struct Blank {};
+struct Decoding {};
 
 template <class T>
-inline constexpr bool has_blank = std::is_constructible_v<T, Blank>;
+inline constexpr bool has_decoding_constructor = std::is_constructible_v<T, Decoding>;
 
 template <class T>
-T blank() {
-    if constexpr (has_blank<T>) {
-        return T(Blank());
+T make_for_decoding() {
+    if constexpr (has_decoding_constructor<T>) {
+        return T(Decoding());
     } else {
         return T{};
     }
 }
 
 template <class... T>
-std::tuple<T...> blank_tuple() {
+std::tuple<T...> make_tuple_for_decoding() {
     // Else nothing need be movable.
-    if constexpr ((has_blank<T> || ...)) {
-        return std::tuple<T...>(blank<T>()...);
+    if constexpr ((has_decoding_constructor<T> || ...)) {
+        return std::tuple<T...>(make_for_decoding<T>()...);
     } else {
         return std::tuple<T...>{};
     }

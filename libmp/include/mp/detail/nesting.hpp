@@ -10,9 +10,9 @@ namespace mp::detail {
 
 enum class Direction { encode, decode };
 
-inline constexpr int most_nested = 5000;
+inline constexpr int max_nested = 5000;
 
-/// Throws SerializationError if `depth` is most_nested or the stack is nearly full.
+/// Throws SerializationError if `depth` is max_nested or the stack is nearly full.
 void check_nesting(int depth, Direction direction);
 
 /// One level deeper, for as long as it lives.

@@ -21,7 +21,7 @@
 
 namespace mp::detail {
 
-class Lives;
+class ProcessTable;
 class QueueCore;
 struct LargeHeader;
 struct PutEnd;
@@ -52,8 +52,8 @@ private:
 };
 
 struct QueueLimits {
-    std::uint64_t most_items = 0;  ///< 0: no bound
-    std::uint64_t most_bytes = 0;  ///< 0: half of the machine's memory
+    std::uint64_t max_items = 0;  ///< 0: no bound
+    std::uint64_t max_bytes = 0;  ///< 0: half of the machine's memory
     bool joinable = false;
     std::uint64_t type_tag = 0;
 };
@@ -121,7 +121,7 @@ private:
 
     QueueControl& control() const noexcept { return *control_; }
 
-    Lives& lives() const noexcept { return *lives_; }
+    ProcessTable& processes() const noexcept { return *processes_; }
 
     // queue_core.cpp
     void check_open() const;
@@ -175,7 +175,7 @@ private:
     Segment data_;
     UniqueFd event_;
     QueueControl* control_ = nullptr;
-    Lives* lives_ = nullptr;
+    ProcessTable* processes_ = nullptr;
     bool joinable_;
     std::atomic<bool> closed_{false};
     std::atomic<bool> used_{false};  ///< something was put or got here

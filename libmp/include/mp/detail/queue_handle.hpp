@@ -69,9 +69,9 @@ protected:
 
     QueueHandle(const QueueOptions& options, bool joinable)
         : core_(std::make_shared<QueueCore>(QueueLimits{
-              .most_items =
+              .max_items =
                   options.maxsize > 0 ? static_cast<std::uint64_t>(options.maxsize) : 0,
-              .most_bytes = options.max_bytes,
+              .max_bytes = options.max_bytes,
               .joinable = joinable,
               .type_tag = type_tag<T>(),
           })) {}

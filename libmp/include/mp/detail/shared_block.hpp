@@ -19,7 +19,7 @@
 
 namespace mp::detail {
 
-class Lives;
+class ProcessTable;
 
 class SharedBlock {
 public:
@@ -33,13 +33,13 @@ public:
         : record_(std::move(other.record_)),
           data_(std::exchange(other.data_, nullptr)),
           size_(std::exchange(other.size_, 0)),
-          lives_(std::exchange(other.lives_, nullptr)) {}
+          processes_(std::exchange(other.processes_, nullptr)) {}
 
     SharedBlock& operator=(SharedBlock&& other) noexcept {
         record_ = std::move(other.record_);
         data_ = std::exchange(other.data_, nullptr);
         size_ = std::exchange(other.size_, 0);
-        lives_ = std::exchange(other.lives_, nullptr);
+        processes_ = std::exchange(other.processes_, nullptr);
         return *this;
     }
 
@@ -73,7 +73,7 @@ public:
     }
 
     /// The processes that may see this block. Requires: there is a block.
-    Lives& lives() const noexcept { return *lives_; }
+    ProcessTable& processes() const noexcept { return *processes_; }
 
     /// The same bytes?
     friend bool operator==(const SharedBlock& a, const SharedBlock& b) noexcept {
@@ -89,7 +89,7 @@ public:
             ticket = hand_over(what);
         }
         archive& ticket.arena_fd& ticket.lives_fd;
-        archive& ticket.family_moment& ticket.family_maker& ticket.arena_number;
+        archive& ticket.table_made_at& ticket.table_maker& ticket.arena_number;
         archive& ticket.offset& ticket.size;
         if constexpr (!Archive::is_saving::value) {
             take_over(ticket);
@@ -108,8 +108,8 @@ private:
     struct Ticket {
         std::uint32_t arena_fd = 0;
         std::uint32_t lives_fd = 0;
-        std::uint64_t family_moment = 0;
-        std::uint64_t family_maker = 0;
+        std::uint64_t table_made_at = 0;
+        std::uint64_t table_maker = 0;
         std::uint64_t arena_number = 0;
         std::uint64_t offset = 0;
         std::uint64_t size = 0;
@@ -124,7 +124,7 @@ private:
     std::shared_ptr<Record> record_;
     std::byte* data_ = nullptr;
     std::size_t size_ = 0;
-    Lives* lives_ = nullptr;
+    ProcessTable* processes_ = nullptr;
 };
 
 }  // namespace mp::detail
