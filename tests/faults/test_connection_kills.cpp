@@ -4,9 +4,9 @@
 // behind. The library's sources are linked with their failpoints.
 #include "mp/mp.hpp"
 
+#include "faults/kill_limits.hpp"
 #include "support/catch.hpp"
 #include "support/failpoints.hpp"
-#include "support/sanitizer.hpp"
 #include "support/start_methods.hpp"
 
 #include <signal.h>
@@ -23,19 +23,14 @@ using mp::connection::Address;
 using mp::connection::Client;
 using mp::connection::Family;
 using mp::connection::Listener;
+using test::kill_seeds;
+using test::too_long;
 
 namespace {
-
-/// Nobody waits as long as this unless he is forgotten.
-constexpr auto too_long = 20s;
 
 constexpr std::string_view key = "the key";
 
 const std::string text(1000, 'x');
-
-int seeds() {
-    return test::seeds(test::under_asan || test::under_tsan ? 1 : 3);
-}
 
 constexpr std::array client_points{
     "handshake: sent",
@@ -113,7 +108,7 @@ TEST_CASE("P1 P3 P13: a client is killed at any step of a call", "[faults][liste
     const Context context = each_start_method();
     Listener listener({.family = Family::unix_socket, .authkey = key});
     for (const char* const point : client_points) {
-        for (int seed = 0; seed < seeds(); ++seed) {
+        for (int seed = 0; seed < kill_seeds(); ++seed) {
             INFO(point << ", seed " << seed);
             auto dies = context.Process(
                 be_client, listener.address(), std::string(point), 1 + seed % 3
@@ -151,7 +146,7 @@ TEST_CASE("P1 P3 P13: a client is killed at any step of a call", "[faults][liste
 TEST_CASE("P2 P3: a server is killed at any step of a call", "[faults][listener]") {
     const Context context = each_start_method();
     for (const char* const point : server_points) {
-        for (int seed = 0; seed < seeds(); ++seed) {
+        for (int seed = 0; seed < kill_seeds(); ++seed) {
             INFO(point << ", seed " << seed);
             auto [told, tell] = Pipe({.duplex = false});
             auto server =

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: BSL-1.0
-// What happens to connections when processes die, signals rain, pieces are small and
-// descriptors run out; the cases that tests of the single headers do not have.
+// What happens to a Connection's messages when the process at the other end dies, when
+// signals rain and when the pieces are small.
 #include "mp/mp.hpp"
 
 #include "os/socket.hpp"
 #include "support/catch.hpp"
+#include "support/connections.hpp"
+#include "support/error_of.hpp"
 #include "support/fork_child.hpp"
-#include "support/signal_storm.hpp"
+#include "support/pattern.hpp"
 #include "support/start_methods.hpp"
+#include "support/text_of.hpp"
 
-#include <fcntl.h>
 #include <signal.h>
-#include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -21,82 +21,28 @@
 #include <chrono>
 #include <functional>
 #include <future>
+#include <span>
 #include <string>
+#include <string_view>
+#include <thread>
 #include <vector>
 
 using namespace mp;
 using namespace std::chrono_literals;
-using mp::connection::Client;
-using mp::connection::Family;
-using mp::connection::Listener;
-using mp::connection::wait;
+using test::bytes_of;
+using test::connection_and_wire;
+using test::error_of;
+using test::never;
+using test::pattern;
+using test::text_of;
 
 namespace {
 
 using Bytes = std::vector<std::byte>;
-using Ready = std::vector<std::size_t>;
-
-template <class Call>
-int error_of(Call call) {
-    try {
-        call();
-    } catch (const std::system_error& e) {
-        return e.code().value();
-    }
-    return 0;
-}
-
-std::string text_of(const Bytes& bytes) {
-    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
-// As few descriptors as there are open now, while it lives.
-class NoMoreDescriptors {
-public:
-    NoMoreDescriptors() {
-        REQUIRE(::getrlimit(RLIMIT_NOFILE, &before_) == 0);
-        for (int fd = ::dup(0); fd >= 0 && fd < 1000; fd = ::dup(0)) {
-            held_.emplace_back(fd);
-            if (held_.size() == 64) {
-                break;
-            }
-        }
-        struct rlimit now = before_;
-        now.rlim_cur = static_cast<rlim_t>(held_.back().get()) + 1;
-        REQUIRE(::setrlimit(RLIMIT_NOFILE, &now) == 0);
-        for (int fd = ::dup(0); fd >= 0; fd = ::dup(0)) {
-            held_.emplace_back(fd);
-        }
-    }
-
-    ~NoMoreDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
-
-    NoMoreDescriptors(const NoMoreDescriptors&) = delete;
-    NoMoreDescriptors& operator=(const NoMoreDescriptors&) = delete;
-
-private:
-    struct rlimit before_ {};
-    std::vector<UniqueFd> held_;
-};
-
-void sleep_for_ever(Connection connection) {
-    connection.recv_bytes();
-}
 
 void send_and_be_killed(Connection connection, int size) {
     connection.send(std::vector<int>(100, 1));
     connection.send(std::string(static_cast<std::size_t>(size), 'x'));
-    ::raise(SIGKILL);
-}
-
-void shake_hands_and_be_killed(connection::Address address, int step) {
-    // Connect; then, byte by byte, what a client says.
-    Connection connection = Client({.address = address});
-    const Bytes challenge = connection.recv_bytes();
-    if (step == 1) {
-        const std::array half{std::byte{0}, std::byte{0}};
-        os::send_all(connection.fileno(), half, Deadline(forever));
-    }
     ::raise(SIGKILL);
 }
 
@@ -126,55 +72,69 @@ TEST_CASE(
     CHECK(process.exitcode() == -SIGKILL);
 }
 
-TEST_CASE("P13 P14: Listener: clients killed in the handshake", "[listener][process]") {
-    const Context ctx = each_start_method();
-    Listener listener({.family = Family::unix_socket, .authkey = "key"});
-    for (const int step : {0, 1}) {
-        auto process = ctx.Process(shake_hands_and_be_killed, listener.address(), step);
-        process.start();
-        auto good = std::async(std::launch::async, [&] {
-            return Client(
-                {.address = listener.address(), .authkey = "key", .timeout = 30s}
-            );
-        });
-        CHECK_FALSE(listener.accept(30s).closed());
-        good.get();
-        // The dead one goes when accept() next looks.
-        while (process.is_alive()) {
-            CHECK_THROWS_AS(listener.accept(10ms), TimeoutError);
-        }
-        CHECK_THROWS_AS(listener.accept(10ms), TimeoutError);
-        CHECK(process.exitcode() == -SIGKILL);
-    }
+TEST_CASE(
+    "P3: Connection: a message that is cut off is an error, wherever it is cut",
+    "[connection]"
+) {
+    const std::string_view message("\0\0\0\5hello", 9);
+    const std::size_t cut = GENERATE(1U, 3U, 4U, 5U, 8U);
+    auto [connection, wire] = connection_and_wire();
+    os::send_all(wire.get(), bytes_of(message.substr(0, cut)), never);
+    wire.reset();
+    CHECK(connection.poll());
+    CHECK(error_of([&, &c = connection] { c.recv_bytes(); }) == ECONNRESET);
 }
 
-TEST_CASE("P4: accept, Client, poll and wait among signals", "[connection]") {
-    const test::SignalStorm storm;
-    Listener listener({.family = Family::inet, .authkey = "key"});
-    auto client = std::async(std::launch::async, [&] {
-        const test::SignalStorm another;
-        Connection connection =
-            Client({.address = listener.address(), .authkey = "key"});
-        for (int i = 0; i < 20; ++i) {
-            connection.send(std::string(200'000, 'x'));
-        }
-        return connection;
+TEST_CASE(
+    "P3: Connection: the sender is killed in the middle of a message", "[connection]"
+) {
+    const Duplex duplex = GENERATE(Duplex::yes, Duplex::no);
+    auto [reader, writer] = mp::Pipe(duplex);
+    const pid_t child = test::fork_child([reader = reader, writer = writer]() mutable {
+        reader.close();
+        writer.send_bytes(pattern(50'000'000));  // far more than fits in between
+        return 0;
     });
-    Connection accepted = listener.accept();
-    for (int i = 0; i < 20; ++i) {
-        CHECK(accepted.poll(30s));
-        CHECK(accepted.recv<std::string>().size() == 200'000);
-    }
-    const auto start = std::chrono::steady_clock::now();
-    while (storm.count() == 0) {
-        CHECK(wait({accepted, listener}, 10ms).empty());
-    }
-    CHECK(wait({accepted, listener}, 60ms).empty());
-    CHECK_FALSE(accepted.poll(60ms));
-    const auto took = std::chrono::steady_clock::now() - start;
-    CHECK(took >= 120ms);
-    CHECK(took < 10s);
-    client.get();
+    writer.close();
+    CHECK(reader.poll(forever));
+    ::kill(child, SIGKILL);
+    CHECK(test::exit_status(child) == -SIGKILL);
+    CHECK(error_of([&, &r = reader] { r.recv_bytes(); }) == ECONNRESET);
+}
+
+TEST_CASE(
+    "P1: Connection: sending to a dead process is EPIPE, never SIGPIPE", "[connection]"
+) {
+    const Duplex duplex = GENERATE(Duplex::yes, Duplex::no);
+    const std::size_t size = GENERATE(1U, 16384U, 1'000'000U);
+    auto [reader, writer] = mp::Pipe(duplex);
+    const pid_t child = test::fork_child([] {
+        ::pause();
+        return 0;
+    });
+    reader.close();
+    ::kill(child, SIGKILL);
+    CHECK(test::exit_status(child) == -SIGKILL);
+    CHECK(error_of([&, &w = writer] { w.send_bytes(pattern(size)); }) == EPIPE);
+}
+
+TEST_CASE(
+    "P2: Connection: what a dead process had sent comes first, then the end",
+    "[connection]"
+) {
+    auto [a, b] = mp::Pipe();
+    a.send_bytes("never read");
+    const pid_t child = test::fork_child([b = b]() mutable {
+        b.send_bytes("one");
+        b.send_bytes("two");
+        ::raise(SIGKILL);
+        return 0;
+    });
+    b.close();
+    CHECK(test::exit_status(child) == -SIGKILL);
+    CHECK(a.recv_bytes() == bytes_of("one"));
+    CHECK(a.recv_bytes() == bytes_of("two"));
+    CHECK_THROWS_AS(a.recv_bytes(), EOFError);
 }
 
 TEST_CASE("P5: Connection: whatever the pieces, messages are whole", "[connection]") {
@@ -188,14 +148,13 @@ TEST_CASE("P5: Connection: whatever the pieces, messages are whole", "[connectio
     const auto pass_on = [](const UniqueFd& from, UniqueFd& to) {
         std::array<std::byte, 7> piece{};
         for (std::size_t size = 1;; size = size % piece.size() + 1) {
-            const std::size_t n = os::receive_some(
-                from.get(), std::span(piece).first(size), Deadline(forever)
-            );
+            const std::size_t n =
+                os::receive_some(from.get(), std::span(piece).first(size), never);
             if (n == 0) {
                 to.reset();
                 return;
             }
-            os::send_all(to.get(), std::span(piece).first(n), Deadline(forever));
+            os::send_all(to.get(), std::span(piece).first(n), never);
         }
     };
     auto relay =
@@ -216,97 +175,49 @@ TEST_CASE("P5: Connection: whatever the pieces, messages are whole", "[connectio
     relay.get();
 }
 
-TEST_CASE("P8: DupFd: 0 to 254 descriptors and more in one message", "[dup_fd]") {
-    const std::size_t count = GENERATE(0U, 1U, 63U, 64U, 65U, 252U, 253U, 254U, 300U);
-    auto [a, b] = Pipe();
-    const UniqueFd event(::eventfd(0, EFD_CLOEXEC));
-    const DupFd one(event.get());
-    a.send(std::vector<DupFd>(count, one));
-    auto received = b.recv<std::vector<DupFd>>();
-    REQUIRE(received.size() == count);
-    for (const DupFd& dup : received) {
-        const std::uint64_t once = 1;
-        REQUIRE(::write(dup.fileno(), &once, sizeof once) == sizeof once);
-    }
-    if (count > 0) {
-        std::uint64_t sum = 0;
-        REQUIRE(::read(event.get(), &sum, sizeof sum) == sizeof sum);
-        CHECK(sum == count);
-    }
-}
-
-TEST_CASE("P9: descriptors above 1024 do everything", "[connection]") {
-    struct rlimit limit {};
-    REQUIRE(::getrlimit(RLIMIT_NOFILE, &limit) == 0);
-    if (limit.rlim_cur <= 1100) {
-        WARN("not tested: too few descriptors are allowed here");
-        return;
-    }
-    const auto high = [](int fd) {
-        const UniqueFd low(fd);
-        UniqueFd there(::fcntl(fd, F_DUPFD_CLOEXEC, 1050));
-        REQUIRE(there.get() >= 1050);
-        return there;
-    };
-    auto [first, second] = os::make_socketpair(os::SocketKind::stream);
-    Connection a(high(first.release()));
-    Connection b(high(second.release()));
-    CHECK(wait({a, b}, 0s).empty());
-    a.send(DupFd(high(::eventfd(1, EFD_CLOEXEC))));
-    CHECK(wait({a, b}, 30s) == Ready{1});
-    CHECK(b.poll());
-    CHECK(b.recv<DupFd>().fileno() >= 0);
-    send_handle(b, a.fileno());
-    CHECK(recv_handle(a).get() >= 0);
-}
-
-TEST_CASE(
-    "P11: Connection: no descriptor numbers left for those that come", "[connection]"
-) {
-    auto [a, b] = Pipe();
-    const UniqueFd event(::eventfd(0, EFD_CLOEXEC));
-    a.send(std::vector<DupFd>(20, DupFd(event.get())));
-    a.send(5);
-    {
-        const NoMoreDescriptors none;
-        CHECK(error_of([&, &b = b] { b.recv<std::vector<DupFd>>(); }) == EMFILE);
-    }
-    // It can only send now: what comes next on the wire is no start of a message.
-    CHECK_FALSE(b.readable());
-    b.send(6);
-    CHECK(a.recv<int>() == 6);
-}
-
-TEST_CASE("P12: what is on its way goes with the receiver", "[dup_fd]") {
-    auto [a, b] = Pipe();
-    auto [reader, writer] = Pipe(Duplex::no);
-    const pid_t child = test::fork_child([&, &a = a, &writer = writer] {
-        a.close();
-        writer.close();
-        ::pause();
-        return 0;
+TEST_CASE("P6: Connection: messages of every size arrive whole", "[connection]") {
+    const Duplex duplex = GENERATE(Duplex::yes, Duplex::no);
+    auto [reader, writer] = mp::Pipe(duplex);
+    std::thread sending([writer = writer]() mutable {
+        for (const std::size_t size : test::message_sizes) {
+            writer.send_bytes(pattern(size));
+        }
     });
-    b.close();
-    a.send(std::vector<Connection>(10, writer));
-    writer.close();
-    CHECK_FALSE(reader.poll(20ms));  // they hold it open
-    ::kill(child, SIGKILL);
-    CHECK(test::exit_status(child) == -SIGKILL);
-    CHECK(reader.poll(30s));
-    CHECK_THROWS_AS(reader.recv_bytes(), EOFError);
+    for (const std::size_t size : test::message_sizes) {
+        CHECK(reader.recv_bytes() == pattern(size));
+    }
+    sending.join();
 }
 
-TEST_CASE("P18: Listener: many clients one after the other", "[listener]") {
-    const Family family = GENERATE(Family::unix_socket, Family::inet);
-    Listener listener({.family = family});
-    int last = -1;
-    for (int i = 0; i < 300; ++i) {
-        Connection client = Client({.address = listener.address()});
-        Connection accepted = listener.accept(30s);
-        client.send(i);
-        REQUIRE(accepted.recv<int>() == i);
-        CHECK((last == -1 || accepted.fileno() == last));
-        last = accepted.fileno();
+TEST_CASE("P7: Connection: small messages of many writers do not mix", "[connection]") {
+    auto [reader, writer] = mp::Pipe(Duplex::no);
+    constexpr int writers = 4;
+    constexpr int each = 500;
+    std::vector<pid_t> children;
+    for (int w = 0; w < writers; ++w) {
+        children.push_back(test::fork_child([reader = reader, writer = writer, w](
+                                            ) mutable {
+            reader.close();
+            for (int i = 0; i < each; ++i) {
+                writer.send_bytes(std::string(1000, static_cast<char>('a' + w)));
+            }
+            return 0;
+        }));
+    }
+    writer.close();
+    int wrong = 0;
+    int received = 0;
+    try {
+        for (;; ++received) {
+            const Bytes message = reader.recv_bytes();
+            wrong += message != Bytes(1000, message.front()) ? 1 : 0;
+        }
+    } catch (const EOFError&) {
+    }
+    CHECK(received == writers * each);
+    CHECK(wrong == 0);
+    for (const pid_t child : children) {
+        CHECK(test::exit_status(child) == 0);
     }
 }
 
@@ -326,42 +237,4 @@ TEST_CASE(
     CHECK(a.recv_bytes().size() == large.size());
     sending.get();
     CHECK(test::exit_status(child) == 0);
-}
-
-TEST_CASE("wait: hundreds of things of every kind", "[wait][process]") {
-    const Context ctx = each_start_method();
-    // First: a forked child would hold the ends of pipes open.
-    auto [a, b] = Pipe();
-    auto process = ctx.Process(sleep_for_ever, b);
-    process.start();
-    constexpr std::size_t pipes = 250;
-    std::vector<Connection> readers;
-    std::vector<Connection> writers;
-    for (std::size_t i = 0; i < pipes; ++i) {
-        auto [reader, writer] = Pipe(Duplex::no);
-        readers.push_back(reader);
-        writers.push_back(writer);
-    }
-    Listener listener({.family = Family::unix_socket});
-    const UniqueFd event(::eventfd(0, EFD_CLOEXEC));
-    std::vector<connection::Waitable> all(readers.begin(), readers.end());
-    all.emplace_back(listener);
-    all.emplace_back(event.get());
-    all.emplace_back(process);
-    CHECK(wait(all, 0s).empty());
-    writers[7].send(1);
-    writers[249].close();
-    CHECK(wait(all, 30s) == Ready{7, 249});
-    readers[7].recv<int>();
-    all[249] = readers[0];
-    const Connection client = Client({.address = listener.address()});
-    CHECK(wait(all, 30s) == Ready{pipes});
-    listener.accept(30s);
-    const std::uint64_t once = 1;
-    REQUIRE(::write(event.get(), &once, sizeof once) == sizeof once);
-    CHECK(wait(all, 30s) == Ready{pipes + 1});
-    all.erase(all.end() - 2);
-    a.send_bytes("");
-    CHECK(wait(all, 30s) == Ready{pipes + 1});
-    process.join();
 }

@@ -143,7 +143,7 @@ TEST_CASE("S4: the application's signal handlers stay its own", "[faults]") {
     CHECK(signals_seen >= 1);
 }
 
-TEST_CASE("S4: SIGCHLD is ignored, so the kernel keeps no exit codes", "[faults]") {
+TEST_CASE("S4 M11: SIGCHLD is ignored, so the kernel keeps no exit codes", "[faults]") {
     const Context context = each_start_method();
     const Handler child(SIGCHLD, SIG_IGN);
     auto process = context.Process(exit_with, 7);
@@ -309,7 +309,7 @@ TEST_CASE(
         thread.join();
     }
     // Each end is with one process only: it is closed as soon as that one has ended,
-    // whoever of the others lives.
+    // whichever of the others live.
     for (auto& one : all) {
         one->word.send_bytes("go");
         CHECK_THROWS_AS(one->word.recv_bytes(), EOFError);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
-// FAULTS group F: what a task throws must reach its caller, whatever it is.
+// What a task throws must reach its caller, whatever it is.
 #include "mp/remote_error.hpp"
 
 #include "support/catch.hpp"
+#include "support/cause_of.hpp"
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,6 +18,8 @@
 #include <string>
 #include <system_error>
 #include <vector>
+
+using test::cause_of;
 
 namespace {
 
@@ -48,16 +51,6 @@ std::string what_of(const std::exception_ptr& error) {
         std::rethrow_exception(error);
     } catch (const std::exception& e) {
         return e.what();
-    }
-}
-
-std::exception_ptr cause_of(const std::exception_ptr& error) {
-    try {
-        std::rethrow_exception(error);
-    } catch (const std::nested_exception& e) {
-        return e.nested_ptr();
-    } catch (...) {
-        return nullptr;
     }
 }
 

@@ -278,10 +278,10 @@ TEST_CASE("R4: no memory for a call over a socket", "[faults]") {
             take(connection.recv<Table>());
         } catch (const std::bad_alloc&) {
             allowed = -1;
-            // A caller whose handshake had no memory is sent away: he ends.
+            // A caller whose handshake had no memory is sent away: it ends.
             caller.terminate();
             caller.join();
-            // He may wait in the queue of the system's, or as one who is ready.
+            // It may wait in the system's queue, or among those that are ready.
             try {
                 for (;;) {
                     listener.accept(0s);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
-// Parents that die: their pool's workers go with them. Names carry the cases of the
-// fault catalogue.
+// Parents that die: their pool's workers go with them. The cases: docs/faults.md.
 #include "futures/process_pool.hpp"
 
 #include "support/catch.hpp"
 #include "support/gate.hpp"
 #include "support/gone.hpp"
+#include "support/pools.hpp"
 #include "support/start_methods.hpp"
 
 #include <fcntl.h>
@@ -27,12 +27,9 @@ using mp::Context;
 using mp::StartMethod;
 using test::Gate;
 using test::gone_within;
+using test::inc;
 
 namespace {
-
-int inc(int x) {
-    return x + 1;
-}
 
 void compute_for_ever(const std::string& bell) {
     test::ring(bell);

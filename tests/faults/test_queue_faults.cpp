@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// What must survive what: processes that are killed while they use a queue (group O).
-// Compiled with the sources of the queue, with places to be killed at.
+// What happens to a queue when processes that use it are killed or stopped. The
+// library's sources are linked with their failpoints.
 #include "mp/context.hpp"
 #include "mp/detail/queue_core.hpp"
 #include "mp/joinable_queue.hpp"
@@ -166,7 +166,7 @@ void play(const mp::Context& context, const char* point, unsigned seed) {
     if (of_producer && !was_killed(dies)) {
         put += items;
     }
-    // Whoever is left goes on.
+    // The processes that are left go on.
     queue.put({2, 1, padding_of(1)}, 60s);
     queue.put({2, 10, padding_of(10)}, 60s);
     put += 2;
@@ -239,7 +239,7 @@ TEST_CASE(
     int status = 0;
     REQUIRE(::waitpid(producer, &status, WUNTRACED) == producer);
     REQUIRE(WIFSTOPPED(status));
-    // Nothing counts yet: whoever looks now may not take the ring away.
+    // Nothing counts yet: a consumer that looks now may not take the ring away.
     CHECK_THROWS_AS(queue.get_nowait(), mp::Empty);
     ::kill(producer, SIGCONT);
     REQUIRE(was_killed(producer));

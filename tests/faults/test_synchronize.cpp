@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
-// What must survive what: locks and signals (cases O1, O2, O4, O14 to O17, O19, O21 to
-// O25). Kills at each step of the protocols: test_synchronize_kills.cpp.
+// What happens to locks, semaphores, conditions, barriers and events when the process
+// that holds them or waits for them ends. Kills at each step of the protocols:
+// test_lock_kills.cpp and its neighbours.
 #include "mp/mp.hpp"
 
+#include "support/block_until_killed.hpp"
 #include "support/catch.hpp"
 #include "support/fork_child.hpp"
+#include "support/reused_pid.hpp"
 #include "support/soon.hpp"
 #include "support/start_methods.hpp"
 
@@ -20,22 +23,17 @@
 
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
+using test::block_until_killed;
 
 namespace {
 
-// A slice, the last moment of a dying process's threads, and a busy machine.
+// A recheck interval, the last moment of a dying process's threads, and a busy machine.
 constexpr auto soon_enough = 2s;
-
-[[noreturn]] void wait_for_the_end() {
-    for (;;) {
-        ::pause();
-    }
-}
 
 void hold(mp::Lock lock, mp::Event held) {
     lock.acquire();
     held.set();
-    wait_for_the_end();
+    block_until_killed();
 }
 
 void hold_thrice(mp::RLock lock, mp::Event held) {
@@ -43,7 +41,7 @@ void hold_thrice(mp::RLock lock, mp::Event held) {
     lock.acquire();
     lock.acquire();
     held.set();
-    wait_for_the_end();
+    block_until_killed();
 }
 
 void hold_and_return(mp::Lock lock, mp::Event held) {
@@ -60,15 +58,15 @@ void hold_and_exec(mp::Lock lock, mp::Event held) {
 void hold_in_a_thread_that_ends(mp::Lock lock, mp::Event held) {
     std::thread([&] { lock.acquire(); }).join();
     held.set();
-    wait_for_the_end();
+    block_until_killed();
 }
 
 void hold_and_have_a_child(mp::Lock lock, mp::Event held) {
     lock.acquire();
-    const pid_t child = test::fork_child([]() -> int { wait_for_the_end(); });
+    const pid_t child = test::fork_child([]() -> int { block_until_killed(); });
     std::ofstream(::getenv("MP_TEST_CHILD_PID")) << child << std::flush;
     held.set();
-    wait_for_the_end();
+    block_until_killed();
 }
 
 template <class Target, class Lock>
@@ -100,7 +98,7 @@ void end(mp::Process& process) {
 
 }  // namespace
 
-TEST_CASE("O1 Lock: its holder is killed", "[faults][lock]") {
+TEST_CASE("O1: Lock: its holder is killed", "[faults][lock]") {
     const auto context = each_start_method();
     mp::Lock lock;
     mp::Process process = holder(context, hold, lock);
@@ -109,7 +107,7 @@ TEST_CASE("O1 Lock: its holder is killed", "[faults][lock]") {
     CHECK(process.join(20s));
 }
 
-TEST_CASE("O1 Lock: a waiter gets it when the holder is killed", "[faults][lock]") {
+TEST_CASE("O1: Lock: a waiter gets it when the holder is killed", "[faults][lock]") {
     const auto context = each_start_method();
     mp::Lock lock;
     mp::Process process = holder(context, hold, lock);
@@ -124,7 +122,7 @@ TEST_CASE("O1 Lock: a waiter gets it when the holder is killed", "[faults][lock]
     CHECK(process.join(20s));
 }
 
-TEST_CASE("O2 Lock: owner after owner dies with it", "[faults][lock]") {
+TEST_CASE("O2: Lock: owner after owner dies with it", "[faults][lock]") {
     const auto context = each_start_method();
     mp::Lock lock;
     for (int i = 0; i < 3; ++i) {
@@ -134,7 +132,7 @@ TEST_CASE("O2 Lock: owner after owner dies with it", "[faults][lock]") {
     check_comes_back(lock);
 }
 
-TEST_CASE("O4 RLock: its holder dies at depth 3", "[faults][rlock]") {
+TEST_CASE("O4: RLock: its holder dies at depth 3", "[faults][rlock]") {
     const auto context = each_start_method();
     mp::RLock lock;
     mp::Process process = holder(context, hold_thrice, lock);
@@ -144,7 +142,7 @@ TEST_CASE("O4 RLock: its holder dies at depth 3", "[faults][rlock]") {
     CHECK(process.join(20s));
 }
 
-TEST_CASE("O21 Lock: a stopped holder is not dead", "[faults][lock]") {
+TEST_CASE("O21: Lock: a stopped holder is not dead", "[faults][lock]") {
     const auto context = each_start_method();
     mp::Lock lock;
     mp::Process process = holder(context, hold, lock);
@@ -159,34 +157,20 @@ TEST_CASE("O21 Lock: a stopped holder is not dead", "[faults][lock]") {
     check_comes_back(lock);
 }
 
-TEST_CASE("O22 Lock: another process gets the dead holder's pid", "[faults][lock]") {
+TEST_CASE("O22: Lock: another process gets the dead holder's pid", "[faults][lock]") {
     mp::Lock lock;
     mp::Process process = holder(mp::get_context("fork"), hold, lock);
     const pid_t dead = process.pid();
     end(process);
-    pid_t reused = -1;
-    for (int i = 0; i < 50 && reused != dead; ++i) {
-        std::ofstream last("/proc/sys/kernel/ns_last_pid");
-        if (!(last << dead - 1 << std::flush)) {
-            break;
-        }
-        if (reused > 0) {
-            ::kill(reused, SIGKILL);
-            test::exit_status(reused);
-        }
-        reused = test::fork_child([]() -> int { wait_for_the_end(); });
-    }
-    if (reused != dead) {
-        WARN("the pid could not be used again here");
+    const test::ReusedPid other(dead);
+    if (!other.is_permitted()) {
+        WARN("skipped: this process may not choose the pid of another");
+        return;
     }
     check_comes_back(lock);
-    if (reused > 0) {
-        ::kill(reused, SIGKILL);
-        test::exit_status(reused);
-    }
 }
 
-TEST_CASE("O23 Lock: its holder ends in good order", "[faults][lock]") {
+TEST_CASE("O23: Lock: its holder ends in good order", "[faults][lock]") {
     const auto context = each_start_method();
     mp::Lock lock;
     mp::Process process = holder(context, hold_and_return, lock);
@@ -195,7 +179,7 @@ TEST_CASE("O23 Lock: its holder ends in good order", "[faults][lock]") {
     CHECK(process.exitcode() == 0);
 }
 
-TEST_CASE("O24 Lock: its holder becomes another program", "[faults][lock]") {
+TEST_CASE("O24: Lock: its holder becomes another program", "[faults][lock]") {
     const auto context = each_start_method();
     mp::Lock lock;
     mp::Process process = holder(context, hold_and_exec, lock);
@@ -233,7 +217,7 @@ TEST_CASE(
     ::kill(child, SIGKILL);
 }
 
-TEST_CASE("O25 Lock: a dead holder's own mapping is gone", "[faults][lock]") {
+TEST_CASE("O25: Lock: a dead holder's own mapping is gone", "[faults][lock]") {
     // What says that it lives is in memory that is never unmapped: dropping the handle,
     // and with it the lock's memory, changes nothing.
     mp::Lock lock;
@@ -253,12 +237,12 @@ void take_two(mp::Semaphore pool, mp::Event taken) {
     pool.acquire();
     pool.acquire();
     taken.set();
-    wait_for_the_end();
+    block_until_killed();
 }
 
 }  // namespace
 
-TEST_CASE("O14 Semaphore: the owner of tokens is killed", "[faults][semaphore]") {
+TEST_CASE("O14: Semaphore: the owner of tokens is killed", "[faults][semaphore]") {
     const auto context = each_start_method();
     for (const bool owned : {true, false}) {
         mp::Semaphore pool({.value = 2, .owned = owned});
@@ -288,7 +272,7 @@ void notify_and_die(mp::Condition cond, mp::Event) {
 
 }  // namespace
 
-TEST_CASE("O15 Condition: a waiter is killed", "[faults][condition]") {
+TEST_CASE("O15: Condition: a waiter is killed", "[faults][condition]") {
     const auto context = each_start_method();
     mp::Condition cond;
     mp::Semaphore woken(0);
@@ -311,7 +295,7 @@ TEST_CASE("O15 Condition: a waiter is killed", "[faults][condition]") {
 }
 
 TEST_CASE(
-    "O16 Condition: the notifier is killed while it notifies", "[faults][condition]"
+    "O16: Condition: the notifier is killed while it notifies", "[faults][condition]"
 ) {
     const auto context = each_start_method();
     mp::Condition cond;
@@ -351,7 +335,7 @@ void set_and_die(mp::Event event) {
 
 }  // namespace
 
-TEST_CASE("O17 Barrier: a party is killed", "[faults][barrier]") {
+TEST_CASE("O17: Barrier: a party is killed", "[faults][barrier]") {
     const auto context = each_start_method();
     mp::Barrier barrier(3);
     mp::Process victim = context.Process(be_a_party, barrier);
@@ -368,7 +352,7 @@ TEST_CASE("O17 Barrier: a party is killed", "[faults][barrier]") {
     CHECK_FALSE(barrier.broken());
 }
 
-TEST_CASE("O19 Event: its setter dies at once", "[faults][event]") {
+TEST_CASE("O19: Event: its setter dies at once", "[faults][event]") {
     const auto context = each_start_method();
     const mp::Event event;
     mp::Process process = context.Process(set_and_die, event);

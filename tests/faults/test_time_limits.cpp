@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// What must survive what: tasks that run longer than they may.
+// What happens to tasks that run longer than they may.
 #include "futures/process_pool.hpp"
 
 #include "support/catch.hpp"

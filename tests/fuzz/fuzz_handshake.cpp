@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // A handshake whose other side says anything, or the right thing with a few bytes
-// changed, lost or added on the way: nobody gets in but who says exactly the right
-// thing.
+// changed, lost or added on the way: only a side that says exactly the right thing gets
+// in.
 #include "mp/errors.hpp"
 
 #include "os/socket.hpp"

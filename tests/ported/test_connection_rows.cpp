@@ -1,207 +1,107 @@
 // SPDX-License-Identifier: BSL-1.0
-// Connections, descriptors, waiting, logging and finalizers across processes, by the
-// rows of the conformance table, under every start method.
-#include "mp/log.hpp"
-#include "mp/mp.hpp"
+// Connections, polling and descriptors in one process and over forks, by the rows of
+// the conformance table. Across processes of every start method:
+// test_connection_process_rows.cpp.
+#include "mp/connection.hpp"
+#include "mp/errors.hpp"
+#include "mp/send_handle.hpp"
 
+#include "os/socket.hpp"
 #include "support/catch.hpp"
-#include "support/start_methods.hpp"
-#include "util/exit_function.hpp"
+#include "support/error_of.hpp"
+#include "support/fork_child.hpp"
+#include "support/pattern.hpp"
+#include "support/signal_storm.hpp"
+#include "support/text_of.hpp"
 
 #include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <array>
-#include <cstdio>
+#include <cerrno>
+#include <chrono>
+#include <future>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
+using namespace mp;
 using namespace std::chrono_literals;
-using mp::Connection;
+using test::bytes_of;
+using test::error_of;
+using test::pattern;
 
 namespace {
 
-// Until an empty message: under fork the child holds the other end too, so it would
-// never see the end of the stream.
-void echo(Connection connection) {
-    for (;;) {
-        const std::vector<std::byte> message = connection.recv_bytes();
-        if (message.empty()) {
-            return;
-        }
-        connection.send_bytes(message);
-    }
-}
-
-void echo_objects(Connection connection) {
-    for (;;) {
-        const auto texts = connection.recv<std::vector<std::string>>();
-        if (texts.empty()) {
-            return;
-        }
-        connection.send(texts);
-    }
-}
-
-void send_numbers(Connection writer) {
-    for (int i = 0; i < 10; ++i) {
-        writer.send(i);
-    }
-}
-
-void send_a_connection(Connection connection) {
-    auto [kept, sent] = mp::Pipe();
-    connection.send(sent);
-    sent.close();
-    kept.send_bytes("over the sent one");
-    kept.recv_bytes();
-}
-
-void use_ends(Connection connection) {
-    auto writer = connection.recv<Connection>();
-    writer.send(std::string("from the child"));
-    writer.close();
-    auto reader = connection.recv<Connection>();
-    connection.send(reader.recv<int>() + (reader.writable() ? 1000 : 0));
-}
-
-void write_to_received_handle(Connection connection, std::string text, bool high) {
-    mp::UniqueFd fd = mp::recv_handle(connection);
-    if (high) {
-        fd.reset(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 300));
-    }
-    if (::write(fd.get(), text.data(), text.size()) !=
-        static_cast<ssize_t>(text.size())) {
-        throw std::runtime_error("write");
-    }
-}
-
-void send_level(Connection connection) {
-    connection.send(static_cast<int>(mp::get_logger().level()));
-}
-
-void use_finalizers(Connection connection) {
-    // Never destroyed: what follows is for the exit, when younger statics are gone
-    // already.
-    static auto& out = *new Connection(connection);
-    const auto note = [](const char* name) {
-        return [name] {
-            out.send(std::string(name));
-        };
-    };
-    { const mp::Finalize a(note("a")); }
-    mp::Finalize b(note("b"));
-    b();
-    b();
-    static auto& at_exit = *new std::vector<mp::Finalize>;
-    at_exit.emplace_back(note("c"));
-    at_exit.emplace_back(note("d10"), 1);
-    at_exit.emplace_back(note("d01"), 0);
-    at_exit.emplace_back(note("d02"), 0);
-    at_exit.emplace_back(note("d03"), 0);
-    at_exit.emplace_back(note("e"), -10);
-}
-
-void wait_for_message(Connection connection) {
-    connection.recv_bytes();
-}
-
-std::string text_of(const std::vector<std::byte>& bytes) {
-    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
-std::string all_of(int fd) {
-    std::array<char, 100> text{};
-    const ssize_t n = ::pread(fd, text.data(), text.size(), 0);
-    return {text.data(), static_cast<std::size_t>(std::max<ssize_t>(n, 0))};
-}
+using Bytes = std::vector<std::byte>;
 
 }  // namespace
 
 TEST_CASE(
-    "_TestConnection.test_connection: bytes and objects to a process and back",
-    "[connection][process]"
+    "_TestConnection.test_duplex_false: one end receives, the other sends",
+    "[connection]"
 ) {
-    const mp::Context ctx = each_start_method();
-    auto [a, b] = mp::Pipe();
-    auto bytes = ctx.Process(echo, b);
-    bytes.start();
-    b.close();
-    const std::string megabytes(std::size_t{16} << 20, 'm');
-    a.send_bytes("hello");
-    CHECK(text_of(a.recv_bytes()) == "hello");
-    a.send_bytes(megabytes);
-    CHECK(text_of(a.recv_bytes()) == megabytes);
-    a.send_bytes("");
-    bytes.join();
-    CHECK(bytes.exitcode() == 0);
-
-    auto [c, d] = mp::Pipe();
-    auto objects = ctx.Process(echo_objects, d);
-    objects.start();
-    d.close();
-    const std::vector<std::string> texts{"one", "", "three"};
-    c.send(texts);
-    CHECK(c.recv<std::vector<std::string>>() == texts);
-    c.send(std::vector<std::string>());
-    objects.join();
-    CHECK(objects.exitcode() == 0);
+    auto [reader, writer] = mp::Pipe({.duplex = false});
+    writer.send_bytes("abc");
+    CHECK(reader.recv_bytes() == bytes_of("abc"));
+    CHECK(reader.readable());
+    CHECK_FALSE(reader.writable());
+    CHECK_FALSE(writer.readable());
+    CHECK(writer.writable());
+    CHECK(error_of([&, &r = reader] { r.send_bytes("x"); }) == EBADF);
+    CHECK(error_of([&, &w = writer] { w.recv_bytes(); }) == EBADF);
+    CHECK(error_of([&, &w = writer] { w.poll(); }) == EBADF);
 }
 
-TEST_CASE(
-    "_TestConnection.test_spawn_close: closing our copy of the child's end at once",
-    "[connection][process]"
-) {
-    const mp::Context ctx = each_start_method();
+TEST_CASE("_TestConnection.test_sendbytes: slices", "[connection]") {
     auto [a, b] = mp::Pipe();
-    auto process = ctx.Process(echo, b);
-    process.start();
-    b.close();
-    a.send_bytes("hello");
-    CHECK(text_of(a.recv_bytes()) == "hello");
-    a.send_bytes("");
-    process.join();
-    CHECK(process.exitcode() == 0);
-}
-
-TEST_CASE(
-    "_TestConnection.test_fd_transfer: the child writes to a file of ours",
-    "[connection][process]"
-) {
-    const mp::Context ctx = each_start_method();
-    auto [a, b] = mp::Pipe();
-    auto process = ctx.Process(write_to_received_handle, b, "by the child", false);
-    process.start();
-    b.close();
-    std::FILE* file = std::tmpfile();
-    mp::send_handle(a, ::fileno(file));
-    process.join();
-    CHECK(process.exitcode() == 0);
-    CHECK(all_of(::fileno(file)) == "by the child");
-    std::fclose(file);
-}
-
-TEST_CASE(
-    "_TestConnection.test_large_fd_transfer: with a number above 256 on both sides",
-    "[connection][process]"
-) {
-    const mp::Context ctx = each_start_method();
-    auto [a, b] = mp::Pipe();
-    auto process = ctx.Process(write_to_received_handle, b, "by the child", true);
-    process.start();
-    b.close();
-    std::FILE* file = std::tmpfile();
-    {
-        const mp::UniqueFd high(::fcntl(::fileno(file), F_DUPFD_CLOEXEC, 300));
-        REQUIRE(high.get() >= 300);
-        mp::send_handle(a, high.get());
+    const Bytes letters = bytes_of("abcdefghijklmnopqrstuvwxyz");
+    const auto sent = [&, &a = a, &b = b](auto... slice) {
+        a.send_bytes(letters, slice...);
+        return b.recv_bytes();
+    };
+    CHECK(sent() == letters);
+    CHECK(sent(5U) == Bytes(letters.begin() + 5, letters.end()));
+    CHECK(sent(7U, 8U) == Bytes(letters.begin() + 7, letters.begin() + 15));
+    CHECK(sent(0U, 0U).empty());
+    CHECK(sent(26U).empty());
+    CHECK(sent(26U, 0U).empty());
+    for (const auto& [offset, size] : std::vector<std::pair<std::size_t, std::size_t>>{
+             {27, 0},
+             {22, 5},
+             {26, 1},
+             {static_cast<std::size_t>(-1), 0},
+             {4, static_cast<std::size_t>(-1)}}) {
+        CHECK_THROWS_AS(a.send_bytes(letters, offset, size), std::invalid_argument);
     }
-    process.join();
-    CHECK(process.exitcode() == 0);
-    CHECK(all_of(::fileno(file)) == "by the child");
-    std::fclose(file);
+    CHECK_FALSE(b.poll());
+}
+
+TEST_CASE(
+    "_TestConnection.test_context: a closed connection refuses everything",
+    "[connection]"
+) {
+    auto [a, b] = mp::Pipe();
+    const Connection copy = a;
+    const int fd = a.fileno();
+    CHECK(fd >= 0);
+    CHECK_FALSE(a.closed());
+    a.close();
+    a.close();
+    CHECK(a.closed());
+    CHECK(copy.closed());
+    CHECK(::fcntl(fd, F_GETFD) == -1);
+    Bytes buffer(1);
+    CHECK(error_of([&, &a = a] { a.fileno(); }) == EBADF);
+    CHECK(error_of([&, &a = a] { a.poll(); }) == EBADF);
+    CHECK(error_of([&, &a = a] { a.recv_bytes(); }) == EBADF);
+    CHECK(error_of([&, &a = a] { a.recv_bytes_into(buffer); }) == EBADF);
+    CHECK(error_of([&, &a = a] { a.send_bytes("x"); }) == EBADF);
+    CHECK_THROWS_AS(b.recv_bytes(), EOFError);
+    CHECK(Connection().closed());
+    CHECK(error_of([] { Connection().recv_bytes(); }) == EBADF);
 }
 
 TEST_CASE(
@@ -224,126 +124,108 @@ TEST_CASE(
 }
 
 TEST_CASE(
-    "_TestPicklingConnections.test_pickling: a child sends us a connection",
-    "[connection][process]"
+    "TestInvalidHandle.test_invalid_handles: nonsense descriptors", "[connection]"
 ) {
-    const mp::Context ctx = each_start_method();
-    auto [a, b] = mp::Pipe();
-    auto process = ctx.Process(send_a_connection, b);
-    process.start();
-    b.close();
-    auto sent = a.recv<Connection>();
-    CHECK(text_of(sent.recv_bytes()) == "over the sent one");
-    sent.send_bytes("");
-    process.join();
-    CHECK(process.exitcode() == 0);
+    CHECK_THROWS_AS(Connection(UniqueFd()), std::invalid_argument);
+    CHECK_THROWS_AS(Connection(UniqueFd(-1)), std::invalid_argument);
+    Connection nonsense(UniqueFd(44977608));
+    CHECK(error_of([&] { nonsense.poll(); }) == EBADF);
+    CHECK(error_of([&] { nonsense.recv_bytes(); }) == EBADF);
+    CHECK(error_of([&] { nonsense.send_bytes("x"); }) == EBADF);
 }
 
 TEST_CASE(
-    "_TestPicklingConnections.test_access: one-way ends sent to a child",
-    "[connection][process]"
+    "TestIgnoreEINTR.test_ignore: signals do not break blocked calls", "[connection]"
 ) {
-    const mp::Context ctx = each_start_method();
     auto [a, b] = mp::Pipe();
-    auto process = ctx.Process(use_ends, b);
-    process.start();
-    b.close();
-    auto [reader, writer] = mp::Pipe(mp::Duplex::no);
-    a.send(writer);
-    writer.close();
-    CHECK(reader.recv<std::string>() == "from the child");
-    CHECK_THROWS_AS(reader.recv<std::string>(), mp::EOFError);
-    auto [reader2, writer2] = mp::Pipe(mp::Duplex::no);
-    a.send(reader2);
-    reader2.close();
-    writer2.send(41);
-    CHECK(a.recv<int>() == 41);
-    process.join();
-    CHECK(process.exitcode() == 0);
-}
-
-TEST_CASE(
-    "TestWait.test_wait: messages of four processes, then the end of each",
-    "[wait][process]"
-) {
-    const mp::Context ctx = each_start_method();
-    std::vector<Connection> readers;
-    std::vector<mp::Process> processes;
-    for (int i = 0; i < 4; ++i) {
-        auto [reader, writer] = mp::Pipe(mp::Duplex::no);
-        processes.push_back(ctx.Process({.daemon = true}, send_numbers, writer));
-        processes.back().start();
-        readers.push_back(reader);
-    }
-    int received = 0;
-    while (!readers.empty()) {
-        const auto ready = mp::connection::wait(readers);
-        for (auto i = ready.rbegin(); i != ready.rend(); ++i) {
-            const auto at = readers.begin() + static_cast<std::ptrdiff_t>(*i);
-            try {
-                at->recv<int>();
-                ++received;
-            } catch (const mp::EOFError&) {
-                readers.erase(at);
-            }
+    std::thread other([b = b]() mutable {
+        const test::SignalStorm storm;
+        for (int i = 0; i < 3; ++i) {
+            b.send_bytes(b.recv_bytes());
+        }
+    });
+    const test::SignalStorm storm;
+    for (const std::size_t size :
+         {std::size_t{0}, std::size_t{1}, std::size_t{5'000'000}}) {
+        a.send_bytes(pattern(size));
+        CHECK_FALSE((size == 0 && a.recv_bytes() != Bytes()));
+        if (size != 0) {
+            CHECK(a.recv_bytes() == pattern(size));
         }
     }
-    CHECK(received == 40);
-    for (mp::Process& process : processes) {
-        process.join();
-    }
+    other.join();
+    CHECK_FALSE(a.poll(50ms));
+    CHECK(storm.count() > 0);
 }
 
-TEST_CASE(
-    "TestWait.test_wait_integer: a process among connections", "[wait][process]"
-) {
-    const mp::Context ctx = each_start_method();
+TEST_CASE("_TestPoll.test_empty_string: an empty message can be seen", "[connection]") {
     auto [a, b] = mp::Pipe();
-    auto [start, starter] = mp::Pipe(mp::Duplex::no);
-    auto process = ctx.Process(wait_for_message, start);
-    process.start();
-    CHECK(mp::connection::wait({a, process, b}, 10ms).empty());
-    starter.send_bytes("go");
-    using Ready = std::vector<std::size_t>;
-    CHECK(mp::connection::wait({a, process, b}, 20s) == Ready{1});
-    a.send_bytes("x");
-    CHECK(mp::connection::wait({a, process.sentinel(), b}, 20s) == Ready{1, 2});
-    process.join();
+    CHECK_FALSE(a.poll());
+    b.send_bytes("");
+    CHECK(a.poll());
+    CHECK(a.poll());
+    CHECK(a.recv_bytes().empty());
 }
 
 TEST_CASE(
-    "_TestLogging.test_level: a child logs at its parent's level", "[log][process]"
+    "_TestPoll.test_strings: polling neither loses nor merges messages", "[connection]"
 ) {
-    const mp::Context ctx = each_start_method();
-    const auto before = mp::get_logger().level();
-    for (const auto level : {spdlog::level::info, spdlog::level::err}) {
-        mp::get_logger().set_level(level);
-        auto [reader, writer] = mp::Pipe(mp::Duplex::no);
-        auto process = ctx.Process(send_level, writer);
-        process.start();
-        CHECK(reader.recv<int>() == static_cast<int>(level));
-        process.join();
-    }
-    mp::get_logger().set_level(before);
-}
-
-TEST_CASE(
-    "_TestFinalize.test_finalize: a child runs its finalizers in order",
-    "[finalize][process]"
-) {
-    const mp::Context ctx = each_start_method();
-    auto [reader, writer] = mp::Pipe(mp::Duplex::no);
-    auto process = ctx.Process(use_finalizers, writer);
-    process.start();
-    writer.close();
-    std::vector<std::string> order;
-    try {
-        for (;;) {
-            order.push_back(reader.recv<std::string>());
+    const std::vector<std::string> texts{"hello", "", "a", "b", "", "bye", "", "lop"};
+    auto [a, b] = mp::Pipe();
+    const pid_t child = test::fork_child([b = b, &texts]() mutable {
+        for (const std::string& text : texts) {
+            b.send_bytes(text);
         }
-    } catch (const mp::EOFError&) {
+        return 0;
+    });
+    for (const std::string& text : texts) {
+        while (!a.poll(10ms)) {
+        }
+        CHECK(a.recv_bytes() == bytes_of(text));
     }
-    CHECK(order == std::vector<std::string>{"a", "b", "d10", "d03", "d02", "d01", "e"});
-    process.join();
-    CHECK(process.exitcode() == 0);
+    CHECK(test::exit_status(child) == 0);
+}
+
+TEST_CASE(
+    "_TestPoll.test_boundaries: a poller in another process takes nothing",
+    "[connection]"
+) {
+    auto [reader, writer] = mp::Pipe(Duplex::no);
+    const pid_t child = test::fork_child([reader = reader]() mutable {
+        return reader.poll(5s) ? 0 : 1;
+    });
+    writer.send_bytes("first");
+    CHECK(test::exit_status(child) == 0);
+    writer.send_bytes("second");
+    CHECK(reader.recv_bytes() == bytes_of("first"));
+    CHECK(reader.recv_bytes() == bytes_of("second"));
+}
+
+TEST_CASE("_TestPoll.test_dont_merge: messages stay apart", "[connection]") {
+    auto [a, b] = mp::Pipe();
+    CHECK_FALSE(a.poll());
+    CHECK_FALSE(a.poll(100ms));
+    for (const char* text : {"a", "b", "cd"}) {
+        b.send_bytes(std::string_view(text));
+    }
+    for (const char* text : {"a", "b", "cd"}) {
+        CHECK(a.poll());
+        CHECK(a.recv_bytes() == bytes_of(text));
+    }
+    CHECK_FALSE(a.poll());
+}
+
+TEST_CASE(
+    "TestTimeouts.test_timeout: a receive timeout of the socket does not matter",
+    "[connection]"
+) {
+    auto [a, b] = os::make_socketpair(os::SocketKind::stream);
+    const timeval soon{.tv_sec = 0, .tv_usec = 10'000};
+    REQUIRE(::setsockopt(a.get(), SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof soon) == 0);
+    Connection left(std::move(a));
+    Connection right(std::move(b));
+    auto received = std::async(std::launch::async, [&] { return left.recv_bytes(); });
+    CHECK(received.wait_for(50ms) == std::future_status::timeout);
+    right.send_bytes("late");
+    CHECK(received.get() == bytes_of("late"));
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// The rows of conformance/cpython_tests.tsv about executors, map() and the thread pool.
+// Executors, map() and the thread pool, by the rows of the conformance table.
 #include "futures/executor.hpp"
 #include "futures/thread_pool.hpp"
 #include "futures/wait.hpp"

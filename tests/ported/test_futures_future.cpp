@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// The rows of conformance/cpython_tests.tsv about Future.
+// Future, by the rows of the conformance table.
 #include "futures/future.hpp"
 
 #include "support/catch.hpp"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// The rows of conformance/cpython_tests.tsv about shutdown, exit and initializers, with
-// the thread pool.
+// Shutdown, exit and initializers with the thread pool, by the rows of the conformance
+// table.
 #include "futures/thread_pool.hpp"
 #include "futures/wait.hpp"
 #include "mp/errors.hpp"
@@ -8,6 +8,7 @@
 #include "support/catch.hpp"
 #include "support/fork_child.hpp"
 #include "support/log_capture.hpp"
+#include "support/read_all.hpp"
 #include "util/exit_function.hpp"
 
 #include <unistd.h>
@@ -44,16 +45,6 @@ struct Run {
     int status = 0;
 };
 
-std::string read_all(int fd) {
-    std::string text;
-    std::array<char, 256> part{};
-    for (ssize_t n = 0; (n = ::read(fd, part.data(), part.size())) > 0;) {
-        text.append(part.data(), static_cast<std::size_t>(n));
-    }
-    ::close(fd);
-    return text;
-}
-
 /// Runs `program` as a process of its own that ends by exit(0).
 template <class Program>
 Run run_program(Program program) {
@@ -76,8 +67,10 @@ Run run_program(Program program) {
     ::close(out[1]);
     ::close(err[1]);
     Run run;
-    run.output = read_all(out[0]);
-    run.errors = read_all(err[0]);
+    run.output = test::read_all(out[0]);
+    ::close(out[0]);
+    run.errors = test::read_all(err[0]);
+    ::close(err[0]);
     run.status = test::exit_status(child);
     return run;
 }
@@ -204,11 +197,25 @@ TEST_CASE("ExecutorShutdownTest.test_hang_gh94440: cancel at once, then shutdown
 }
 
 TEST_CASE("ExecutorTest.test_shutdown_race_issue12456: map, then shutdown at once") {
-    for (int i = 0; i < 50; ++i) {
-        ThreadPoolExecutor threads(3);
-        const auto results = threads.map(negated, std::vector{1, 2, 3, 4});
-        threads.shutdown();
-    }
+    // In a child, since a shutdown that is not noticed would hang.
+    const int status = test::run_in_fork_for(30s, [] {
+        for (int i = 0; i < 50; ++i) {
+            ThreadPoolExecutor threads(3);
+            auto results = threads.map(negated, std::vector{1, 2, 3, 4});
+            threads.shutdown();
+            int expected = -1;
+            for (const int x : results) {
+                if (x != expected--) {
+                    return 1;
+                }
+            }
+            if (expected != -5) {
+                return 2;
+            }
+        }
+        return 0;
+    });
+    CHECK(status == 0);
 }
 
 TEST_CASE("ThreadPoolShutdownTest.test_threads_terminate: three tasks, three threads") {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// The rows of conformance/cpython_tests.tsv about wait() and as_completed(), with the
-// thread pool. The process pool's are beside its own tests.
+// wait() and as_completed() with the thread pool, by the rows of the conformance table.
+// The process pool's are beside its own tests.
 #include "futures/as_completed.hpp"
 #include "futures/thread_pool.hpp"
 #include "futures/wait.hpp"

@@ -2,12 +2,19 @@
 // Listener and Client, by the rows of the conformance table, under every start method.
 #include "mp/mp.hpp"
 
+#include "support/callers.hpp"
 #include "support/catch.hpp"
+#include "support/error_of.hpp"
+#include "support/signal_storm.hpp"
 #include "support/start_methods.hpp"
 #include "support/temp_dir.hpp"
+#include "support/text_of.hpp"
 
 #include <cerrno>
+#include <chrono>
 #include <filesystem>
+#include <future>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -17,26 +24,11 @@ using mp::connection::Address;
 using mp::connection::Client;
 using mp::connection::Family;
 using mp::connection::Listener;
+using test::any_family;
+using test::error_of;
+using test::text_of;
 
 namespace {
-
-Family any_family() {
-    return GENERATE(Family::unix_socket, Family::inet, Family::inet6);
-}
-
-std::string text_of(const std::vector<std::byte>& bytes) {
-    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
-template <class Call>
-int error_of(Call call) {
-    try {
-        call();
-    } catch (const std::system_error& e) {
-        return e.code().value();
-    }
-    return 0;
-}
 
 void say_hello(Address address) {
     Connection connection = Client({.address = address});
@@ -110,9 +102,9 @@ TEST_CASE(
     process.join();
     CHECK(process.exitcode() == 0);
     // Somebody without any key gets the challenge for a message, and does not get in.
-    Connection stranger = Client({.address = listener.address()});
+    Connection client = Client({.address = listener.address()});
     CHECK_THROWS_AS(listener.accept(10ms), mp::TimeoutError);
-    CHECK(text_of(stranger.recv_bytes()).substr(0, 11) == "#CHALLENGE#");
+    CHECK(text_of(client.recv_bytes()).substr(0, 11) == "#CHALLENGE#");
     listener.close();
     CHECK_THROWS_AS(listener.accept(), std::system_error);
 }
@@ -198,4 +190,26 @@ TEST_CASE(
     process.join();
     CHECK(process.exitcode() == 0);
     CHECK(std::filesystem::is_empty(directory.path()));
+}
+
+TEST_CASE("TestIgnoreEINTR.test_ignore_listener: signals", "[listener]") {
+    Listener listener({.family = any_family(), .authkey = test::key});
+    std::promise<void> storming;
+    auto client = test::beside([&] {
+        storming.get_future().wait();
+        return test::caller(listener.address(), "welcome").get();
+    });
+    const test::SignalStorm storm;
+    do {
+        CHECK_THROWS_AS(listener.accept(20ms), mp::TimeoutError);
+    } while (storm.count() == 0);
+    storming.set_value();
+    CHECK(text_of(listener.accept().recv_bytes()) == "welcome");
+    client.get();
+}
+
+TEST_CASE(
+    "TestInvalidFamily.test_invalid_family: the address of a Windows pipe", "[address]"
+) {
+    CHECK_THROWS_AS(Address(R"(\\.\test)"), std::invalid_argument);
 }

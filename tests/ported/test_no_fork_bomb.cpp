@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
+// Programs whose main does not begin with freeze_support(), or that start a process
+// before main: an error, not endless processes.
 #include "support/catch.hpp"
 
 #include <spawn.h>

@@ -6,6 +6,7 @@
 
 #include "support/catch.hpp"
 #include "support/gate.hpp"
+#include "support/pools.hpp"
 #include "support/start_methods.hpp"
 
 #include <signal.h>
@@ -23,6 +24,8 @@ using mp::Context;
 using mp::SerializationError;
 using mp::SerializationPhase;
 using test::Gate;
+using test::inc;
+using test::on;
 
 namespace {
 
@@ -75,10 +78,6 @@ int run(Deed deed) {
     return 1;
 }
 
-int inc(int x) {
-    return x + 1;
-}
-
 void crash_after(const std::string& bell, const std::string& gate) {
     test::ring(bell);
     test::pass(gate);
@@ -102,13 +101,6 @@ int get_initialised() {
 
 void fail_to_initialise() {
     throw std::domain_error("no such luck");
-}
-
-ProcessPoolOptions on(const Context& context, int workers) {
-    ProcessPoolOptions options;
-    options.max_workers = workers;
-    options.mp_context = context;
-    return options;
 }
 
 /// The future fails with SerializationError{phase}, whose cause is what was thrown; the

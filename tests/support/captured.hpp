@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
-// run_captured: a forked child whose stderr is read, with that of all it starts.
+// run_captured and stderr_of: a forked child whose stderr is read, with that of all it
+// starts.
 #pragma once
 
+#include "support/catch.hpp"
 #include "support/fork_child.hpp"
 
 #include <fcntl.h>
@@ -40,6 +42,17 @@ Captured run_captured(Body body) {
     ::close(ends[0]);
     captured.status = exit_status(child);
     return captured;
+}
+
+/// What `body` writes to stderr in a child, which must end well.
+template <class Body>
+std::string stderr_of(Body body) {
+    const Captured captured = run_captured([&] {
+        body();
+        return 0;
+    });
+    CHECK(captured.status == 0);
+    return captured.text;
 }
 
 }  // namespace test

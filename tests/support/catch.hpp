@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// The only include of Catch2, version 2 or 3, and the names that differ: tests use these
-// and no others of its namespace (a check holds it).
+// The only include of Catch2, version 2 or 3, and the names that differ: tests use
+// these and no others of its namespace (a check holds it).
 #pragma once
 
 #include <string>

@@ -4,9 +4,14 @@
 // in the parent.
 #pragma once
 
+#include <poll.h>
+#include <signal.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <chrono>
 #include <stdexcept>
 
 namespace test {
@@ -40,6 +45,26 @@ inline int exit_status(pid_t pid) {
 template <class Body>
 int run_in_fork(Body body) {
     return exit_status(fork_child(body));
+}
+
+/// As run_in_fork(), for a body that might hang: after so much time the child is
+/// killed, and the status is -SIGKILL.
+template <class Body>
+int run_in_fork_for(std::chrono::milliseconds at_most, Body body) {
+    const pid_t child = fork_child(body);
+    pollfd entry{
+        .fd = static_cast<int>(::syscall(SYS_pidfd_open, child, 0)),
+        .events = POLLIN,
+        .revents = 0};
+    int ready = 0;
+    do {
+        ready = ::poll(&entry, 1, static_cast<int>(at_most.count()));
+    } while (ready < 0 && errno == EINTR);
+    ::close(entry.fd);
+    if (ready == 0) {
+        ::kill(child, SIGKILL);
+    }
+    return exit_status(child);
 }
 
 }  // namespace test

@@ -14,8 +14,8 @@
 
 namespace test {
 
-/// An orphan is reaped by whoever adopts it, which may take its time: a zombie runs no
-/// more.
+/// An orphan is reaped by the process that adopts it, which may take its time: a zombie
+/// runs no more.
 inline bool is_gone(pid_t process) {
     ProcStat stat;
     return !read_stat(process, stat) || stat.zombie();

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// The leak listener: takes a snapshot before each case and compares after it.
 #define CATCH_CONFIG_EXTERNAL_INTERFACES
 #include "support/leaks.hpp"
 

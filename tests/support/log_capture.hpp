@@ -26,7 +26,7 @@ public:
     LogCapture(const LogCapture&) = delete;
     LogCapture& operator=(const LogCapture&) = delete;
 
-    /// Requires: whoever logs has ended, or was waited for.
+    /// Requires: the threads that log have ended, or were waited for.
     std::string text() const { return text_.str(); }
 
 private:

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// The watchdog: a timer whose signal prints all stacks and ends the program.
 #define CATCH_CONFIG_EXTERNAL_INTERFACES
 #include "support/watchdog.hpp"
 

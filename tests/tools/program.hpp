@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Program: runs another program, keeps what it writes, and can look at its children.
+// Program: runs another program in a process group of its own, and keeps what it
+// writes.
 #pragma once
 
 #include "mp/fd.hpp"
@@ -7,6 +8,7 @@
 
 #include <sys/types.h>
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -29,7 +31,8 @@ struct Finished {
 
 class Program {
 public:
-    /// Starts it in a process group of its own, found by PATH. Throws when it cannot.
+    /// Starts it in a process group of its own, found by PATH, without any descriptor
+    /// but the standard ones. Throws when it cannot.
     explicit Program(std::vector<std::string> arguments, ProgramOptions options = {});
 
     /// Kills what still runs.
@@ -43,39 +46,15 @@ public:
     std::optional<Finished> wait(mp::Timeout timeout);
 
 private:
-    pid_t pid_ = -1;
-    mp::UniqueFd pidfd_;
+    struct Running;
+
     mp::UniqueFd out_;
     mp::UniqueFd err_;
-    bool reaped_ = false;
+    std::unique_ptr<Running> running_;
+    pid_t pid_ = -1;
 };
 
 /// Runs it to its end; a run of more than a minute is an exception.
 Finished run(std::vector<std::string> arguments, ProgramOptions options = {});
-
-/// All processes below `pid` that have not ended.
-std::vector<pid_t> descendants(pid_t pid);
-
-/// True when the process exists and is no zombie.
-bool is_running(pid_t pid);
-
-/// Waits until a process below `pid`, and none of `except`, has `path` open.
-std::optional<pid_t> wait_for_reader(
-    pid_t pid,
-    const std::string& path,
-    mp::Timeout timeout,
-    const std::vector<pid_t>& except = {}
-);
-
-/// Waits until `pid` itself, and not this process's copy before it, has `path` open.
-bool wait_for_open(pid_t pid, const std::string& path, mp::Timeout timeout);
-
-/// Waits until the pipe is so full that the next write blocks.
-bool wait_for_full_pipe(int write_end, mp::Timeout timeout);
-
-std::string read_to_end(int fd);
-
-/// Waits until none of them runs.
-bool wait_for_end(const std::vector<pid_t>& pids, mp::Timeout timeout);
 
 }  // namespace tools_test

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Which lines of a checksum file are read, and as what.
 #include "check_line.hpp"
 #include "format.hpp"
 #include "line_reader.hpp"

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// The lines, messages and figures that mpsum prints, each by itself.
 #include "format.hpp"
 #include "message.hpp"
 #include "progress.hpp"

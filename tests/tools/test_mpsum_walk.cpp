@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Which items a walk gives, in which order, and what stops it.
 #include "census.hpp"
 #include "hash_files.hpp"
 #include "support/catch.hpp"

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
+// The table as text and as JSON, and the median of a run.
 #include "bench.hpp"
 
-#include <unistd.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <cstdio>
 #include <fstream>
+#include <iomanip>
 #include <iostream>
 #include <sstream>
 
@@ -59,8 +60,23 @@ bool reached(const Row& row) {
     return !row.target || rival == nullptr || ratio(row, *rival) >= *row.target;
 }
 
-std::string quoted(const std::string& text) {
-    return '"' + text + '"';  // our own names: nothing to escape
+nlohmann::ordered_json as_json(const Row& row) {
+    nlohmann::ordered_json json{
+        {"group", row.group},
+        {"name", row.name},
+        {"more_is_better", more_is_better(row.unit)},
+        {"shown", shown(row.unit, row.ours)},
+        {"ours", row.ours}};
+    for (const auto& [name, value] : row.others) {
+        json[name] = value;
+        json["ratio to " + name] = ratio(row, value);
+    }
+    if (row.target) {
+        json["rival"] = row.rival;
+        json["target"] = *row.target;
+        json["reached"] = reached(row);
+    }
+    return json;
 }
 
 }  // namespace
@@ -96,28 +112,12 @@ void Table::add(Row row) {
 }
 
 bool Table::write_json(const std::string& path) const {
-    std::ofstream out(path);
-    out << "[\n";
-    for (std::size_t i = 0; i != rows_.size(); ++i) {
-        const Row& row = rows_[i];
-        out << "  {\"group\": " << quoted(row.group)
-            << ", \"name\": " << quoted(row.name)
-            << ", \"more_is_better\": " << (more_is_better(row.unit) ? "true" : "false")
-            << ", \"shown\": " << quoted(shown(row.unit, row.ours))
-            << ", \"ours\": " << row.ours;
-        for (const auto& [name, value] : row.others) {
-            out << ", " << quoted(name) << ": " << value << ", "
-                << quoted("ratio to " + name) << ": " << ratio(row, value);
-        }
-        if (row.target) {
-            out << ", \"rival\": " << quoted(row.rival)
-                << ", \"target\": " << *row.target
-                << ", \"reached\": " << (reached(row) ? "true" : "false");
-        }
-        out << (i + 1 == rows_.size() ? "}\n" : "},\n");
+    nlohmann::ordered_json rows = nlohmann::ordered_json::array();
+    for (const Row& row : rows_) {
+        rows.push_back(as_json(row));
     }
-    out << "]\n";
-    out.flush();
+    std::ofstream out(path);
+    out << std::setw(2) << rows << std::endl;
     return out.good();
 }
 
@@ -138,10 +138,12 @@ void add_figure(
 }
 
 double median(std::vector<double> values) {
-    std::sort(values.begin(), values.end());
-    const std::size_t middle = values.size() / 2;
-    return values.size() % 2 == 1 ? values[middle]
-                                  : (values[middle - 1] + values[middle]) / 2;
+    const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+    std::nth_element(values.begin(), middle, values.end());
+    if (values.size() % 2 == 1) {
+        return *middle;
+    }
+    return (*std::max_element(values.begin(), middle) + *middle) / 2;
 }
 
 }  // namespace bench

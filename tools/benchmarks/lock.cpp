@@ -95,15 +95,18 @@ class FutexMutex {
 public:
     void lock() {
         std::uint32_t seen = 0;
+        // order: acquire, pairs with unlock(): what the last holder wrote is seen.
         if (word_.compare_exchange_strong(seen, 1, std::memory_order_acquire)) {
             return;
         }
+        // order: acquire, as above.
         while (word_.exchange(2, std::memory_order_acquire) != 0) {
             ::syscall(SYS_futex, &word_, FUTEX_WAIT, 2, nullptr, nullptr, 0);
         }
     }
 
     void unlock() {
+        // order: release, pairs with lock().
         if (word_.exchange(0, std::memory_order_release) == 2) {
             ::syscall(SYS_futex, &word_, FUTEX_WAKE, 1, nullptr, nullptr, 0);
         }
@@ -149,6 +152,7 @@ double beside_another(int rounds, Lock& lock) {
     if (child == 0) {
         while (!(*signs).stop) {
             hammer(lock);
+            // order: relaxed, a figure that nothing hangs on.
             (*signs).count.fetch_add(batch, std::memory_order_relaxed);
         }
         ::_exit(0);

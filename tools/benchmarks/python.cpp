@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Runs rival.py for a group and reads its "name value" lines.
 #include "bench.hpp"
 #include "raw.hpp"
 

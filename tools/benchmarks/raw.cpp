@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// fork, posix_spawn, a ring in shared memory and a socket pair, by bare system calls.
 #include "raw.hpp"
 
 #include <fcntl.h>

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Each third-party library and each delicate mechanism has one place."""
+"""Each third-party library and each delicate mechanism has one place, and no place is kept for what
+is no longer there."""
 import fnmatch
 import re
 
@@ -8,53 +9,67 @@ from lib_tree import code, files, finish, includes
 # What an #include starts with -> where it may stand.
 HEADERS = {
     "spdlog/": ["libmp/include/mp/log.hpp", "libmp/src/util/log.cpp", "tests/*"],
-    "boost/process": [],
+    "boost/process": ["tests/tools/program.cpp"],
     "boost/interprocess": [
         "libmp/src/os/shm.cpp",
         "libmp/include/mp/shared_heap.hpp",
         "libmp/include/mp/detail/heap_algorithm.hpp",
-        "tools/bench*/*",
+        "tools/benchmarks/*",
     ],
-    "boost/asio": ["libmp/src/os/exec.cpp", "tools/bench*/*"],
+    "boost/asio": ["tests/tools/program.cpp", "tools/benchmarks/*"],
     "openssl/": ["libmp/src/os/hmac.cpp", "tools/mpsum/*"],
     "catch2/": ["tests/support/catch.hpp"],
     "CLI/": ["tools/*"],
-    "oneapi/": ["tools/bench*/*"],
-    "tbb/": ["tools/bench*/*"],
+    "nlohmann/": ["tools/benchmarks/*"],
+    "oneapi/": ["tools/benchmarks/*"],
+    "tbb/": [],
     "format": [],
     "source_location": [],
     "ranges": [],
 }
 
-# What code may not contain -> where it may all the same, and why.
+LIBRARIES = ["libmp/*", "libfutures/*"]
+ALL = ["*"]
+
+# What code may not contain -> which files are meant, where it may stand all the same, and why.
 CODE = [
-    (r"\berrno\b", ["libmp/src/os/check.cpp"], "only libmp/src/os/check.cpp reads errno"),
-    (r"(?<![\w.>])(?:::|std::)?(?:system|popen)\s*\(", [], "no shell"),
-    (r"(?i)thread\w*\s*(?:\.|->|\([^)]*\)\.)\s*detach\s*\(", [], "no detached threads"),
-    (r"\bwaitpid\s*\(\s*-1\b", [], "never waits for children that others started"),
-    (r"\bset_robust_list\b", [], "glibc's own list would break"),
-    (r"\bstd::format\b", [], "GCC 12 has none"),
+    (r"\berrno\b", LIBRARIES, ["libmp/src/os/check.cpp"], "only libmp/src/os/check.cpp reads errno"),
+    (r"(?<![\w.>])(?:::|std::)?(?:system|popen)\s*\(", LIBRARIES, [], "no shell"),
+    (r"(?i)thread\w*\s*(?:\.|->|\([^)]*\)\.)\s*detach\s*\(", LIBRARIES, [], "no detached threads"),
+    (r"\bwaitpid\s*\(\s*-1\b", LIBRARIES, [], "never waits for children that others started"),
+    (r"\bset_robust_list\b", LIBRARIES, [], "glibc's own list would break"),
+    (r"\bstd::format\b", LIBRARIES, [], "GCC 12 has none"),
+    (r"\bCatch::", ALL, ["tests/support/*"], "tests take Catch2's names from support/catch.hpp"),
 ]
-LIBRARIES = ("libmp/*", "libfutures/*")
 
 
-def allowed(name, places):
-    return any(fnmatch.fnmatch(name, place) for place in places)
+def matching(name, places):
+    return [place for place in places if fnmatch.fnmatch(name, place)]
 
 
 problems = []
+used = set()  # (what, place): permissions that something needs
 sources = files("*.hpp", "*.cpp")
 for name in sources:
     for number, included, _ in includes(name):
         for prefix, places in HEADERS.items():
-            hit = included.startswith(prefix) if "/" in prefix else included == prefix
-            if hit and not allowed(name, places):
-                problems.append(f"{name}:{number}: <{included}> belongs to {places or 'no file'}")
-    if not allowed(name, LIBRARIES):
-        continue
+            if not (included.startswith(prefix) if "/" in prefix else included == prefix):
+                continue
+            here = matching(name, places)
+            used.update((prefix, place) for place in here)
+            if not here:
+                problems.append(f"{name}:{number}: <{included}> belongs to {' '.join(places) or 'no file'}")
     for number, line in enumerate(code(name).splitlines(), 1):
-        for pattern, places, why in CODE:
-            if re.search(pattern, line) and not allowed(name, places):
-                problems.append(f"{name}:{number}: {why}: {line.strip()}")
+        for pattern, meant, places, why in CODE:
+            if matching(name, meant) and re.search(pattern, line):
+                here = matching(name, places)
+                used.update((pattern, place) for place in here)
+                if not here:
+                    problems.append(f"{name}:{number}: {why}: {line.strip()}")
+
+permissions = list(HEADERS.items()) + [(pattern, places) for pattern, _, places, _ in CODE]
+for what, places in permissions:
+    unused = [place for place in places if (what, place) not in used]
+    problems += [f"tools/checks/confinement.py: nothing in {place} needs what it allows there: {what}" for place in unused]
 
 finish(problems, f"{len(sources)} files")

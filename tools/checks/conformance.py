@@ -7,7 +7,7 @@ areas below every row must be one or the other."""
 import collections
 import re
 
-from lib_tree import code, files, finish, text
+from lib_tree import cases, files, finish, text
 
 REQUIRED = """process futures thread_pool process_pool as_completed wait_futures shutdown init deadlock
     lock condition event barrier shared_memory value array resource_tracker
@@ -19,20 +19,8 @@ rows = [line.split("\t") for line in text("tests/ported/rows.tsv").splitlines()[
 
 def case_names():
     """The names of all test cases that run by default, one string."""
-    names = []
-    for name in files("tests/**/*.cpp"):
-        source = code(name, strings=True)
-        for match in re.finditer(r"\bTEST_CASE(?:_METHOD)?\s*\(", source):
-            rest = source[match.end() : match.end() + 2000]
-            literal = r'"((?:\\.|[^"\\])*)"'
-            head = re.match(rf"\s*(?:\w+\s*,)?\s*((?:{literal}\s*)+)(?:,\s*((?:{literal}\s*)+))?\)", rest)
-            if head is None:
-                continue
-            join = lambda part: "".join(re.findall(literal, part or ""))
-            title, tags = join(head[1]), join(head[3])
-            if "[." not in tags:
-                names.append(title)
-    return "\n".join(names)
+    names = [case for name in files("tests/**/*.cpp") for case in cases(name)]
+    return "\n".join(title for _, title, tags in names if "[." not in tags)
 
 
 def excused():

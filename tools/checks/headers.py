@@ -1,9 +1,17 @@
 #!/usr/bin/env python3
 """The first block of every public header says what it is, which Python it ports, where it differs
-and which threads may use it."""
+and which threads may use it; and a test of the same name shows it."""
+import posixpath
+
 from lib_tree import files, finish, text
 
 LABELS = ("Python:", "Differs:", "Threads:")
+# Headers without a test of their own, and why.
+UNTESTED = {
+    "libmp/include/mp/mp.hpp": "includes the others, nothing else",
+    "libmp/include/mp/synchronize.hpp": "includes the others, nothing else",
+    "libfutures/include/futures/futures.hpp": "includes the others, nothing else",
+}
 
 problems = []
 headers = files("libmp/include/mp/*.hpp", "libfutures/include/futures/*.hpp")
@@ -21,4 +29,17 @@ for name in headers:
         if label not in opening:
             problems.append(f"{name}:2: the first block has no `{label}`")
 
-finish(problems, f"{len(headers)} public headers")
+# The names of tests are unique: where both libraries have a header, libfutures' test says so.
+tests = {posixpath.basename(name): name for name in files("tests/mp/*.cpp", "tests/futures/*.cpp")}
+for name in headers:
+    library, short = name.split("/")[2], posixpath.basename(name).removesuffix(".hpp")
+    in_both = library == "futures" and f"libmp/include/mp/{short}.hpp" in headers
+    wanted = f"test_{short}_futures.cpp" if in_both else f"test_{short}.cpp"
+    tested = tests.get(wanted, "").startswith(f"tests/{library}/")
+    if not tested and name not in UNTESTED:
+        problems.append(f"{name}: no test is called tests/{library}/<folder>/{wanted}")
+    elif tested and name in UNTESTED:
+        problems.append(f"{name}: has a test, but tools/checks/headers.py says that it needs none")
+problems += [f"tools/checks/headers.py: no such header: {name}" for name in UNTESTED if name not in headers]
+
+finish(problems, f"{len(headers)} public headers, {len(headers) - len(UNTESTED)} with a test of their own")

@@ -1,5 +1,7 @@
-"""What the checkers share: the project's files, C++ without its comments, and the verdict."""
+"""What the checkers share: the project's files, C++ without its comments, its includes and test
+cases, the reading order, and the verdict."""
 import pathlib
+import posixpath
 import re
 import subprocess
 import sys
@@ -51,6 +53,39 @@ def includes(name):
             yield number, match[1], True
         elif match := re.match(r"\s*#\s*include\s*<(.*)>", line):
             yield number, match[1], False
+
+
+def resolve(included, includer):
+    """The library file that a quoted include means."""
+    for folder in (posixpath.dirname(includer), "libmp/src", "libfutures/src", "libmp/include", "libfutures/include"):
+        candidate = posixpath.normpath(posixpath.join(folder, included))
+        if (ROOT / candidate).is_file():
+            return candidate
+    return None
+
+
+ORDER = "tools/reading_order.txt"
+
+
+def reading_order():
+    """(line number, file, section) of each file in the reading order. A section is the folder that
+    its heading names ("libmp/src/os"), or a place without one ("libmp door")."""
+    section = None
+    for number, line in enumerate(text(ORDER).splitlines(), 1):
+        if heading := re.match(r"# (lib\w+(?:/src/\w+| \w+)): ", line):
+            section = heading[1]
+        elif line and not line.startswith("#"):
+            yield number, line, section
+
+
+def cases(name):
+    """(line number, name, tags) of each test case in a file."""
+    source = code(name, strings=True)
+    literal = r'"((?:\\.|[^"\\])*)"'
+    literals = rf"((?:{literal}\s*)+)"
+    for match in re.finditer(rf"\bTEST_CASE(?:_METHOD)?\s*\(\s*(?:\w+\s*,)?\s*{literals}(?:,\s*{literals})?\)", source):
+        title, tags = ("".join(re.findall(literal, part or "")) for part in match.group(1, 3))
+        yield source.count("\n", 0, match.start()) + 1, title, tags
 
 
 def finish(problems, summary):

@@ -1,30 +1,18 @@
 #!/usr/bin/env python3
 """tools/reading_order.txt lists every library file, and a file includes only what stands before
 it there."""
-import posixpath
+from lib_tree import ORDER, ROOT, files, finish, includes, reading_order, resolve
 
-from lib_tree import ROOT, files, finish, includes, text
+LIBRARIES = ("libmp", "libfutures")
 
-LIST = "tools/reading_order.txt"
-LIBRARIES = {"libmp": "mp", "libfutures": "futures"}
-
-order = [line for line in text(LIST).splitlines() if line and not line.startswith("#")]
+order = [name for _, name, _ in reading_order()]
 place = {name: index for index, name in enumerate(order)}
 present = files(*(f"{library}/{part}/**" for library in LIBRARIES for part in ("include", "src")))
+present = [name for name in present if not name.endswith("/README.md")]
 
-problems = [f"{LIST}: {name} is listed twice" for name in place if order.count(name) > 1]
-problems += [f"{LIST}: {name} does not exist" for name in order if not (ROOT / name).is_file()]
-problems += [f"{name}: not in {LIST}" for name in present if name not in place]
-
-
-def resolve(included, includer):
-    """The library file that a quoted include means."""
-    for folder in (posixpath.dirname(includer), "libmp/src", "libfutures/src", "libmp/include", "libfutures/include"):
-        candidate = posixpath.normpath(posixpath.join(folder, included))
-        if (ROOT / candidate).is_file():
-            return candidate
-    return None
-
+problems = [f"{ORDER}: {name} is listed twice" for name in place if order.count(name) > 1]
+problems += [f"{ORDER}: {name} does not exist" for name in order if not (ROOT / name).is_file()]
+problems += [f"{name}: not in {ORDER}" for name in present if name not in place]
 
 for name in order:
     if not (ROOT / name).is_file():
@@ -36,9 +24,9 @@ for name in order:
         if target is None:
             problems.append(f"{name}:{number}: no such file: {included}")
         elif target not in place:
-            problems.append(f"{name}:{number}: {target} is not in {LIST}")
+            problems.append(f"{name}:{number}: {target} is not in {ORDER}")
         elif place[target] > place[name]:
-            problems.append(f"{name}:{number}: {target} stands later in {LIST}")
+            problems.append(f"{name}:{number}: {target} stands later in {ORDER}")
         elif "/include/" in name and "/src/" in target:
             problems.append(f"{name}:{number}: a public header includes the private {target}")
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Nothing half-done, nothing of one machine, no test that sleeps or that nobody runs, no time that
 changes when the clock is set."""
+import posixpath
 import re
 
-from lib_tree import code, files, finish, text
+from lib_tree import ROOT, code, files, finish, text
 
 PATTERNS = [
     (r"TODO\(now\)|\bFIXME\b|\bXXX\b", "left to do"),
@@ -27,12 +28,16 @@ for name in files("libmp/**", "libfutures/**"):
             r"system_clock|CLOCK_REALTIME|gettimeofday|pthread_\w*timed\w*lock", code(name))):
         problems.append(f"{name}: {clock[0]}, which jumps when the clock is set")
 
-tests = files("tests/*/*.cpp")
-lists = text("tests/CMakeLists.txt")
-for name in tests:
-    short = name.removeprefix("tests/")
-    if re.search(r"/test_[^/]*\.cpp$", name) and short not in lists:
-        problems.append(f"{name}: not in tests/CMakeLists.txt")
+namesakes = {}
+for name in files("tests/*.cpp"):
+    folder, short = posixpath.split(name.removesuffix(".cpp"))
+    if short.startswith("test_"):
+        # In one program for all tests, the file's name selects its cases.
+        if namesakes.setdefault(short, name) != name:
+            problems.append(f"{name}: has the name of {namesakes[short]}")
+        lists = f"{folder}/CMakeLists.txt"
+        if not (ROOT / lists).is_file() or not re.search(rf"^\s*mp_test\({short}[ )]", text(lists), re.MULTILINE):
+            problems.append(f"{name}: no `mp_test({short})` in {lists}")
     if name.startswith("tests/support/"):
         continue
     source = code(name)

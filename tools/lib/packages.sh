@@ -2,7 +2,8 @@
 # asked of the network when all of them are there. Source it after common.sh.
 # shellcheck shell=bash
 
-# Debian 12 names the Boost that we need by its version; later releases have it as the default.
+# boost_packages <headers|library>...: Debian 12 names the Boost that we need by its version; later
+# releases have it as the default.
 boost_packages() {
     local prefix=libboost1.81 middle=1.81
     if ! dpkg -s libboost1.81-dev >/dev/null 2>&1 &&
@@ -14,17 +15,20 @@ boost_packages() {
             prefix=libboost middle=
         fi
     fi
-    echo "$prefix-dev libboost-serialization$middle-dev"
+    local part
+    for part in "$@"; do
+        [ "$part" = headers ] && echo "$prefix-dev" || echo "libboost-$part$middle-dev"
+    done
 }
 
 packages_for() {
     case $1 in
-        build) echo "g++ cmake ninja-build ccache $(boost_packages)" \
+        build) echo "g++ cmake ninja-build ccache $(boost_packages headers serialization)" \
             "libspdlog-dev libssl-dev libcli11-dev" ;;
-        test) echo "catch2 python3" ;;
+        test) echo "catch2 python3 $(boost_packages filesystem)" ;;
         check) echo "git python3 clang clang-format clang-tidy" ;;
         fuzz) echo "clang libclang-rt-dev" ;;
-        bench) echo "python3 libtbb-dev" ;;
+        bench) echo "python3 libtbb-dev nlohmann-json3-dev" ;;
         *) fail "no such list of packages: $1" ;;
     esac
 }

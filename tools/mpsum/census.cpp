@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Census: items one by one, and stat() for the size of each.
 #include "census.hpp"
 
 #include <sys/stat.h>

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
+// CheckFile: lines become items; the verdicts and warnings are coreutils', word by
+// word.
 #include "check_file.hpp"
 
 #include "console.hpp"

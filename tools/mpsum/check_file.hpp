@@ -20,7 +20,7 @@ public:
     /// `name` may be "-". Throws: std::system_error when it cannot be opened.
     CheckFile(std::string name, Algorithm algorithm, Console& console);
 
-    /// True for a regular file: somebody else may count its lines meanwhile.
+    /// True for a regular file: a census may count its lines meanwhile.
     bool can_be_read_twice() const;
 
     /// Malformed lines are counted and passed over.

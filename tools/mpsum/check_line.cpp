@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// CheckLineParser: the two forms of a line, and their escapes.
 #include "check_line.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Console: lines are gathered and written in pieces that no end of the process can cut.
 #include "console.hpp"
 
 #include "os/check.hpp"
@@ -50,15 +51,15 @@ bool in_background() {
     return front > 0 && front != ::getpgrp();
 }
 
-/// The longest beginning of `text` that is made of whole lines and not above `most`;
-/// one line when that alone is longer.
-std::string_view next_piece(std::string_view text, std::size_t most) {
-    if (text.size() <= most) {
+/// The longest beginning of `text` that consists of whole lines and is no longer than
+/// `max_size`; one line when that alone is longer.
+std::string_view next_piece(std::string_view text, std::size_t max_size) {
+    if (text.size() <= max_size) {
         return text;
     }
     // A line ends with a newline, with --zero with a NUL.
     constexpr std::string_view ends("\n\0", 2);
-    std::size_t end = text.substr(0, most).find_last_of(ends);
+    std::size_t end = text.substr(0, max_size).find_last_of(ends);
     if (end == std::string_view::npos) {
         end = text.find_first_of(ends);
     }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Digest by OpenSSL's EVP, one context for many files.
 #include "digest.hpp"
 
 #include <openssl/err.h>

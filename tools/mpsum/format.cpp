@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// The lines of hashing and checking, and the escapes of a name.
 #include "format.hpp"
 
 namespace mpsum {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// hash_files: each file is opened, looked at and read through one buffer.
 #include "hash_files.hpp"
 
 #include "mp/fd.hpp"

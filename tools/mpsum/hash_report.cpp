@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// HashReport: failures become messages, everything else a line.
 #include "hash_report.hpp"
 
 #include "message.hpp"

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// LineReader: read(2) into one buffer.
 #include "line_reader.hpp"
 
 #include "os/check.hpp"

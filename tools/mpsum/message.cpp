@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// How coreutils quotes a name: gnulib's shell-escape style, one character at a time.
 #include "message.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Meter: one atomic counter at the start of a memory segment.
 #include "meter.hpp"
 
 #include "mp/fd.hpp"

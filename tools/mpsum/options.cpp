@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// parse_options by CLI11, which must not read names as lists.
 #include "options.hpp"
 
 #include "mp/mp.hpp"

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// reason: the system's words for errors, mpsum's own for the rest.
 #include "outcome.hpp"
 
 #include "message.hpp"

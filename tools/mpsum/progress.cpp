@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Progress: a smoothed rate, and as much of the line as fits.
 #include "progress.hpp"
 
 #include "message.hpp"

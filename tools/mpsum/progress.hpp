@@ -27,7 +27,7 @@ public:
     /// From here on comes work of which nothing has been counted ahead.
     void begin_part();
 
-    /// Of this part. Known once somebody has counted ahead; without it there is no bar
+    /// Of this part. Known once a census has counted ahead; without it there is no bar
     /// and no ETA.
     void set_total(std::uint64_t files, std::uint64_t bytes);
 

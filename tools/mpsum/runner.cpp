@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Runner: batches out to the pool, results back in order, lost files once more.
 #include "runner.hpp"
 
 #include "mp/mp.hpp"
@@ -18,7 +19,7 @@ namespace {
 
 // Small files travel together: one message for all of them. Large ones come back
 // (Outcome::large) and are sent alone, so a batch is short work whatever it holds.
-constexpr std::size_t largest_batch = 32;
+constexpr std::size_t max_batch = 32;
 constexpr std::size_t tasks_per_worker = 4;
 // Items that wait for an earlier one to finish: some 20 MB of names and digests.
 constexpr std::size_t max_slots = 65'536;
@@ -109,7 +110,7 @@ void Runner::start_tasks(Source& source) {
 bool Runner::start_batch(Source& source) {
     // The first batches are small, so that few files still occupy all workers.
     const std::size_t size =
-        std::min<std::size_t>(largest_batch, 1 + submitted_ / options_.jobs);
+        std::min<std::size_t>(max_batch, 1 + submitted_ / options_.jobs);
     std::vector<Number> members;
     Item::Kind kind = Item::Kind::named;
     while (members.size() < size && slots_.size() < max_slots) {

@@ -88,7 +88,7 @@ private:
 
     std::unique_ptr<Meter> meter_;  // with a progress bar
     futures::ProcessPoolExecutor pool_;
-    // Reads standard input beside the workers, when somebody asks for it.
+    // Reads standard input beside the workers; made when an item asks for that.
     std::unique_ptr<futures::ThreadPoolExecutor> stdin_reader_;
 
     std::optional<Item> peeked_;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// SignalWatch: a thread in poll() on a signalfd.
 #include "signals.hpp"
 
 #include "os/check.hpp"
@@ -25,7 +26,7 @@ bool is_ignored(int signal) {
            current.sa_handler == SIG_IGN;  // NOLINT: a macro with a cast
 }
 
-/// SIGINT even where a shell script's `&` made us ignore it: somebody sends it on
+/// SIGINT even where a shell script's `&` made us ignore it: it is sent on
 /// purpose. The others stay ignored where they are (nohup).
 sigset_t ending_signals() {
     sigset_t set;

@@ -16,8 +16,8 @@ namespace mpsum {
 /// ignores SIGPIPE, so that a closed pipe is an error of write(2). Before any thread.
 void block_ending_signals();
 
-/// Whatever the caller does next, and blocks in (a stopped terminal will do), the
-/// process ends with that status a second later at the latest.
+/// The process ends with that status a second later at the latest, whatever the caller
+/// does next or blocks in (a stopped terminal is enough).
 void exit_within_a_second(int status) noexcept;
 
 class SignalWatch {

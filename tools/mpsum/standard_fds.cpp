@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// occupy_standard_fds: /dev/null, opened the wrong way round.
 #include "standard_fds.hpp"
 
 #include <fcntl.h>

@@ -5,9 +5,9 @@
 
 namespace mpsum {
 
-/// Whoever starts us with one of them closed would otherwise have it taken by the next
-/// file that is opened, and results written into that. The replacement fails as a
-/// closed one does: reading from 0 and writing to 1 is EBADF.
+/// A program that is started with one of them closed gives its number to the next file
+/// that it opens, and would write results into that. The replacement fails as a closed
+/// one does: reading from 0 and writing to 1 is EBADF.
 void occupy_standard_fds();
 
 }  // namespace mpsum

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Walk: a stack of directories that have been read, and the place in each.
 #include "walk.hpp"
 
 #include "message.hpp"

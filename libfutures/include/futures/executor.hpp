@@ -6,6 +6,8 @@
 // Threads: an executor: any; a range of results: one.
 #pragma once
 
+#include "futures/detail/chunk_feed.hpp"
+#include "futures/detail/item_feed.hpp"
 #include "futures/detail/map_feed.hpp"
 #include "futures/future.hpp"
 #include "mp/timeout.hpp"
@@ -202,7 +204,8 @@ auto map_items(E& executor, const MapOptions& options, Fn&& fn, Ranges&&... rang
 
 /// map() of an executor that has
 ///     Future<std::vector<ItemOutcome<R>>> submit_chunk(const Fn&, std::vector<Items>)
-/// where Items is a std::tuple of the arguments of one call; see run_chunk().
+/// where Items is a std::tuple of the arguments of one call. It runs `fn` for each item
+/// and gives one outcome an item, in order.
 /// A chunk counts as `chunksize` items of the buffer.
 template <class E, class Fn, class... Ranges>
 auto map_chunks(E& executor, const MapOptions& options, Fn&& fn, Ranges&&... ranges) {

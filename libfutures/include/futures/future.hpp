@@ -4,11 +4,12 @@
 // Differs: a typed handle: copies share one future, as Python's references do. result()
 //          of an rvalue moves the value out. There is no promise type: set_result() is
 //          a member, as in Python. What a callback throws is logged, whatever its type.
-// Threads: any, also on the same handle as long as nobody assigns to it.
+// Threads: any, also on the same handle as long as no thread assigns to it.
 // Throws:  TimeoutError, CancelledError, InvalidStateError, and what the call threw.
 #pragma once
 
 #include "futures/detail/state.hpp"
+#include "futures/detail/state_ptr.hpp"
 #include "futures/errors.hpp"
 #include "mp/timeout.hpp"
 
@@ -124,9 +125,10 @@ public:
 
     /// Calls `callback(future)` once, when this is done, in the thread that finishes or
     /// cancels it; at once in this thread if it is done already. Callbacks run in the
-    /// order they were added; what one throws is logged and the next one runs. A
-    /// process pool runs them in its manager thread, where waiting for another future
-    /// of the pool never ends.
+    /// order they were added; what one throws is logged and the next one runs. Waiting
+    /// in one for another future of the same executor: in a process pool, whose manager
+    /// thread runs it, result() and exception() work; in a thread pool it may never
+    /// end. See docs/gotchas.md.
     template <std::invocable<Future<T>> Callback>
     void add_done_callback(Callback&& callback) const {
         base().add_callback(std::make_unique<DoneCallback<std::decay_t<Callback>>>(

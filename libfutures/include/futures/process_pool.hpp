@@ -2,15 +2,15 @@
 // ProcessPoolExecutor: calls run by worker processes.
 // Python:  concurrent.futures.ProcessPoolExecutor
 // Differs: calls and results are checked when compiling. Submitted calls can be
-// cancelled
-//          until a worker takes them, however many are queued. A result that cannot be
-//          decoded, or a task that cannot, fails its own future only. `on_worker_loss`
-//          can save the rest when a worker dies. ~ProcessPoolExecutor is
-//          shutdown(wait=True).
+//          cancelled until a worker takes them, however many are queued. A result that
+//          cannot be decoded, or a task that cannot, fails its own future only.
+//          `on_worker_loss` can save the rest when a worker dies. ~ProcessPoolExecutor
+//          is shutdown(wait=True).
 // Threads: any.  Processes: in a forked child it is an empty shell: submit() throws.
 // Owns:    its workers, which end with it or with this process, however that ends; one
 //          manager thread; shared memory without a name.
-// Read next: src/pool.hpp, docs/concepts/process_pool.md, docs/protocols/board.md
+// Read next: libfutures/src/process_pool/process_pool_core.hpp,
+//          docs/concepts/process_pool.md, docs/protocols/board.md
 #pragma once
 
 #include "futures/detail/chunk.hpp"

@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
-// Exceptions and types as text, for messages.
+// exception_text: exceptions as text, for messages.
 #pragma once
 
 #include <exception>
 #include <string>
 
 namespace futures::detail {
-
-/// "std::vector<int>" of typeid(...).name().
-std::string demangled(const char* name);
 
 /// "std::bad_alloc". Requires: not null.
 std::string type_name(const std::exception_ptr& exception);

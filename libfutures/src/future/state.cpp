@@ -7,6 +7,7 @@
 #include "future/error_types.hpp"
 #include "future/exception_text.hpp"
 #include "os/spin.hpp"
+#include "util/demangle.hpp"
 #include "util/diagnostics.hpp"
 
 #include <sched.h>
@@ -17,13 +18,13 @@ namespace futures::detail {
 
 namespace {
 
-// Whoever uses futures at all may throw their exceptions in a task.
+// A program that uses futures at all may throw their exceptions in a task.
 [[maybe_unused]] const bool errors_travel = (list_error_types(), true);
 
 }  // namespace
 
 StateBase::~StateBase() {
-    while (watchers_ != nullptr) {  // callbacks of a future that nobody concluded
+    while (watchers_ != nullptr) {  // callbacks of a future that was not concluded
         Watcher& first = *watchers_;
         unlink(first);
         delete &first;
@@ -82,7 +83,7 @@ bool StateBase::sleep_until(bool told, const mp::Deadline& deadline) {
 void StateBase::sleep_on(Word seen, const mp::Deadline& deadline) noexcept {
     const Word registered = seen | sleeper_bit;
     // order: relaxed is enough: the kernel compares the word again under its own lock,
-    // and whoever changes the state reads the bit in the same operation.
+    // and a thread that changes the state reads the bit in the same operation.
     if (seen == registered ||
         word_.compare_exchange_strong(seen, registered, std::memory_order_relaxed)) {
         mp::detail::futex_wait(
@@ -253,7 +254,7 @@ bool StateBase::conclude_watched(Outcome outcome) noexcept {
     ));
     if ((word & sleeper_bit) != 0) {
         // A matter of the address alone: without our reference the word may be gone,
-        // and whoever sleeps there by then looks again and goes on sleeping.
+        // and a thread that sleeps there by then looks again and goes on sleeping.
         mp::detail::futex_wake(
             sleepers, mp::detail::everybody, mp::detail::FutexScope::process
         );
@@ -452,7 +453,7 @@ std::string StateBase::describe(const char* value_type) const {
                 text << ' ' << type_name(exception_);
             }
         } else if (value_type != nullptr) {
-            text << " returned " << demangled(value_type);
+            text << " returned " << mp::detail::demangled(value_type);
         }
         break;
     }

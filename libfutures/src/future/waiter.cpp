@@ -11,8 +11,8 @@ Waiter::~Waiter() {
     }
 }
 
-/// After this nobody touches the node or the waiter on behalf of its future: who tells
-/// holds the future's list lock, and this takes it.
+/// After this no thread touches the node or the waiter on behalf of its future: a
+/// thread that tells holds the future's list lock, and this takes it.
 void Waiter::leave(Node& node) noexcept {
     if (node.state_ != nullptr) {
         node.state_->remove_waiter(node);

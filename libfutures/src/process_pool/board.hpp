@@ -2,18 +2,20 @@
 // Board: the parent's side of the shared-memory board that carries tasks to workers and
 // results back. docs/protocols/board.md is its protocol.
 // Threads: any, unless said. Lock order: drain_mutex_, then mutex_. No code of the
-// program runs under either.
+//          program runs under either.
 #pragma once
 
 #include "futures/detail/board_task.hpp"
+#include "mp/detail/event_fd.hpp"
 #include "mp/detail/shm.hpp"
 #include "mp/thread_safety.hpp"
 #include "mp/timeout.hpp"
 
+#include "os/spin.hpp"
 #include "process_pool/board_layout.hpp"
-#include "process_pool/doorbell.hpp"
+#include "process_pool/guard_timer.hpp"
 #include "process_pool/message_arena.hpp"
-#include "process_pool/wait_policy.hpp"
+#include "process_pool/task_list.hpp"
 
 #include <atomic>
 #include <cstdint>
@@ -23,27 +25,10 @@
 
 namespace futures::detail {
 
-/// Tasks in a row, linked through themselves.
-class TaskList {
-public:
-    bool empty() const noexcept { return first_ == nullptr; }
-
-    BoardTask* front() const noexcept { return first_; }
-
-    void push_back(BoardTask& task) noexcept;
-    void push_front(BoardTask& task) noexcept;
-    BoardTask& pop_front() noexcept;
-    void remove(BoardTask& task) noexcept;
-
-private:
-    BoardTask* first_ = nullptr;
-    BoardTask* last_ = nullptr;
-};
-
 struct BoardOptions {
     std::uint32_t workers = 1;
     std::uint64_t slots = 1024;  ///< a power of two
-    WaitPolicy policy{};
+    mp::detail::SpinPolicy policy{};
 };
 
 struct BoardStatistics {
@@ -57,7 +42,7 @@ struct BoardStatistics {
     std::uint64_t guard_ticks = 0;
 };
 
-class Board {
+class Board final : public TaskBoard {
 public:
     /// What becomes of a task that was running in a worker that died: an exception, or
     /// null to run it again (then it has keep_message).
@@ -79,18 +64,11 @@ public:
     /// No new tasks from now on.
     void refuse() noexcept;
 
-    /// True: no worker has run it and none will, and finish() will not be called.
-    /// Exact: false only if a worker claimed it.
-    bool cancel(BoardTask& task) noexcept;
+    bool cancel(BoardTask& task) noexcept override;
+    bool is_running(const BoardTask& task) const noexcept override;
+    bool help(BoardTask& task, const mp::Deadline& deadline) noexcept override;
 
-    /// True while a worker has it and the program's code may have begun.
-    bool is_running(const BoardTask& task) const noexcept;
-
-    /// Blocks until finish() was called for the task; false at the deadline.
-    bool wait(BoardTask& task, const mp::Deadline& deadline) noexcept;
-
-    /// To be called when a task that cancel() took back is finished.
-    void cancelled(const BoardTask& task) noexcept { kick_waiter_for(&task); }
+    void cancelled(const BoardTask& task) noexcept override { kick_waiter_for(&task); }
 
     // ---- for the manager thread
 
@@ -120,6 +98,9 @@ public:
     using Turn = std::function<void(const mp::Deadline&)>;
     void set_manager(Turn turn);
 
+    /// Whether this thread said so.
+    bool managed_here() const noexcept;
+
     /// For the tick: wakes all workers if nobody has moved although work is there.
     void guard() noexcept;
 
@@ -133,6 +114,10 @@ public:
     /// A worker's process is gone. Delivers what it had finished, gives back what it
     /// had only claimed, asks `verdict` about the rest. Returns how many were running.
     std::size_t recover(std::uint32_t worker, const Verdict& verdict);
+
+    /// Workers that wrote over the counters of their rings: nothing that they say can
+    /// be believed, and no more of it is read. Each is named once; it is to be killed.
+    std::vector<std::uint32_t> take_faulty_workers();
 
     /// Shows each task that is running, and its worker. It is not concluded meanwhile.
     void visit_running(const std::function<void(BoardTask&, std::uint32_t)>& visitor);
@@ -150,7 +135,7 @@ public:
 
     // ---- for both
 
-    Doorbell& doorbell() noexcept { return doorbell_; }
+    const mp::detail::EventFd& doorbell() const noexcept { return doorbell_; }
 
     GuardTimer& guard_timer() noexcept { return guard_timer_; }
 
@@ -183,15 +168,26 @@ private:
     void put(Slot& slot, BoardTask& task, std::span<const std::byte> call) noexcept
         MP_REQUIRES(mutex_);
     void refill() noexcept MP_EXCLUDES(mutex_);
+
+    // board_wake.cpp
     void wake_for_work(std::uint64_t tail) noexcept;
-    void wake_worker() noexcept;
+
+    // board_results.cpp
+    /// How far a worker's ring was read: the parent's own, which no worker can reach.
+    struct RingState {
+        std::atomic<std::uint64_t> read{0};
+        std::atomic<bool> faulty{false};
+    };
+
+    bool any_result() const noexcept;
+    std::size_t try_drain() noexcept;
     std::size_t drain_all() noexcept MP_REQUIRES(drain_mutex_);
     std::size_t drain_ring(std::uint32_t worker) noexcept MP_REQUIRES(drain_mutex_);
     void take_result(BoardTask& task, const ResultItem& item, std::uint32_t worker)
         MP_REQUIRES(drain_mutex_);
     void conclude(BoardTask& task) noexcept MP_REQUIRES(drain_mutex_);
 
-    // board_burial.cpp
+    // board_recovery.cpp
     /// What a worker leaves behind.
     struct Leftovers {
         std::vector<BoardTask*> claimed;
@@ -203,8 +199,6 @@ private:
     void forget_worker(std::uint32_t worker) noexcept;
 
     // board_wait.cpp
-    bool any_result() const noexcept;
-    std::size_t try_drain() noexcept;
     void stay_awake() noexcept;
     void leave() noexcept;
     void enlist() noexcept;
@@ -224,14 +218,14 @@ private:
     Turn turn_;
 
     // Own synchronisation.
-    Doorbell doorbell_;
+    mp::detail::EventFd doorbell_;
     GuardTimer guard_timer_;
-    std::unique_ptr<std::atomic<BoardTask*>[]>
-        slot_tasks_;  ///< who has a slot; null: free
+    std::unique_ptr<std::atomic<BoardTask*>[]> slot_tasks_;  ///< null: a free slot
+    std::unique_ptr<RingState[]> rings_;                     ///< by worker
+    std::atomic<bool> any_faulty_{false};
     std::atomic<std::uint64_t> submitted_{0};
     std::atomic<std::uint64_t> concluded_{0};
     std::atomic<std::uint64_t> backlog_size_{0};
-    std::atomic<std::uint64_t> last_drained_{0};
     std::atomic<std::uint64_t> generation_{1};
     std::atomic<int> awake_{0};  ///< threads that promise to look again
     std::atomic<bool> leading_{

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // The board in shared memory: what the parent and its workers both see.
 // docs/protocols/board.md has the tables: who changes which word when, and what is left
-// when he is killed there.
+// if that process is killed there.
 #pragma once
 
 #include "mp/detail/futex.hpp"
@@ -56,7 +56,10 @@ struct alignas(cache_line) Slot {
 
 static_assert(sizeof(Slot) == 256);
 
-/// A bit for each worker.
+/// A bit for each worker. Kept apart from a queue's Sleepers and a condition's waiter
+/// slots, which look alike: here a bit belongs to one worker for good, is set by that
+/// worker alone, and the parent repairs the set when it recovers a dead worker; there
+/// any process may take a place, and nobody recovers it.
 class alignas(cache_line) WorkerSet {
 public:
     using Word = std::uint64_t;
@@ -98,7 +101,6 @@ enum class WorkerPhase : std::uint32_t {
 struct alignas(cache_line) WorkerControl {
     alignas(cache_line) mp::detail::FutexWord park;  ///< 0: asleep, or about to be
     alignas(cache_line) std::atomic<std::uint64_t> results_written;
-    alignas(cache_line) std::atomic<std::uint64_t> results_read;
     alignas(cache_line) std::atomic<WorkerPhase> phase;
     CrashRecord crash;
 };

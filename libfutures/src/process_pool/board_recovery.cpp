@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// What the board does when workers die, and when it is closed with work on it.
+// The board's workers come and go: a place for a new one, and what a dead one leaves.
 #include "mp/errors.hpp"
 
 #include "process_pool/board.hpp"
@@ -17,7 +17,8 @@ void Board::prepare(std::uint32_t worker, std::shared_ptr<ResultArenaReader> are
     WorkerControl& control = view_.control(worker);
     control.park.store(0);
     control.results_written.store(0);
-    control.results_read.store(0);
+    rings_[worker].read.store(0);
+    rings_[worker].faulty.store(false);
     control.phase.store(WorkerPhase::starting);
     control.crash.signal.store(0);
 }
@@ -127,129 +128,6 @@ void Board::forget_worker(std::uint32_t worker) noexcept {
     if (leading_.load()) {
         kick_leader();
     }
-}
-
-void Board::visit_running(const std::function<void(BoardTask&, std::uint32_t)>& visitor
-) {
-    const MutexLock draining(drain_mutex_);
-    for (Index i = 0; i < options_.slots; ++i) {
-        BoardTask* const task = slot_tasks_[i].load();
-        const SlotWord word = slots_[i].word.load();
-        if (task != nullptr && kind_of(word) == SlotKind::running &&
-            position_of(word) == task->position) {
-            visitor(*task, worker_of(word));
-        }
-    }
-}
-
-void Board::fail_all(const Verdict& verdict) noexcept {
-    std::vector<BoardTask*> left;
-    const MutexLock draining(drain_mutex_);
-    drain_all();
-    {
-        const MutexLock lock(mutex_);
-        refusing_ = true;
-        failed_ = true;
-        for (Index i = 0; i < options_.slots; ++i) {
-            BoardTask* task = slot_tasks_[i].exchange(nullptr);
-            if (task == nullptr) {
-                continue;
-            }
-            SlotWord ready = slot_word(task->position, SlotKind::ready);
-            slots_[i].word.compare_exchange_strong(
-                ready, slot_word(task->position, SlotKind::cancelled)
-            );
-            backlog_.push_back(*task);
-        }
-    }
-    // Failed: nobody else touches the backlog any more.
-    for (;;) {
-        BoardTask* task = nullptr;
-        {
-            const MutexLock lock(mutex_);
-            if (backlog_.empty()) {
-                break;
-            }
-            task = &backlog_.pop_front();
-            backlog_size_.store(0);
-        }
-        task->failure = verdict(*task);
-        task->end = TaskEnd::failed;
-        conclude(*task);
-    }
-}
-
-std::vector<BoardTask*> Board::take_queued() {
-    std::vector<BoardTask*> taken;
-    const MutexLock lock(mutex_);
-    const auto take = [&](BoardTask& task) {
-        task.message.clear();
-        task.taken_back = true;
-        taken.push_back(&task);
-    };
-    for (Index i = 0; i < options_.slots; ++i) {
-        BoardTask* task = slot_tasks_[i].load();
-        if (task == nullptr) {
-            continue;
-        }
-        SlotWord ready = slot_word(task->position, SlotKind::ready);
-        if (slots_[i].word.compare_exchange_strong(
-                ready, slot_word(task->position, SlotKind::cancelled)
-            )) {
-            slot_tasks_[i].store(nullptr);
-            take(*task);
-        }
-    }
-    while (!backlog_.empty()) {
-        take(backlog_.pop_front());
-    }
-    backlog_size_.store(0);
-    concluded_.fetch_add(taken.size());
-    return taken;
-}
-
-void Board::guard() noexcept {
-    guard_timer_.answer();
-    bool again = false;
-    bool stuck = false;
-    {
-        const MutexLock lock(mutex_);
-        ++counts_.guard_ticks;
-        const std::uint64_t head = view_.header().head.load();
-        const bool work = head < tail_;
-        // Somebody may have been woken for it who is stopped, or was killed.
-        stuck = work && head == guard_head_;
-        guard_head_ = head;
-        again = work || outstanding() > 0;
-    }
-    if (stuck) {
-        kick_workers();
-    }
-    if (again) {
-        guard_timer_.again();
-        return;
-    }
-    guard_timer_.stop();
-    if (outstanding() > 0) {
-        guard_timer_.arm();  // submitted since we looked
-    }
-}
-
-BoardStatistics Board::statistics() const {
-    BoardStatistics result;
-    {
-        const MutexLock lock(mutex_);
-        result = counts_;
-    }
-    {
-        const MutexLock lock(drain_mutex_);
-        result.stray_results = stray_;
-    }
-    result.submitted = submitted_.load();
-    result.concluded = concluded_.load();
-    result.backlog = backlog_size_.load();
-    result.worker_wakes = worker_wakes_.load();
-    return result;
 }
 
 }  // namespace futures::detail

@@ -2,9 +2,10 @@
 // Waiting in the parent: who looks at the rings, and who is to be woken for a result.
 // `parent_sleeper` is 0 only while some thread of the parent is awake and will register
 // and look again before it sleeps or leaves.
+#include "os/fence.hpp"
 #include "process_pool/board.hpp"
 
-#include <algorithm>
+#include <thread>
 
 namespace futures::detail {
 
@@ -14,32 +15,9 @@ using mp::detail::FutexScope;
 namespace {
 
 /// The board whose manager this thread is.
-thread_local const Board* managed_here = nullptr;
+thread_local const Board* managed_board = nullptr;
 
 }  // namespace
-
-bool Board::any_result() const noexcept {
-    for (std::uint32_t worker = 0; worker < options_.workers; ++worker) {
-        WorkerControl& control = view_.control(worker);
-        // order: only says whether to take the lock; drain_ring() looks with the order
-        // it needs. After enlist()'s fence this is the re-check that pairs with
-        // BoardWorker::tell.
-        if (control.results_written.load(std::memory_order_acquire) !=
-            control.results_read.load(std::memory_order_relaxed)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-std::size_t Board::try_drain() noexcept {
-    if (!any_result() || !drain_mutex_.try_lock()) {
-        return 0;
-    }
-    const std::size_t ended = drain_all();
-    drain_mutex_.unlock();
-    return ended;
-}
 
 void Board::stay_awake() noexcept {
     awake_.fetch_add(1);
@@ -57,7 +35,7 @@ void Board::enlist() noexcept {
     );
     // order: pairs with the fence in BoardWorker::commit: it wrote a result, then looks
     // at parent_sleeper; we stored parent_sleeper, then look at the rings.
-    full_fence();
+    mp::os::full_fence();
 }
 
 void Board::leave() noexcept {
@@ -67,7 +45,7 @@ void Board::leave() noexcept {
     enlist();
     while (any_result()) {
         if (try_drain() == 0) {
-            yield_cpu();
+            std::this_thread::yield();
         }
     }
 }
@@ -88,11 +66,11 @@ void Board::manager_woke() noexcept {
     }
 }
 
-bool Board::wait(BoardTask& task, const mp::Deadline& deadline) noexcept {
+bool Board::help(BoardTask& task, const mp::Deadline& deadline) noexcept {
     if (task.is_finished()) {
         return true;
     }
-    if (managed_here == this) {
+    if (managed_here()) {
         wait_in_manager(task, deadline);
         return task.is_finished();
     }
@@ -106,38 +84,24 @@ bool Board::wait(BoardTask& task, const mp::Deadline& deadline) noexcept {
     if (leading_.compare_exchange_strong(nobody, true)) {
         lead(task, deadline);
     }
-    while (!task.is_finished() && !deadline.expired()) {
-        task.sleep(deadline);
-    }
     return task.is_finished();
 }
 
 bool Board::spin(BoardTask& task) noexcept {
-    thread_local PauseBudget budget;
-    thread_local TimedYield yields;
-    constexpr std::size_t plenty = 8;
-    int pauses = budget.allowed(options_.policy.pauses);
-    int turns = pauses + options_.policy.yields;
-    if (!yields.worthwhile()) {
-        pauses = 0;
-        turns = 0;
-    }
-    for (int turn = 0; turn <= turns; ++turn) {
+    thread_local mp::detail::SpinHistory history;
+    mp::detail::Search search(history, options_.policy);
+    const auto for_us = [&] {
+        constexpr std::size_t plenty = 8;
+        // It was our own workers that used the time.
+        return try_drain() >= plenty || task.is_finished();
+    };
+    do {
         try_drain();
         if (task.is_finished()) {
-            budget.report(turn <= pauses, pauses > 0);
+            search.found();
             return true;
         }
-        if (turn < pauses) {
-            pause_cpu();
-        } else if (turn < turns && yields.was_slow()) {
-            if (try_drain() < plenty && !task.is_finished()) {
-                break;
-            }
-            yields.forgive();  // it was our own workers who used the time
-        }
-    }
-    budget.report(false, pauses > 0);
+    } while (search.again(for_us));
     return task.is_finished();
 }
 
@@ -145,7 +109,7 @@ void Board::lead(BoardTask& task, const mp::Deadline& deadline) noexcept {
     auto& wakes = view_.header().client_wakes;
     leader_task_.store(&task);
     // order: pairs with conclude(): it finishes the task, then looks who leads.
-    full_fence();
+    mp::os::full_fence();
     stay_awake();
     for (;;) {
         const std::uint32_t seen = wakes.load();
@@ -165,8 +129,12 @@ void Board::lead(BoardTask& task, const mp::Deadline& deadline) noexcept {
 }
 
 void Board::set_manager(Turn turn) {
-    managed_here = this;
+    managed_board = this;
     turn_ = std::move(turn);
+}
+
+bool Board::managed_here() const noexcept {
+    return managed_board == this;
 }
 
 /// A callback waits for a future of its own pool. Its thread is the manager, so it goes
@@ -174,7 +142,7 @@ void Board::set_manager(Turn turn) {
 void Board::wait_in_manager(BoardTask& task, const mp::Deadline& deadline) noexcept {
     BoardTask* const outer = manager_task_.exchange(&task);
     // order: pairs with kick_waiter_for(), as in lead().
-    full_fence();
+    mp::os::full_fence();
     while (!task.is_finished() && !deadline.expired()) {
         turn_(deadline);
     }
@@ -184,7 +152,7 @@ void Board::wait_in_manager(BoardTask& task, const mp::Deadline& deadline) noexc
 void Board::kick_waiter_for(const BoardTask* task) noexcept {
     // order: pairs with lead() and wait_in_manager(): the task is finished, now we look
     // who waits; they say that they wait, then look whether it is finished.
-    full_fence();
+    mp::os::full_fence();
     if (leader_task_.load(std::memory_order_relaxed) == task) {
         kick_leader();
     }

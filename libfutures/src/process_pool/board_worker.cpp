@@ -1,18 +1,28 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "process_pool/board_worker.hpp"
 
+#include "mp/detail/event_fd.hpp"
 #include "mp/detail/futex.hpp"
 #include "mp/errors.hpp"
 
 #include "os/failpoint.hpp"
-#include "process_pool/doorbell.hpp"
+#include "os/fence.hpp"
+#include "process_pool/worker_wake.hpp"
 
-#include <bit>
 #include <cstring>
 
 namespace futures::detail {
 
 using mp::detail::FutexScope;
+using mp::detail::Search;
+
+namespace {
+
+/// The parent is told of a finished task after so many idle pauses, if no next task
+/// came.
+constexpr int untold_pauses = 20;
+
+}  // namespace
 
 BoardWorker::BoardWorker(
     BoardView view,
@@ -136,33 +146,27 @@ std::optional<std::uint64_t> BoardWorker::search() noexcept {
 
 /// Looks for work without sleeping. Returns whether it was found in the yields.
 bool BoardWorker::spin(std::optional<std::uint64_t>& position) noexcept {
-    constexpr std::uint64_t plenty = 8;
-    const bool may_yield = yields_.worthwhile();
-    const int pauses = may_yield ? budget_.allowed(options_.policy.pauses) : 0;
-    const int turns = may_yield ? pauses + options_.policy.yields : 0;
-    int turn = 0;
-    bool slow = false;
-    for (; !position && turn < turns && !slow; ++turn) {
-        if (turn < pauses) {
-            pause_cpu();
-        } else {
-            slow = yields_.was_slow();
-            // order: a hint.
-            if (slow && header_.tail.load(std::memory_order_relaxed) -
-                                header_.head.load(std::memory_order_relaxed) >=
-                            plenty) {
-                slow = false;  // it was our own submitter who used the time
-                yields_.forgive();
-            }
-        }
+    Search search(spins_, options_.policy);
+    const auto for_us = [this] {
+        constexpr std::uint64_t plenty = 8;
+        // order: a hint: it was our own submitter that used the time.
+        return header_.tail.load(std::memory_order_relaxed) -
+                   header_.head.load(std::memory_order_relaxed) >=
+               plenty;
+    };
+    for (int turn = 1; !position && search.again(for_us); ++turn) {
         position = claim();
-        if (!position && untold_ &&
-            (turn >= options_.policy.untold_pauses || turn >= pauses)) {
+        if (!position && untold_ && (turn > untold_pauses || search.yielding())) {
             tell();
         }
     }
-    budget_.report(position && turn <= pauses, pauses > 0);
-    return turn > pauses;
+    if (!position) {
+        position = claim();
+    }
+    if (position) {
+        search.found();
+    }
+    return search.yielding();
 }
 
 void BoardWorker::found_by_search() noexcept {
@@ -177,30 +181,7 @@ void BoardWorker::found_by_search() noexcept {
     }
     // The parent relied on us to search: what we leave behind, somebody else must see.
     if (!others && sleepers && !looks_empty()) {
-        wake_worker();
-    }
-}
-
-void BoardWorker::wake_worker() noexcept {
-    for (std::size_t i = 0; i < view_.set_words(); ++i) {
-        auto& sleepers = header_.sleepers.word(i);
-        for (auto seen = sleepers.load(); seen != 0; seen = sleepers.load()) {
-            const auto bit = seen & ~(seen - 1);
-            MP_FAILPOINT("worker: before token");
-            // The bit first, the wake second, as in Board::wake_worker. If we are
-            // killed between, the burial wakes everybody.
-            if ((sleepers.fetch_and(~bit) & bit) != 0) {
-                MP_FAILPOINT("worker: after token");
-                const auto worker = static_cast<std::uint32_t>(i * 64) +
-                                    static_cast<std::uint32_t>(std::countr_zero(bit));
-                auto& park = view_.control(worker).park;
-                park.store(1);
-                MP_FAILPOINT("worker: before worker wake");
-                futex_wake(park, 1, FutexScope::shared);
-                MP_FAILPOINT("worker: after worker wake");
-                return;
-            }
-        }
+        wake_one_worker(view_);
     }
 }
 
@@ -219,7 +200,7 @@ void BoardWorker::sleep() noexcept {
     header_.searching.word_of(options_.index).fetch_and(~bit);
     MP_FAILPOINT("worker: after search end");
     // order: pairs with Board::wake_for_work.
-    full_fence();
+    mp::os::full_fence();
     MP_FAILPOINT("worker: before sleep");
     if (looks_empty() && header_.stop.load() == 0) {
         futex_wait(control_.park, 0, mp::Deadline(mp::forever), FutexScope::shared);
@@ -234,7 +215,7 @@ void BoardWorker::sleep() noexcept {
 void BoardWorker::execute(std::uint64_t position, TaskRunner& runner) noexcept {
     Slot& slot = slots_[position & mask_];
     MP_FAILPOINT("worker: before running");
-    // order: pairs with Board::bury: what was not begun is run again.
+    // order: pairs with Board::recover(): what was not begun is run again.
     slot.word.store(
         slot_word(position, SlotKind::running, options_.index),
         std::memory_order_release
@@ -291,7 +272,7 @@ void BoardWorker::commit(std::uint64_t position) noexcept {
     MP_FAILPOINT("worker: after commit");
     // order: pairs with Board::enlist: it stores parent_sleeper, then looks at the
     // rings.
-    full_fence();
+    mp::os::full_fence();
     untold_ = header_.parent_sleeper.load(std::memory_order_relaxed) != 0;
 }
 
@@ -305,7 +286,7 @@ void BoardWorker::tell() noexcept {
     }
     MP_FAILPOINT("worker: before parent wake");
     if ((parent_sleeper & 3U) == static_cast<std::uint64_t>(Sleeper::manager)) {
-        Doorbell::ring(options_.doorbell);
+        mp::detail::EventFd::ring(options_.doorbell);
     } else {
         header_.client_wakes.fetch_add(1);
         MP_FAILPOINT("worker: client counted");

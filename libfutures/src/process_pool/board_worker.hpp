@@ -7,9 +7,10 @@
 
 #include "mp/detail/bytes.hpp"
 
+#include "os/spin.hpp"
 #include "process_pool/board_layout.hpp"
 #include "process_pool/message_arena.hpp"
-#include "process_pool/wait_policy.hpp"
+#include "process_pool/step_aside.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -33,7 +34,7 @@ public:
 
 struct BoardWorkerOptions {
     std::uint32_t index = 0;
-    WaitPolicy policy{};
+    mp::detail::SpinPolicy policy{};
     std::uint64_t max_tasks = 0;  ///< 0: any number
     int doorbell = -1;            ///< the parent's
 };
@@ -65,7 +66,6 @@ private:
     void put_result(std::uint64_t position, ResultKind kind) noexcept;
     void commit(std::uint64_t position) noexcept;
     void tell() noexcept;
-    void wake_worker() noexcept;
 
     // Set once in the constructor.
     BoardView view_;
@@ -81,8 +81,7 @@ private:
     std::uint64_t seen_tail_ = 0;
     std::uint64_t written_ = 0;
     bool untold_ = false;  ///< a result was committed and nobody was woken for it
-    PauseBudget budget_;
-    TimedYield yields_;
+    mp::detail::SpinHistory spins_;
     StepAside aside_;
     ResultStore store_;
     mp::detail::ByteWriter out_;

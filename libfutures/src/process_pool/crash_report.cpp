@@ -3,13 +3,14 @@
 
 #include "mp/detail/code_ref.hpp"
 
+#include "util/hex.hpp"
+
 #include <signal.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
 #include <cstring>
 #include <execinfo.h>
 
@@ -71,11 +72,7 @@ std::string frame_in_words(std::uint64_t frame, std::uint64_t worker_base) {
         // NOLINTNEXTLINE(performance-no-int-to-ptr): an address found by arithmetic
         return mp::detail::function_name(reinterpret_cast<const void*>(here));
     }
-    std::array<char, 32> text{};
-    std::snprintf(
-        text.data(), text.size(), "0x%llx", static_cast<unsigned long long>(frame)
-    );
-    return text.data();
+    return mp::detail::hex_number(frame);
 }
 
 std::string signal_name(int signal) {

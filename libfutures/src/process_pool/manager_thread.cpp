@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "process_pool/manager_thread.hpp"
 
-#include "executor/join_at_exit.hpp"
-#include "os/check.hpp"
+#include "executor/exit_hook.hpp"
 #include "os/signals.hpp"
 #include "util/library_thread.hpp"
 
 #include <pthread.h>
-#include <sys/epoll.h>
 
-#include <array>
 #include <new>
+#include <system_error>
 
 namespace futures::detail {
 
@@ -18,37 +16,26 @@ namespace os = mp::os;
 
 namespace {
 
-/// Whose thread this is.
-thread_local const ManagerThread* managed_here = nullptr;
-
-constexpr std::uint64_t doorbell_key = ~std::uint64_t{0};
-constexpr std::uint64_t guard_key = doorbell_key - 1;
-
-void add(int epoll, int fd, std::uint64_t key) {
-    epoll_event event{};
-    event.events = EPOLLIN;
-    event.data.u64 = key;
-    os::check(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event), "epoll_ctl");
-}
+// What epoll reports; the pidfd of a worker has the worker's index.
+constexpr std::uint64_t doorbell_tag = ~std::uint64_t{0};
+constexpr std::uint64_t guard_tag = doorbell_tag - 1;
 
 }  // namespace
 
 ManagerThread::ManagerThread(Board& board, ManagerDuties& duties)
-    : board_(board),
-      duties_(duties),
-      epoll_(os::check(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")) {
-    add(epoll_.get(), board_.doorbell().fileno(), doorbell_key);
-    add(epoll_.get(), board_.guard_timer().fileno(), guard_key);
+    : board_(board), duties_(duties) {
+    epoll_.add(board_.doorbell().fileno(), doorbell_tag);
+    epoll_.add(board_.guard_timer().fileno(), guard_tag);
 }
 
 ManagerThread::~ManagerThread() {
     join();
 }
 
-void ManagerThread::start(std::shared_ptr<void> owner) {
+void ManagerThread::start(std::shared_ptr<void> keep_alive) {
     const os::SignalsBlocked blocked;  // signals are the program's threads' business
     const mp::detail::MutexLock lock(join_mutex_);
-    thread_ = std::thread([this, keep = std::move(owner)] { loop(); });
+    thread_ = std::thread([this, keep = std::move(keep_alive)] { loop(); });
 }
 
 void ManagerThread::join() {
@@ -59,7 +46,7 @@ void ManagerThread::join() {
 }
 
 bool ManagerThread::is_current() const noexcept {
-    return managed_here == this;
+    return board_.managed_here();
 }
 
 void ManagerThread::join_at_exit() {
@@ -73,16 +60,15 @@ void ManagerThread::abandon() noexcept MP_NO_THREAD_SAFETY_ANALYSIS {
 }
 
 void ManagerThread::watch(std::uint32_t worker, int pidfd) {
-    add(epoll_.get(), pidfd, worker);
+    epoll_.add(pidfd, worker);
 }
 
 void ManagerThread::unwatch(int pidfd) noexcept {
-    epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, pidfd, nullptr);
+    epoll_.remove(pidfd);
 }
 
 void ManagerThread::loop() noexcept {
     const mp::detail::LibraryThread ours;
-    managed_here = this;
     pthread_setname_np(pthread_self(), "mp-pool");
     board_.set_manager([this](const mp::Deadline& deadline) { turn(deadline); });
     going_ = duties_.housekeeping();
@@ -113,40 +99,34 @@ void ManagerThread::turn(const mp::Deadline& deadline) noexcept {
 
 /// Returns true if results came meanwhile.
 bool ManagerThread::spin() noexcept {
-    const int turns = yields_.worthwhile() ? board_.options().policy.yields : 0;
-    for (int turn = 0; turn < turns && board_.manager_needed(); ++turn) {
+    mp::detail::Search search(
+        spins_, {.pauses = 0, .yields = board_.options().policy.yields}
+    );
+    do {
+        if (!board_.manager_needed()) {
+            return false;
+        }
         if (board_.drain() > 0) {
             return true;
         }
-        if (yields_.was_slow()) {
-            return false;
-        }
-    }
+    } while (search.again());
     return false;
 }
 
 void ManagerThread::look(const mp::Deadline& deadline) noexcept {
-    std::array<epoll_event, 16> events{};
-    const int ready = os::restarting([&] {
-        return epoll_wait(
-            epoll_.get(),
-            events.data(),
-            static_cast<int>(events.size()),
-            deadline.poll_milliseconds()
-        );
-    });
+    std::error_code ignored;
+    const os::Epoll::Ready ready = epoll_.wait(deadline, ignored);
     board_.manager_woke();
-    for (int i = 0; i < ready; ++i) {
-        const std::uint64_t key = events[static_cast<std::size_t>(i)].data.u64;
-        if (key == doorbell_key) {
-            board_.doorbell().answer();
-        } else if (key == guard_key) {
+    for (const std::uint64_t tag : ready.tags()) {
+        if (tag == doorbell_tag) {
+            board_.doorbell().take();
+        } else if (tag == guard_tag) {
             board_.guard();
         } else {
-            duties_.worker_gone(static_cast<std::uint32_t>(key));
+            duties_.worker_gone(static_cast<std::uint32_t>(tag));
         }
     }
-    if (ready > 0) {
+    if (!ready.empty()) {
         going_ = duties_.housekeeping() && going_;
     }
 }

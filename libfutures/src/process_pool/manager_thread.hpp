@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 // ManagerThread: one thread per pool. It takes results when no client does, runs
 // callbacks, and sees to its workers: it sleeps only in epoll, on the doorbell, the
-// guard timer and the workers' pidfds. Python:
-// concurrent.futures.process._ExecutorManagerThread.
+// guard timer and the workers' pidfds.
+// Python:  concurrent.futures.process._ExecutorManagerThread.
 #pragma once
 
-#include "mp/fd.hpp"
 #include "mp/timeout.hpp"
 
+#include "os/epoll.hpp"
 #include "process_pool/board.hpp"
 
 #include <cstdint>
@@ -41,9 +41,9 @@ public:
     /// Requires: it is to end, or never started.
     ~ManagerThread();
 
-    /// `owner` lives as long as the thread. Throws std::system_error when there is no
-    /// thread to be had.
-    void start(std::shared_ptr<void> owner);
+    /// `keep_alive` lives as long as the thread. Throws std::system_error when there is
+    /// no thread to be had.
+    void start(std::shared_ptr<void> keep_alive);
 
     /// Waits until it has ended. Any threads but the manager's.
     void join();
@@ -71,14 +71,14 @@ private:
     // Set once in the constructor.
     Board& board_;
     ManagerDuties& duties_;
-    mp::UniqueFd epoll_;
+    mp::os::Epoll epoll_;
 
     // Guarded by join_mutex_.
     mp::detail::Mutex join_mutex_;
     std::thread thread_ MP_GUARDED_BY(join_mutex_);
 
     // The thread's own.
-    TimedYield yields_;
+    mp::detail::SpinHistory spins_;
     int busy_turns_ = 0;
     bool going_ = true;
 };

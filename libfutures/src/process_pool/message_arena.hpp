@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // Arenas: shared memory for messages that are too long for a slot. The writer of an
 // arena allocates; whoever read a block gives it back. Blocks are recycled while their
-// pages are warm: a fresh page costs more than copying into it.
+// pages are warm: a fresh page costs more than copying into it. Not mp::detail::Arena,
+// which never uses a block again that another process has seen.
 //   CallArena      the parent's, for all workers; it also frees.
 //   ResultArena    one per worker process: that worker allocates, the parent gives back
 //                  through a list in the arena itself.

@@ -27,21 +27,8 @@ CallStore::grow(std::span<const std::byte> written, std::size_t wanted) {
     return block_.bytes();
 }
 
-bool PoolTask::take_back() noexcept {
-    return pool_->board().cancel(*this);
-}
-
-void PoolTask::was_cancelled() noexcept {
-    pool_->board().cancelled(*this);
-}
-
-bool PoolTask::is_running() const noexcept {
-    return pool_->board().is_running(*this);
-}
-
-bool PoolTask::wait_on_board(const mp::Deadline& deadline) noexcept {
-    return pool_->board().wait(*this, deadline);
-}
+PoolTask::PoolTask(std::shared_ptr<ProcessPool> pool, TaskName task_name) noexcept
+    : name(task_name), pool_(std::move(pool)), board_(pool_->board()) {}
 
 void throw_serialization_error(mp::SerializationPhase phase) {
     const auto name = [&] {

@@ -5,6 +5,7 @@
 #include "mp/cpu_count.hpp"
 #include "mp/errors.hpp"
 
+#include "executor/exit_hook.hpp"
 #include "util/diagnostics.hpp"
 #include "util/exit_function.hpp"
 
@@ -49,9 +50,8 @@ mp::Context checked_context(const ProcessPoolOptions& options) {
         options.mp_context.value_or(mp::Context(mp::StartMethod::spawn));
     if (context.get_start_method() == mp::StartMethod::fork) {
         throw std::invalid_argument(
-            "max_tasks_per_child cannot be used with the start method fork: workers "
-            "that "
-            "are replaced would be forked from a process with threads"
+            "max_tasks_per_child cannot be used with the start method fork: "
+            "workers that are replaced would be forked from a process with threads"
         );
     }
     return context;
@@ -87,11 +87,12 @@ ProcessPool::~ProcessPool() {
 
 void ProcessPool::check_accepting() const {
     if (!creator_.is_here()) {
-        throw mp::StateError("this ProcessPoolExecutor belongs to the process that "
-                             "made it: a forked child "
-                             "cannot use it");
+        throw mp::StateError(
+            "this ProcessPoolExecutor belongs to the process that made it: "
+            "a forked child cannot use it"
+        );
     }
-    // order: whoever submits while it changes may come before or after.
+    // order: a submit() while it changes may come before or after.
     if (accepting_.load(std::memory_order_relaxed)) {
         return;
     }
@@ -128,10 +129,10 @@ bool ProcessPool::begin_with(PoolTask& task, std::span<const std::byte> call) {
     if (mp::detail::exiting()) {
         throw_exiting();
     }
-    register_for_exit();
+    exit_part_ = detail::finish_at_exit(weak_from_this());
     if (method_ == mp::StartMethod::fork) {
-        // All of them, before there is a thread of ours: see D3 in
-        // docs/architecture.md.
+        // All of them, before there is a thread of ours: a fork copies one thread, and
+        // the locks that others hold.
         start_workers_locked(max_workers_);
     }
     manager_.start(shared_from_this());
@@ -141,18 +142,6 @@ bool ProcessPool::begin_with(PoolTask& task, std::span<const std::byte> call) {
     // Before the manager can have the mutex: a worker that died at once has not broken
     // the pool yet, so the first task gets its future, which then tells.
     return board_.submit(task, call);
-}
-
-void ProcessPool::register_for_exit() {
-    exit_part_ = mp::detail::add_exit_part(
-        mp::detail::ExitPhase::executors,
-        [watched = weak_from_this()] {
-            if (const auto pool = watched.lock()) {
-                pool->finish_at_exit();
-            }
-        }
-    );
-    mp::detail::ensure_exit_step();
 }
 
 void ProcessPool::want_workers() noexcept {
@@ -251,15 +240,9 @@ void ProcessPool::await_starting() const {
 }
 
 std::vector<pid_t> ProcessPool::worker_pids() const {
-    std::vector<pid_t> pids;
     const MutexLock lock(mutex_);
     await_starting();
-    for (const Worker& worker : workers_) {
-        if (worker.process) {
-            pids.push_back(worker.process->pid());
-        }
-    }
-    return pids;
+    return workers_.pids();
 }
 
 ProcessPoolStatistics ProcessPool::statistics() const {
@@ -268,7 +251,7 @@ ProcessPoolStatistics ProcessPool::statistics() const {
     await_starting();
     ProcessPoolStatistics result = counts_;
     result.max_workers = max_workers_;
-    result.workers = count_workers();
+    result.workers = workers_.count();
     result.submitted = board.submitted;
     result.concluded = board.concluded;
     result.tasks_lost = board.lost;

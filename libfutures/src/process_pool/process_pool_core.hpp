@@ -13,6 +13,7 @@
 
 #include "process_pool/board.hpp"
 #include "process_pool/manager_thread.hpp"
+#include "process_pool/worker_table.hpp"
 
 #include <atomic>
 #include <chrono>
@@ -63,12 +64,6 @@ public:
     void worker_gone(std::uint32_t index) noexcept override;
 
 private:
-    struct Worker {
-        std::unique_ptr<mp::Process> process;  ///< null: none
-        int sentinel = -1;
-        bool out_of_time = false;  ///< killed because its task ran too long
-    };
-
     struct Starting {
         std::uint32_t index;
         std::unique_ptr<mp::Process> process;
@@ -81,14 +76,13 @@ private:
         over,      ///< there are none, and the manager thread ends
     };
 
-    // pool.cpp
+    // process_pool_core.cpp
     /// The first submit(); false when another thread was quicker.
     bool begin_with(PoolTask& task, std::span<const std::byte> call);
-    void register_for_exit() MP_REQUIRES(mutex_);
     void want_workers() noexcept;
     void await_starting() const MP_REQUIRES(mutex_);
 
-    // pool_workers.cpp
+    // process_pool_start.cpp
     std::size_t workers_wanted() const noexcept;
     void start_workers(std::size_t count) MP_EXCLUDES(mutex_);
     void start_workers_locked(std::size_t count) MP_REQUIRES(mutex_);
@@ -99,24 +93,25 @@ private:
     std::exception_ptr start_all(const std::vector<Starting>& starting) noexcept;
     void adopt(std::vector<Starting>& starting, const std::exception_ptr& failure)
         MP_REQUIRES(mutex_);
-    std::size_t count_workers() const noexcept MP_REQUIRES(mutex_);
-    static void send(const mp::Process& process, int signal) noexcept;
-    void signal_workers(int signal) noexcept MP_EXCLUDES(mutex_);
-    void cannot_start(const std::exception_ptr& cause) noexcept;
+
+    // process_pool_turn.cpp
     void end_workers() noexcept;
-    void worker_lost(std::uint32_t index, const mp::Process& process);
-    // pool_limits.cpp
+    void kill_faulty_workers() noexcept;
+
+    // process_pool_limits.cpp
     void stop_overdue_tasks() noexcept;
     std::vector<std::uint32_t> overdue_workers();
     void stop_if_overdue(std::uint32_t index);
-    void recover_after_timeout(std::uint32_t index, const mp::Process& process);
+    void recover_after_timeout(std::uint32_t index, const Worker& worker);
 
-    // pool_workers.cpp
-    static std::string worker_in_words(const mp::Process& process);
+    // process_pool_loss.cpp
+    void worker_lost(std::uint32_t index, const Worker& worker);
     std::exception_ptr
-    verdict_on(PoolTask& task, std::uint32_t index, const mp::Process& process);
+    verdict_on(PoolTask& task, std::uint32_t index, const Worker& worker);
+    void cannot_start(const std::exception_ptr& cause) noexcept;
     void mark_broken(const std::string& what) noexcept;
     void break_pool(const std::string& what, const std::exception_ptr& cause) noexcept;
+    void signal_workers(int signal) noexcept MP_EXCLUDES(mutex_);
 
     // Set once in the constructor.
     const ProcessPoolOptions options_;
@@ -138,7 +133,7 @@ private:
     mutable mp::detail::CondVar started_;
     bool starting_ MP_GUARDED_BY(mutex_
     ) = false;  ///< a process may run, and not be below
-    std::vector<Worker> workers_ MP_GUARDED_BY(mutex_);
+    WorkerTable workers_ MP_GUARDED_BY(mutex_);
     Stage stage_ MP_GUARDED_BY(mutex_) = Stage::idle;
     bool shut_down_ MP_GUARDED_BY(mutex_) = false;
     int forced_ MP_GUARDED_BY(mutex_) = 0;  ///< the signal of a forced shutdown

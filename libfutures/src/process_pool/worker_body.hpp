@@ -6,7 +6,7 @@
 #include "mp/call.hpp"
 
 #include "data/spawning.hpp"
-#include "process_pool/wait_policy.hpp"
+#include "os/spin.hpp"
 
 #include <boost/serialization/split_member.hpp>
 
@@ -50,7 +50,7 @@ struct WorkerStart {
     TravellingFd doorbell;
     std::uint32_t index = 0;
     std::uint64_t max_tasks = 0;
-    WaitPolicy policy{};
+    mp::detail::SpinPolicy policy{};
     mp::Call initializer;
 
     template <class Archive>
@@ -63,7 +63,6 @@ struct WorkerStart {
         archive& max_tasks;
         archive& policy.pauses;
         archive& policy.yields;
-        archive& policy.untold_pauses;
         archive& initializer;
     }
 };

@@ -1,20 +1,16 @@
 // SPDX-License-Identifier: BSL-1.0
-// ThreadPool: the queue, the threads, and who of them searches or sleeps.
-//
-// A worker that finds no work searches for a while, then sleeps. A submitter wakes a
-// sleeper only when nobody searches; a searcher that finds work and was the last one
-// wakes the next sleeper if there is more work. Each says first what it does and looks
-// then (sequentially consistent): the submitter adds work, then reads `sleeping_` and
-// `searching_`; the worker enters itself as sleeping, stops searching, then looks for
-// work. So one of the two sees the other.
+// ThreadPool: the queue of a thread pool, and its threads, from the first submit() to
+// the last join. thread_pool_core.cpp has the work (submitting, making threads, running
+// tasks), thread_pool_shutdown.cpp the end (closing, breaking, joining, and what is
+// left in the queue). Which thread searches and which sleeps is kept by IdleWorkers.
 #pragma once
 
 #include "futures/executor.hpp"
 #include "futures/thread_pool.hpp"
 #include "mp/detail/creator.hpp"
-#include "mp/detail/futex.hpp"
 #include "mp/thread_safety.hpp"
 
+#include "thread_pool/idle_workers.hpp"
 #include "thread_pool/work_queue.hpp"
 
 #include <atomic>
@@ -26,7 +22,6 @@
 #include <memory>
 #include <string>
 #include <thread>
-#include <vector>
 
 namespace futures::detail {
 
@@ -48,13 +43,16 @@ public:
 
     ThreadPoolStatistics statistics() const;
 
+    /// The program exits: what was submitted is done first.
+    void finish_at_exit() noexcept;
+
 private:
     enum class Mode : std::uint8_t { open, closed, broken };
 
     struct alignas(64) Worker {
         // Own synchronisation.
         std::atomic<std::uint64_t> completed{0};  // tasks; written by the worker
-        mp::detail::FutexWord woken{0};           // see sleep()
+        IdleWorkers::Sleeper sleeper;
         // Set once, before the thread starts.
         std::string name;
         Worker* older = nullptr;
@@ -62,11 +60,11 @@ private:
         std::thread thread;
     };
 
-    // -- threads, by who submits
-    void need_worker();
-    bool all_are_busy() const noexcept;
+    // -- in submit()
     void check_open() const;
     void check_accepted(Work& work);
+    bool all_are_busy() const noexcept;
+    void need_worker();
 
     // -- in the workers
     void work(Worker& self) noexcept;
@@ -74,17 +72,16 @@ private:
     Work* search(Worker& self) noexcept;
     bool sleep(Worker& self) noexcept;
     bool may_end() noexcept;
+    bool is_own_thread() const noexcept;
 
-    void wake_one() noexcept;
-    void wake_all() noexcept;
-    void break_with(std::exception_ptr cause) noexcept;
+    // -- the end
+    static void check_not_exiting();
     void close(Mode mode) noexcept;
+    void join() noexcept;
+    void break_with(std::exception_ptr cause) noexcept;
+    std::exception_ptr broken() const;
     void fail_queued() noexcept;
     void cancel_queued() noexcept;
-    void finish_at_exit() noexcept;
-    void join() noexcept;
-    bool is_own_thread() const noexcept;
-    std::exception_ptr broken() const;
 
     // Set once in the constructor.
     const std::size_t max_workers_;
@@ -98,11 +95,7 @@ private:
     std::atomic<std::size_t> threads_{0};
     std::atomic<Worker*> newest_{nullptr};
     WorkQueue queue_;
-    alignas(64) std::atomic<std::size_t> sleeping_{0};   // size of sleepers_
-    alignas(64) std::atomic<std::size_t> searching_{0};  // woken ones included
-
-    alignas(64) mutable mp::detail::Mutex sleepers_mutex_;
-    std::vector<Worker*> sleepers_ MP_GUARDED_BY(sleepers_mutex_);
+    IdleWorkers idle_;
 
     mutable mp::detail::Mutex mutex_;
     std::list<Worker> workers_ MP_GUARDED_BY(mutex_);

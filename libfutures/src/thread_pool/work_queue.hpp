@@ -27,7 +27,8 @@ public:
     /// The oldest item; null when there is none, or the next one is just being added.
     Work* pop() noexcept;
 
-    /// A hint for who looks again and again: reads what a producer writes last.
+    /// A hint for a thread that looks again and again: reads what a producer writes
+    /// last.
     bool looks_empty() const noexcept;
 
     /// False if any push() has begun before, in the single order of all sequentially

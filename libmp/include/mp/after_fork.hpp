@@ -2,14 +2,13 @@
 // register_after_fork: code that runs in every process that is started by fork.
 // Python:  multiprocessing.util.register_after_fork.
 // Differs: the object is given by shared_ptr and watched by weak_ptr; a hook without an
-// object
-//          stays for good.
+//          object stays for good.
 // Threads: any.
 // Processes: hooks are inherited by forked children, once, and run in theirs too. They
-// run
-//          when a Process starts, not after a bare fork(), and not in spawned children,
-//          which have none. There only the forking thread exists: what other threads
-//          held locked stays locked, which is what these hooks are there to repair.
+//          run when a Process starts, not after a bare fork(), and not in spawned
+//          children, which have none. There only the forking thread exists: what other
+//          threads held locked stays locked, which is what these hooks are there to
+//          repair.
 #pragma once
 
 #include <concepts>

@@ -2,14 +2,15 @@
 // Barrier: a number of processes wait until all of them have come.
 // Python:  multiprocessing.Barrier.
 // Differs: a process that dies inside of wait() breaks the barrier for the others,
-// within
-//          some 20 ms; Python's wait for ever. The action is a mp::call or a function.
+//          within some 20 ms; Python's wait for ever. The action is a mp::call or a
+//          function.
 // Threads: any, on one handle, too; each that waits is a party.
 // Processes: a copy of the handle in a child (forked, or an argument of one that is
 //          started) is the same barrier. Elsewhere it does not travel: StateError.
 // Owns:    32 bytes of shared memory for each party.
 // Throws:  BrokenBarrierError; std::invalid_argument; StateError;
-// ResourceLimitExceeded. Read next: docs/protocols/barrier.md, src/barrier_state.cpp
+//          ResourceLimitExceeded.
+// Read next: docs/protocols/barrier.md, libmp/src/sync/barrier_state.cpp
 #pragma once
 
 #include "mp/call.hpp"
@@ -43,13 +44,14 @@ public:
     /// Blocks until all have come. Returns which one the caller was, from 0; each
     /// number once. After the timeout (that of the barrier, if none is given) the
     /// barrier is broken, for all. Throws BrokenBarrierError when it is broken or
-    /// becomes so; what the action throws, at whoever ran it.
+    /// becomes so; what the action throws, in the party that ran it.
     int wait(std::optional<Timeout> timeout = std::nullopt);
 
-    /// Makes it new: whoever waits gets BrokenBarrierError, who comes later does not.
+    /// Makes it new: parties that wait get BrokenBarrierError, those that come later do
+    /// not.
     void reset();
 
-    /// Breaks it: for those who wait and those who come, until reset().
+    /// Breaks it: for those that wait and those that come, until reset().
     void abort();
 
     int parties() const;

@@ -27,7 +27,7 @@ template <class Fn, class... Args>
 concept Transportable =
     detail::CallTraits<Fn, Args...>::refusal_with_result == detail::Refusal::none;
 
-/// As Transportable, for a call whose result nobody wants.
+/// As Transportable, for a call whose result is not wanted.
 template <class Fn, class... Args>
 concept TransportableTarget =
     detail::CallTraits<Fn, Args...>::refusal == detail::Refusal::none;

@@ -2,7 +2,7 @@
 // Condition: processes wait, with a lock, for something that others say has changed.
 // Python:  multiprocessing.Condition.
 // Differs: a notice for a process that dies goes to another one; when a process dies
-//          holding the lock, all who wait wake and look. So wait() may return true for
+//          holding the lock, all that wait wake and look. So wait() may return true for
 //          no reason, rarely. notify() does not wait for those it wakes. At most 1024
 //          wait at once.
 // Threads: any, on one handle, too.
@@ -10,7 +10,7 @@
 //          started) is the same condition. Elsewhere it does not travel: StateError.
 // Owns:    8 KiB of shared memory, and a handle of the lock.
 // Throws:  StateError (Python: AssertionError) without the lock; ResourceLimitExceeded.
-// Read next: docs/protocols/condition.md, src/waiter_slots.cpp
+// Read next: docs/protocols/condition.md, libmp/src/sync/waiter_slots.cpp
 #pragma once
 
 #include "mp/acquire_result.hpp"
@@ -35,8 +35,8 @@ public:
 
     explicit Condition(detail::Decoding) noexcept {}
 
-    /// The lock's own. Who gets the lock of a dead process wakes all who wait: what it
-    /// would have told them, nobody else can.
+    /// The lock's own. A thread that gets the lock of a dead process wakes all that
+    /// wait: what the dead one would have told them, no other can.
     AcquireResult acquire(Timeout timeout = forever);
     void release();
     void lock();
@@ -61,8 +61,8 @@ public:
         return true;
     }
 
-    /// Wakes `count` of those who wait now, those first who have waited longest. Never
-    /// blocks.
+    /// Wakes `count` of those that wait now, those first that have waited longest.
+    /// Never blocks.
     void notify(int count = 1);
     void notify_all();
 

@@ -2,20 +2,16 @@
 // Connection and Pipe: messages between two processes.
 // Python:  multiprocessing.connection.Connection, multiprocessing.Pipe.
 // Differs: recv<T>() names the type and checks it. A length below -1 is refused. A
-// message that
-//          ends between its length and its first byte is cut off, not the end of the
-//          stream.
+//          message that ends between its length and its first byte is cut off, not the
+//          end of the stream.
 // Threads: one sender and one receiver at a time; close() at any time: the descriptor
-// goes when
-//          the last call inside has returned.
+//          goes when the last call inside has returned.
 // Processes: both ends may be copied into children, where each copy counts: the end of
-// the
-//          stream comes only when every copy of the other end is closed.
+//          the stream comes only when every copy of the other end is closed.
 // Owns:    the descriptor, shared by all copies of the handle in this process.
 // Throws:  std::system_error: EBADF when closed or used in the wrong direction, EPIPE
-// when
-//          nobody reads any more (never SIGPIPE), EMSGSIZE, ECONNRESET for a message
-//          that is cut off. EOFError, BufferTooShort, SerializationError.
+//          when nobody reads any more (never SIGPIPE), EMSGSIZE, ECONNRESET for a
+//          message that is cut off. EOFError, BufferTooShort, SerializationError.
 #pragma once
 
 #include "mp/archivable.hpp"

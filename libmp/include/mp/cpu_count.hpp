@@ -2,8 +2,7 @@
 // cpu_count: how many processors there are, and how many this process may use.
 // Python:  multiprocessing.cpu_count, os.process_cpu_count.
 // Differs: usable_cpu_count() also knows the limit of the control group (a container's
-// CPU
-//          quota), which Python's does not look at.
+//          CPU quota), which Python's does not look at.
 // Threads: any.
 #pragma once
 

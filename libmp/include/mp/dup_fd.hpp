@@ -2,9 +2,8 @@
 // DupFd: a descriptor (an open file, a socket) as a part of a message or an argument.
 // Python:  multiprocessing.reduction.DupFd; what pickling a socket does.
 // Differs: no server thread hands it over: it goes with the message itself. So it
-// travels
-//          over a Unix-domain socket and to a child that is being started, not over
-//          TCP or a one-way pipe.
+//          travels over a Unix-domain socket and to a child that is being started, not
+//          over TCP or a one-way pipe.
 // Threads: one at a time.
 // Owns:    the descriptor, shared by all copies in this process.
 // Throws:  std::system_error (EBADF, EMFILE); StateError where it cannot travel.

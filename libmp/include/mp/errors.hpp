@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 // The exceptions of libmp, under Python's names.
 // Python:  multiprocessing.context (ProcessError and its children), queue.Empty,
-// queue.Full,
-//          queue.ShutDown, EOFError, threading.BrokenBarrierError, SystemExit.
+//          queue.Full, queue.ShutDown, EOFError, threading.BrokenBarrierError,
+//          SystemExit.
 // Differs: ValueError is std::invalid_argument, OSError is std::system_error;
-// StateError
-//          stands for AssertionError and for "process object is closed".
+//          StateError stands for AssertionError and for "process object is closed".
 // Threads: any; they are values.
 #pragma once
 

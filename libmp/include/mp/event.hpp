@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 // Event: a flag that processes wait for.
 // Python:  multiprocessing.Event.
-// Differs: who waited when set() was called gets true, even if clear() follows at once;
-//          Python's may say false then. It is one word, without lock or condition.
+// Differs: a wait() that had begun when set() was called gives true, even if clear()
+//          follows at once; Python's may say false then. It is one word, without lock
+//          or condition.
 // Threads: any, on one handle, too.
 // Processes: a copy of the handle in a child (forked, or an argument of one that is
 //          started) is the same event. Elsewhere it does not travel: StateError.
@@ -27,7 +28,7 @@ public:
 
     bool is_set() const;
 
-    /// Sets the flag and wakes all who wait. Stays set when this process dies.
+    /// Sets the flag and wakes all that wait. Stays set when this process dies.
     void set();
 
     void clear();

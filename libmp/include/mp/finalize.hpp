@@ -2,13 +2,12 @@
 // Finalize: a callback that runs once: when called, when its owner goes, or at exit.
 // Python:  multiprocessing.util.Finalize, _run_finalizers.
 // Differs: the handle takes the place of Python's `obj`: the callback runs when the
-// handle is
-//          destroyed. Destroying or cancelling it waits for a run in another thread,
-//          since a callback in C++ often points into the object that is going.
+//          handle is destroyed. Destroying or cancelling it waits for a run in another
+//          thread, since a callback in C++ often points into the object that is going.
 // Threads: any, each handle by one at a time.
 // Processes: a callback belongs to the process that made it. In a forked child the
-// handle is
-//          an empty shell: nothing runs, and the callback is not even destroyed.
+//          handle is an empty shell: nothing runs, and the callback is not even
+//          destroyed.
 #pragma once
 
 #include <functional>

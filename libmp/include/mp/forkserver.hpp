@@ -2,8 +2,7 @@
 // set_forkserver_preload, stop_helpers: the small process that forks children for us.
 // Python:  multiprocessing.set_forkserver_preload, multiprocessing.forkserver.
 // Differs: functions are preloaded, not modules. The server belongs to one process,
-// over a
-//          socket that nobody else can reach, so it needs no key.
+//          over a socket that nobody else can reach, so it needs no key.
 // Threads: any.
 #pragma once
 

@@ -18,8 +18,7 @@ public:
 
     explicit JoinableQueue(const QueueOptions& options) : Queue<T>(options, true) {}
 
-    explicit JoinableQueue(detail::Decoding make_for_decoding) noexcept
-        : Queue<T>(make_for_decoding) {}
+    explicit JoinableQueue(detail::Decoding decoding) noexcept : Queue<T>(decoding) {}
 
     /// One item that was got is dealt with. Throws std::invalid_argument when called
     /// more often than items were put.

@@ -98,10 +98,10 @@ public:
     /// Blocks for a client; with a key, for one that holds it. A client that has
     /// another key is an AuthenticationError; the next call goes on. One that goes or
     /// stays silent during the handshake, or is of another user, is logged and dropped.
-    /// Handshakes go on only while somebody is in here. Throws TimeoutError.
+    /// Handshakes go on only while a thread is in here. Throws TimeoutError.
     Connection accept(Timeout timeout = forever);
 
-    /// Removes the socket's file; whoever is in accept() gets an error. Again does
+    /// Removes the socket's file; a thread in accept() gets an error. Again does
     /// nothing.
     void close() noexcept;
 
@@ -112,7 +112,7 @@ public:
     std::optional<Address> last_accepted() const;
 
     /// Readable when accept() has something to do, for connection::wait and poll loops.
-    /// accept(0s) may all the same find that nobody is ready yet.
+    /// accept(0s) may all the same find that no client is ready yet.
     int fileno() const;
 
     bool closed() const noexcept;

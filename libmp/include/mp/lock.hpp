@@ -3,48 +3,50 @@
 // Python:  multiprocessing.Lock.
 // Differs: a holder that dies, by whatever cause, does not keep it: the next acquire()
 //          gets it and is told. Also lockable by std::scoped_lock and std::unique_lock.
-// Threads: any, on one handle, too. Whoever releases need not be who acquired.
+// Threads: any, on one handle, too. The one that releases need not be the one that
+//          acquired.
 // Processes: a copy of the handle in a child (forked, or an argument of one that is
 //          started) is the same lock. Elsewhere it does not travel: StateError.
 // Owns:    64 bytes of shared memory.
 // Throws:  OwnerDied (only the std forms), std::invalid_argument, StateError;
 //          ResourceLimitExceeded when memory or the 1024 places for processes are used
 //          up.
-// Read next: docs/protocols/lock.md, src/owner_lock.cpp
+// Read next: docs/protocols/lock.md, libmp/src/sync/owner_lock.cpp
 #pragma once
 
-#include "mp/acquire_result.hpp"
-#include "mp/detail/decoding.hpp"
-#include "mp/detail/shared_block.hpp"
-#include "mp/timeout.hpp"
+#include "mp/detail/lock_base.hpp"
 
 #include <string>
 
 namespace mp {
 
-class Lock {
+class Lock : public detail::LockBase<detail::LockKind::plain> {
 public:
     /// A new lock, free.
-    Lock();
+    Lock() = default;
 
-    explicit Lock(detail::Decoding) noexcept {}
+    explicit Lock(detail::Decoding decoding) noexcept : LockBase(decoding) {}
 
+    /// `AcquireResult acquire(Timeout timeout = forever)`:
     /// Blocks until the lock is free or its holder dead, at most for the timeout; with
     /// 0 it does not block. The result says whether the lock was got, and whether a
     /// holder died. A stopped holder is not dead: that ends with the timeout.
-    AcquireResult acquire(Timeout timeout = forever);
+    using LockBase::acquire;
 
+    /// `void release()`:
     /// By anybody. Throws std::invalid_argument when nobody holds it.
-    void release();
+    using LockBase::release;
 
+    /// `bool locked() const`:
     /// Held by a living process, this one included.
-    bool locked() const;
+    using LockBase::locked;
 
+    /// `void lock()`, `void unlock()`, `bool try_lock()`:
     /// For std: acquire() without a result. Throws OwnerDied, not holding the lock,
     /// until a result of acquire() was asked for owner_died().
-    void lock();
-    void unlock() { release(); }
-    bool try_lock();
+    using LockBase::lock;
+    using LockBase::try_lock;
+    using LockBase::unlock;
 
     /// The same lock?
     friend bool operator==(const Lock&, const Lock&) noexcept = default;
@@ -52,15 +54,10 @@ public:
     /// As Python's repr(): "<Lock(owner=None)>".
     friend std::string to_string(const Lock& lock);
 
-    template <class Archive>
-    void serialize(Archive& archive, unsigned) {
-        block_.travel(archive, "a Lock");
-    }
+    using LockBase::serialize;
 
 private:
     friend class Condition;
-
-    detail::SharedBlock block_;
 };
 
 std::string to_string(const Lock& lock);

@@ -1,20 +1,24 @@
 // SPDX-License-Identifier: BSL-1.0
 // Process: an activity that runs in a process of its own.
 // Python:  multiprocessing.Process, process.BaseProcess, current_process,
-// parent_process,
-//          active_children.
+//          active_children; parent_process is in mp/parent_process.hpp.
 // Differs: arguments are typed and checked; a subclass that overrides run() is either a
 //          ProcessOf<T> (any start method) or runs under fork only. terminate() before
 //          start() is a StateError. ~Process neither kills nor joins.
 // Threads: one object, one thread at a time; join, is_alive and exitcode any number.
-// Throws:  SpawnError, BinaryMismatch, StateError.     Read next: src/process.cpp
+// Throws:  SpawnError, BinaryMismatch, StateError.
+// Read next: libmp/src/process/process.cpp, libmp/src/process/process_start.cpp
 #pragma once
 
-#include "mp/call.hpp"
 #include "mp/detail/bytes.hpp"
+#include "mp/detail/child_body.hpp"
 #include "mp/detail/creator.hpp"
+#include "mp/detail/process_target.hpp"
 #include "mp/errors.hpp"
 #include "mp/identity.hpp"
+#include "mp/parent_process.hpp"
+#include "mp/process_handle.hpp"
+#include "mp/reduction.hpp"
 #include "mp/start_method.hpp"
 #include "mp/timeout.hpp"
 
@@ -34,24 +38,8 @@
 namespace mp {
 
 class BaseProcess;
-class ProcessHandle;
-
-std::vector<ProcessHandle> active_children();
 
 namespace detail {
-
-class Popen;
-struct Preparation;
-struct ProcessState;
-
-/// What a child of another program image does once it knows who it is; returns its exit
-/// code.
-using ChildBody = int (*)(Preparation&& preparation, ByteReader& in);
-
-/// Becomes the process that `preparation` describes, makes its object and runs it.
-int run_child_process(
-    Preparation&& preparation, const std::function<std::unique_ptr<BaseProcess>()>& make
-);
 
 /// Starts them all, then waits for all: their start-up times overlap. If one cannot be
 /// started the others are started nevertheless; then the first error is thrown.
@@ -71,33 +59,6 @@ struct ProcessOptions {
     bool die_with_parent = false;
     /// How long start() waits for the child to say that it runs.
     Timeout start_timeout = std::chrono::seconds(30);
-};
-
-/// A copyable view of a started child.
-class ProcessHandle {
-public:
-    std::string name() const;
-    pid_t pid() const;
-    pid_t ident() const { return pid(); }
-    bool daemon() const;
-    int sentinel() const;
-    bool is_alive() const;
-    std::optional<int> exitcode() const;
-    bool join(Timeout timeout = forever) const;
-    void terminate() const;
-    void kill() const;
-    void interrupt() const;
-
-private:
-    friend class BaseProcess;
-    friend std::vector<ProcessHandle> active_children();
-    ProcessHandle(
-        std::shared_ptr<detail::ProcessState> state,
-        std::shared_ptr<detail::Popen> popen
-    ) noexcept;
-
-    std::shared_ptr<detail::ProcessState> state_;
-    std::shared_ptr<detail::Popen> popen_;
 };
 
 class BaseProcess {
@@ -176,8 +137,8 @@ protected:
     virtual std::string class_name() const;
 
 private:
-    friend int detail::
-        run_child_process(detail::Preparation&&, const std::function<std::unique_ptr<BaseProcess>()>&);
+    friend int
+    detail::run_child_process(detail::Preparation&&, const detail::MakeProcess&);
     friend void detail::start_together(std::span<BaseProcess* const>);
 
     /// The object of a process that exists already.
@@ -196,65 +157,6 @@ private:
     std::shared_ptr<detail::ProcessState> state_;
 };
 
-namespace detail {
-
-/// A callable and its arguments, kept until the process runs them.
-class Target {
-public:
-    virtual ~Target() = default;
-    virtual void run() = 0;
-    virtual void encode(ByteWriter& out) const = 0;
-};
-
-/// Throws SpawnError{arguments}: `what` exists in this program image only.
-[[noreturn]] void throw_cannot_travel(const std::string& what);
-
-template <class Fn, class... Args>
-class TypedTarget final : public Target {
-public:
-    template <class F, class... A>
-    explicit TypedTarget(F&& fn, A&&... args)
-        : fn_(std::forward<F>(fn)), args_(std::forward<A>(args)...) {}
-
-    void run() override {
-        std::apply(
-            [this](Args&... args) { std::invoke(std::move(fn_), std::move(args)...); },
-            args_
-        );
-    }
-
-    void encode(ByteWriter& out) const override {
-        if constexpr (TransportableTarget<const Fn&, const Args&...>) {
-            std::apply(
-                [&](const Args&... args) {
-                    encode_call<CallResult::dropped>(out, fn_, args...);
-                },
-                args_
-            );
-        } else {
-            constexpr Refusal why = CallTraits<const Fn&, const Args&...>::refusal;
-            throw_cannot_travel(
-                "the target or an argument of this process (" +
-                std::string(refusal_text(why)) + ")"
-            );
-        }
-    }
-
-private:
-    Fn fn_;
-    std::tuple<Args...> args_;
-};
-
-template <class Fn>
-concept NotOptions = !std::same_as<std::remove_cvref_t<Fn>, ProcessOptions> &&
-                     !std::derived_from<std::remove_cvref_t<Fn>, BaseProcess>;
-
-template <class Fn, class... Args>
-concept ProcessTarget =
-    NotOptions<Fn> && std::invocable<std::decay_t<Fn>, std::decay_t<Args>...>;
-
-}  // namespace detail
-
 /// A child that calls `target(arguments...)`.
 ///
 /// Under fork anything callable goes. Under spawn and forkserver the target must be a
@@ -267,7 +169,7 @@ public:
     explicit Process(ProcessOptions options) : BaseProcess(std::move(options)) {}
 
     template <class Fn, class... Args>
-        requires detail::ProcessTarget<Fn, Args...>
+        requires(detail::ProcessTarget<Fn, Args...>)
     explicit Process(Fn&& target, Args&&... arguments)
         : Process(
               ProcessOptions{},
@@ -276,31 +178,30 @@ public:
           ) {}
 
     template <class Fn, class... Args>
-        requires detail::ProcessTarget<Fn, Args...>
-        Process(ProcessOptions options, Fn&& target, Args&&... arguments)
-            : BaseProcess(std::move(options)),
-              target_(std::make_unique<
-                      detail::TypedTarget<std::decay_t<Fn>, std::decay_t<Args>...>>(
-                  std::forward<Fn>(target), std::forward<Args>(arguments)...
-              )) {}
+        requires(detail::ProcessTarget<Fn, Args...>)
+    Process(ProcessOptions options, Fn&& target, Args&&... arguments)
+        : BaseProcess(std::move(options)),
+          target_(std::make_unique<
+                  detail::TypedTarget<std::decay_t<Fn>, std::decay_t<Args>...>>(
+              std::forward<Fn>(target), std::forward<Args>(arguments)...
+          )) {}
 
-        void run() override;
+    void run() override;
 
-    protected:
-        detail::ChildBody child_body() const override;
-        void encode(detail::ByteWriter& out) const override;
-        void forget_target() noexcept override;
-        std::string class_name() const override;
+protected:
+    detail::ChildBody child_body() const override;
+    void encode(detail::ByteWriter& out) const override;
+    void forget_target() noexcept override;
+    std::string class_name() const override;
 
-    private:
-        friend class Context;
-        static int
-        body_of_child(detail::Preparation&& preparation, detail::ByteReader& in);
-        explicit Process(std::unique_ptr<detail::Target> target);
-        void bind(StartMethod method);
+private:
+    friend class Context;
+    static int body_of_child(detail::Preparation&& preparation, detail::ByteReader& in);
+    explicit Process(std::unique_ptr<detail::Target> target);
+    void bind(StartMethod method);
 
-        std::unique_ptr<detail::Target> target_;
-        std::string class_name_ = "Process";
+    std::unique_ptr<detail::Target> target_;
+    std::string class_name_ = "Process";
 };
 
 /// The base of a subclass that overrides run() and can be started by every method:
@@ -340,30 +241,8 @@ private:
     static constexpr bool has_members = sizeof(Derived) != sizeof(ProcessOf<Derived>);
 };
 
-/// The process that started this one, seen from the child.
-class ParentProcess {
-public:
-    ParentProcess(pid_t pid, std::string name) : pid_(pid), name_(std::move(name)) {}
-
-    pid_t pid() const noexcept { return pid_; }
-    pid_t ident() const noexcept { return pid_; }
-    const std::string& name() const noexcept { return name_; }
-    bool is_alive() const;
-    /// Waits for its end; returns whether it has ended.
-    bool join(Timeout timeout = forever) const;
-    /// Readable from the moment it is gone.
-    int sentinel() const noexcept;
-
-private:
-    pid_t pid_;
-    std::string name_;
-};
-
 /// The object of the process that calls; "MainProcess" in the program's first process.
 BaseProcess& current_process();
-
-/// Nothing in the program's first process.
-std::optional<ParentProcess> parent_process();
 
 /// The children of this process that have not been found to be over. Reaps those that
 /// are.

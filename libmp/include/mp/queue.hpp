@@ -2,14 +2,12 @@
 // Queue: items from any processes to any processes, first in, first out.
 // Python:  multiprocessing.Queue; shutdown() is that of Python's queue.Queue (3.13).
 // Differs: put() writes into shared memory itself, there is no feeder thread: what
-// cannot
-//          be serialised throws in put(), qsize() is exact, join_thread() has nothing
-//          to do. A process that is killed loses the item it was putting or getting at
-//          most, and nobody waits for it.
-// Threads: any, on one handle, too.  Processes: a copy of the handle in a child
-// (forked,
-//          or an argument of one that is started) is the same queue. Elsewhere it does
-//          not travel: StateError.
+//          cannot be serialised throws in put(), qsize() is exact, join_thread() has
+//          nothing to do. A process that is killed loses the item it was putting or
+//          getting at most, and nobody waits for it.
+// Threads: any, on one handle, too.
+// Processes: a copy of the handle in a child (forked, or an argument of one that is
+//          started) is the same queue. Elsewhere it does not travel: StateError.
 // Owns:    shared memory without a name, an eventfd.
 // Read next: docs/concepts/queue.md, docs/protocols/queue.md
 #pragma once
@@ -55,7 +53,7 @@ public:
     T get_nowait() { return this->get_object(std::chrono::seconds(0)); }
 
     /// For all processes: put() throws ShutDown from now on, get() when the queue is
-    /// empty. Who waits is woken.
+    /// empty. Threads that wait are woken.
     void shutdown(QueueShutdownOptions options = {}) {
         this->core().shutdown(options.immediate);
     }

@@ -157,8 +157,7 @@ public:
         fill_from(values);
     }
 
-    template <class Range>
-        requires detail::RangeOf<Range, T>
+    template <detail::RangeOf<T> Range>
     explicit RawArray(const Range& values) : RawArray(Count{std::size(values)}) {
         fill_from(values);
     }

@@ -5,46 +5,46 @@
 //          gets it, once, and is told.
 // Threads: any, on one handle, too. Only the thread that acquired it may release it.
 // Processes: a copy of the handle in a child is the same lock. What the parent held at
-// a
-//          fork is somebody else's in the child.
+//          a fork is somebody else's in the child.
 // Owns:    64 bytes of shared memory.
 // Throws:  OwnerDied (only the std forms), StateError; ResourceLimitExceeded.
-// Read next: src/owner_lock.cpp
+// Read next: libmp/src/sync/owner_lock.cpp
 #pragma once
 
-#include "mp/acquire_result.hpp"
-#include "mp/detail/decoding.hpp"
-#include "mp/detail/shared_block.hpp"
-#include "mp/timeout.hpp"
+#include "mp/detail/lock_base.hpp"
 
 #include <string>
 
 namespace mp {
 
-class RLock {
+class RLock : public detail::LockBase<detail::LockKind::recursive> {
 public:
     /// A new lock, free.
-    RLock();
+    RLock() = default;
 
-    explicit RLock(detail::Decoding) noexcept {}
+    explicit RLock(detail::Decoding decoding) noexcept : LockBase(decoding) {}
 
+    /// `AcquireResult acquire(Timeout timeout = forever)`:
     /// Blocks until the calling thread holds it, at most for the timeout; with 0 it
-    /// does not block. Who holds it already, holds it once more. The result says
-    /// whether it did, and whether a holder died. A stopped holder is not dead: that
-    /// ends with the timeout.
-    AcquireResult acquire(Timeout timeout = forever);
+    /// does not block. A thread that holds it already holds it once more. The result
+    /// says whether it did, and whether a holder died. A stopped holder is not dead:
+    /// that ends with the timeout.
+    using LockBase::acquire;
 
+    /// `void release()`:
     /// Throws StateError (Python: AssertionError) unless the calling thread holds it.
-    void release();
+    using LockBase::release;
 
+    /// `bool locked() const`:
     /// Held by a living process, this one included.
-    bool locked() const;
+    using LockBase::locked;
 
+    /// `void lock()`, `void unlock()`, `bool try_lock()`:
     /// For std: acquire() without a result. Throws OwnerDied, not holding the lock,
     /// until a result of acquire() was asked for owner_died().
-    void lock();
-    void unlock() { release(); }
-    bool try_lock();
+    using LockBase::lock;
+    using LockBase::try_lock;
+    using LockBase::unlock;
 
     /// The same lock?
     friend bool operator==(const RLock&, const RLock&) noexcept = default;
@@ -52,15 +52,10 @@ public:
     /// As Python's repr(): "<RLock(owner=None, count=0)>".
     friend std::string to_string(const RLock& lock);
 
-    template <class Archive>
-    void serialize(Archive& archive, unsigned) {
-        block_.travel(archive, "an RLock");
-    }
+    using LockBase::serialize;
 
 private:
     friend class Condition;
-
-    detail::SharedBlock block_;
 };
 
 std::string to_string(const RLock& lock);

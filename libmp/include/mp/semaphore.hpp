@@ -9,7 +9,7 @@
 // Owns:    64 bytes of shared memory; 13 KiB when owned.
 // Throws:  std::system_error(EINVAL) for a value below 0 or too large; StateError;
 //          ResourceLimitExceeded.
-// Read next: docs/protocols/semaphore.md, src/token_ledger.cpp
+// Read next: docs/protocols/semaphore.md, libmp/src/sync/token_ledger.cpp
 #pragma once
 
 #include "mp/detail/decoding.hpp"
@@ -80,8 +80,8 @@ public:
 
     explicit BoundedSemaphore(SemaphoreOptions options);
 
-    explicit BoundedSemaphore(detail::Decoding make_for_decoding) noexcept
-        : Semaphore(make_for_decoding) {}
+    explicit BoundedSemaphore(detail::Decoding decoding) noexcept
+        : Semaphore(decoding) {}
 };
 
 }  // namespace mp

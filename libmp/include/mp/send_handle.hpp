@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // send_handle, recv_handle: a bare descriptor over a Connection.
 // Python:  multiprocessing.reduction.send_handle, recv_handle.
-// Differs: no destination pid. The receiver's acknowledgement, which CPython has
-// from 3.14 on,
-//          is an option of both sides: they must agree.
+// Differs: no destination pid. The receiver's acknowledgement, which CPython has from
+//          3.14 on, is an option of both sides: they must agree.
 // Threads: as Connection.
 // Throws:  std::system_error (EPIPE, EBADMSG: something else came), EOFError.
 #pragma once

@@ -2,8 +2,10 @@
 // All of Boost.Serialization that libmp's messages can carry. Include it where objects
 // travel through pointers (shared_ptr, unique_ptr), and before BOOST_CLASS_EXPORT: that
 // macro covers only the archives it has seen. Plain values need <mp/reduction.hpp>
-// only. Python:  none, because pickle finds a class by its name alone. Differs: nothing
-// to differ from. Threads: any.
+// only.
+// Python:  none, because pickle finds a class by its name alone.
+// Differs: nothing to differ from.
+// Threads: any.
 #pragma once
 
 #include "mp/archive.hpp"

@@ -7,8 +7,7 @@
 //          character gets the room that it needs. Memory that holds no list, or one
 //          that somebody damaged, is an error of the call that meets it.
 // Threads: any for reading; nothing is locked, as in Python: a lock of the program's
-// own
-//          has to keep writers apart, in all processes.
+//          own has to keep writers apart, in all processes.
 // Processes: travels as the SharedMemory that it is in.
 // Owns:    as SharedMemory.
 // Throws:  std::out_of_range (IndexError), std::invalid_argument (ValueError), and what
@@ -252,7 +251,7 @@ private:
     std::size_t checked(std::ptrdiff_t position) const;
 
     SharedMemory shm_;
-    // The memory may be changed by anybody, so what was checked is kept here.
+    // Any program may change the memory, so what was checked is kept here.
     std::size_t count_ = 0;
     std::size_t data_size_ = 0;
 };

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 // SharedHeap: rich data in place, seen by several processes: Boost.Interprocess's
 // containers in a SharedMemory. Not part of mp/mp.hpp, for the weight of Boost's
-// headers. Python:  none, because no Python object can live in shared memory. Differs:
-// from Boost's managed segments: a process killed while it allocates makes the
+// headers.
+// Python:  none, because no Python object can live in shared memory.
+// Differs: from Boost's managed segments: a process killed while it allocates makes the
 //          next one throw OwnerDied, where Boost's lock stays taken for ever. Finding
 //          an object checks its type, attaching checks that both sides were built with
 //          the same Boost.

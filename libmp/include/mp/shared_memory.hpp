@@ -5,7 +5,7 @@
 //          exception, not SIGBUS later. Nobody sees a segment that is half made. view()
 //          keeps the memory mapped, so close() never refuses. A name is removed only
 //          while it belongs to this very segment. Attaching never tracks, as with
-//          CPython's track=False: the end of one who attached removes nothing.
+//          CPython's track=False: the end of one that attached removes nothing.
 // Threads: any, but close() by one while no other uses this object.
 // Processes: the segment has the same bytes in all of them; CPython's segments and ours
 //          are the same thing. A child that is being started gets the open segment,
@@ -63,8 +63,8 @@ struct SharedMemoryOptions {
     /// Of a new segment, at least 1; ignored when attaching.
     detail::ByteCount size = {};
     /// Of a new segment: the resource tracker removes it if this process is killed, or
-    /// the last of its family ends without unlink(). Ignored when attaching: who
-    /// attaches owns nothing.
+    /// the last of its family ends without unlink(). Ignored when attaching: a
+    /// process that attaches owns nothing.
     bool track = true;
 };
 
@@ -103,7 +103,7 @@ public:
     /// nothing. The segment stays, under its name.
     void close() noexcept;
 
-    /// Removes the name; whoever has the memory keeps it. Throws
+    /// Removes the name; a process that has the memory keeps it. Throws
     /// std::system_error(ENOENT) when it was removed before, in any process.
     void unlink();
 

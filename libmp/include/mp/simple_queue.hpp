@@ -2,7 +2,10 @@
 // SimpleQueue: the least a queue can be.
 // Python:  multiprocessing.SimpleQueue.
 // Differs: get() may have a timeout. What Queue differs in, except that it has no
-// bound. Threads: any, on one handle, too.  Processes: as Queue.  Owns: as Queue.
+//          bound.
+// Threads: any, on one handle, too.
+// Processes: as Queue.
+// Owns:    as Queue.
 #pragma once
 
 #include "mp/detail/decoding.hpp"

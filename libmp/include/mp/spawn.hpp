@@ -2,8 +2,7 @@
 // freeze_support: where a spawned child or a fork server leaves main and becomes one.
 // Python:  multiprocessing.freeze_support, multiprocessing.set_executable.
 // Differs: needed on Linux too, because a C++ program has no interpreter that could be
-// started
-//          in its place. CMake users get the call from the target libmp::main.
+//          started in its place. CMake users get the call from the target libmp::main.
 // Threads: freeze_support() before any other thread exists; set_executable() any.
 #pragma once
 

@@ -30,7 +30,7 @@ namespace mp {
 /// Options of Value and Array.
 template <class Lock = RLock>
 struct SynchronizedOptions {
-    /// Shared with whoever else has it.
+    /// Shared with whatever else has it.
     Lock lock;
 };
 
@@ -64,9 +64,10 @@ protected:
 
     explicit Synchronized(LockType lock) : lock_(std::move(lock)) {}
 
-    explicit Synchronized(Decoding make_for_decoding) : lock_(make_for_decoding) {}
+    explicit Synchronized(Decoding decoding) : lock_(decoding) {}
 
-    /// Held for one access. A death is not looked at: its report stays for who asks.
+    /// Held for one access. The death of an owner is not looked at: its report stays
+    /// for a caller that asks.
     class Held {
     public:
         explicit Held(const Synchronized& object) : lock_(object.lock_) {
@@ -107,57 +108,54 @@ public:
 
     /// T{args...}.
     template <class First, class Second, class... Rest>
-        requires std::constructible_from<RawValue<T>, First, Second, Rest...>
-        Value(First&& first, Second&& second, Rest&&... rest)
-            : raw_(
-                  std::forward<First>(first),
-                  std::forward<Second>(second),
-                  std::forward<Rest>(rest)...
-              ) {}
+    Value(First&& first, Second&& second, Rest&&... rest) requires
+        std::constructible_from<RawValue<T>, First, Second, Rest...>
+        : raw_(
+              std::forward<First>(first),
+              std::forward<Second>(second),
+              std::forward<Rest>(rest)...
+          ) {}
 
-        template <class... Args>
-            requires std::constructible_from<RawValue<T>, Args...>
-        explicit Value(Options options, Args&&... args)
-            : Base(std::move(options.lock)), raw_(std::forward<Args>(args)...) {}
+    template <class... Args>
+    explicit Value(Options options, Args&&... args) requires
+        std::constructible_from<RawValue<T>, Args...>
+        : Base(std::move(options.lock)), raw_(std::forward<Args>(args)...) {}
 
-        /// sharedctypes.synchronized.
-        Value(detail::Adopted, RawValue<T> raw, LockType lock)
-            : Base(std::move(lock)), raw_(std::move(raw)) {}
+    /// sharedctypes.synchronized.
+    Value(detail::Adopted, RawValue<T> raw, LockType lock)
+        : Base(std::move(lock)), raw_(std::move(raw)) {}
 
-        explicit Value(detail::Decoding make_for_decoding)
-            : Base(make_for_decoding), raw_(make_for_decoding) {}
+    explicit Value(detail::Decoding decoding) : Base(decoding), raw_(decoding) {}
 
-        /// Under the lock, waiting for it.
-        T get() const {
-            const Held held(*this);
-            return raw_.get();
-        }
+    /// Under the lock, waiting for it.
+    T get() const {
+        const Held held(*this);
+        return raw_.get();
+    }
 
-        void set(const T& value) {
-            const Held held(*this);
-            raw_.set(value);
-        }
+    void set(const T& value) {
+        const Held held(*this);
+        raw_.set(value);
+    }
 
-        /// C++ only. Calls `change` with the value itself, under the lock; returns what
-        /// it returns.
-        template <std::invocable<T&> Change>
-        decltype(auto) apply(Change&& change) {
-            const Held held(*this);
-            return std::forward<Change>(change)(*raw_);
-        }
+    /// C++ only. Calls `change` with the value itself, under the lock; returns what
+    /// it returns.
+    template <std::invocable<T&> Change>
+    decltype(auto) apply(Change&& change) {
+        const Held held(*this);
+        return std::forward<Change>(change)(*raw_);
+    }
 
-        /// The value without its lock.
-        const RawValue<T>& get_obj() const noexcept {
-            return raw_;
-        }
+    /// The value without its lock.
+    const RawValue<T>& get_obj() const noexcept { return raw_; }
 
-        template <class Archive>
-        void serialize(Archive& archive, unsigned) {
-            archive& raw_& this->lock_;
-        }
+    template <class Archive>
+    void serialize(Archive& archive, unsigned) {
+        archive& raw_& this->lock_;
+    }
 
-    private:
-        RawValue<T> raw_;
+private:
+    RawValue<T> raw_;
 };
 
 template <class T, class LockType = RLock>
@@ -192,7 +190,7 @@ public:
         Element(const Element&) = default;
         ~Element() = default;
 
-        // Each is one step: nobody comes between reading and writing.
+        // Each is one step: no other thread comes between reading and writing.
         const Element& operator+=(const T& by) const {
             return change([&](T& value) { value = static_cast<T>(value + by); });
         }
@@ -239,8 +237,7 @@ public:
 
     Array(std::initializer_list<T> values) : raw_(values) {}
 
-    template <class Range>
-        requires detail::RangeOf<Range, T>
+    template <detail::RangeOf<T> Range>
     explicit Array(const Range& values) : raw_(values) {}
 
     template <std::integral Int>
@@ -249,81 +246,74 @@ public:
     Array(Options options, std::initializer_list<T> values)
         : Base(std::move(options.lock)), raw_(values) {}
 
-    template <class Range>
-        requires detail::RangeOf<Range, T> Array(Options options, const Range& values)
-            : Base(std::move(options.lock)), raw_(values) {}
+    template <detail::RangeOf<T> Range>
+    Array(Options options, const Range& values)
+        : Base(std::move(options.lock)), raw_(values) {}
 
-        /// sharedctypes.synchronized.
-        Array(detail::Adopted, RawArray<T> raw, LockType lock)
-            : Base(std::move(lock)), raw_(std::move(raw)) {}
+    /// sharedctypes.synchronized.
+    Array(detail::Adopted, RawArray<T> raw, LockType lock)
+        : Base(std::move(lock)), raw_(std::move(raw)) {}
 
-        explicit Array(detail::Decoding make_for_decoding)
-            : Base(make_for_decoding), raw_(make_for_decoding) {}
+    explicit Array(detail::Decoding decoding) : Base(decoding), raw_(decoding) {}
 
-        std::size_t size() const noexcept {
-            return raw_.size();
+    std::size_t size() const noexcept { return raw_.size(); }
+
+    /// Throws std::out_of_range; -1 is the last element.
+    template <std::integral Index>
+    Element operator[](Index index) const {
+        return {*this, raw_[index]};
+    }
+
+    /// The elements themselves; hold get_lock() while you use them.
+    std::span<T> span() const noexcept { return raw_.span(); }
+
+    /// A copy of the elements [begin, end), made under the lock.
+    std::vector<T> slice(std::size_t begin, std::size_t end) const {
+        detail::check_slice(begin, end, size());
+        const Held held(*this);
+        return {raw_.begin() + begin, raw_.begin() + end};
+    }
+
+    /// Overwrites the elements from `begin` on, under the lock. Throws
+    /// std::out_of_range when they are not so many; then nothing has changed.
+    void set_slice(std::size_t begin, std::span<const T> values) {
+        detail::check_slice(begin, values.size() + begin, size());
+        const Held held(*this);
+        std::copy(values.begin(), values.end(), raw_.begin() + begin);
+    }
+
+    void set_slice(std::size_t begin, std::initializer_list<T> values) {
+        set_slice(begin, std::span<const T>(values.begin(), values.size()));
+    }
+
+    /// Text in an Array<char>, up to its first NUL; Python's `value`.
+    std::string value() const requires std::same_as<T, char> {
+        const Held held(*this);
+        return std::string(raw_.begin(), std::find(raw_.begin(), raw_.end(), '\0'));
+    }
+
+    /// Throws std::invalid_argument when the text is too long.
+    void set_value(std::string_view text) requires std::same_as<T, char> {
+        if (text.size() > size()) {
+            throw std::invalid_argument("the text is longer than the array");
         }
-
-        /// Throws std::out_of_range; -1 is the last element.
-        template <std::integral Index>
-        Element operator[](Index index) const {
-            return {*this, raw_[index]};
+        const Held held(*this);
+        char* const end = std::copy(text.begin(), text.end(), raw_.begin());
+        if (end != raw_.end()) {
+            *end = '\0';
         }
+    }
 
-        /// The elements themselves; hold get_lock() while you use them.
-        std::span<T> span() const noexcept {
-            return raw_.span();
-        }
+    /// The elements without their lock.
+    const RawArray<T>& get_obj() const noexcept { return raw_; }
 
-        /// A copy of the elements [begin, end), made under the lock.
-        std::vector<T> slice(std::size_t begin, std::size_t end) const {
-            detail::check_slice(begin, end, size());
-            const Held held(*this);
-            return {raw_.begin() + begin, raw_.begin() + end};
-        }
+    template <class Archive>
+    void serialize(Archive& archive, unsigned) {
+        archive& raw_& this->lock_;
+    }
 
-        /// Overwrites the elements from `begin` on, under the lock. Throws
-        /// std::out_of_range when they are not so many; then nothing has changed.
-        void set_slice(std::size_t begin, std::span<const T> values) {
-            detail::check_slice(begin, values.size() + begin, size());
-            const Held held(*this);
-            std::copy(values.begin(), values.end(), raw_.begin() + begin);
-        }
-
-        void set_slice(std::size_t begin, std::initializer_list<T> values) {
-            set_slice(begin, std::span<const T>(values.begin(), values.size()));
-        }
-
-        /// Text in an Array<char>, up to its first NUL; Python's `value`.
-        std::string value() const requires std::same_as<T, char> {
-            const Held held(*this);
-            return std::string(raw_.begin(), std::find(raw_.begin(), raw_.end(), '\0'));
-        }
-
-        /// Throws std::invalid_argument when the text is too long.
-        void set_value(std::string_view text) requires std::same_as<T, char> {
-            if (text.size() > size()) {
-                throw std::invalid_argument("the text is longer than the array");
-            }
-            const Held held(*this);
-            char* const end = std::copy(text.begin(), text.end(), raw_.begin());
-            if (end != raw_.end()) {
-                *end = '\0';
-            }
-        }
-
-        /// The elements without their lock.
-        const RawArray<T>& get_obj() const noexcept {
-            return raw_;
-        }
-
-        template <class Archive>
-        void serialize(Archive& archive, unsigned) {
-            archive& raw_& this->lock_;
-        }
-
-    private:
-        RawArray<T> raw_;
+private:
+    RawArray<T> raw_;
 };
 
 namespace sharedctypes {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Copying blocks, and how a ByteWriter grows and moves.
 #include "mp/detail/bytes.hpp"
 
 #include "mp/errors.hpp"
@@ -55,13 +56,13 @@ void throw_message_ends(std::size_t wanted, std::size_t left) {
 
 void ByteWriter::grow(std::size_t additional) {
     const std::size_t used = size();
-    constexpr auto most =
+    constexpr auto max_size =
         static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max());
-    if (additional > most - used) {
+    if (additional > max_size - used) {
         throw std::bad_alloc();
     }
     const auto room = static_cast<std::size_t>(end_ - begin_);
-    const std::size_t doubled = room > most / 2 ? most : room * 2;
+    const std::size_t doubled = room > max_size / 2 ? max_size : room * 2;
     const std::size_t wanted = std::max({used + additional, doubled, 2 * inline_size});
     if (store_ != nullptr) {
         const auto memory = store_->grow(data(), wanted);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Call, and what a call's bytes hold of its function.
 #include "mp/call.hpp"
 
 #include "mp/errors.hpp"

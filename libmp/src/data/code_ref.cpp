@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
+// Code references of the program and of other modules: finding one for an address, and
+// the address of one.
 #include "mp/detail/code_ref.hpp"
 
 #include "mp/errors.hpp"
 
 #include "data/module.hpp"
+#include "util/hex.hpp"
 
 #include <algorithm>
 #include <stdexcept>
@@ -16,16 +19,6 @@ constinit ProgramCode program_code;
 namespace {
 
 constexpr std::uint64_t offset_mask = (std::uint64_t{1} << code_tag_shift) - 1;
-
-std::string hex_number(std::uint64_t number) {
-    constexpr char digits[] = "0123456789abcdef";
-    std::string text;
-    do {
-        text.insert(text.begin(), digits[number & 15]);
-        number >>= 4;
-    } while (number != 0);
-    return "0x" + text;
-}
 
 void find_program_code() {
     if (program_code.size.load() != 0) {
@@ -43,12 +36,9 @@ void find_program_code() {
     if (code == program.code.end()) {
         return;
     }
-    program_code.base.store(
-        program.base, std::memory_order_relaxed
-    );  // order: see size
-    program_code.begin.store(
-        code->begin, std::memory_order_relaxed
-    );  // order: see size
+    // order: none needed for these two; size is stored last, with release
+    program_code.base.store(program.base, std::memory_order_relaxed);
+    program_code.begin.store(code->begin, std::memory_order_relaxed);
     // order: pairs with write_code_ref and read_code_ref, so that they see base and
     // begin. Two threads may both do this; they store the same.
     program_code.size.store(size(*code), std::memory_order_release);
@@ -96,12 +86,8 @@ const void* code_at(const Module& module, std::uint64_t offset) {
 void write_any_code_ref(ByteWriter& out, const void* function) {
     find_program_code();
     const auto address = reinterpret_cast<std::uintptr_t>(function);
-    const auto& modules = loaded_modules();
-    const auto module =
-        std::find_if(modules.begin(), modules.end(), [&](const Module& candidate) {
-            return candidate.has_code_at(address);
-        });
-    if (module == modules.end()) {
+    const Module* const module = module_with_code_at(address);
+    if (module == nullptr) {
         throw std::invalid_argument(
             function == nullptr
                 ? "a null pointer was given as function"
@@ -109,14 +95,14 @@ void write_any_code_ref(ByteWriter& out, const void* function) {
         );
     }
     const std::uint64_t offset = address - module->base;
-    if (module == modules.begin()) {
+    if (module->path.empty()) {  // the program itself
         out.put_value(offset);
         return;
     }
     if (module->build_id.empty()) {
         throw BinaryMismatch(
-            module->path + " has no build-id, so its functions have no name in another "
-                           "process: link it with -Wl,--build-id"
+            module->path + " has no build-id, so its functions have no name "
+                           "in another process: link it with -Wl,--build-id"
         );
     }
     out.put_value(code_tag_module << code_tag_shift | offset);

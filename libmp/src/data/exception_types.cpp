@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// How the exceptions of std and mp are written and made again, and the list of all.
 #include "data/exception_types.hpp"
 
 #include "mp/errors.hpp"

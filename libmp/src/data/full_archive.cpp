@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
+// Boost's registries of the classes behind pointers, and the ways into the full
+// archive.
 #include "mp/detail/full_archive.hpp"
 
 #include "mp/errors.hpp"
 
 #include <boost/archive/archive_exception.hpp>
+#include <boost/archive/basic_archive.hpp>
 #include <boost/archive/detail/basic_iserializer.hpp>
 #include <boost/archive/detail/basic_oserializer.hpp>
 #include <boost/archive/detail/basic_pointer_iserializer.hpp>
@@ -34,7 +37,7 @@ basic_serializer_map& loaders() {
     return *map;
 }
 
-// Boost's registry of types answers only those who derive from its entries.
+// Boost's registry of types answers only a class that derives from its entries.
 class TypeFinder
     : public boost::serialization::typeid_system::extended_type_info_typeid_0 {
 public:
@@ -97,6 +100,10 @@ void DeleteFull::operator()(FullOut* full) const noexcept {
 
 void DeleteFull::operator()(FullIn* full) const noexcept {
     delete full;
+}
+
+boost::serialization::library_version_type library_version() {
+    return boost::archive::BOOST_ARCHIVE_VERSION();
 }
 
 void save_tracked(FullOut& full, const void* object, const std::type_info& type) {

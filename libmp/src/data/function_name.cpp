@@ -4,9 +4,10 @@
 #include "mp/detail/code_ref.hpp"
 #include "mp/fd.hpp"
 
-#include "data/demangle.hpp"
 #include "data/module.hpp"
 #include "os/check.hpp"
+#include "util/demangle.hpp"
+#include "util/hex.hpp"
 
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -16,7 +17,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <sstream>
 #include <string_view>
 
 namespace mp::detail {
@@ -119,29 +119,22 @@ std::string symbol_at(const char* path, std::uint64_t address) {
 
 std::string function_name(const void* function) {
     const auto address = reinterpret_cast<std::uintptr_t>(function);
-    const auto& modules = loaded_modules();
-    const auto module =
-        std::find_if(modules.begin(), modules.end(), [&](const Module& candidate) {
-            return candidate.has_code_at(address);
-        });
-    std::ostringstream fallback;
-    if (module == modules.end()) {
-        fallback << function;
-        return fallback.str();
+    const Module* const module = module_with_code_at(address);
+    if (module == nullptr) {
+        return hex_number(address);
     }
     Dl_info symbol{};
     if (::dladdr(function, &symbol) != 0 && symbol.dli_saddr == function) {
         return demangled(symbol.dli_sname);
     }
     const std::uint64_t offset = address - module->base;
-    const bool program = module == modules.begin();
+    const bool program = module->path.empty();
     const std::string& path = module->findable_path();
     const auto name = symbol_at(program ? "/proc/self/exe" : path.c_str(), offset);
     if (!name.empty()) {
         return demangled(name.c_str());
     }
-    fallback << (program ? "program" : path) << "+0x" << std::hex << offset;
-    return fallback.str();
+    return (program ? "program" : path) + "+" + hex_number(offset);
 }
 
 }  // namespace mp::detail

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Authentication keys, and the text of an identity.
 #include "mp/identity.hpp"
 
 #include "mp/errors.hpp"

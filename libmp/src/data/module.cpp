@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// What the dynamic loader has mapped, and loading one more by its build-id.
 #include "data/module.hpp"
 
 #include "mp/errors.hpp"
@@ -6,6 +7,7 @@
 #include "mp/thread_safety.hpp"
 
 #include "os/check.hpp"
+#include "util/hex.hpp"
 
 #include <climits>
 
@@ -192,6 +194,15 @@ const std::vector<Module>& loaded_modules() {
     return scan.modules;
 }
 
+const Module* module_with_code_at(std::uintptr_t address) {
+    const auto& modules = loaded_modules();
+    const auto found =
+        std::find_if(modules.begin(), modules.end(), [&](const Module& module) {
+            return module.has_code_at(address);
+        });
+    return found != modules.end() ? &*found : nullptr;
+}
+
 void load_module(const std::string& path, std::string_view build_id) {
     const std::string wanted =
         "the function is in " + path + " (build-id " + to_hex(build_id) + "), ";
@@ -235,17 +246,6 @@ const std::string& Module::findable_path() const {
         }
     }
     return absolute_;
-}
-
-std::string to_hex(std::string_view bytes) {
-    constexpr char digits[] = "0123456789abcdef";
-    std::string text;
-    for (const char c : bytes) {
-        const auto byte = static_cast<unsigned char>(c);
-        text += digits[byte >> 4];
-        text += digits[byte & 15];
-    }
-    return text;
 }
 
 }  // namespace mp::detail

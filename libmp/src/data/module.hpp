@@ -35,10 +35,11 @@ private:
 /// Everything loaded now, the program first. Valid until this thread's next call.
 const std::vector<Module>& loaded_modules();
 
+/// The one of them that has code at the address; null if none has.
+const Module* module_with_code_at(std::uintptr_t address);
+
 /// Loads the file at `path` if its build-id is `build_id`, and that very file: it is
 /// opened once. It stays loaded. Throws BinaryMismatch.
 void load_module(const std::string& path, std::string_view build_id);
-
-std::string to_hex(std::string_view bytes);
 
 }  // namespace mp::detail

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// How deep is too deep: a number, and the end of the stack.
 #include "mp/detail/nesting.hpp"
 
 #include "mp/errors.hpp"
@@ -57,8 +58,7 @@ void check_nesting(int depth, Direction direction) {
                                        : SerializationPhase::decode,
         short_of_stack ? "values are nested " + at + ", and the stack ends here"
                        : "values are nested " + at +
-                             "; a list of that many pointers "
-                             "travels as a vector"
+                             "; a list of that many pointers travels as a vector"
     );
 }
 

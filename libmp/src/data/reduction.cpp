@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// The errors of encoding and decoding, with the type that they are about.
 #include "mp/reduction.hpp"
 
 #include "mp/errors.hpp"
@@ -33,7 +34,7 @@ std::string explain(const archive_exception& error) {
     try {
         throw;
     } catch (const SerializationError& error) {
-        // Those of tasks and results were told to somebody already.
+        // Those of tasks and results have been reported already.
         if (error.phase != SerializationPhase::encode &&
             error.phase != SerializationPhase::decode) {
             throw;

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
+// An exception with its causes as bytes, and made again from them.
 #include "mp/remote_error.hpp"
 
-#include "data/demangle.hpp"
+#include "mp/detail/nested_exception.hpp"
+
 #include "data/exception_types.hpp"
+#include "util/demangle.hpp"
 
 #include <unistd.h>
 
@@ -22,11 +25,13 @@ namespace {
 
 /// One exception of a chain, on either side.
 struct Link {
-    std::string
-        type;  ///< mangled; of the exception that std::throw_with_nested wrapped
+    /// Mangled; of the exception that std::throw_with_nested wrapped.
+    std::string type;
     std::string what;
-    std::optional<std::string> saved;  ///< what its ExceptionType::save wrote
-    std::exception_ptr nested;         ///< not on the wire; the next link is
+    /// What its ExceptionType::save wrote.
+    std::optional<std::string> saved;
+    /// Not on the wire; the next link is.
+    std::exception_ptr nested;
 };
 
 // ---- the sending side
@@ -104,23 +109,13 @@ std::string text_of_current(const std::string& type) {
     }
 }
 
-std::exception_ptr nested_in_current() {
-    try {
-        throw;
-    } catch (const std::nested_exception& outer) {
-        return outer.nested_ptr();
-    } catch (...) {
-        return nullptr;
-    }
-}
-
 /// While an exception is being handled: what is to be said of it.
 Link current_link() {
     const std::type_info& type = *abi::__cxa_current_exception_type();
     const ExceptionType* known = known_type(type);
     Link link;
     link.type = known != nullptr ? known->type->name() : type.name();
-    link.nested = nested_in_current();
+    link.nested = current_cause();
     try {
         throw;
     } catch (const std::exception& error) {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Messages as streams, for Boost's own binary archives.
 #include "mp/serialization.hpp"
 
 namespace mp::detail {

@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
+// The scope of the thread that starts a child, and what a child has received.
 #include "data/spawning.hpp"
 
 #include "mp/errors.hpp"
-
-#include "os/check.hpp"
-
-#include <fcntl.h>
 
 #include <string>
 #include <utility>
@@ -15,18 +12,18 @@ namespace {
 
 thread_local SpawningScope* current_scope = nullptr;
 
-// Filled once, by the thread that starts the child's life, before it runs user code.
-std::vector<UniqueFd>& received_fds() {
-    static auto* const fds = new std::vector<UniqueFd>;
+// Filled once, by the thread in which the child begins, before it runs user code.
+FdList& received_fds() {
+    static auto* const fds = new FdList;
     return *fds;
 }
 
 SpawningScope& scope_for(const char* what) {
     if (current_scope == nullptr) {
         throw StateError(
-            std::string(what) + " is shared between processes only by passing it to a "
-                                "process that is being "
-                                "started"
+            std::string(what) +
+            " is shared between processes only by passing it to a process "
+            "that is being started"
         );
     }
     return *current_scope;
@@ -40,11 +37,6 @@ SpawningScope::~SpawningScope() {
     current_scope = outer_;
 }
 
-std::uint32_t SpawningScope::add(UniqueFd fd) {
-    fds_.push_back(std::move(fd));
-    return static_cast<std::uint32_t>(fds_.size() - 1);
-}
-
 std::uint32_t SpawningScope::add_once(const void* key, int fd) {
     for (const auto& [known, index] : keys_) {
         if (known == key) {
@@ -55,18 +47,12 @@ std::uint32_t SpawningScope::add_once(const void* key, int fd) {
     return keys_.back().second;
 }
 
-std::vector<UniqueFd> SpawningScope::take() noexcept {
-    return std::move(fds_);
-}
-
 bool spawning() noexcept {
     return current_scope != nullptr;
 }
 
 std::uint32_t hand_over(int fd, const char* what) {
-    return scope_for(what).add(
-        UniqueFd(os::check(::fcntl(fd, F_DUPFD_CLOEXEC, 0), "fcntl(F_DUPFD_CLOEXEC)"))
-    );
+    return scope_for(what).add(UniqueFd::duplicate_of(fd));
 }
 
 std::uint32_t hand_over_once(const void* key, int fd, const char* what) {
@@ -74,8 +60,9 @@ std::uint32_t hand_over_once(const void* key, int fd, const char* what) {
 }
 
 UniqueFd take_over(std::uint32_t index) {
-    auto& fds = received_fds();
-    if (index >= fds.size() || !fds[index]) {
+    FdList& fds = received_fds();
+    UniqueFd fd = fds.take(index);
+    if (!fd) {
         throw SerializationError(
             SerializationPhase::decode,
             "descriptor " + std::to_string(index) + " of " +
@@ -83,11 +70,11 @@ UniqueFd take_over(std::uint32_t index) {
                 " did not travel with this process, or was taken before"
         );
     }
-    return std::move(fds[index]);
+    return fd;
 }
 
 void set_received_fds(std::vector<UniqueFd> fds) {
-    received_fds() = std::move(fds);
+    received_fds() = FdList(std::move(fds));
 }
 
 }  // namespace mp::detail

@@ -3,13 +3,13 @@
 // descriptors travel with it?
 // Python:  multiprocessing.context.get_spawning_popen, reduction.DupFd.
 // Differs: descriptors are numbered in the order they are handed over; the child takes
-// each
-//          one once.
-// Threads: the list belongs to the thread that starts the child.  Owns: duplicates of
-// the
-//          descriptors until they are sent, and those received until they are taken.
+//          each one once.
+// Threads: the list belongs to the thread that starts the child.
+// Owns:    duplicates of the descriptors until they are sent, and those received until
+//          they are taken.
 #pragma once
 
+#include "mp/detail/fd_list.hpp"
 #include "mp/fd.hpp"
 
 #include <cstdint>
@@ -26,18 +26,18 @@ public:
     SpawningScope(const SpawningScope&) = delete;
     SpawningScope& operator=(const SpawningScope&) = delete;
 
-    std::uint32_t add(UniqueFd fd);
+    std::uint32_t add(UniqueFd fd) { return fds_.add(std::move(fd)); }
 
     /// As add(), but a descriptor with a key seen before is not sent again: the index
     /// it has already.
     std::uint32_t add_once(const void* key, int fd);
 
     /// What was collected; the scope collects no more.
-    std::vector<UniqueFd> take() noexcept;
+    std::vector<UniqueFd> take() noexcept { return fds_.release(); }
 
 private:
     SpawningScope* outer_;
-    std::vector<UniqueFd> fds_;
+    FdList fds_;
     std::vector<std::pair<const void*, std::uint32_t>> keys_;
 };
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
+// Which way the descriptors of this thread travel: with a message, or with a child.
 #include "mp/detail/travelling_fd.hpp"
 
 #include "mp/errors.hpp"
 
 #include "data/spawning.hpp"
 
-#include <iterator>
 #include <string>
 #include <utility>
 
@@ -31,12 +31,6 @@ IncomingFds::~IncomingFds() {
     incoming = outer_;
 }
 
-void IncomingFds::add(std::vector<UniqueFd> fds) {
-    fds_.insert(
-        fds_.end(), std::move_iterator(fds.begin()), std::move_iterator(fds.end())
-    );
-}
-
 std::uint32_t save_fd(int fd, const char* what) {
     if (outgoing == nullptr) {
         return hand_over(fd, what);
@@ -48,15 +42,15 @@ std::uint32_t save_fd(int fd, const char* what) {
             "socket, such as a duplex Pipe"
         );
     }
-    outgoing->fds_.push_back(UniqueFd::duplicate_of(fd));
-    return static_cast<std::uint32_t>(outgoing->fds_.size() - 1);
+    return outgoing->fds_.add(UniqueFd::duplicate_of(fd));
 }
 
 UniqueFd load_fd(std::uint32_t number) {
     if (incoming == nullptr) {
         return take_over(number);
     }
-    if (number >= incoming->fds_.size() || !incoming->fds_[number]) {
+    UniqueFd fd = incoming->fds_.take(number);
+    if (!fd) {
         throw SerializationError(
             SerializationPhase::decode,
             "descriptor " + std::to_string(number) +
@@ -64,7 +58,7 @@ UniqueFd load_fd(std::uint32_t number) {
                 std::to_string(incoming->fds_.size()) + " did)"
         );
     }
-    return std::move(incoming->fds_[number]);
+    return fd;
 }
 
 }  // namespace mp::detail

@@ -2,6 +2,11 @@
 // Arena: one segment of shared memory out of which blocks are cut. Which parts of it
 // are in use is known to the process that made it, and to nobody else: a process that
 // is killed leaves no half-changed lists behind.
+//
+// Not the arenas of a process pool (process_pool/message_arena.hpp): there a writer
+// gives blocks to a reader, which gives them back, and they are recycled while their
+// pages are warm. Here a block may have any number of users in other processes, of whom
+// its maker knows nothing: once it has travelled it is never used for something else.
 #pragma once
 
 #include "mp/detail/creator.hpp"
@@ -30,8 +35,8 @@ public:
     /// Blocks begin at multiples of this, so no two share a cache line.
     static constexpr std::size_t granule = 64;
 
-    /// A new one with room for at least one block of `room` bytes, for the
-    /// processes in `lives`. Throws what Segment throws.
+    /// A new one with room for at least one block of `room` bytes, for the processes of
+    /// that table. Throws what Segment throws.
     Arena(std::size_t room, ProcessTable& processes);
 
     /// That of another process. Throws SerializationError when it is no arena.

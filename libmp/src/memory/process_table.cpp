@@ -9,10 +9,10 @@
 #include "os/pidfd.hpp"
 #include "os/poll.hpp"
 #include "os/process_id.hpp"
+#include "os/robust_mutex.hpp"
+#include "os/wiped_memory.hpp"
 
-#include <linux/futex.h>
 #include <pthread.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -28,35 +28,15 @@ using namespace std::chrono_literals;
 
 constexpr std::uint64_t magic = 0x3173'6576'696c'706dULL;  // "mplives1"
 
-// The kernel marks the entry's mutex when the thread that held it ends; its other
-// threads have a moment more, until they notice that they were killed.
+// The kernel marks the mutex of an entry when the thread that holds it ends. The other
+// threads of a killed process run a little longer, until they notice that they were
+// killed.
 constexpr auto exit_grace = 10ms;
 
 constexpr std::uint32_t next_generation(std::uint32_t generation) noexcept {
     constexpr std::uint32_t mask = (1U << ProcessTable::generation_bits) - 1;
     const std::uint32_t next = (generation + 1) & mask;
     return next == 0 ? 1 : next;
-}
-
-// Two members of a union of glibc's: the word that the kernel marks.
-std::uint32_t futex_word(const pthread_mutex_t& mutex) noexcept {
-    // order: acquire, pairs with the unlock in ProcessTable::take() and leave_thread(),
-    // so that what was written before is seen.
-    return static_cast<std::uint32_t>(
-        __atomic_load_n(&mutex.__data.__lock, __ATOMIC_ACQUIRE)
-    );
-}
-
-void make_robust(pthread_mutex_t& mutex) {
-    pthread_mutexattr_t kind;
-    ::pthread_mutexattr_init(&kind);
-    ::pthread_mutexattr_setpshared(&kind, PTHREAD_PROCESS_SHARED);
-    ::pthread_mutexattr_setrobust(&kind, PTHREAD_MUTEX_ROBUST);
-    const int error = ::pthread_mutex_init(&mutex, &kind);
-    ::pthread_mutexattr_destroy(&kind);
-    if (error != 0) {
-        os::throw_error(error, "pthread_mutex_init");
-    }
 }
 
 void wait_for_last_threads(const os::ProcessId& ended) noexcept {
@@ -73,8 +53,9 @@ void wait_for_last_threads(const os::ProcessId& ended) noexcept {
 }  // namespace
 
 struct alignas(64) ProcessTable::Entry {
-    pthread_mutex_t mutex;
-    std::atomic<std::uint32_t> generation;
+    pthread_mutex_t mutex;                  ///< held as long as the process lives
+    std::atomic<std::uint32_t> generation;  ///< 0: never used
+    // The process, for when no thread holds the mutex.
     std::atomic<pid_t> pid;
     std::atomic<std::uint64_t> start;
 
@@ -92,8 +73,8 @@ struct ProcessTable::Table {
 
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 
-// Tables are only added. The lock is held while an entry is taken, too: a child that is
-// forked meanwhile finds it free.
+// The tables that this process has. They are only added. The lock is held while an
+// entry is taken, too: a child that is forked meanwhile finds it free.
 struct ProcessTable::Registry {
     os::ForkLock lock;
     std::array<std::atomic<ProcessTable*>, max_tables> tables{};
@@ -111,7 +92,7 @@ struct ProcessTable::Registry {
             );
         }
         auto* const processes =
-            new ProcessTable(std::move(segment), local_page().at(place));
+            new ProcessTable(std::move(segment), locals().at(place));
         tables.at(place).store(processes);
         count.store(place + 1);
         return *processes;
@@ -134,26 +115,10 @@ ProcessTable::Registry& ProcessTable::registry() {
     return instance;
 }
 
-std::array<ProcessTable::Local, ProcessTable::max_tables>& ProcessTable::local_page() {
-    using Page = std::array<Local, max_tables>;
-    static auto& page = *[] {
-        void* const memory = ::mmap(
-            nullptr,
-            sizeof(Page),
-            PROT_READ | PROT_WRITE,
-            MAP_PRIVATE | MAP_ANONYMOUS,
-            -1,
-            0
-        );
-        if (memory == MAP_FAILED) {
-            os::throw_last_error("mmap");
-        }
-        os::check(
-            ::madvise(memory, sizeof(Page), MADV_WIPEONFORK), "madvise(MADV_WIPEONFORK)"
-        );
-        return new (memory) Page{};
-    }();
-    return page;
+std::array<ProcessTable::Local, ProcessTable::max_tables>& ProcessTable::locals() {
+    using Locals = std::array<Local, max_tables>;
+    static auto& all = *new (os::memory_wiped_at_fork(sizeof(Locals))) Locals{};
+    return all;
 }
 
 ProcessTable::ProcessTable(Segment segment, Local& local) noexcept
@@ -180,10 +145,10 @@ ProcessTable& ProcessTable::family() {
     if (ProcessTable* const known = all.family.load()) {
         return *known;
     }
-    Segment segment("mp-lives", sizeof(Table));
+    Segment segment("mp-processes", sizeof(Table));
     auto& table = *new (segment.data()) Table{};
     for (Entry& entry : table.entries) {
-        make_robust(entry.mutex);
+        os::init_robust_mutex(entry.mutex, os::MutexKind::plain);
     }
     const auto now = std::chrono::steady_clock::now().time_since_epoch();
     table.name.made_at = static_cast<std::uint64_t>(now.count());
@@ -234,7 +199,9 @@ ProcessTable& ProcessTable::attach(UniqueFd fd) {
 // ----------------------------------------------------------------------------------
 // this process
 
-ProcessTable::Id ProcessTable::enter() {
+// Takes an entry, or goes on with the one of this process when the thread that held its
+// mutex has ended.
+ProcessTable::Id ProcessTable::hold_entry() {
     Registry& all = registry();
     const os::ForkLockHeld held(all.lock);
     if (const Id id = local_->id.load()) {
@@ -243,8 +210,8 @@ ProcessTable::Id ProcessTable::enter() {
     if (local_->entry == 0 || current(index_of(local_->entry)) != local_->entry) {
         take_entry();
     } else if (!hold_again()) {
-        // Somebody looks at the entry this very moment. It is ours all the same; the
-        // next call holds it.
+        // Another process tries this very mutex now, to see whether the entry is free.
+        // It is ours all the same; the next call holds it.
         return local_->entry;
     }
     ::pthread_setspecific(all.thread_end, this);
@@ -253,8 +220,7 @@ ProcessTable::Id ProcessTable::enter() {
     return local_->entry;
 }
 
-// The thread that held the entry's mutex has ended: same entry, same generation,
-// another holder.
+// Same entry, same generation, another thread. False when the mutex is locked.
 bool ProcessTable::hold_again() noexcept {
     pthread_mutex_t& mutex = table().entries.at(index_of(local_->entry)).mutex;
     const int result = ::pthread_mutex_trylock(&mutex);
@@ -284,14 +250,14 @@ void ProcessTable::take_entry() {
 
 bool ProcessTable::take(Entry& entry, std::uint32_t index) noexcept {
     std::uint32_t generation = entry.generation.load();
-    const std::uint32_t word = futex_word(entry.mutex);
-    const bool died = (word & FUTEX_OWNER_DIED) != 0;
-    if (!died && ((word & FUTEX_TID_MASK) != 0 || os::is_alive(entry.process()))) {
+    const os::MutexState state = os::state_of(entry.mutex);
+    if (state == os::MutexState::held ||
+        (state == os::MutexState::free && os::is_alive(entry.process()))) {
         return false;
     }
     // From here on everything of the last user is a dead owner's, even if this process
-    // is stopped or killed before it is done. Whoever has taken the entry since then
-    // has counted on, so this changes nothing for them.
+    // is stopped or killed before it is done. A process that has taken the entry since
+    // then has counted on, so this changes nothing for it.
     entry.generation.compare_exchange_strong(generation, next_generation(generation));
     const int result = ::pthread_mutex_trylock(&entry.mutex);
     if (result == EOWNERDEAD) {
@@ -299,7 +265,7 @@ bool ProcessTable::take(Entry& entry, std::uint32_t index) noexcept {
     } else if (result != 0) {
         return false;
     } else if (os::is_alive(entry.process())) {
-        // Taken since we looked, and the thread that did it has ended in good order.
+        // Taken since we looked, by a process whose thread has ended in good order.
         ::pthread_mutex_unlock(&entry.mutex);
         return false;
     }
@@ -320,11 +286,11 @@ void ProcessTable::thread_ends(void*) noexcept {
     const os::ForkLockHeld held(all.lock);
     const std::size_t count = all.count.load();
     for (std::size_t i = 0; i < count; ++i) {
-        all.tables.at(i).load()->leave_thread();
+        all.tables.at(i).load()->let_go_at_thread_end();
     }
 }
 
-void ProcessTable::leave_thread() noexcept {
+void ProcessTable::let_go_at_thread_end() noexcept {
     if (local_->holder != ::gettid()) {
         return;
     }
@@ -344,15 +310,16 @@ bool ProcessTable::dead(Id id) const noexcept {
     if (entry.generation.load(std::memory_order_acquire) != generation) {
         return true;
     }
-    const std::uint32_t word = futex_word(entry.mutex);
-    if ((word & FUTEX_OWNER_DIED) != 0) {
+    switch (os::state_of(entry.mutex)) {
+    case os::MutexState::owner_died:
         wait_for_last_threads(entry.process());
         return true;
-    }
-    if ((word & FUTEX_TID_MASK) != 0) {
+    case os::MutexState::held:
         return entry.generation.load() != generation;
+    case os::MutexState::free:
+        // The thread that held it has ended in good order.
+        break;
     }
-    // Nobody holds the entry's mutex: the thread that did has ended in good order.
     return !os::is_alive(entry.process()) || entry.generation.load() != generation;
 }
 

@@ -2,14 +2,17 @@
 // ProcessTable: which processes are alive, for words in shared memory that name their
 // owner.
 //
-// A table in shared memory has an entry for each process of a family. A process holds
-// the robust mutex of its entry as long as it lives; the kernel marks it when the
-// process ends, however it ends, also by exec. An entry is used again with the next
-// generation, so a word that says (generation, index) is never mistaken for a later
-// process. See docs/protocols/process_table.md.
+// A table in shared memory has an entry for each process of a family: of a process and
+// those that it starts, as far as they share objects. A process holds the robust mutex
+// of its entry as long as it lives; the kernel marks it when the process ends, however
+// it ends, also by exec. An entry is used again with the next generation, so a word
+// that says (generation, index) is never mistaken for a later process. See
+// docs/protocols/process_table.md.
 //
-// Python:  none, because its semaphores do not know who holds them.
-// Threads: any.  Processes: a forked child, by whatever kind of fork, is somebody else.
+// Python:  none, because its semaphores do not know which process holds them.
+// Threads: any.
+// Processes: a forked child, by whatever kind of fork, is another process with an entry
+//          of its own.
 // Owns:    a mapping that stays to the end of the process: the kernel's walk over the
 //          mutexes that a process holds ends at memory that is no longer mapped.
 #pragma once
@@ -27,8 +30,8 @@ namespace mp::detail {
 
 class ProcessTable {
 public:
-    /// generation (20 bits) and index (10 bits); never 0, never with the upper two
-    /// bits.
+    /// The number of an entry (10 bits) and its generation (20 bits): one process.
+    /// Never 0; the upper two bits are free for what else a word has to say.
     using Id = std::uint32_t;
 
     static constexpr unsigned index_bits = 10;
@@ -63,13 +66,13 @@ public:
     /// Throws SerializationError when the descriptor is no such table.
     static ProcessTable& attach(UniqueFd fd);
 
-    /// Who this process is in words that others read. Takes an entry at the first call:
-    /// then throws ResourceLimitExceeded when all are in use, StateError in another pid
-    /// namespace than that of the table. Otherwise one load.
+    /// The id of this process, for words that others read. Takes an entry at the first
+    /// call: then throws ResourceLimitExceeded when all are in use, StateError in
+    /// another pid namespace than that of the table. Otherwise one load.
     Id self() {
         // order: relaxed, because the number carries no other data with it.
         const Id id = local_->id.load(std::memory_order_relaxed);
-        return id != 0 ? id : enter();
+        return id != 0 ? id : hold_entry();
     }
 
     /// Has the process with that id ended? Two loads as long as it lives. When it has
@@ -77,8 +80,8 @@ public:
     /// process is alive, a zombie is not.
     bool dead(Id id) const noexcept;
 
-    /// Whether somebody with that index and generation can still be there, for walks
-    /// over all indices: the id of entry `index` now, 0 if it was never used.
+    /// For walks over all entries: the id of the process that entry `index` is in use
+    /// by now, or was in use by last; 0 if there was none.
     Id current(std::uint32_t index) const noexcept;
 
     const Name& name() const noexcept;
@@ -96,11 +99,12 @@ private:
     struct Table;
     struct Registry;
 
-    /// In a page that the kernel wipes at fork: a child reads zeros.
+    /// What a process knows of its own entry, in memory that the kernel wipes at fork:
+    /// a child reads zeros.
     struct Local {
-        std::atomic<Id> id;  ///< while a thread of ours holds the entry's mutex
+        std::atomic<Id> id;  ///< while a thread of this process holds the entry's mutex
         Id entry;            ///< once taken
-        pid_t holder;        ///< the thread that holds it
+        pid_t holder;        ///< the thread that holds its mutex
     };
 
     static constexpr std::size_t max_tables = 64;
@@ -108,15 +112,15 @@ private:
     ProcessTable(Segment segment, Local& local) noexcept;
 
     static Registry& registry();
-    static std::array<Local, max_tables>& local_page();
+    static std::array<Local, max_tables>& locals();
     static void thread_ends(void*) noexcept;
 
     Table& table() const noexcept;
-    Id enter();
+    Id hold_entry();
     bool hold_again() noexcept;
     void take_entry();
     bool take(Entry& entry, std::uint32_t index) noexcept;
-    void leave_thread() noexcept;
+    void let_go_at_thread_end() noexcept;
 
     Segment segment_;
     Local* local_;

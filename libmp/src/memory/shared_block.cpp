@@ -71,7 +71,7 @@ SharedBlock::Ticket SharedBlock::hand_over(const char* what) const {
     record_->own = false;
     return {
         .arena_fd = hand_over_once(&arena, arena.fileno(), what),
-        .lives_fd = hand_over_once(&processes, processes.fileno(), what),
+        .table_fd = hand_over_once(&processes, processes.fileno(), what),
         .table_made_at = processes.name().made_at,
         .table_maker = processes.name().maker,
         .arena_number = arena.name().number,
@@ -86,7 +86,7 @@ void SharedBlock::take_over(const Ticket& ticket) {
     ProcessTable* known = ProcessTable::find(family);
     ProcessTable& processes =
         known != nullptr ? *known
-                         : ProcessTable::attach(detail::take_over(ticket.lives_fd));
+                         : ProcessTable::attach(detail::take_over(ticket.table_fd));
     Heap::Place place;
     place.offset = ticket.offset;
     place.arena = Heap::instance().received(

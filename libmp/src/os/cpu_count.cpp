@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "mp/cpu_count.hpp"
 
+#include "os/control_group.hpp"
+
 #include <sched.h>
 #include <unistd.h>
 
@@ -29,20 +31,9 @@ int affinity_count(int all) {
     return all;
 }
 
-// The path of this process in the unified hierarchy: the line "0::/path".
-std::string control_group() {
-    std::ifstream file("/proc/self/cgroup");
-    for (std::string line; std::getline(file, line);) {
-        if (line.rfind("0::", 0) == 0) {
-            return line.substr(3);
-        }
-    }
-    return {};
-}
-
 // The tightest "quota period" on the way up; `all` where there is none.
 int quota_count(int all) {
-    std::string group = control_group();
+    std::string group = os::control_group();
     int least = all;
     while (!group.empty()) {
         std::ifstream file("/sys/fs/cgroup" + (group == "/" ? "" : group) + "/cpu.max");

@@ -123,6 +123,15 @@ void send_with_fds(
     send_all(socket, data, deadline);
 }
 
+std::vector<int> fd_numbers(std::span<const UniqueFd> fds) {
+    std::vector<int> numbers;
+    numbers.reserve(fds.size());
+    for (const UniqueFd& fd : fds) {
+        numbers.push_back(fd.get());
+    }
+    return numbers;
+}
+
 ReceivedFds receive_with_fds(
     int socket,
     std::span<std::byte> buffer,

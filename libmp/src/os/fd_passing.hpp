@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // fd_passing: sends open descriptors to another process over an AF_UNIX socket
-// (SCM_RIGHTS). Whatever fails, no descriptor stays open that nobody owns.
+// (SCM_RIGHTS). Whatever fails, no descriptor stays open that has no owner.
 #pragma once
 
 #include "mp/fd.hpp"
@@ -36,6 +36,9 @@ void send_with_fds(
     std::span<const int> fds,
     const Deadline& deadline
 );
+
+/// For send_with_fds, of descriptors that stay their owner's.
+std::vector<int> fd_numbers(std::span<const UniqueFd> fds);
 
 /// Receives what one message brings: some bytes and at most `max_fds` descriptors,
 /// close-on-exec. Waits for it.

@@ -24,7 +24,7 @@ std::atomic<std::size_t> handler_count{0};
 
 thread_local bool in_fork_process = false;
 
-// Whatever a handler throws, for want of memory, must not reach the parent's code, of
+// An exception of a handler, for want of memory, must not reach the parent's code, of
 // which the child is in the middle.
 void run_handlers() noexcept {
     for (const auto& handler : handlers) {

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 // fork: the rules for a child that is a copy of this process.
 //
-// fork() copies one thread. Whatever another thread held at that moment is held for
-// ever in the child. So every registry of the library that a lock guards is replaced in
-// the child by a fresh one, by a handler registered here, before any other code of the
-// library runs there.
+// fork() copies one thread. A lock that another thread held at that moment is held for
+// ever in the child. So a registry of the library that a lock guards goes one of two
+// ways. What belongs to one process only (its children, its helpers) is replaced in the
+// child by a fresh one, by a handler registered here, before any other code of the
+// library runs there: see PerProcess. What the child goes on using (finalizers, mapped
+// memory) is guarded by a ForkLock, which the fork itself takes: the child finds it
+// whole and unlocked, and nothing need be replaced.
 #pragma once
 
 #include <sys/types.h>

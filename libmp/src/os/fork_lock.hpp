@@ -11,8 +11,8 @@
 
 namespace mp::os {
 
-/// Must never be destroyed (make it a leaked singleton). Nobody forks, waits or takes
-/// another ForkLock while holding one.
+/// Must never be destroyed (make it a leaked singleton). A thread that holds one does
+/// not fork, wait or take another one.
 class MP_CAPABILITY("mutex") ForkLock {
 public:
     ForkLock();

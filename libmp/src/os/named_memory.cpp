@@ -43,7 +43,7 @@ std::string path_of(const std::string& name) {
     throw_error(error, ("shared memory '" + name + "'").c_str());
 }
 
-// False when somebody else's lock is in the way.
+// False when another process's lock is in the way.
 bool try_lock(int fd, short type) {
     struct flock whole {};
     whole.l_type = type;
@@ -154,7 +154,8 @@ UniqueFd open_memory(const std::string& name) {
     if (!S_ISREG(status.st_mode)) {
         throw_error_about(EINVAL, name);
     }
-    // In the way is only who removes it. Without a name left, it has been removed.
+    // Only a process that removes it is in the way. Without a name left, it has been
+    // removed.
     if (!try_lock(fd.get(), F_RDLCK)) {
         throw_error_about(ENOENT, name);
     }

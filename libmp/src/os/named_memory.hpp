@@ -2,9 +2,10 @@
 // named_memory: files in /dev/shm, as shm_open(3) finds them, also CPython's.
 //
 // A new file gets its name last, when its memory is there: no other process sees one
-// that is half made. Who uses a file holds a shared lock on it (F_OFD_SETLK), which the
-// kernel keeps for as long as any process has the file open or mapped, so whoever
-// cleans up can ask whether it is still in use. CPython takes no such lock.
+// that is half made. A process that uses a file holds a shared lock on it
+// (F_OFD_SETLK), which the kernel keeps for as long as any process has the file open or
+// mapped, so a process that cleans up can ask whether it is still in use. CPython takes
+// no such lock.
 #pragma once
 
 #include "mp/fd.hpp"

@@ -46,7 +46,8 @@ UniqueFd pidfd_of_new_child(pid_t pid) {
     try {
         return pidfd_open(pid);
     } catch (const std::system_error& error) {
-        // Nobody of that pid: the kernel has reaped it, and may have given it away.
+        // No process of that pid: the kernel has reaped it, and may have given the pid
+        // away.
         if (error.code() != std::errc::no_such_process) {
             ::kill(pid, SIGKILL);
             restarting([&] { return ::waitpid(pid, nullptr, 0); });

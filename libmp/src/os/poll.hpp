@@ -20,7 +20,7 @@ int poll(std::span<pollfd> fds, const Deadline& deadline);
 /// the deadline passed. Throws std::system_error(EBADF) when `fd` is not open.
 bool wait_readable(int fd, const Deadline& deadline);
 
-/// The same for an answer that is likely to come at once: looks for a moment before it
+/// The same for an answer that is likely to come at once: looks for a while before it
 /// sleeps, because a wake-up takes longer than many an answer.
 bool wait_soon_readable(int fd, const Deadline& deadline);
 

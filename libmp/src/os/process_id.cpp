@@ -32,7 +32,7 @@ constexpr int first_field = 3;
 constexpr int threads_field = 20;
 constexpr int start_field = 22;
 
-// Allocates nothing: it is asked for while locks are waited for.
+// Allocates nothing: it is called while locks are waited for.
 std::optional<Status> status_of(pid_t pid) noexcept {
     std::array<char, 40> path{};
     std::snprintf(path.data(), path.size(), "/proc/%d/stat", static_cast<int>(pid));
@@ -77,17 +77,17 @@ ProcessId own_process_id() noexcept {
     return {.pid = pid, .start = status ? status->start : 0};
 }
 
-bool is_alive(const ProcessId& birth) noexcept {
-    if (birth.pid <= 0) {
+bool is_alive(const ProcessId& process) noexcept {
+    if (process.pid <= 0) {
         return false;
     }
-    const auto status = status_of(birth.pid);
+    const auto status = status_of(process.pid);
     if (!status) {
-        // Without /proc nobody's start is known, and the pid is all there is.
-        return birth.start == 0 && exists(birth.pid);
+        // Without /proc no start is known, and the pid is all there is.
+        return process.start == 0 && exists(process.pid);
     }
     const bool over = status->state == 'Z' || status->state == 'X';
-    return status->start == birth.start && (!over || status->threads > 1);
+    return status->start == process.start && (!over || status->threads > 1);
 }
 
 std::uint64_t pid_namespace() noexcept {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// ProcessId: a process named so that no reuse of its pid can confuse it.
+// ProcessId: names a process so that no reuse of its pid can confuse it.
 #pragma once
 
 #include <sys/types.h>
@@ -8,9 +8,9 @@
 
 namespace mp::os {
 
-/// A pid and the moment at which that process began, in the kernel's clock ticks.
 struct ProcessId {
     pid_t pid = 0;
+    /// When the process began, in the kernel's clock ticks; 0 when /proc does not tell.
     std::uint64_t start = 0;
 };
 
@@ -18,7 +18,7 @@ ProcessId own_process_id() noexcept;
 
 /// Whether that very process still runs. A zombie does not; one whose first thread has
 /// ended while others go on does.
-bool is_alive(const ProcessId& birth) noexcept;
+bool is_alive(const ProcessId& process) noexcept;
 
 /// The number of this process's pid namespace: pids mean something only inside of it. 0
 /// when /proc does not tell.

@@ -4,6 +4,7 @@
 #include "mp/errors.hpp"
 
 #include "os/check.hpp"
+#include "os/control_group.hpp"
 
 #include <boost/interprocess/mapped_region.hpp>
 
@@ -69,17 +70,14 @@ std::size_t number_in(const std::string& path, std::size_t otherwise) {
 /// What the control group of this process leaves, at its own level.
 std::size_t left_in_control_group() {
     constexpr auto unlimited = std::numeric_limits<std::size_t>::max();
-    std::ifstream file("/proc/self/cgroup");
-    for (std::string line; std::getline(file, line);) {
-        if (line.rfind("0::", 0) != 0) {
-            continue;
-        }
-        const std::string folder = "/sys/fs/cgroup" + line.substr(3);
-        const std::size_t most = number_in(folder + "/memory.max", unlimited);
-        const std::size_t used = number_in(folder + "/memory.current", 0);
-        return most == unlimited ? unlimited : most - std::min(most, used);
+    const std::string group = os::control_group();
+    if (group.empty()) {
+        return unlimited;
     }
-    return unlimited;
+    const std::string folder = "/sys/fs/cgroup" + group;
+    const std::size_t limit = number_in(folder + "/memory.max", unlimited);
+    const std::size_t used = number_in(folder + "/memory.current", 0);
+    return limit == unlimited ? unlimited : limit - std::min(limit, used);
 }
 
 }  // namespace

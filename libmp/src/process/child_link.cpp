@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Both ends of the handshake between a parent and its child.
 #include "process/child_link.hpp"
 
 #include "mp/detail/code_ref.hpp"
@@ -47,17 +48,6 @@ std::span<std::byte> room_of(T& value) {
     return std::as_writable_bytes(std::span(&value, 1));
 }
 
-std::string hex(const std::string& bytes) {
-    static constexpr const char* digits = "0123456789abcdef";
-    std::string text;
-    for (const char c : bytes) {
-        const auto byte = static_cast<unsigned char>(c);
-        text += digits[byte >> 4U];
-        text += digits[byte & 15U];
-    }
-    return text;
-}
-
 void check_greeting(const Greeting& greeting) {
     const Greeting mine;
     if (greeting.magic != mine.magic ||
@@ -76,8 +66,8 @@ void check_greeting(const Greeting& greeting) {
     const std::string own = program_build_id();
     if (parents != own) {
         throw BinaryMismatch(
-            "the child runs another program than its parent: build-id " + hex(own) +
-            ", the parent's is " + hex(parents)
+            "the child runs another program than its parent: build-id " + own +
+            ", the parent's is " + parents
         );
     }
 }
@@ -99,12 +89,8 @@ void send_start(
     std::memcpy(greeting.build_id.data(), own.data(), greeting.build_id_bytes);
     os::send_all(socket, bytes_of(greeting), deadline);
     if (!fds.empty()) {
-        std::vector<int> numbers;
-        for (const UniqueFd& fd : fds) {
-            numbers.push_back(fd.get());
-        }
         const std::array<std::byte, carrier_bytes> carrier{};
-        os::send_with_fds(socket, carrier, numbers, deadline);
+        os::send_with_fds(socket, carrier, os::fd_numbers(fds), deadline);
     }
     os::send_all(socket, body, deadline);
 }

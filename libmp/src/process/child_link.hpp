@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // child_link: what a parent and a child that runs the same program say to each other
-// over the socket that the child is born with. See docs/protocols/child_start.md.
+// over the socket that the child begins with. See docs/protocols/child_start.md.
 #pragma once
 
 #include "mp/fd.hpp"

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Starts the fork server, asks it for children and keeps what it tells.
 #include "process/forkserver_client.hpp"
 
 #include "mp/detail/bytes.hpp"
@@ -8,6 +9,7 @@
 
 #include "os/fd_passing.hpp"
 #include "os/fork.hpp"
+#include "os/per_process.hpp"
 #include "os/pidfd.hpp"
 #include "os/poll.hpp"
 #include "os/socket.hpp"
@@ -30,35 +32,25 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// How long a stopped server may take to go before it is killed.
-constexpr auto leaving = 1s;
+// How long a stopped server may take to end before it is killed.
+constexpr auto exit_grace = 1s;
 
 struct Registry {
+    Registry() = default;
+
+    // The parent's server is not the child's: its socket is shared with the parent,
+    // whose replies the child would steal. The copies of its descriptors are closed,
+    // the server is not waited for.
+    explicit Registry(std::unique_ptr<Registry> parents) : preload(parents->preload) {}
+
     Mutex mutex;
     std::shared_ptr<ForkServer> server MP_GUARDED_BY(mutex);
     std::vector<void (*)()> preload MP_GUARDED_BY(mutex);
     bool at_exit MP_GUARDED_BY(mutex) = false;
 };
 
-Registry* current = nullptr;
-
-// The parent's server is not ours: its socket is shared with the parent, whose replies
-// we would steal. The copies of its descriptors are closed, the server is not waited
-// for.
-void replace_in_child() MP_NO_THREAD_SAFETY_ANALYSIS {
-    Registry* const parents = std::exchange(current, new Registry);
-    current->preload = parents->preload;
-    delete parents;
-}
-
 Registry& registry() {
-    static const bool ready = [] {
-        current = new Registry;
-        os::on_fork_in_child(replace_in_child);
-        return true;
-    }();
-    static_cast<void>(ready);
-    return *current;
+    return os::PerProcess<Registry>::get();
 }
 
 std::shared_ptr<ForkServer>
@@ -172,7 +164,7 @@ ForkServer::Started ForkServer::next_child(const Deadline& deadline) {
         }
         if (refusal_) {
             const std::string text = *std::exchange(refusal_, std::nullopt);
-            // What refused an earlier wish may be over.
+            // What made the server refuse an earlier request may be over.
             if (asked_for_this) {
                 throw SpawnError(SpawnStage::forkserver, text);
             }
@@ -272,9 +264,9 @@ void ForkServer::stop() noexcept {
         } catch (const std::exception&) {
             socket_.reset();
         }
-        if (!os::wait_readable(pidfd_.get(), Deadline(leaving))) {
+        if (!os::wait_readable(pidfd_.get(), Deadline(exit_grace))) {
             os::pidfd_send_signal(pidfd_.get(), SIGKILL);
-            os::wait_readable(pidfd_.get(), Deadline(leaving));
+            os::wait_readable(pidfd_.get(), Deadline(exit_grace));
         }
         os::pidfd_reap(pidfd_.get());
     } catch (const std::exception&) {

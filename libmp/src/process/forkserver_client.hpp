@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// forkserver: the owner's side of its fork server.
+// forkserver_client: the side of the process that a fork server forks children for, its
+// client. See docs/protocols/forkserver.md.
 #pragma once
 
 #include "mp/fd.hpp"
@@ -20,8 +21,8 @@
 
 namespace mp::detail {
 
-/// One running server. Its owner's processes keep it (shared_ptr) until they know how
-/// they ended.
+/// One running server. The Popens of the children that it forked keep it (shared_ptr)
+/// until they know how those ended.
 class ForkServer {
 public:
     explicit ForkServer(UniqueFd socket) noexcept;
@@ -47,7 +48,7 @@ public:
     /// Throws SpawnError{forkserver} when the server refuses or is gone, {timeout}.
     Started fork_child(const Deadline& deadline);
 
-    /// How the child with that serial number ended. Waits for the server's word.
+    /// How the child with that serial number ended. Waits until the server tells.
     /// Throws TimeoutError; EOFError or std::system_error when the server is gone.
     int exit_code(std::uint64_t serial, const Deadline& deadline);
 
@@ -66,7 +67,8 @@ private:
 
     // Set once in the constructor.
     UniqueFd pidfd_;
-    // Own synchronisation. A dying server's socket ends before its pidfd says so.
+    // Own synchronisation. The socket of a server that ends is closed before its pidfd
+    // says so.
     std::atomic<bool> hung_up_ = false;
     // Guarded by mutex_.
     Mutex mutex_;

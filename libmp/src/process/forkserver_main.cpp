@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// The fork server: reads requests, hands out spare children and tells how they ended.
 #include "process/forkserver_main.hpp"
 
 #include "mp/detail/bytes.hpp"
@@ -15,8 +16,8 @@
 #include "os/signals.hpp"
 #include "os/socket.hpp"
 #include "process/child_link.hpp"
+#include "process/child_main.hpp"
 #include "process/forkserver_protocol.hpp"
-#include "process/own_program.hpp"
 
 #include <poll.h>
 #include <signal.h>
@@ -42,8 +43,8 @@ using namespace std::chrono_literals;
 // of the time. Two, because pools start several at once.
 constexpr std::size_t max_spares = 2;
 
-// An idle spare that is told to go needs a moment to leave.
-constexpr auto leaving = 500ms;
+// How long an idle spare that is told to go may take before it is killed.
+constexpr auto exit_grace = 500ms;
 
 // A child that waits for its message.
 struct Spare {
@@ -62,10 +63,11 @@ class Server {
 public:
     explicit Server(UniqueFd socket) : socket_(std::move(socket)) {}
 
-    /// Learns from its owner what to preload, and does it.
+    /// Learns from its client what to preload, and does it.
     void begin();
 
-    /// One request, some ended children or one new spare. False when the owner is gone.
+    /// One request, some ended children or one new spare. False when the client is
+    /// gone.
     bool serve();
 
     /// Spares end when nobody holds the other end of their sockets.
@@ -83,7 +85,7 @@ private:
     UniqueFd socket_;
     std::vector<ServedChild> children_;
     std::vector<Spare> spares_;
-    // 0 after a fork failed, until somebody asks for a child.
+    // 0 after a fork failed, until the client asks for a child.
     std::size_t wanted_spares_ = max_spares;
 };
 
@@ -132,7 +134,7 @@ bool Server::serve() {
         try {
             make_spare();
         } catch (const std::exception&) {
-            wanted_spares_ = 0;  // Who asks next tries again and is told why.
+            wanted_spares_ = 0;  // The next request tries again and is told why.
         }
         return true;
     }
@@ -210,7 +212,7 @@ void Server::dismiss_spares() {
     for (Spare& spare : spares_) {
         spare.link.reset();
     }
-    const Deadline deadline(leaving);
+    const Deadline deadline(exit_grace);
     for (const Spare& spare : spares_) {
         if (!os::wait_readable(spare.pidfd.get(), deadline)) {
             os::pidfd_send_signal(spare.pidfd.get(), SIGKILL);
@@ -261,8 +263,8 @@ void run_fork_server(UniqueFd socket) {
         while (server.serve()) {
         }
     } catch (const std::system_error& error) {
-        // EPIPE when the owner went before a reply: nobody is left to tell. Who has
-        // adopted us says nothing: it may be a subreaper.
+        // EPIPE when the client went before a reply: nobody is left to tell. Which
+        // process has adopted us says nothing: it may be a subreaper.
         if (error.code() != std::errc::broken_pipe &&
             error.code() != std::errc::connection_reset) {
             std::fprintf(stderr, "the fork server ends: %s\n", error.what());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// forkserver_main: the server's side. One thread, no locks, nothing of the program's
-// data: a fork of it is clean.
+// forkserver_main: the fork server's side. One thread, no locks, nothing of the
+// program's data: a fork of it is clean. See docs/protocols/forkserver.md.
 #pragma once
 
 #include "mp/fd.hpp"

@@ -13,10 +13,12 @@ struct ForkRequest {
 };
 
 enum class ForkReplyKind : std::uint32_t {
-    started =
-        1,    ///< value is the pid; with it come the pidfd and the link, in this order
-    refused,  ///< value is the length of the text that follows
-    ended,    ///< value is the exit code in Python's form
+    /// value is the pid; with it come the pidfd and the link, in this order
+    started = 1,
+    /// value is the length of the text that follows
+    refused,
+    /// value is the exit code in Python's form
+    ended,
 };
 
 /// From the server. `ended` comes unasked.

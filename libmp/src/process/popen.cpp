@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// What all kinds of Popen share: watching, signalling, reaping, and the handshake.
 #include "process/popen.hpp"
 
 #include "mp/errors.hpp"
@@ -18,14 +19,14 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// What Python reports when nobody can tell any more how a process ended.
-// A helper that knows the code sees the end when we see it; only a stopped one takes
-// longer than this.
-constexpr auto helpers_word = 5s;
+// How long to wait for the fork server to tell a child's exit code. It sees the end
+// when we see it; only a stopped one takes longer than this.
+constexpr auto helper_grace = 5s;
 
-// The kernel closes a dying process's sockets a moment before its pidfd becomes
-// readable.
-constexpr auto dying = 2s;
+// How long a child's end may stay unseen after that of its socket, and the other way
+// round: the kernel closes the sockets of a process that ends a little before its pidfd
+// becomes readable. One that is killed has as long to go.
+constexpr auto socket_grace = 2s;
 
 std::string in_words(int code) {
     return code < 0 ? "was killed by signal " + std::to_string(-code)
@@ -45,7 +46,7 @@ bool Popen::wait(const Deadline& deadline) const {
 std::optional<int> Popen::poll() {
     const MutexLock held(mutex_);
     if (!code_ && has_ended()) {
-        code_ = collect(Deadline(helpers_word)).value_or(unknown_code);
+        code_ = collect(Deadline(helper_grace)).value_or(unknown_code);
     }
     return code_;
 }
@@ -107,7 +108,7 @@ void LinkedPopen::await_start(const Deadline& deadline) {
         if (signs[1].revents != 0 && !os::wait_readable(link_.get(), Deadline(0s))) {
             throw_ended_early();
         }
-        receive_answer(link_.get(), broken_ ? deadline.sooner(dying) : deadline);
+        receive_answer(link_.get(), broken_ ? deadline.sooner(socket_grace) : deadline);
         link_.reset();
     } catch (const BinaryMismatch&) {
         kill_and_reap();
@@ -122,8 +123,8 @@ void LinkedPopen::await_start(const Deadline& deadline) {
 }
 
 void LinkedPopen::throw_ended_early() {
-    if (!wait(Deadline(dying))) {
-        // It closed the socket and lives on: not a child of ours in spirit any more.
+    if (!wait(Deadline(socket_grace))) {
+        // It closed the socket and goes on: it will never say that it runs.
         kill_and_reap();
     }
     const auto code = poll();
@@ -148,7 +149,7 @@ void LinkedPopen::throw_too_late() {
 void Popen::kill_and_reap() noexcept {
     try {
         send_signal(SIGKILL);
-        wait(Deadline(dying));
+        wait(Deadline(socket_grace));
         poll();
     } catch (const std::exception&) {
         // What is being thrown already says more.

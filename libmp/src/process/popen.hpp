@@ -20,13 +20,13 @@ namespace mp::detail {
 
 class Popen {
 public:
-    /// Made before there is a process, so that there is none without an owner when
-    /// memory is short.
+    /// Made before there is a process, so that there is never a process that nothing
+    /// watches because memory is short.
     Popen() noexcept = default;
 
     Popen(pid_t pid, UniqueFd pidfd) noexcept : pid_(pid), pidfd_(std::move(pidfd)) {}
 
-    /// The process that it is about. Once, before the handle is the caller's.
+    /// The process that it is about. Once, before the object is the caller's.
     void own(pid_t pid, UniqueFd pidfd) noexcept {
         pid_ = pid;
         pidfd_ = std::move(pidfd);
@@ -50,7 +50,8 @@ public:
     /// The exit code, if the process has ended; reaps it. Any thread may ask.
     std::optional<int> poll();
 
-    /// The same, but nothing, too, when who knows the code would have to be waited for.
+    /// The same, but nothing, too, when the helper that knows the code would have to be
+    /// waited for.
     std::optional<int> poll_now();
 
     /// Does nothing when the process has ended.
@@ -61,14 +62,14 @@ public:
 
 protected:
     /// The process has ended: how? Called under the lock.
-    /// Nothing only if who knows is silent until the deadline. Not called again after a
-    /// code.
+    /// Nothing only if the helper that knows is silent until the deadline. Not called
+    /// again after a code.
     virtual std::optional<int> collect(const Deadline& deadline) = 0;
 
     /// Reaps a child of this process.
     int collect_own_child() const;
 
-    /// How a process ended of which nobody can tell.
+    /// What Python reports when nobody can tell any more how a process ended.
     static constexpr int unknown_code = 255;
 
 private:

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// fork(), and what a forked child does first.
 #include "process/popen_fork.hpp"
 
 #include "mp/after_fork.hpp"
@@ -66,8 +67,9 @@ struct Gate {
     // END OF CHILD SIDE
 };
 
-// An exception that left it would find the parent's handlers.
-[[noreturn]] void life_of_child(const std::function<int()>& body) noexcept {
+// All that the child does, to its exit. An exception that left it would find the
+// parent's handlers.
+[[noreturn]] void run_forked_child(const std::function<int()>& body) noexcept {
     os::restore_signals();
     own_exit_of_forked_child();
     os::close_standard_input();
@@ -92,7 +94,7 @@ std::shared_ptr<PopenFork> PopenFork::launch(const std::function<int()>& body) {
         const pid_t pid = os::fork_process();
         if (pid == 0) {
             gate.child_wait();
-            life_of_child(body);
+            run_forked_child(body);
         }
         child->own(pid, os::pidfd_of_new_child(pid));
         return child;

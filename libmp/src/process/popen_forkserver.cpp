@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Asks the fork server for a child, and for its exit code.
 #include "process/popen_forkserver.hpp"
 
 #include "mp/errors.hpp"

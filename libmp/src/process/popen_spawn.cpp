@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Starts the program again, and holds the other end of its socket.
 #include "process/popen_spawn.hpp"
 
 #include "mp/errors.hpp"

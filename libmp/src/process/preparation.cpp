@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// The bytes of a Preparation.
 #include "process/preparation.hpp"
 
 namespace mp::detail {
@@ -36,7 +37,7 @@ void Preparation::write(ByteWriter& out) const {
     out.put_value(parent_pid);
     out.put_value(start_method ? static_cast<int>(*start_method) : -1);
     out.put_value(log_level);
-    out.put_value(alive_fd);
+    out.put_value(parent_watch_fd);
     out.put_value(tracker_fd);
 }
 
@@ -57,7 +58,7 @@ Preparation Preparation::read(ByteReader& in) {
         p.start_method = static_cast<StartMethod>(method);
     }
     p.log_level = in.get_value<int>();
-    p.alive_fd = in.get_value<std::uint32_t>();
+    p.parent_watch_fd = in.get_value<std::uint32_t>();
     p.tracker_fd = in.get_value<std::int32_t>();
     return p;
 }

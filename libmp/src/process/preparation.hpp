@@ -26,8 +26,8 @@ struct Preparation {
     std::optional<StartMethod> start_method;
     std::string directory;
     int log_level = 0;
-    std::uint32_t alive_fd = 0;
-    std::int32_t tracker_fd = -1;  ///< no tracker runs
+    std::uint32_t parent_watch_fd = 0;  ///< index among the descriptors that travel
+    std::int32_t tracker_fd = -1;       ///< likewise; -1 when no tracker runs
 
     void write(ByteWriter& out) const;
     static Preparation read(ByteReader& in);

@@ -1,32 +1,24 @@
 // SPDX-License-Identifier: BSL-1.0
+// BaseProcess and Process: the object of a process, as a program watches and names it.
+// How it starts is in process_start.cpp, what its child does in process_child.cpp.
 #include "mp/process.hpp"
 
-#include "mp/detail/code_ref.hpp"
+#include "mp/errors.hpp"
 
-#include "data/spawning.hpp"
-#include "os/check.hpp"
-#include "os/fork.hpp"
-#include "os/poll.hpp"
-#include "process/own_program.hpp"
-#include "process/popen_fork.hpp"
-#include "process/popen_forkserver.hpp"
-#include "process/popen_spawn.hpp"
-#include "process/preparation.hpp"
-#include "process/process_body.hpp"
+#include "process/active_children.hpp"
+#include "process/current_process.hpp"
+#include "process/popen.hpp"
 #include "process/process_state.hpp"
-#include "process/resource_tracker_client.hpp"
-#include "util/diagnostics.hpp"
-#include "util/parent_watch.hpp"
+#include "util/demangle.hpp"
 
 #include <signal.h>
 #include <unistd.h>
 
-#include <array>
-#include <cstdlib>
-#include <cxxabi.h>
-#include <exception>
-#include <filesystem>
+#include <memory>
+#include <stdexcept>
+#include <string>
 #include <typeinfo>
+#include <utility>
 
 namespace mp {
 
@@ -50,142 +42,6 @@ BaseProcess::BaseProcess(std::shared_ptr<ProcessState> state) noexcept
 BaseProcess::BaseProcess(BaseProcess&&) noexcept = default;
 BaseProcess& BaseProcess::operator=(BaseProcess&&) noexcept = default;
 BaseProcess::~BaseProcess() = default;
-
-// ----------------------------------------------------------------------------------
-// start
-
-void BaseProcess::start() {
-    begin_start();
-    finish_start();
-}
-
-void detail::start_together(std::span<BaseProcess* const> processes) {
-    std::exception_ptr first;
-    const auto each = [&](auto step) {
-        for (BaseProcess* const process : processes) {
-            try {
-                step(*process);
-            } catch (...) {
-                first = first ? first : std::current_exception();
-            }
-        }
-    };
-    each([](BaseProcess& process) { process.begin_start(); });
-    each([](BaseProcess& process) { process.finish_start(); });
-    if (first) {
-        std::rethrow_exception(first);
-    }
-}
-
-void BaseProcess::begin_start() {
-    ProcessState& state = open_state();
-    if (state.popen) {
-        throw StateError("cannot start the process '" + name() + "' twice");
-    }
-    if (!state.creator.is_here()) {
-        throw StateError("only the process that made '" + name() + "' can start it");
-    }
-    if (self().state->daemon) {
-        throw StateError("daemonic processes are not allowed to have children");
-    }
-    detail::refuse_while_bootstrapping();
-    detail::reap_ended_children();
-    detail::join_children_at_exit();
-    state.set_name(name());
-    state.start_deadline.emplace(state.options.start_timeout);
-    const StartMethod method =
-        state.options.start_method ? *state.options.start_method : get_start_method();
-    if (method == StartMethod::fork) {
-        launch_fork();
-    } else {
-        launch_linked(method);
-    }
-}
-
-void BaseProcess::finish_start() {
-    ProcessState& state = *state_;
-    if (const auto awaited = std::exchange(state.awaited, nullptr)) {
-        try {
-            awaited->await_start(*state.start_deadline);
-        } catch (...) {
-            detail::forget_child(state);
-            awaited->kill_and_reap();
-            state.popen.reset();
-            throw;
-        }
-    }
-    if (state.popen) {
-        forget_target();
-    }
-}
-
-void BaseProcess::launch_fork() {
-    const detail::Preparation told = preparation();
-    state_->popen = detail::PopenFork::launch([&] {
-        detail::settle_in_fork(told, *this, state_);
-        return detail::run_process_body(name(), [this] { run(); });
-    });
-    try {
-        detail::remember_child(state_);
-    } catch (const std::bad_alloc&) {
-        state_->popen->kill_and_reap();
-        state_->popen.reset();
-        throw;
-    }
-}
-
-void BaseProcess::launch_linked(StartMethod method) {
-    const detail::ChildBody body = child_body();
-    if (body == nullptr) {
-        detail::throw_cannot_travel(
-            "'" + name() + "', an object of class " + class_name() + ","
-        );
-    }
-    detail::SpawningScope scope;
-    detail::Preparation told = preparation();
-    told.alive_fd = detail::hand_over(detail::watch_pipe_for_children());
-    told.tracker_fd = detail::hand_over_resource_tracker();
-    detail::ByteWriter message;
-    detail::write_code_ref(message, reinterpret_cast<const void*>(body));
-    told.write(message);
-    encode(message);
-    const auto fds = scope.take();
-    const Deadline& deadline = *state_->start_deadline;
-    std::shared_ptr<detail::LinkedPopen> popen;
-    if (method == StartMethod::spawn) {
-        popen = detail::PopenSpawn::launch();
-    } else {
-        popen = detail::PopenForkserver::launch(deadline);
-    }
-    state_->popen = popen;
-    try {
-        // Before it can run: whoever hears from it finds it among the children.
-        detail::remember_child(state_);
-        popen->send(message.data(), fds, deadline);
-    } catch (...) {
-        detail::forget_child(*state_);
-        popen->kill_and_reap();
-        state_->popen.reset();
-        throw;
-    }
-    state_->awaited = std::move(popen);
-}
-
-detail::Preparation BaseProcess::preparation() const {
-    detail::Preparation told;
-    told.name = name();
-    told.identity = state_->identity;
-    told.authkey = state_->authkey;
-    told.daemon = state_->daemon;
-    told.die_with_parent = state_->options.die_with_parent;
-    told.parent_name = self().state->name();
-    told.parent_pid = ::getpid();
-    told.start_method = get_start_method({.allow_none = true});
-    told.log_level = detail::log_level();
-    std::error_code gone;
-    told.directory = std::filesystem::current_path(gone).string();
-    return told;
-}
 
 // ----------------------------------------------------------------------------------
 // watching
@@ -303,11 +159,7 @@ void BaseProcess::set_name(std::string name) {
 }
 
 std::string BaseProcess::class_name() const {
-    int status = 0;
-    const std::unique_ptr<char, void (*)(void*)> text(
-        abi::__cxa_demangle(typeid(*this).name(), nullptr, nullptr, &status), std::free
-    );
-    std::string name = text ? text.get() : "Process";
+    std::string name = detail::demangled(typeid(*this).name());
     name = name.substr(0, name.find('<'));
     const auto scope = name.rfind("::");
     return scope == std::string::npos ? name : name.substr(scope + 2);
@@ -336,6 +188,8 @@ void BaseProcess::set_authkey(AuthenticationString key) {
 // ----------------------------------------------------------------------------------
 // Process
 
+Process::Process(std::unique_ptr<detail::Target> target) : target_(std::move(target)) {}
+
 void Process::run() {
     if (target_) {
         target_->run();
@@ -344,6 +198,27 @@ void Process::run() {
 
 void Process::forget_target() noexcept {
     target_.reset();
+}
+
+detail::ChildBody Process::child_body() const {
+    return &Process::body_of_child;
+}
+
+void Process::encode(detail::ByteWriter& out) const {
+    out.put_value(static_cast<std::uint8_t>(target_ != nullptr));
+    if (target_) {
+        target_->encode(out);
+    }
+}
+
+int Process::body_of_child(detail::Preparation&& preparation, detail::ByteReader& in) {
+    return detail::run_child_process(std::move(preparation), [&] {
+        std::unique_ptr<detail::Target> target;
+        if (in.get_value<std::uint8_t>() != 0) {
+            target = detail::decode_target(in);
+        }
+        return std::unique_ptr<BaseProcess>(new Process(std::move(target)));
+    });
 }
 
 void Process::bind(StartMethod method) {
@@ -363,73 +238,6 @@ void Process::bind(StartMethod method) {
 
 std::string Process::class_name() const {
     return class_name_;
-}
-
-// ----------------------------------------------------------------------------------
-// handles
-
-ProcessHandle::ProcessHandle(
-    std::shared_ptr<ProcessState> state, std::shared_ptr<detail::Popen> popen
-) noexcept
-    : state_(std::move(state)), popen_(std::move(popen)) {}
-
-std::string ProcessHandle::name() const {
-    return state_->name();
-}
-
-pid_t ProcessHandle::pid() const {
-    return popen_->pid();
-}
-
-bool ProcessHandle::daemon() const {
-    return state_->daemon;
-}
-
-int ProcessHandle::sentinel() const {
-    return popen_->sentinel();
-}
-
-bool ProcessHandle::is_alive() const {
-    return !exitcode().has_value();
-}
-
-std::optional<int> ProcessHandle::exitcode() const {
-    const auto code = popen_->poll();
-    if (code) {
-        detail::forget_child(*state_);
-    }
-    return code;
-}
-
-bool ProcessHandle::join(Timeout timeout) const {
-    return popen_->wait(Deadline(timeout)) && exitcode().has_value();
-}
-
-void ProcessHandle::terminate() const {
-    popen_->send_signal(SIGTERM);
-}
-
-void ProcessHandle::kill() const {
-    popen_->send_signal(SIGKILL);
-}
-
-void ProcessHandle::interrupt() const {
-    popen_->send_signal(SIGINT);
-}
-
-// ----------------------------------------------------------------------------------
-// parent
-
-bool ParentProcess::is_alive() const {
-    return !join(std::chrono::seconds(0));
-}
-
-bool ParentProcess::join(Timeout timeout) const {
-    return os::wait_readable(sentinel(), Deadline(timeout));
-}
-
-int ParentProcess::sentinel() const noexcept {
-    return detail::parent_watch_fd();
 }
 
 }  // namespace mp

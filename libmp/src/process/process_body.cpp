@@ -1,41 +1,32 @@
 // SPDX-License-Identifier: BSL-1.0
+// The exit code of a process, and the report on stderr of an exception that ends it.
 #include "process/process_body.hpp"
 
+#include "mp/detail/nested_exception.hpp"
 #include "mp/errors.hpp"
 
+#include "util/demangle.hpp"
+
 #include <cstdio>
-#include <cstdlib>
-#include <cxxabi.h>
 #include <exception>
-#include <memory>
-#include <typeinfo>
 
 namespace mp::detail {
 namespace {
 
-std::string demangled(const std::type_info* type) {
-    if (type == nullptr) {
-        return "unknown exception";
-    }
-    int status = 0;
-    const std::unique_ptr<char, void (*)(void*)> text(
-        abi::__cxa_demangle(type->name(), nullptr, nullptr, &status), std::free
-    );
-    return text ? text.get() : type->name();
-}
-
 // One line an exception: its type, what it says, then its causes.
 void describe_current(std::string& text) {
-    const std::string type = demangled(abi::__cxa_current_exception_type());
+    const std::string type = current_exception_type("unknown exception");
     try {
         throw;
     } catch (const std::exception& error) {
         text += type + ": " + error.what() + "\n";
-        try {
-            std::rethrow_if_nested(error);
-        } catch (...) {
+        if (const std::exception_ptr cause = current_cause()) {
             text += "caused by ";
-            describe_current(text);
+            try {
+                std::rethrow_exception(cause);
+            } catch (...) {
+                describe_current(text);
+            }
         }
     } catch (...) {
         text += type + "\n";

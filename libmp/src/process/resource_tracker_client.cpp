@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
+// Starts the resource tracker, again when it was killed, and tells it what this process
+// made and removed.
 #include "process/resource_tracker_client.hpp"
 
 #include "mp/detail/creator.hpp"
@@ -9,9 +11,11 @@
 #include "data/spawning.hpp"
 #include "os/fd_passing.hpp"
 #include "os/fork.hpp"
+#include "os/per_process.hpp"
 #include "os/pidfd.hpp"
 #include "os/poll.hpp"
 #include "os/socket.hpp"
+#include "process/freeze_support.hpp"
 #include "process/own_program.hpp"
 #include "process/tracker_protocol.hpp"
 #include "util/diagnostics.hpp"
@@ -24,6 +28,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <memory>
 #include <span>
 #include <stdexcept>
 #include <system_error>
@@ -36,11 +41,12 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto starting = 30s;
+// A tracker that does not say in this time that it runs never will.
+constexpr auto start_timeout = 30s;
 // A tracker that takes no message for so long has been stopped.
-constexpr auto telling = 10s;
+constexpr auto send_timeout = 10s;
 // How long a tracker may take to clean up before this process goes on without it.
-constexpr auto leaving = 1s;
+constexpr auto exit_grace = 1s;
 
 struct Tracked {
     std::string name;
@@ -48,6 +54,21 @@ struct Tracked {
 };
 
 struct Link {
+    Link() = default;
+
+    // A child of ours goes on with its parent's tracker. In a fork of the program's own
+    // it would only keep the tracker from ending.
+    explicit Link(std::unique_ptr<Link> parents) {
+        if (os::forking_a_process()) {
+            socket = std::move(parents->socket);
+        }
+        parents->socket.reset();
+        parents->pidfd.reset();
+        parents->given_up.reset();
+        // The parent's list is left alone: another thread may have been changing it.
+        static_cast<void>(parents.release());
+    }
+
     Mutex mutex;
     UniqueFd socket MP_GUARDED_BY(mutex);
     bool introduced MP_GUARDED_BY(mutex) = false;
@@ -60,40 +81,18 @@ struct Link {
     bool at_exit MP_GUARDED_BY(mutex) = false;
 };
 
-Link* current = nullptr;
-
-// A child of ours goes on with its parent's tracker. In a fork of the program's own it
-// would only keep the tracker from ending. The parent's list is left alone: another
-// thread may have been changing it.
-void replace_in_child() MP_NO_THREAD_SAFETY_ANALYSIS {
-    Link* const parents = std::exchange(current, new Link);
-    if (os::forking_a_process()) {
-        current->socket = std::move(parents->socket);
-    }
-    parents->socket.reset();
-    parents->pidfd.reset();
-    parents->given_up.reset();
-}
-
 Link& link() {
-    static const bool ready = [] {
-        current = new Link;
-        os::on_fork_in_child(replace_in_child);
-        return true;
-    }();
-    static_cast<void>(ready);
-    return *current;
+    return os::PerProcess<Link>::get();
 }
 
 // ----------------------------------------------------------------------------------
-// its life
+// starting and ending the tracker
 
 [[noreturn]] void throw_no_start(SpawnStage stage) {
     throw SpawnError(
         stage,
-        "the resource tracker ended before it said that it runs; does main() begin "
-        "with "
-        "mp::freeze_support(argc, argv)?"
+        "the resource tracker ended before it said that it runs; "
+        "does main() begin with mp::freeze_support(argc, argv)?"
     );
 }
 
@@ -108,7 +107,7 @@ void reap(UniqueFd& pidfd) noexcept {
 }
 
 void wait_for_end(Link& all) MP_REQUIRES(all.mutex) {
-    const Deadline end(leaving);
+    const Deadline end(exit_grace);
     for (UniqueFd* const tracker : {&all.given_up, &all.pidfd}) {
         if (*tracker && !os::wait_readable(tracker->get(), end)) {
             log_info("the resource tracker is still needed; not waiting for it");
@@ -133,14 +132,14 @@ void start(Link& all) MP_REQUIRES(all.mutex) {
         os::receive_exactly(
             ours.get(),
             std::as_writable_bytes(std::span(&answer, 1)),
-            Deadline(starting)
+            Deadline(start_timeout)
         );
         if (answer.word != TrackerWord::ready) {
             throw_no_start(SpawnStage::handshake);
         }
     } catch (const std::exception&) {
         os::pidfd_send_signal(pidfd.get(), SIGKILL);
-        os::wait_readable(pidfd.get(), Deadline(leaving));
+        os::wait_readable(pidfd.get(), Deadline(exit_grace));
         reap(pidfd);
         throw_no_start(SpawnStage::handshake);
     }
@@ -169,7 +168,7 @@ void tell(
         socket,
         std::span(packet).first(sizeof message + about.name.size()),
         fds,
-        Deadline(telling)
+        Deadline(send_timeout)
     );
 }
 
@@ -211,14 +210,13 @@ void say(Link& all, TrackerWord word, const Tracked& about) MP_REQUIRES(all.mute
             }
         }
         log_warning("resource_tracker: the process died unexpectedly, relaunching it; "
-                    "what other "
-                    "processes told it is forgotten");
+                    "what other processes told it is forgotten");
         all.socket.reset();
         wait_for_end(all);
     }
 }
 
-// What others have removed, it need not call left behind.
+// What other processes have removed, the tracker need not call left behind.
 void forget_what_is_gone(Link& all) MP_REQUIRES(all.mutex) {
     std::vector<Tracked> still;
     for (Tracked& tracked : std::exchange(all.mine, {})) {

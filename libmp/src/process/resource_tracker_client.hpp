@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
-// resource_tracker: what a process tells its tracker, so that named memory does not
-// outlive all who know of it. A process and the children that it starts share one
-// tracker if it runs when they are started.
+// resource_tracker_client: what a process tells its tracker, so that named memory does
+// not outlive all processes that know of it. A process and the children that it starts
+// share one tracker if it runs when they are started. See
+// docs/protocols/resource_tracker.md.
 #pragma once
 
 #include "mp/fd.hpp"
@@ -30,8 +31,8 @@ std::int32_t hand_over_resource_tracker();
 /// In a child, before user code.
 void set_resource_tracker(UniqueFd socket);
 
-/// Ends the connection, and waits a second for the tracker's end if it is ours. It
-/// lives on as long as other processes need it.
+/// Ends the connection, and waits a second for the tracker's end if it is ours. It goes
+/// on as long as other processes need it.
 void stop_resource_tracker() noexcept;
 
 /// The tracker that this process started; -1 when it did not.

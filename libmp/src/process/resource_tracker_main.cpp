@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
+// The resource tracker: keeps the list of named memory, watches its makers and removes
+// what a killed one left.
 #include "process/resource_tracker_main.hpp"
 
 #include "mp/errors.hpp"
@@ -52,7 +54,7 @@ enum Status { clean = 0, left_behind = 1, not_removed = 2, bad_message = 3 };
 struct Sender {
     pid_t pid = -1;
     UniqueFd pidfd;
-    UniqueFd parents_alive_pipe;
+    UniqueFd parent_watch;
 };
 
 struct Entry {
@@ -95,7 +97,7 @@ private:
 
 void settle_in() {
     os::close_standard_input();
-    // Whoever reads what the program writes need not wait for us.
+    // A process that reads what the program writes need not wait for us.
     ::dup2(0, 1);
     os::restore_signals();
     for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
@@ -107,17 +109,17 @@ void settle_in() {
 
 /// "2 leaked shared_memory objects: a, b"; of many, the first ones.
 std::string listed(const std::vector<std::string>& names) {
-    constexpr std::size_t most = 5;
+    constexpr std::size_t max_listed = 5;
     std::string text = std::to_string(names.size()) + " leaked shared_memory object" +
                        (names.size() == 1 ? "" : "s");
-    for (std::size_t i = 0; i < std::min(names.size(), most); ++i) {
+    for (std::size_t i = 0; i < std::min(names.size(), max_listed); ++i) {
         text += (i == 0 ? ": " : ", ") + names[i];
     }
-    return text + (names.size() > most ? ", ..." : "");
+    return text + (names.size() > max_listed ? ", ..." : "");
 }
 
 bool Tracker::serve() {
-    // Who has ended by now has said everything before; so first the messages.
+    // A process that has ended by now has said everything before: first the messages.
     const std::vector<std::uint64_t> ended = wait();
     if (socket_) {
         read_messages();
@@ -218,7 +220,7 @@ void Tracker::obey(
             sender.pidfd = std::move(fds.front());
         }
         if (fds.size() > 1) {
-            sender.parents_alive_pipe = std::move(fds.back());
+            sender.parent_watch = std::move(fds.back());
         }
         return;
     }
@@ -268,16 +270,16 @@ void Tracker::recover(std::uint64_t process) {
     senders_.erase(found);
 }
 
-// All who could tell us something are gone. What a child left for its parent, which
-// never had a part in this tracker, stays as long as that lives.
+// All that could tell us something are gone. What a child left for its parent, which
+// never had a part in this tracker, stays as long as the parent runs.
 void Tracker::condemn_what_nobody_awaits() {
     std::vector<std::string> names;
     for (Entry& entry : entries_) {
         const auto sender = senders_.find(entry.process);
         const bool awaited =
             sender != senders_.end() && !sender->second.pidfd &&
-            sender->second.parents_alive_pipe &&
-            !os::wait_readable(sender->second.parents_alive_pipe.get(), Deadline(0s));
+            sender->second.parent_watch &&
+            !os::wait_readable(sender->second.parent_watch.get(), Deadline(0s));
         if (!entry.condemned && !awaited) {
             entry.condemned = true;
             names.push_back(entry.name);

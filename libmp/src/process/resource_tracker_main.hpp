@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // resource_tracker_main: the tracker's side. One thread, nothing of the program's data.
+// See docs/protocols/resource_tracker.md.
 #pragma once
 
 #include "mp/fd.hpp"

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// The default start method, and the names of all.
 #include "mp/start_method.hpp"
 
 #include "mp/errors.hpp"

@@ -14,7 +14,7 @@ namespace mp::detail {
 
 enum class TrackerWord : std::uint32_t {
     ready = 1,  ///< the tracker, first of all
-    hello,      ///< comes with the sender's pidfd and perhaps its parent's alive pipe
+    hello,      ///< comes with the sender's pidfd and perhaps its parent watch
     track,      ///< remove this when I am killed, or when nobody is left
     forget,     ///< it has been removed, or never was
     leave,      ///< I end as I should; keep what I made for the others

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
-// Putting and getting: who waits for what, and when an item counts.
+// Putting and getting: which thread waits for what, and when an item counts.
 #include "mp/detail/queue_core.hpp"
 
 #include "mp/errors.hpp"
 
 #include "memory/process_table.hpp"
-#include "os/check.hpp"
 #include "os/failpoint.hpp"
 #include "queue/queue_layout.hpp"
+#include "queue/queue_lock.hpp"
 
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,12 +19,6 @@
 
 namespace mp::detail {
 namespace {
-
-using namespace std::chrono_literals;
-
-// Whoever holds a lock here holds it for the copy of one item. Who does not want to
-// wait for an item still waits so long for the lock.
-constexpr Timeout lock_grace(20ms);
 
 constexpr std::uint64_t max_chunks_ever = 1UL << 20U;
 
@@ -39,30 +32,6 @@ std::uint64_t chunks_for(std::uint64_t bytes) {
         (bytes + chunk_bytes - 1) / chunk_bytes, 4, max_chunks_ever
     ));
 }
-
-Timeout at_least_lock_grace(Timeout timeout) {
-    return timeout.duration() < lock_grace.duration() ? lock_grace : timeout;
-}
-
-/// Releases a lock at the end of a scope, or earlier.
-class Holding {
-public:
-    explicit Holding(OwnerLock& lock) noexcept : lock_(&lock) {}
-
-    Holding(const Holding&) = delete;
-    Holding& operator=(const Holding&) = delete;
-
-    ~Holding() { release(); }
-
-    void release() noexcept {
-        if (lock_ != nullptr) {
-            std::exchange(lock_, nullptr)->release();
-        }
-    }
-
-private:
-    OwnerLock* lock_;
-};
 
 }  // namespace
 
@@ -91,7 +60,6 @@ QueueCore::QueueCore(const QueueLimits& limits) : joinable_(limits.joinable) {
     const std::size_t tables = 3 * chunks * sizeof(std::uint32_t);
     const std::size_t first_chunk = (tables + 4095) & ~std::size_t{4095};
     data_ = Segment("mp-queue", first_chunk + chunks * chunk_bytes + large);
-    event_.reset(os::check(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd"));
     block_ = SharedBlock::allocate(
         limits.joinable ? sizeof(QueueControl) : offsetof(QueueControl, done_lock), 64
     );
@@ -151,19 +119,16 @@ QueueCore::Attempt
 QueueCore::try_put(std::span<const std::byte> message, Timeout timeout) {
     QueueControl& shared = control();
     if (shared.put_lock.acquire(
-            processes(),
-            at_least_lock_grace(timeout),
-            DeadOwner::take,
-            &shared.put_count
+            processes(), lock_timeout(timeout), DeadOwner::take, &shared.put_count
         ) == Taken::no) {
         return Attempt::busy;
     }
-    Holding held(shared.put_lock);
+    HeldQueueLock held(shared.put_lock);
     MP_FAILPOINT("put: locked");
     if (is_shut()) {
         throw ShutDown();
     }
-    // order: only the holder of the lock changes it.
+    // order: relaxed, only the holder of the lock changes it.
     const std::uint64_t number = shared.put_count.load(std::memory_order_relaxed);
     note_use();
     if (shared.max_items != 0 && is_full(number)) {
@@ -174,11 +139,13 @@ QueueCore::try_put(std::span<const std::byte> message, Timeout timeout) {
         return Attempt::in_vain;
     }
     MP_FAILPOINT("put: written");
-    // Before the commit: whoever dies after it has rung. See calm_if_empty().
-    ring_if_watched();
+    // Before the commit: a producer that dies after it has rung. See calm_if_empty().
+    if (shared.is_watched()) [[unlikely]] {
+        event_.ring();
+    }
     shared.put_ends[(number + 1) % 2] = end;
     MP_FAILPOINT("put: before the commit");
-    // order: release, pairs with get: who sees the count sees the item.
+    // order: release, pairs with get: a consumer that sees the count sees the item.
     shared.put_count.store(number + 1, std::memory_order_release);
     MP_FAILPOINT("put: committed");
     held.release();
@@ -216,23 +183,22 @@ QueueCore::Attempt QueueCore::try_get(QueueItem& item, Timeout timeout) {
         if (is_shut()) {
             throw ShutDown();
         }
-        calm_if_empty();
+        if (shared.is_watched()) [[unlikely]] {
+            calm_if_empty();
+        }
         return Attempt::in_vain;
     }
     if (shared.get_lock.acquire(
-            processes(),
-            at_least_lock_grace(timeout),
-            DeadOwner::take,
-            &shared.get_count
+            processes(), lock_timeout(timeout), DeadOwner::take, &shared.get_count
         ) == Taken::no) {
         return Attempt::busy;
     }
-    Holding held(shared.get_lock);
+    HeldQueueLock held(shared.get_lock);
     MP_FAILPOINT("get: locked");
     if (!has_items()) {
         return Attempt::in_vain;
     }
-    // order: only the holder of the lock changes it.
+    // order: relaxed, only the holder of the lock changes it.
     const std::uint64_t number = shared.get_count.load(std::memory_order_relaxed);
     note_use();
     take(number, item);
@@ -243,13 +209,16 @@ QueueCore::Attempt QueueCore::try_get(QueueItem& item, Timeout timeout) {
     held.release();
     MP_FAILPOINT("get: released");
     shared.producers.wake_one();
-    calm_if_empty();
+    if (shared.is_watched()) [[unlikely]] {
+        calm_if_empty();
+    }
     return Attempt::done;
 }
 
 // ---- looking
 
 std::size_t QueueCore::size() const {
+    // order: relaxed, as in note_use().
     if (used_.load(std::memory_order_relaxed)) {
         check_open();
     }
@@ -263,37 +232,46 @@ std::size_t QueueCore::size() const {
 }
 
 bool QueueCore::full() const {
-    const std::uint64_t most = control().max_items;
-    return most != 0 && size() >= most;
+    const std::uint64_t max_items = control().max_items;
+    return max_items != 0 && size() >= max_items;
 }
 
 bool QueueCore::is_shut() const noexcept {
-    // order: a producer or consumer that misses it is one that came before.
+    // order: relaxed, a producer or consumer that misses it is one that came before.
     return control().shut.load(std::memory_order_relaxed) != QueueShut::no;
 }
 
 bool QueueCore::has_items() const noexcept {
     const QueueControl& shared = control();
+    // order: relaxed. It only grows, so an old one says "something" once too often;
+    // under get_lock it is the last one.
     const std::uint64_t taken = shared.get_count.load(std::memory_order_relaxed);
-    // order: acquire, pairs with put's commit, also for who stored what he saw.
+    // order: acquire, pairs with the store below, and with put's commit through the
+    // thread that stored what it saw.
     if (seen_put_.load(std::memory_order_acquire) <= taken) {
+        // order: acquire, pairs with put's commit, so that the items are seen.
         const std::uint64_t put = shared.put_count.load(std::memory_order_acquire);
         if (put <= taken) {
             return false;
         }
+        // order: release, pairs with the load above: passes on what the acquire saw.
         seen_put_.store(put, std::memory_order_release);
     }
+    // order: relaxed, a consumer that misses it is one that came before.
     return shared.shut.load(std::memory_order_relaxed) != QueueShut::to_all;
 }
 
 /// For the holder of put_lock, about to put item `number`.
 bool QueueCore::is_full(std::uint64_t number) const noexcept {
     const QueueControl& shared = control();
-    // order: acquire, because room that a consumer left may be written to.
+    // order: acquire, pairs with the store below, and with get's commit through the
+    // thread that stored what it saw: room that a consumer left may be written to.
     if (number - seen_taken_.load(std::memory_order_acquire) < shared.max_items) {
         return false;
     }
+    // order: acquire, pairs with get's commit, for the same reason.
     const std::uint64_t taken = shared.get_count.load(std::memory_order_acquire);
+    // order: release, pairs with the load above: passes on what the acquire saw.
     seen_taken_.store(taken, std::memory_order_release);
     return number - taken >= shared.max_items;
 }
@@ -317,7 +295,9 @@ bool QueueCore::may_have_room(std::uint64_t before) const noexcept {
 
 bool QueueCore::has_places() const noexcept {
     const QueueControl& shared = control();
+    // order: relaxed, only whether to go on spinning: try_put() decides.
     const std::uint64_t taken = shared.get_count.load(std::memory_order_relaxed);
+    // order: relaxed, the same.
     const std::uint64_t put = shared.put_count.load(std::memory_order_relaxed);
     return is_shut() || (shared.max_items != 0 &&
                          put - taken <= shared.max_items - (shared.max_items + 7) / 8);
@@ -330,12 +310,12 @@ void QueueCore::check_open() const {
 }
 
 void QueueCore::check_fits(std::size_t size) const {
-    const std::uint64_t most = control().large_bytes - sizeof(LargeHeader);
-    if (size > most) {
+    const std::uint64_t max_size = control().large_bytes - sizeof(LargeHeader);
+    if (size > max_size) {
         throw std::invalid_argument(
             "an item of " + std::to_string(size) +
             " bytes does not fit a queue whose max_bytes allows for " +
-            std::to_string(most)
+            std::to_string(max_size)
         );
     }
 }
@@ -356,58 +336,8 @@ void QueueCore::shutdown(bool immediate) {
     if (joinable_) {
         shared.joiners.wake_all();
     }
-    ring_if_watched();
-}
-
-// ---- for poll()
-
-int QueueCore::fileno() {
-    check_open();
-    if (control().watched.load() == 0) {
-        // First the ring: who puts meanwhile does not know yet that it is watched.
-        ring();
-        control().watched.store(1);
-        calm_if_empty();
-    }
-    return event_.get();
-}
-
-void QueueCore::ring() const noexcept {
-    ::eventfd_write(event_.get(), 1);  // EAGAIN: it is readable already
-}
-
-void QueueCore::ring_if_watched() const noexcept {
-    // order: relaxed. For a producer, put_lock orders it: see calm_if_empty().
-    if (control().watched.load(std::memory_order_relaxed) != 0) [[unlikely]] {
-        ring();
-    }
-}
-
-/// Makes the descriptor unreadable, with put_lock: so nobody is between the ring and
-/// the commit, and an item that counts never stands behind a descriptor that was reset,
-/// whoever dies when. Readable for nothing is allowed: who does not get the lock in a
-/// moment leaves it so, and a loop around poll() goes round once in that time.
-void QueueCore::calm_if_empty() const noexcept {
-    QueueControl& shared = control();
-    // order: relaxed. Whoever sees that it is watched passes it on with put_lock.
-    if (shared.watched.load(std::memory_order_relaxed) == 0) [[likely]] {
-        return;
-    }
-    if (has_items() || shared.put_lock.acquire(processes(), lock_grace) == Taken::no) {
-        return;
-    }
-    const Holding held(shared.put_lock);
-    MP_FAILPOINT("get: before the calm");
-    if (has_items() || is_shut()) {
-        return;
-    }
-    eventfd_t count = 0;
-    ::eventfd_read(event_.get(), &count);
-    // order: seq_cst, as the store in shutdown(), which is before its ring: either that
-    // comes after our reset, or we see here that the queue is shut.
-    std::atomic_thread_fence(std::memory_order_seq_cst);
-    if (is_shut()) {
-        ring();
+    if (shared.is_watched()) {
+        event_.ring();
     }
 }
 

@@ -2,8 +2,8 @@
 // For JoinableQueue: which items were taken and are not reported done.
 //
 // Unfinished is what stands in the queue and what stands in the accounts. An item is
-// booked before it leaves the queue, so no sum ever misses one; who counts reads the
-// queue first.
+// booked before it leaves the queue, so no sum ever misses one; a thread that counts
+// reads the queue first.
 #include "mp/detail/queue_core.hpp"
 #include "mp/errors.hpp"
 
@@ -17,11 +17,11 @@
 namespace mp::detail {
 namespace {
 
-std::uint64_t account(ProcessTable::Id owner, std::int32_t items) {
-    return (std::uint64_t{owner} << 32U) | static_cast<std::uint32_t>(items);
+std::uint64_t account(ProcessTable::Id process, std::int32_t items) {
+    return (std::uint64_t{process} << 32U) | static_cast<std::uint32_t>(items);
 }
 
-ProcessTable::Id owner_of(std::uint64_t account) {
+ProcessTable::Id process_of(std::uint64_t account) {
     return static_cast<ProcessTable::Id>(account >> 32U);
 }
 
@@ -57,11 +57,11 @@ void QueueCore::add_to_account(std::int32_t items) {
     std::uint64_t before = word.load();
     std::uint64_t after = 0;
     do {
-        const bool mine = owner_of(before) == me;
+        const bool mine = process_of(before) == me;
         after = account(me, (mine ? items_of(before) : 0) + items);
     } while (!word.compare_exchange_weak(before, after));
-    if (owner_of(before) != me && items_of(before) > 0) {
-        // The entry was a dead process's, whose items nobody finishes.
+    if (process_of(before) != me && items_of(before) > 0) {
+        // The entry was a dead process's, whose items no process finishes.
         shared.deaths.fetch_add(1);
         shared.joiners.wake_all();
     }
@@ -91,7 +91,7 @@ void QueueCore::forget_dead() {
     QueueControl& shared = control();
     if (shared.done_lock.acquire(processes(), std::chrono::milliseconds(0)) ==
         Taken::no) {
-        return;  // The next slice will do.
+        return;  // After the next recheck interval will do.
     }
     const std::uint32_t used = shared.accounts_used.load();
     std::int64_t in_accounts = 0;
@@ -100,14 +100,14 @@ void QueueCore::forget_dead() {
     }
     for (std::uint32_t i = 0; i < used; ++i) {
         std::uint64_t before = shared.accounts[i].load();
-        const ProcessTable::Id owner = owner_of(before);
+        const ProcessTable::Id process = process_of(before);
         // Others may have reported some of them.
         const auto lost = static_cast<std::int32_t>(std::clamp<std::int64_t>(
             items_of(before), 0, std::max<std::int64_t>(in_accounts, 0)
         ));
-        if (owner != 0 && lost > 0 && processes().dead(owner) &&
+        if (process != 0 && lost > 0 && processes().dead(process) &&
             shared.accounts[i].compare_exchange_strong(
-                before, account(owner, items_of(before) - lost)
+                before, account(process, items_of(before) - lost)
             )) {
             in_accounts -= lost;
             shared.deaths.fetch_add(1);

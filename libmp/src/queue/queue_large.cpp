@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Large items: each has a block of its own in an area of the segment, used from front
-// to back and again from the front. They are read where they stand; who reads a block
-// is written in it, so that the block of a reader that died is free.
+// to back and again from the front. They are read where they stand; which process reads
+// a block is written in it, so that the block of a reader that died is free.
 #include "mp/detail/bytes.hpp"
 #include "mp/detail/queue_core.hpp"
 #include "mp/errors.hpp"
@@ -52,6 +52,7 @@ bool QueueCore::is_done_with(const LargeHeader& block) const noexcept {
     if (block.number >= control().get_count.load(std::memory_order_acquire)) {
         return false;
     }
+    // order: acquire, pairs with close_large(): its reads come before our writes.
     const std::uint32_t reader = block.reader.load(std::memory_order_acquire);
     return reader == LargeHeader::read || reader == 0 || processes().dead(reader);
 }
@@ -113,6 +114,7 @@ LargeHeader* QueueCore::place_large(PutEnd& end, std::span<const std::byte> mess
     LargeHeader* const block = find_large_room(end, room);
     if (block != nullptr) {
         block->room = room;
+        // order: relaxed, put's commit makes it known together with the item.
         block->reader.store(0, std::memory_order_relaxed);
         MP_FAILPOINT("put: has a large block");
         copy_block(
@@ -137,7 +139,7 @@ void QueueCore::open_large(std::span<const std::byte> reference, QueueItem& item
         );
     }
     LargeHeader& block = large_at(where.offset);
-    // order: release of the commit that follows.
+    // order: relaxed, the release of the commit that follows is for this, too.
     block.reader.store(processes().self(), std::memory_order_relaxed);
     item.bytes_ = {
         reinterpret_cast<std::byte*>(&block) + header_bytes,
@@ -147,7 +149,8 @@ void QueueCore::open_large(std::span<const std::byte> reference, QueueItem& item
 }
 
 void QueueCore::close_large(LargeHeader& block) noexcept {
-    // order: release, because the room may be written to from now on.
+    // order: release, pairs with is_done_with(): the room may be written to from now
+    // on.
     block.reader.store(LargeHeader::read, std::memory_order_release);
     QueueControl& shared = control();
     shared.large_read.fetch_add(1);

@@ -55,7 +55,7 @@ struct QueueControl {
     alignas(64) std::atomic<std::uint64_t> large_read;  ///< large items done with
 
     alignas(64) std::atomic<QueueShut> shut;
-    std::atomic<std::uint32_t> watched;  ///< somebody asked for the descriptor
+    std::atomic<std::uint32_t> watched;  ///< a process asked for the descriptor
 
     Sleepers consumers;
     Sleepers producers;
@@ -68,6 +68,14 @@ struct QueueControl {
     /// What each process has taken and not reported done: its id, and how many, signed:
     /// another may report. One word, so one operation changes both.
     std::array<std::atomic<std::uint64_t>, ProcessTable::capacity> accounts;
+
+    bool is_watched() const noexcept {
+        // order: relaxed. To a producer it comes with put_lock, from the thread that
+        // could reset the descriptor before (see QueueCore::calm_if_empty()); in
+        // shutdown() a fence of wake_all() stands between the store of `shut` and this;
+        // a consumer that misses it leaves the descriptor readable, which is allowed.
+        return watched.load(std::memory_order_relaxed) != 0;
+    }
 };
 
 /// Before each item in a chunk.
@@ -87,7 +95,8 @@ struct LargeReference {
 
 /// Before each item in the area for large ones.
 struct LargeHeader {
-    /// Nobody has taken it, or the id of who reads it, or this.
+    /// What `reader` says when the item was read. Before: 0 while it was not taken,
+    /// then the id of the process that reads it.
     static constexpr std::uint32_t read = ~std::uint32_t{0};
 
     std::uint64_t number;

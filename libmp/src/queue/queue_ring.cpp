@@ -53,12 +53,17 @@ std::size_t QueueCore::offset_of_chunk(std::uint32_t id) const noexcept {
 std::uint64_t QueueCore::first_chunk_in_use() const noexcept {
     QueueControl& shared = control();
     for (;;) {
-        // order: acquire, pairs with get's commit. The entry is overwritten only after
-        // the next commit, so an unchanged count means that it was the right one.
+        // The entry is overwritten only after the next commit, so an unchanged count
+        // means that it was the right one.
+        // order: acquire, pairs with get's commit.
         const std::uint64_t number = shared.get_count.load(std::memory_order_acquire);
+        // order: relaxed, the fence keeps it before the second look at the count.
         const std::uint64_t chunk = std::atomic_ref(shared.get_ends[number % 2].chunk)
                                         .load(std::memory_order_relaxed);
+        // order: acquire, for the load above: take() writes the entry under get_lock,
+        // after the commit before.
         std::atomic_thread_fence(std::memory_order_acquire);
+        // order: relaxed, the fence keeps it behind the entry.
         if (shared.get_count.load(std::memory_order_relaxed) == number) {
             return chunk;
         }
@@ -112,7 +117,7 @@ std::byte* QueueCore::find_room(PutEnd& end, std::size_t size) {
     return found;
 }
 
-/// Writes the item where nobody looks yet. False when there is no room now.
+/// Writes the item where no consumer looks yet. False when there is no room now.
 bool QueueCore::place(
     PutEnd& end, std::uint64_t number, std::span<const std::byte> message
 ) {
@@ -182,11 +187,12 @@ void QueueCore::take(std::uint64_t number, QueueItem& item) {
     }
     MP_FAILPOINT("get: read");
     if (joinable_) {
-        // Before the commit: whoever counts must never miss an item that is under way.
+        // Before the commit: a thread that counts must never miss an item that is under
+        // way.
         add_to_account(1);
     }
     GetEnd& next = shared.get_ends[(number + 1) % 2];
-    // order: see first_chunk_in_use().
+    // order: relaxed, the commit that follows releases it; see first_chunk_in_use().
     std::atomic_ref(next.chunk).store(end.chunk, std::memory_order_relaxed);
     next.offset = end.offset;
 }

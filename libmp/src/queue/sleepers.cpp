@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Which bit a thread shows, and waking the threads of some bits.
 #include "queue/sleepers.hpp"
 
 #include "mp/detail/creator.hpp"
@@ -9,10 +10,10 @@ namespace mp::detail {
 
 unsigned Sleepers::bit_of_this_thread() noexcept {
     // A forked child has the number of its parent's thread otherwise.
-    thread_local Creator owner;
+    thread_local Creator creator;
     thread_local auto bit = static_cast<unsigned>(::gettid()) % 64;
-    if (!owner.is_here()) {
-        owner = Creator();
+    if (!creator.is_here()) {
+        creator = Creator();
         bit = static_cast<unsigned>(::gettid()) % 64;
     }
     return bit;

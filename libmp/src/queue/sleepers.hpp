@@ -3,10 +3,17 @@
 // how to wake them only when there are some.
 //
 // A sleeper shows a bit, looks at the condition once more, and sleeps on the word of
-// its bit, for a slice at most. A waker takes a bit down and then wakes whoever sleeps
-// on its word. A bit may stand for several threads, or for a dead one: that costs a
-// wake for nothing, and the slice makes good for one that a dead or stopped sleeper
-// swallowed.
+// its bit, for a recheck interval at most. A waker takes a bit down and then wakes all
+// that sleep on its word. A bit may stand for several threads, or for a dead one: that
+// costs a wake for nothing, and the recheck interval makes good for one that a dead or
+// stopped sleeper swallowed.
+//
+// They are neither WaiterSlots (sync/waiter_slots.hpp) nor the WorkerSet of the process
+// pool's board, though all three look alike. Here no bit says whose it is, so any
+// number of threads of any processes may sleep and die and nothing is to be cleaned up,
+// but a wake goes to no one in particular; a slot there names its waiter, for exact
+// wakes in order and notices that outlive their receiver; a bit of the WorkerSet is one
+// worker's, which the parent clears when that worker dies.
 #pragma once
 
 #include "mp/detail/futex.hpp"
@@ -26,7 +33,7 @@ namespace mp::detail {
 class Sleepers {
 public:
     /// Waits until `ready()`, which may be asked often; false at the deadline. It is
-    /// looked at after each slice at the latest.
+    /// looked at after each recheck interval at the latest.
     template <class Ready>
     bool wait(const Deadline& deadline, Ready ready, Progress progress = {}) noexcept {
         // Beside other processes, a hundred yields may take longer than the deadline.
@@ -69,6 +76,7 @@ public:
 
     void wake_all() noexcept {
         std::atomic_thread_fence(std::memory_order_seq_cst);
+        // order: relaxed, the fence orders it.
         if (awaiting_.load(std::memory_order_relaxed) != 0) {
             wake(64);
         }

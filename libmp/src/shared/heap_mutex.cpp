@@ -4,6 +4,7 @@
 #include "mp/errors.hpp"
 
 #include "os/check.hpp"
+#include "os/robust_mutex.hpp"
 
 #include <cerrno>
 #include <ctime>
@@ -12,36 +13,13 @@ namespace mp::detail {
 
 namespace {
 
-// No allocation takes so long: whoever holds the lock has been stopped inside.
+// No allocation takes so long: a process that holds the lock has been stopped inside.
 constexpr time_t max_hold_seconds = 10;
-
-void check_number(int error, const char* what) {
-    if (error != 0) {
-        os::throw_error(error, what);
-    }
-}
-
-struct Attributes {
-    Attributes() {
-        check_number(::pthread_mutexattr_init(&value), "pthread_mutexattr_init");
-        ::pthread_mutexattr_setpshared(&value, PTHREAD_PROCESS_SHARED);
-        ::pthread_mutexattr_setrobust(&value, PTHREAD_MUTEX_ROBUST);
-        ::pthread_mutexattr_settype(&value, PTHREAD_MUTEX_RECURSIVE);
-    }
-
-    ~Attributes() { ::pthread_mutexattr_destroy(&value); }
-
-    Attributes(const Attributes&) = delete;
-    Attributes& operator=(const Attributes&) = delete;
-
-    pthread_mutexattr_t value{};
-};
 
 [[noreturn]] void throw_not_taken(int error) {
     if (error == EOWNERDEAD) {
         throw OwnerDied("a process was killed while it changed this heap, which may be "
-                        "half-changed: "
-                        "nothing more can be allocated from it");
+                        "half-changed: nothing more can be allocated from it");
     }
     if (error == ETIMEDOUT) {
         throw TimeoutError("a process that uses this heap has been stopped inside");
@@ -52,10 +30,7 @@ struct Attributes {
 }  // namespace
 
 HeapMutex::HeapMutex() : mutex_() {
-    const Attributes attributes;
-    check_number(
-        ::pthread_mutex_init(&mutex_, &attributes.value), "pthread_mutex_init"
-    );
+    os::init_robust_mutex(mutex_, os::MutexKind::recursive);
 }
 
 int HeapMutex::take() noexcept {
@@ -89,7 +64,7 @@ bool HeapMutex::lock_quietly() noexcept {
 }
 
 bool HeapMutex::try_lock() {
-    // A lock that is held for longer than a moment is an error here anyway.
+    // A lock that is held for long is an error here anyway.
     lock();
     return true;
 }

@@ -123,8 +123,7 @@ std::string text_format(std::size_t size) {
     if (format.size() > format_size) {
         throw std::invalid_argument(
             "an item of " + std::to_string(size) +
-            " bytes is too long for a "
-            "ShareableList"
+            " bytes is too long for a ShareableList"
         );
     }
     return format;

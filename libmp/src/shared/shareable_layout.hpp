@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
-// shareable_layout: the bytes of a ShareableList. Anybody may write into them at any
-// time, so every number is read once and checked before it is used.
+// shareable_layout: the bytes of a ShareableList. Any program may write into them at
+// any time, so every number is read once and checked before it is used.
 //
 //     0            int64          how many items, N
-//     8            int64[N + 1]   where each begins in the data; the last: D, where it
-//     ends 8 (N + 2)    byte[D]        the data
+//     8            int64[N + 1]   where each begins in the data; the last: D, its end
+//     8 (N + 2)    byte[D]        the data
 //     + D          char[N][8]     each item's struct format, filled up with NUL
 //     + 8 N        int8[N]        0 number or bool, 1 str, 2 bytes, 3 None
 #pragma once

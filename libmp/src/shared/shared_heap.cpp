@@ -31,7 +31,7 @@ namespace {
 
 namespace ipc = boost::interprocess;
 
-/// What stands before the heap, so that nobody takes something else for it.
+/// What stands before the heap, so that nothing else is taken for one.
 struct HeapHeader {
     char magic[8] = {'m', 'p', '-', 'h', 'e', 'a', 'p', '1'};
     std::uint64_t boost_version = BOOST_VERSION;

@@ -11,6 +11,7 @@
 #include "os/named_memory.hpp"
 #include "os/random.hpp"
 #include "process/resource_tracker_client.hpp"
+#include "util/hex.hpp"
 
 #include <array>
 #include <cerrno>
@@ -55,13 +56,7 @@ namespace {
 std::string random_name() {
     std::array<std::byte, 4> random{};
     os::random_bytes(random);
-    constexpr const char* digits = "0123456789abcdef";
-    std::string name = "psm_";
-    for (const std::byte byte : random) {
-        name += digits[std::to_integer<unsigned>(byte) >> 4U];
-        name += digits[std::to_integer<unsigned>(byte) & 0xfU];
-    }
-    return name;
+    return "psm_" + detail::to_hex(random);
 }
 
 // The tracker knows of it before it has the name: there is no moment to be killed at.

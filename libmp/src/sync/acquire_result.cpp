@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Which deaths a result reports, and that they were asked for.
 #include "mp/acquire_result.hpp"
 
 #include "mp/detail/shared_block.hpp"

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// The handle of a barrier.
 #include "mp/barrier.hpp"
 
 #include "sync/barrier_state.hpp"

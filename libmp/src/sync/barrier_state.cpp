@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// The rounds of a barrier: parties come, wait, are told and leave; what breaks one.
 #include "sync/barrier_state.hpp"
 
 #include "mp/errors.hpp"
@@ -13,13 +14,15 @@ namespace mp::detail {
 
 namespace {
 
-// The lock is held for moments, but for the action. Somebody who is stopped with it
-// must not hold up others beyond their time by more than this.
-constexpr auto grace = std::chrono::seconds(1);
+// The lock is held only briefly, except during the action. A process that is stopped
+// with it must not hold up others beyond their time by more than this.
+constexpr auto lock_grace = std::chrono::seconds(1);
 
-Timeout lock_grace(const Deadline& deadline) noexcept {
-    return deadline.is_forever() ? deadline.remaining()
-                                 : Timeout(deadline.remaining().duration() + grace);
+// How long to wait for the lock.
+Timeout lock_timeout(const Deadline& deadline) noexcept {
+    return deadline.is_forever()
+               ? deadline.remaining()
+               : Timeout(deadline.remaining().duration() + lock_grace);
 }
 
 [[noreturn]] void throw_broken() {
@@ -82,7 +85,7 @@ BarrierState::Party* BarrierState::free_place(const ProcessTable& processes) noe
 // ----------------------------------------------------------------------------------
 // the end of a round, under the lock
 
-// The store decides; what follows may be done by whoever has the lock next.
+// The store decides; what follows may be done by the next holder of the lock.
 void BarrierState::end_round(bool broken) noexcept {
     MP_FAILPOINT("barrier: before the end");
     round_.store((round() + 1) << 1U | (broken ? 1U : 0U));
@@ -144,7 +147,7 @@ std::uint32_t BarrierState::wait(
         if (arrival.place != nullptr || arrival.was_last) {
             return arrival.number;
         }
-        // All places are still with those of earlier rounds, who are slow to leave.
+        // All places are still with those of earlier rounds, which are slow to leave.
         if (deadline.expired()) {
             give_up();
         }
@@ -152,7 +155,7 @@ std::uint32_t BarrierState::wait(
     }
 }
 
-// Without the lock: who waits sees it at the end of his own time.
+// Without the lock: a party that waits sees it at the end of its own time.
 void BarrierState::give_up() {
     broken_.store(1);
     throw_broken();
@@ -165,7 +168,7 @@ BarrierState::Arrival BarrierState::arrive(
     const std::function<void()>& action
 ) {
     MP_FAILPOINT("barrier: before the arrival");
-    const Held held(*this, processes, lock_grace(deadline));
+    const Held held(*this, processes, lock_timeout(deadline));
     MP_FAILPOINT("barrier: arriving");
     if (!held) {
         give_up();
@@ -228,8 +231,8 @@ void BarrierState::wait_for_end(
     }
 }
 
-// Nobody else may be awake to see that a party or the holder of the lock has died, or
-// that the time is over.
+// No other party may be awake to see that a party or the holder of the lock has died,
+// or that the time is over.
 void BarrierState::look_after(
     Party& place, ProcessTable& processes, const Deadline& deadline
 ) {
@@ -237,7 +240,7 @@ void BarrierState::look_after(
         !has_dead_party(processes)) {
         return;
     }
-    const Held held(*this, processes, lock_grace(deadline));
+    const Held held(*this, processes, lock_timeout(deadline));
     std::uint32_t state = waits;
     if (!held && place.state.compare_exchange_strong(state, free)) {
         give_up();

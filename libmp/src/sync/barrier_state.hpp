@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// BarrierState: who waits at a barrier, in shared memory. See
+// BarrierState: the parties that wait at a barrier, in shared memory. See
 // docs/protocols/barrier.md.
 #pragma once
 
@@ -25,7 +25,7 @@ public:
         std::atomic<std::uint64_t> round;
     };
 
-    /// Those of two rounds, so that nobody need wait for those who are slow to leave.
+    /// Those of two rounds, so that none need wait for those that are slow to leave.
     static std::size_t bytes(std::uint32_t parties) noexcept {
         return sizeof(BarrierState) + std::size_t{2} * parties * sizeof(Party);
     }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// The handle of a condition: its lock, and the waiters in their slots.
 #include "mp/condition.hpp"
 
 #include "mp/errors.hpp"

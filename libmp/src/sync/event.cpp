@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// An event is one word, in which a flag, a count and a mark of sleepers stand.
 #include "mp/event.hpp"
 
 #include "mp/detail/futex.hpp"
@@ -14,8 +15,8 @@ namespace {
 using detail::FutexScope;
 using detail::FutexWord;
 
-// The word: set:1 | how often it was set:30 | somebody may sleep:1. The count is what a
-// waiter recognises a set() by that was cleared before it woke.
+// The word: set:1 | how often it was set:30 | a thread may sleep:1. By the count a
+// waiter recognises a set() that was cleared before it woke.
 constexpr std::uint32_t is_set_bit = 1;
 constexpr std::uint32_t one_set = 2;
 constexpr std::uint32_t waiters = 1U << 31U;
@@ -81,7 +82,8 @@ bool Event::wait(Timeout timeout) const {
             !word.compare_exchange_weak(seen, seen | waiters)) {
             continue;
         }
-        // A slice: who set it may have been killed before the wake.
+        // No longer than the recheck interval: the process that set it may have been
+        // killed before the wake.
         detail::futex_wait(
             word,
             seen | waiters,

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Which thread holds a lock how often, and the reports of dead owners.
 #include "sync/held_lock.hpp"
 
 #include "mp/errors.hpp"
@@ -85,7 +86,7 @@ void HeldLock::release(ProcessTable& processes) {
         throw std::invalid_argument("a lock was released that nobody holds");
     }
     if (owner != processes.self() && processes.dead(owner)) {
-        // Who releases for the dead does not know what they left behind.
+        // A process that releases for a dead one does not know what that left behind.
         deaths.fetch_add(1);
     }
     // order: relaxed, the lock itself orders it.

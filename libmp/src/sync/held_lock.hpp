@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // HeldLock: what Lock and RLock are in shared memory. An OwnerLock that also knows the
-// thread that holds it, how often it was taken, and of which deaths nobody was told
-// yet.
+// thread that holds it, how often it was taken, and which deaths have not been told.
 #pragma once
 
 #include "mp/timeout.hpp"
@@ -19,7 +18,7 @@ namespace mp::detail {
 struct alignas(64) HeldLock {
     OwnerLock lock;
     std::uint32_t depth;                ///< guarded by the lock
-    std::atomic<std::uint64_t> holder;  ///< process and thread; 0 while nobody holds it
+    std::atomic<std::uint64_t> holder;  ///< process and thread; 0 while it is free
     std::atomic<std::uint32_t> deaths;  ///< how many owners died
     std::atomic<std::uint32_t> told;    ///< how many of them were asked for
 
@@ -45,7 +44,7 @@ struct alignas(64) HeldLock {
         ProcessTable& processes, Timeout timeout, const char* what
     );
 
-    /// By anybody. Throws std::invalid_argument if it was free.
+    /// By any thread of any process. Throws std::invalid_argument if it was free.
     void release(ProcessTable& processes);
 
     /// By the thread that has it. Throws StateError.
@@ -54,7 +53,7 @@ struct alignas(64) HeldLock {
     /// For conditions: releases it whatever its depth, which is returned.
     std::uint32_t release_all() noexcept;
 
-    /// There is a death that nobody has asked for.
+    /// There is a death that no process has asked for.
     bool has_report() const noexcept { return deaths.load() != told.load(); }
 
     /// As Python's repr() says it: "None", the process's own name, "SomeOtherProcess" …

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
+// The word of an OwnerLock: taken when it is free or its owner dead, else waited for,
+// first spinning, then asleep.
 #include "sync/owner_lock.hpp"
 
 #include "os/failpoint.hpp"
@@ -9,10 +11,10 @@ namespace mp::detail {
 namespace {
 
 // A holder that runs on another processor is gone within these pauses, more often than
-// not. One that does not run gets a processor by the yields, and with it whoever else
-// is held up; a sleep would cost the holder a wake-up.
-constexpr int pauses = 20;
-constexpr int spins = 100;
+// not. One that does not run gets a processor by the yields, and so does every other
+// process that is held up; a sleep would cost the holder a wake-up.
+constexpr SpinPolicy policy{
+    .pauses = 20, .yields = 80, .always_pause = true, .quiet_pauses = 100};
 
 }  // namespace
 
@@ -25,14 +27,15 @@ Taken OwnerLock::acquire_slowly(
     const std::atomic<std::uint64_t>* done
 ) {
     const Deadline deadline(timeout);
-    auto& history = SpinHistory::of_this_thread();
+    Search search(SpinHistory::of_this_thread(), policy);
+    bool spinning = timeout.duration().count() != 0;
     Progress progress = done == nullptr ? Progress() : Progress(*done);
     // Which owner was found alive since the last sleep: asking again at every turn
     // would cost more than it tells.
     ProcessTable::Id alive = 0;
-    // Who has slept cannot know whether others do.
+    // A waiter that has slept cannot know whether others still do.
     std::uint32_t mark = 0;
-    for (int turn = timeout.duration().count() == 0 ? spins : 0;;) {
+    for (;;) {
         if (seen == 0) {
             MP_FAILPOINT("lock: free");
             // order: acquire, pairs with release().
@@ -55,13 +58,10 @@ Taken OwnerLock::acquire_slowly(
             continue;
         }
         alive = owner;
-        if (turn < spins) {
-            ++turn;
-            if (turn <= pauses || !history.may_yield()) {
-                cpu_relax();
-            } else if (!history.yield(progress) || deadline.expired()) {
-                turn = spins;
-            }
+        if (spinning) {
+            spinning =
+                search.again(progress) && !(search.yielding() && deadline.expired());
+            // order: relaxed, the exchange above decides.
             seen = word_.load(std::memory_order_relaxed);
             continue;
         }
@@ -103,6 +103,7 @@ bool OwnerLock::mark_and_sleep(std::uint32_t& seen, const Deadline& deadline) no
     MP_FAILPOINT("lock: before the sleep");
     futex_wait(word_, seen, deadline.sooner(recheck_interval), FutexScope::shared);
     MP_FAILPOINT("lock: after the sleep");
+    // order: relaxed, the exchange of the caller decides.
     seen = word_.load(std::memory_order_relaxed);
     return true;
 }

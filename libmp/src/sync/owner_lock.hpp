@@ -14,18 +14,18 @@
 
 namespace mp::detail {
 
-/// How long anybody sleeps before looking again whether the one who should wake him is
-/// alive.
+/// How long a thread sleeps before it looks again whether the one that should wake it
+/// is alive.
 inline constexpr auto recheck_interval = std::chrono::milliseconds(20);
 
 /// What to do about a lock whose owner is dead.
 enum class DeadOwner : std::uint8_t {
     take,   ///< take it and say so
-    leave,  ///< leave it to somebody who takes
+    leave,  ///< leave it to a thread that asks to take
 };
 
 enum class Taken : std::uint8_t {
-    no,  ///< held by somebody else until the deadline
+    no,  ///< another thread held it until the deadline
     yes,
     from_dead,  ///< with DeadOwner::leave: it is a dead owner's, and not taken
 };
@@ -33,10 +33,10 @@ enum class Taken : std::uint8_t {
 /// Zeroed memory is a free lock. All members are for any process.
 class OwnerLock {
 public:
-    /// The highest bit of the word: somebody may sleep.
+    /// The highest bit of the word: a thread may sleep on it.
     static constexpr std::uint32_t waiters = 1U << 31U;
 
-    /// Without anybody else: one compare-and-swap. `done`, if there is one, counts what
+    /// Without contention: one compare-and-swap. `done`, if there is one, counts what
     /// its holders did.
     Taken acquire(
         ProcessTable& processes,
@@ -56,11 +56,13 @@ public:
         return acquire_slowly(processes, me, seen, timeout, dead_owner, done);
     }
 
-    /// By anybody. False if it was free.
+    /// By any thread of any process. False if it was free.
     bool release() noexcept;
 
-    /// The word without its bit: 0 or the id of the holder, who may be dead.
+    /// The word without its bit: 0 or the id of the holder, which may be dead.
     ProcessTable::Id owner() const noexcept {
+        // order: acquire, pairs with release(), so that a thread which finds it free
+        // sees what the last holder did.
         return word_.load(std::memory_order_acquire) & ~waiters;
     }
 

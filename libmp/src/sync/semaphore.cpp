@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// The handle of a semaphore: a count of tokens, or a ledger of them.
 #include "mp/semaphore.hpp"
 
 #include "os/check.hpp"
@@ -38,7 +39,7 @@ TokenLedger& ledger_of(State& state) noexcept {
 }
 
 bool too_large(int value) noexcept {
-    return static_cast<std::uint32_t>(value) > TokenLedger::most;
+    return static_cast<std::uint32_t>(value) > TokenLedger::max_tokens;
 }
 
 SemaphoreOptions bounded_defaults(SemaphoreOptions options) {
@@ -63,8 +64,8 @@ Semaphore::Semaphore(SemaphoreOptions options, Bound bound) {
     state.is_owned = owned;
     state.is_bounded = bound == Bound::initial_value;
     state.bound = state.is_bounded ? value
-                  : owned          ? TokenLedger::most
-                                   : TokenCount::most;
+                  : owned          ? TokenLedger::max_tokens
+                                   : TokenCount::max_tokens;
     if (owned) {
         ledger_of(state).set(value);
     } else {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// The numbers that threads get, and their names.
 #include "sync/this_thread.hpp"
 
 #include <pthread.h>

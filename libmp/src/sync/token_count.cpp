@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Taking and giving tokens of one word, and sleeping while there is none.
 #include "sync/token_count.hpp"
 
 #include "os/failpoint.hpp"
@@ -10,9 +11,10 @@
 namespace mp::detail {
 
 bool TokenCount::acquire(Timeout timeout) {
+    // order: relaxed, the exchange decides.
     std::uint32_t seen = word_.load(std::memory_order_relaxed);
     // order: acquire, pairs with release(). The first try asks for no time.
-    if ((seen & most) > 0 &&
+    if ((seen & max_tokens) > 0 &&
         word_.compare_exchange_strong(seen, seen - 1, std::memory_order_acquire)) {
         return true;
     }
@@ -21,10 +23,10 @@ bool TokenCount::acquire(Timeout timeout) {
     spin([&] {
         // order: relaxed, the exchange below decides.
         seen = word_.load(std::memory_order_relaxed);
-        return (seen & most) > 0 || deadline.expired();
+        return (seen & max_tokens) > 0 || deadline.expired();
     });
     for (;;) {
-        if ((seen & most) > 0) {
+        if ((seen & max_tokens) > 0) {
             MP_FAILPOINT("semaphore: before the taking");
             // order: acquire, pairs with release().
             if (!word_.compare_exchange_weak(
@@ -36,9 +38,9 @@ bool TokenCount::acquire(Timeout timeout) {
                 continue;
             }
             MP_FAILPOINT("semaphore: taken");
-            // Of several wakes in a row one may have found everybody awake: who comes
-            // from sleep passes on what is left.
-            if (mark != 0 && (seen & most) > 1) {
+            // Of several wakes in a row one may have found all awake: a thread that
+            // comes from sleep passes on what is left.
+            if (mark != 0 && (seen & max_tokens) > 1) {
                 wake(1);
             }
             return true;
@@ -47,6 +49,8 @@ bool TokenCount::acquire(Timeout timeout) {
             return false;
         }
         if ((seen & waiters) == 0) {
+            // order: relaxed, it only asks for a wake; as an exchange it continues the
+            // release sequence of release().
             if (!word_.compare_exchange_weak(
                     seen, seen | waiters, std::memory_order_relaxed
                 )) {
@@ -58,14 +62,16 @@ bool TokenCount::acquire(Timeout timeout) {
         futex_wait(word_, seen, deadline.sooner(recheck_interval), FutexScope::shared);
         MP_FAILPOINT("semaphore: after the sleep");
         mark = waiters;
+        // order: relaxed, the exchange above decides.
         seen = word_.load(std::memory_order_relaxed);
     }
 }
 
 bool TokenCount::release(std::uint32_t count, std::uint32_t bound) noexcept {
+    // order: relaxed, the exchange decides; a refusal is about the number alone.
     std::uint32_t seen = word_.load(std::memory_order_relaxed);
     do {
-        const std::uint32_t value = seen & most;
+        const std::uint32_t value = seen & max_tokens;
         if (value > bound || count > bound - value) {
             return false;
         }
@@ -86,11 +92,16 @@ void TokenCount::wake(std::uint32_t count) noexcept {
     if (futex_wake(word_, wanted, FutexScope::shared) == wanted) {
         return;
     }
-    // Nobody sleeps now. With tokens there nobody goes to sleep either, so the bit may
-    // go; without, somebody may just have done so.
+    // No thread sleeps now. While there are tokens none goes to sleep either, so the
+    // bit may go; without, one may just have done so.
+    // order: relaxed, the exchange decides.
     std::uint32_t seen = word_.load(std::memory_order_relaxed);
-    if ((seen & most) > 0 && (seen & waiters) != 0) {
-        word_.compare_exchange_strong(seen, seen & most, std::memory_order_relaxed);
+    if ((seen & max_tokens) > 0 && (seen & waiters) != 0) {
+        // order: relaxed, only the bit goes; as an exchange it continues the release
+        // sequence of release().
+        word_.compare_exchange_strong(
+            seen, seen & max_tokens, std::memory_order_relaxed
+        );
     }
 }
 

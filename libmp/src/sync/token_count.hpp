@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// TokenCount: a semaphore in one word. Who takes a token need not give it back, so
-// nothing comes back from the dead. See docs/protocols/semaphore.md.
+// TokenCount: a semaphore in one word. A process that takes a token need not give it
+// back, so nothing comes back from the dead. See docs/protocols/semaphore.md.
 #pragma once
 
 #include "mp/detail/futex.hpp"
@@ -13,7 +13,8 @@ namespace mp::detail {
 /// Zeroed memory is an empty one. All members are for any process.
 class TokenCount {
 public:
-    static constexpr std::uint32_t most = 0x7fff'ffffU;
+    /// Also the bits of the word that count them.
+    static constexpr std::uint32_t max_tokens = 0x7fff'ffffU;
 
     void set(std::uint32_t value) noexcept { word_.store(value); }
 
@@ -23,10 +24,10 @@ public:
     /// Adds some. False, and nothing is added, when there would be more than `bound`.
     bool release(std::uint32_t count, std::uint32_t bound) noexcept;
 
-    std::uint32_t value() const noexcept { return word_.load() & most; }
+    std::uint32_t value() const noexcept { return word_.load() & max_tokens; }
 
 private:
-    /// Somebody may sleep.
+    /// A thread may sleep.
     static constexpr std::uint32_t waiters = 1U << 31U;
 
     void wake(std::uint32_t count) noexcept;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Taking and giving tokens that are booked, and those that dead processes hold.
 #include "sync/token_ledger.hpp"
 
 #include "os/failpoint.hpp"
@@ -70,7 +71,7 @@ std::int32_t TokenLedger::balance(std::uint32_t index) const noexcept {
 }
 
 // Enters the last change into the ledger, at most once: the entry says which one it
-// has. Whoever changes the value does this first, so a change is booked even if its
+// has. Every change of the value begins with this, so a change is booked even if its
 // maker was killed right after it.
 void TokenLedger::book(std::uint64_t last) noexcept {
     const Value value(last);
@@ -126,7 +127,7 @@ bool TokenLedger::give_back(std::uint32_t index, std::uint64_t entry) noexcept {
             return false;
         }
         const std::uint32_t free =
-            std::min(value.free + static_cast<std::uint32_t>(by), most);
+            std::min(value.free + static_cast<std::uint32_t>(by), max_tokens);
         const std::uint64_t next = Value::pack(free, index, serial_of(entry) + 1, by);
         MP_FAILPOINT("ledger: before the giving back");
         if (value_.compare_exchange_strong(seen, next)) {
@@ -169,6 +170,8 @@ std::uint32_t TokenLedger::enrol(ProcessTable& processes) {
     const ProcessTable::Id me = processes.self();
     const std::uint32_t index = ProcessTable::index_of(me);
     std::atomic<std::uint32_t>& generation = generations_.at(index);
+    // order: relaxed, because change() acts on what it exchanges, not on this: a thread
+    // that reads an old value goes the long way below.
     if (generation.load(std::memory_order_relaxed) == ProcessTable::generation_of(me))
         [[likely]] {
         return index;
@@ -199,13 +202,13 @@ std::uint32_t TokenLedger::enrol(ProcessTable& processes) {
 
 bool TokenLedger::acquire(ProcessTable& processes, Timeout timeout) {
     const std::uint32_t index = enrol(processes);
-    if (change(index, -1, most)) {
+    if (change(index, -1, max_tokens)) {
         return true;
     }
     const Deadline deadline(timeout);
     spin([&] { return value() > 0 || deadline.expired(); });
     for (;;) {
-        if (reclaim(processes) > 0 && change(index, -1, most)) {
+        if (reclaim(processes) > 0 && change(index, -1, max_tokens)) {
             return true;
         }
         if (deadline.expired()) {
@@ -221,7 +224,7 @@ bool TokenLedger::acquire(ProcessTable& processes, Timeout timeout) {
             );
             MP_FAILPOINT("ledger: after the sleep");
         }
-        if (change(index, -1, most)) {
+        if (change(index, -1, max_tokens)) {
             // Others may sleep on.
             sleeping_.store(1);
             if (value() > 0) {
@@ -238,14 +241,14 @@ bool TokenLedger::release(
     const std::uint32_t index = enrol(processes);
     const std::uint32_t total = count;
     // More than one change can say is given in parts; the first one looks at all of it.
-    if (count > most || value() + count > std::min(bound, most)) {
+    if (count > max_tokens || value() + count > std::min(bound, max_tokens)) {
         return false;
     }
     while (count > 0) {
         const auto part = static_cast<std::int32_t>(
             std::min(count, static_cast<std::uint32_t>(largest_change))
         );
-        if (!change(index, part, std::min(bound, most))) {
+        if (!change(index, part, std::min(bound, max_tokens))) {
             return false;
         }
         count -= static_cast<std::uint32_t>(part);

@@ -17,7 +17,7 @@ namespace mp::detail {
 /// Made by set() in zeroed memory. All members are for any process.
 class TokenLedger {
 public:
-    static constexpr std::uint32_t most = (1U << 20U) - 1;
+    static constexpr std::uint32_t max_tokens = (1U << 20U) - 1;
 
     void set(std::uint32_t value) noexcept;
 
@@ -45,7 +45,8 @@ private:
     std::uint32_t enrol(ProcessTable& processes);
     void ring(std::uint32_t count) noexcept;
 
-    /// How many are free, and the last change: by whom, which of his, how much.
+    /// How many are free, and the last change: by which process, which of its changes,
+    /// how much.
     alignas(64) Word value_;
     FutexWord bell_;
     FutexWord sleeping_;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Slots taken and left, notices given, and those of dead waiters passed on.
 #include "sync/waiter_slots.hpp"
 
 #include "os/failpoint.hpp"
@@ -9,7 +10,7 @@ namespace mp::detail {
 
 namespace {
 
-// owner:32 | ticket:30 | state:2
+// process:32 | ticket:30 | state:2
 constexpr std::uint32_t ticket_mask = (1U << 30U) - 1;
 
 constexpr std::uint32_t ticket_of(std::uint64_t word) noexcept {
@@ -42,14 +43,14 @@ std::optional<WaiterSlots::Place> WaiterSlots::enter(ProcessTable& processes) {
     const std::uint32_t end = used();
     for (std::uint32_t i = 0; i < end; ++i) {
         std::uint64_t seen = slots_.at(i).load();
-        if (state_of(seen) == notified && processes.dead(owner_of(seen)) &&
+        if (state_of(seen) == notified && processes.dead(process_of(seen)) &&
             slots_.at(i).compare_exchange_strong(seen, notified_of(waiting))) {
             return Place{.index = i, .waiting = waiting};
         }
     }
     for (std::uint32_t i = 0; i < capacity; ++i) {
         std::uint64_t seen = slots_.at(i).load();
-        const bool left = state_of(seen) == waits && processes.dead(owner_of(seen));
+        const bool left = state_of(seen) == waits && processes.dead(process_of(seen));
         if (state_of(seen) != free && !left) {
             continue;
         }
@@ -102,7 +103,7 @@ bool WaiterSlots::sleep(
     }
 }
 
-// Notices of waiters who died before they had the lock. First mine, then theirs: a
+// Notices of waiters that died before they had the lock. First mine, then theirs: a
 // death in between makes two of one, which is harmless.
 bool WaiterSlots::take_over_orphan(
     const ProcessTable& processes, Word& mine, std::uint64_t waiting
@@ -110,7 +111,7 @@ bool WaiterSlots::take_over_orphan(
     const std::uint32_t end = used();
     for (std::uint32_t i = 0; i < end; ++i) {
         std::uint64_t theirs = slots_.at(i).load();
-        if (state_of(theirs) != notified || !processes.dead(owner_of(theirs))) {
+        if (state_of(theirs) != notified || !processes.dead(process_of(theirs))) {
             continue;
         }
         if (!mine.compare_exchange_strong(waiting, notified_of(waiting))) {
@@ -144,7 +145,7 @@ WaiterSlots::Word* WaiterSlots::oldest(std::uint64_t& word) noexcept {
 bool WaiterSlots::wake(
     Word& slot, std::uint64_t waiting, const ProcessTable& processes
 ) noexcept {
-    if (processes.dead(owner_of(waiting))) {
+    if (processes.dead(process_of(waiting))) {
         slot.compare_exchange_strong(waiting, free);
         return false;
     }

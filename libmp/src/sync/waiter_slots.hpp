@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
-// WaiterSlots: who waits for a condition, in shared memory. See
+// WaiterSlots: the waiters of a condition, in shared memory. See
 // docs/protocols/condition.md.
+//
+// They are neither Sleepers (queue/sleepers.hpp) nor the WorkerSet of the process
+// pool's board, though all three look alike. notify(n) owes a wake to each of the n
+// living waiters that came first, and no notice may be lost with a waiter that dies, so
+// a waiter has a slot of its own that records its process and its ticket; a bit of
+// Sleepers is nobody's and a bit of the WorkerSet one worker's, for wakes in any order.
 #pragma once
 
 #include "mp/detail/futex.hpp"
@@ -25,7 +31,7 @@ public:
     /// How many may wait at once.
     static constexpr std::uint32_t capacity = 1024;
 
-    /// A waiter's place: what stands there while he waits.
+    /// A waiter's place: what stands there while it waits.
     struct Place {
         std::uint32_t index;
         std::uint64_t waiting;
@@ -34,8 +40,8 @@ public:
     /// Takes a place; nothing when all are taken. Requires: the lock is held.
     std::optional<Place> enter(ProcessTable& processes);
 
-    /// Blocks until notified, or until somebody died who may have had something to say.
-    /// False at the deadline: the place is free then.
+    /// Blocks until notified, or until a process died that may have had something to
+    /// say. False at the deadline: the place is free then.
     bool sleep(
         const Place& place,
         const ProcessTable& processes,
@@ -43,10 +49,10 @@ public:
         const Deadline& deadline
     );
 
-    /// Frees the place of a waiter who has the lock again.
+    /// Frees the place of a waiter that has the lock again.
     void leave(const Place& place) noexcept;
 
-    /// Wakes the living waiters who have waited longest. Requires: the lock is held.
+    /// Wakes the living waiters that have waited longest. Requires: the lock is held.
     void notify(const ProcessTable& processes, int count) noexcept;
 
     /// How many wait and have not been notified.
@@ -61,7 +67,7 @@ private:
         return static_cast<State>(word & mask);
     }
 
-    static ProcessTable::Id owner_of(std::uint64_t word) noexcept {
+    static ProcessTable::Id process_of(std::uint64_t word) noexcept {
         return static_cast<ProcessTable::Id>(word >> 32U);
     }
 

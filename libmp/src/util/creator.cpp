@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "mp/detail/creator.hpp"
 
-#include <sys/mman.h>
+#include "os/wiped_memory.hpp"
+
 #include <unistd.h>
 
 #include <atomic>
+#include <system_error>
 
 namespace mp::detail {
 namespace {
@@ -14,14 +16,11 @@ struct Page {
 };
 
 Page* make_page() noexcept {
-    const auto size = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-    void* memory = ::mmap(
-        nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0
-    );
-    if (memory == MAP_FAILED || ::madvise(memory, size, MADV_WIPEONFORK) != 0) {
-        return nullptr;
+    try {
+        return static_cast<Page*>(os::memory_wiped_at_fork(sizeof(Page)));
+    } catch (const std::system_error&) {
+        return nullptr;  // the pid has to do
     }
-    return static_cast<Page*>(memory);
 }
 
 // Counts up in the ordinary memory that a child copies, so a child's number is larger

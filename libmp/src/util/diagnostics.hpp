@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// diagnostics: how the library itself logs, without the logging library in its headers.
+// diagnostics: how the library itself logs. The logging library is known to log.cpp and
+// mp/log.hpp only.
 // Python:  multiprocessing.util.sub_debug, debug, info, sub_warning, warn.
 // Differs: there is always a logger; see mp/log.hpp for what it shows.
 // Threads: any, also in a forked child: logging takes no lock of ours.

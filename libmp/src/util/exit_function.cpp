@@ -3,7 +3,7 @@
 
 #include "mp/thread_safety.hpp"
 
-#include "os/fork.hpp"
+#include "os/per_process.hpp"
 #include "util/diagnostics.hpp"
 
 #include <unistd.h>
@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -34,9 +35,16 @@ struct Part {
     std::function<void()> run;
 };
 
-// Never destroyed: exit handlers of others may still come by. Replaced in a forked
-// child, where a lock may have been held at the fork by a thread that does not exist.
 struct Parts {
+    Parts() = default;
+
+    explicit Parts(std::unique_ptr<Parts> parents)
+        // The registration with std::atexit is inherited.
+        : registered(parents->registered) {
+        // What the parent's parts hold is not taken apart here.
+        static_cast<void>(parents.release());
+    }
+
     Mutex mutex;
     std::vector<Part> list MP_GUARDED_BY(mutex);
     int last_number MP_GUARDED_BY(mutex) = 0;
@@ -44,27 +52,12 @@ struct Parts {
     std::atomic<bool> begun{false};
 };
 
-Parts* current = nullptr;
-
-void replace_in_child() MP_NO_THREAD_SAFETY_ANALYSIS {
-    auto* const fresh = new Parts;
-    // The std::atexit registration was inherited.
-    fresh->registered = current->registered;
-    current = fresh;
-}
-
-Parts* parts() {
-    static const bool ready = [] {
-        current = new Parts;
-        os::on_fork_in_child(replace_in_child);
-        return true;
-    }();
-    static_cast<void>(ready);
-    return current;
+Parts& parts() {
+    return os::PerProcess<Parts>::get();
 }
 
 std::optional<Part> newest_of(ExitPhase phase) {
-    Parts& all = *parts();
+    Parts& all = parts();
     const MutexLock held(all.mutex);
     for (auto it = all.list.rbegin(); it != all.list.rend(); ++it) {
         if (it->phase == phase) {
@@ -91,20 +84,20 @@ void run_part(const Part& part) noexcept {
 }  // namespace
 
 int add_exit_part(ExitPhase phase, std::function<void()> part) {
-    Parts& all = *parts();
+    Parts& all = parts();
     const MutexLock held(all.mutex);
     all.list.push_back({++all.last_number, phase, std::move(part)});
     return all.last_number;
 }
 
 void drop_exit_part(int number) {
-    Parts& all = *parts();
+    Parts& all = parts();
     const MutexLock held(all.mutex);
     std::erase_if(all.list, [&](const Part& part) { return part.number == number; });
 }
 
 void ensure_exit_step() {
-    Parts& all = *parts();
+    Parts& all = parts();
     const MutexLock held(all.mutex);
     if (!all.registered) {
         all.registered = true;
@@ -113,7 +106,7 @@ void ensure_exit_step() {
 }
 
 void run_exit_step() noexcept {
-    if (parts()->begun.exchange(true)) {
+    if (parts().begun.exchange(true)) {
         return;
     }
     for (const ExitPhase phase : phases) {
@@ -124,12 +117,12 @@ void run_exit_step() noexcept {
 }
 
 bool exiting() noexcept {
-    return parts()->begun.load();
+    return parts().begun.load();
 }
 
 void own_exit_of_forked_child() {
     {
-        Parts& all = *parts();
+        Parts& all = parts();
         const MutexLock held(all.mutex);
         all.registered = true;
     }

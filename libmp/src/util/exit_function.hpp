@@ -2,8 +2,8 @@
 // exit_function: what the library does when a process ends, in Python's order.
 // Python:  multiprocessing.util._exit_function, threading._register_atexit.
 // Differs: the step is registered at the first Process or executor, with std::atexit:
-// it runs
-//          before the destructors of older statics and after those of younger ones.
+//          it runs before the destructors of older statics and after those of younger
+//          ones.
 // Threads: any.
 #pragma once
 

@@ -38,14 +38,15 @@ struct Place {
 struct Finalize::Record {
     // Set once.
     std::optional<Place> place;
-    detail::Creator owner;
+    detail::Creator creator;
     std::shared_ptr<Record> kept_before;
-    // Own synchronisation: who moves `state` away from waiting owns the callback.
+    // Own synchronisation: the callback belongs to the thread that moves `state` away
+    // from waiting.
     std::atomic<State> state = State::waiting;
     std::atomic<std::thread::id> runner{};
     std::function<void()> callback;
 
-    bool is_ours() const noexcept { return owner.is_here(); }
+    bool is_ours() const noexcept { return creator.is_here(); }
 
     bool claim(State next) noexcept {
         State expected = State::waiting;

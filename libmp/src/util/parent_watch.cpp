@@ -5,15 +5,17 @@
 #include "mp/thread_safety.hpp"
 
 #include "os/check.hpp"
-#include "os/fork.hpp"
+#include "os/per_process.hpp"
 #include "os/pidfd.hpp"
+#include "os/pipe.hpp"
 
 #include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
-#include <array>
+#include <memory>
 #include <string>
+#include <tuple>
 #include <utility>
 
 // Only defined for _GNU_SOURCE in some headers; the value is Linux's ABI.
@@ -24,35 +26,23 @@
 namespace mp::detail {
 namespace {
 
+// The read end of the parent's pipe; null in the main process. Never destroyed.
+UniqueFd* parents_pipe = nullptr;
+
+// The write end lasts as long as the process.
 struct WatchPipe {
+    WatchPipe() = default;
+
+    // A forked child watches the pipe of which it must not hold the write end.
+    explicit WatchPipe(std::unique_ptr<WatchPipe> parents) {
+        parents->held.reset();
+        set_parent_watch_fd(std::move(parents->for_children));
+    }
+
     Mutex mutex;
     UniqueFd for_children MP_GUARDED_BY(mutex);
     UniqueFd held MP_GUARDED_BY(mutex);
 };
-
-// Replaced in a forked child; never destroyed, so that the write end lasts as long as
-// the process.
-WatchPipe* own_pipe = nullptr;
-UniqueFd* parents_pipe = nullptr;
-
-void replace_in_child() MP_NO_THREAD_SAFETY_ANALYSIS {
-    WatchPipe* const parents = own_pipe;
-    own_pipe = new WatchPipe;
-    parents->held.reset();
-    delete parents_pipe;
-    parents_pipe = new UniqueFd(std::move(parents->for_children));
-    delete parents;
-}
-
-WatchPipe& pipe_of_this_process() {
-    static const bool ready = [] {
-        own_pipe = new WatchPipe;
-        os::on_fork_in_child(replace_in_child);
-        return true;
-    }();
-    static_cast<void>(ready);
-    return *own_pipe;
-}
 
 // The parent's end of the pipe is one open file for all its children, and O_ASYNC and
 // the owner belong to the open file. So each child opens it anew.
@@ -66,13 +56,10 @@ UniqueFd reopened(int fd) {
 }  // namespace
 
 int watch_pipe_for_children() {
-    WatchPipe& pipe = pipe_of_this_process();
+    WatchPipe& pipe = os::PerProcess<WatchPipe>::get();
     const MutexLock held(pipe.mutex);
     if (!pipe.for_children) {
-        std::array<int, 2> ends{};
-        os::check(::pipe2(ends.data(), O_CLOEXEC), "pipe2");
-        pipe.for_children.reset(ends[0]);
-        pipe.held.reset(ends[1]);
+        std::tie(pipe.for_children, pipe.held) = os::make_pipe();
     }
     return pipe.for_children.get();
 }

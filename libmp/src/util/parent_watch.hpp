@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
-// alive: how a child notices that its parent is gone.
+// parent_watch: how a child notices that its parent is gone.
 // Python:  multiprocessing.process._ParentProcess, spawn's parent_sentinel.
 // Differs: one pipe for all children of a process, and siblings do not keep it open.
-// Threads: any.  Owns: this process's alive pipe, and the read end of its parent's.
+// Threads: any.
+// Owns:    the pipe that this process's children watch, and the read end of its parent's.
 //
 // Every process that starts children holds the only write end of a pipe; its children
 // hold the read end. The end of the process, by whatever cause, is the end of that
@@ -13,7 +14,8 @@
 
 namespace mp::detail {
 
-/// The read end of this process's alive pipe, made at first use; stays the library's.
+/// The read end of the pipe that this process's children watch, made at first use; it
+/// stays the library's.
 int watch_pipe_for_children();
 
 /// In a child, before user code: the read end of the parent's pipe.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Addresses from text, and as text.
 #include "mp/address.hpp"
 
 #include <stdexcept>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// The halves of a handshake, run on a connection that exists already.
 #include "mp/authentication.hpp"
 
 #include "wire/connection_state.hpp"

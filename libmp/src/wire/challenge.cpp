@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Responses to challenges, and whether one is right.
 #include "wire/challenge.hpp"
 
 #include "mp/errors.hpp"

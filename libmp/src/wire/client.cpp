@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
+// Client(): connects to the first of an address's endpoints that answers, and proves
+// the key.
 #include "mp/errors.hpp"
 #include "mp/listener.hpp"
 

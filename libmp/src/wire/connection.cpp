@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// The part of Connection that carries bytes, and Pipe.
 #include "mp/connection.hpp"
 
 #include "mp/errors.hpp"

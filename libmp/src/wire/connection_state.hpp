@@ -18,9 +18,9 @@
 
 namespace mp {
 
-// The descriptor and who is using it. `word_` holds, from the top: the fork depth at
-// which the rest was counted, whether it is closed, how many calls are inside. A forked
-// child starts counting anew: the parent's calls never return there.
+// The descriptor and the calls that use it. `word_` holds, from the top: the fork depth
+// at which the rest was counted, whether it is closed, how many calls are inside. A
+// forked child starts counting anew: the parent's calls never return there.
 class Connection::State {
 public:
     State(UniqueFd fd, Direction allowed)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Addresses to and from the kernel's form; sockets that listen, sockets that connect.
 #include "wire/endpoint.hpp"
 
 #include "mp/errors.hpp"

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Messages onto a stream, and off it again.
 #include "wire/framing.hpp"
 
 #include "os/check.hpp"
@@ -84,11 +85,8 @@ void send_frame(int fd, Bytes payload) {
 }
 
 void send_frame_with_fds(int socket, Bytes payload, const std::vector<UniqueFd>& fds) {
-    std::vector<int> numbers;
-    numbers.reserve(fds.size());
-    for (const UniqueFd& fd : fds) {
-        numbers.push_back(fd.get());
-    }
+    // First what can throw: after the header, the stream would be out of step.
+    const std::vector<int> numbers = os::fd_numbers(fds);
     os::send_all(socket, FrameHeader(payload.size()).span(), never);
     MP_FAILPOINT("frame: head sent");
     os::send_with_fds(socket, payload, numbers, never);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// The steps of a handshake: which side sends what, and what it accepts.
 #include "wire/handshake.hpp"
 
 #include "mp/errors.hpp"

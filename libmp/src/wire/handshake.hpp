@@ -59,7 +59,7 @@ private:
     std::span<const Step> steps_;
     AuthenticationString key_;
     Md5 md5_;
-    // The rest belongs to whoever advances.
+    // The rest belongs to the thread that advances.
     std::size_t step_ = 0;
     std::vector<std::byte> challenge_;  // ours, then the other side's
     std::optional<std::string> refusal_;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// The handle of a Listener.
 #include "mp/listener.hpp"
 
 #include "os/check.hpp"

@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: BSL-1.0
-// listener_state: the clients of a Listener between connect and accept().
+// listener_state: a Listener's socket and the clients that are ready to be accepted.
+// Those that have to prove something first are in PendingHandshakes.
 #pragma once
 
 #include "mp/detail/creator.hpp"
+#include "mp/detail/event_fd.hpp"
+#include "mp/fd.hpp"
 #include "mp/finalize.hpp"
 #include "mp/listener.hpp"
 #include "mp/thread_safety.hpp"
 
-#include "os/fork_lock.hpp"
-#include "wire/endpoint.hpp"
-#include "wire/handshake.hpp"
+#include "os/epoll.hpp"
+#include "wire/pending_handshakes.hpp"
 
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <map>
 #include <optional>
 #include <span>
 
@@ -22,8 +23,8 @@ namespace mp::connection {
 
 // One epoll descriptor watches the listening socket, every client whose handshake is
 // under way, and a bell (an eventfd) that tells of clients which are through and of the
-// end. Threads take a client out of the table to go on with it, so the lock is never
-// held over a system call that may block, and a forked child finds the table whole.
+// end. The lock is never held over a system call that may block, and a forked child
+// finds the tables whole.
 class Listener::State {
 public:
     explicit State(ListenerOptions options);
@@ -41,56 +42,37 @@ public:
     bool closed() const noexcept;
 
 private:
-    struct Client {
-        UniqueFd socket;
-        Address address;
-    };
-
-    // A guest that has to prove something first.
-    struct PendingClient {
-        Client client;
-        detail::Handshake handshake;
-        Deadline until;
-    };
-
     class Inside;
 
-    void settle_here() MP_REQUIRES(lock_);
-    void watch(int fd, std::uint64_t id, std::uint32_t events, int operation);
-    void unwatch(int fd) noexcept;
-    void ring_if_needed() MP_REQUIRES(lock_);
-    void release() noexcept MP_REQUIRES(lock_);
+    void renew_after_fork() MP_REQUIRES(detail::listeners_lock());
+    void watch_own_fds();
+    void ring_if_needed() MP_REQUIRES(detail::listeners_lock());
+    void release() noexcept MP_REQUIRES(detail::listeners_lock());
 
     std::optional<Connection> take_ready();
-    Deadline drop_late_clients(const Deadline& deadline);
-    void serve(std::span<const std::uint64_t> ids);
-    void admit();
-    void admit(Client client);
-    bool may_come(int socket) const;
-    void go_on(std::uint64_t id);
-    void go_on(std::uint64_t id, PendingClient pending, int operation);
-    bool drop_oldest_pending();
-    std::optional<PendingClient> take_pending(std::uint64_t id);
-    void add_ready(Client client);
+    void serve(std::span<const std::uint64_t> tags);
+    void accept_client();
+    void begin_handshake(detail::ClientSocket client);
+    bool is_allowed(int socket) const;
+    void add_ready(std::optional<detail::ClientSocket> client);
 
     // Set once in the constructor.
     const ListenerOptions options_;
-    os::ForkLock& lock_;
     Address address_;
     std::optional<Finalize> remove_file_;
-    // Set once in the constructor; closed when nobody is inside.
-    UniqueFd epoll_;
-    UniqueFd bell_;
+    // Set once in the constructor; closed when no thread is inside.
+    os::Epoll epoll_;
+    detail::EventFd bell_;
     UniqueFd socket_;
-    // Guarded by lock_.
-    detail::Creator here_ MP_GUARDED_BY(lock_);
-    std::map<std::uint64_t, PendingClient> pending_clients_ MP_GUARDED_BY(lock_);
-    std::deque<Client> ready_ MP_GUARDED_BY(lock_);
-    std::optional<Address> last_accepted_ MP_GUARDED_BY(lock_);
-    std::uint64_t next_id_ MP_GUARDED_BY(lock_);
-    std::size_t inside_ MP_GUARDED_BY(lock_) = 0;
-    bool rung_ MP_GUARDED_BY(lock_) = false;
-    bool closed_ MP_GUARDED_BY(lock_) = false;
+    // Own synchronisation.
+    detail::PendingHandshakes pending_;
+    // Guarded by listeners_lock().
+    detail::Creator here_ MP_GUARDED_BY(detail::listeners_lock());
+    std::deque<detail::ClientSocket> ready_ MP_GUARDED_BY(detail::listeners_lock());
+    std::optional<Address> last_accepted_ MP_GUARDED_BY(detail::listeners_lock());
+    std::size_t inside_ MP_GUARDED_BY(detail::listeners_lock()) = 0;
+    bool rung_ MP_GUARDED_BY(detail::listeners_lock()) = false;
+    bool closed_ MP_GUARDED_BY(detail::listeners_lock()) = false;
 };
 
 }  // namespace mp::connection

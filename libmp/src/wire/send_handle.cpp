@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// One byte and one descriptor, outside of the messages.
 #include "mp/send_handle.hpp"
 
 #include "os/fd_passing.hpp"

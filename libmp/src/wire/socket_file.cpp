@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
+// A socket's file: taken, replaced if its server is dead, removed if it is still the
+// same.
 #include "wire/socket_file.hpp"
 
 #include "mp/detail/type_tag.hpp"
@@ -36,8 +38,8 @@ int call_at(Call call, int socket, const std::string& path) noexcept {
     );
 }
 
-// Held by whoever makes or replaces this file. An abstract socket: the kernel frees it
-// with its holder, however that ends.
+// Held by the process that makes or replaces this file. An abstract socket: the kernel
+// frees it with its holder, however that ends.
 UniqueFd take_path(const std::string& path) {
     const std::size_t slash = path.rfind('/');
     const std::string directory =
@@ -61,7 +63,7 @@ UniqueFd take_path(const std::string& path) {
     return lock;
 }
 
-// A socket that nobody holds any more: then the kernel refuses a datagram socket. A
+// A socket that no process holds any more: then the kernel refuses a datagram socket. A
 // server that lives, even one that does not listen yet, is of another kind, and notices
 // nothing.
 bool is_left_over(const std::string& path) {

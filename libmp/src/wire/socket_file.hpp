@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// socket_file: the file of a listening Unix-domain socket: who may make it, replace it,
-// remove it. docs/protocols/listener.md has the protocol.
+// socket_file: the file of a listening Unix-domain socket: which process may make it,
+// replace it, remove it. docs/protocols/listener.md has the protocol.
 #pragma once
 
 #include <sys/types.h>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// One poll(2) for all that is waited for.
 #include "mp/wait.hpp"
 
 #include "os/check.hpp"

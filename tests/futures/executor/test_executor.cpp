@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// map() of every executor: the order of its results, its buffer, chunks and errors.
 #include "futures/executor.hpp"
 #include "futures/thread_pool.hpp"
 #include "mp/errors.hpp"
@@ -17,9 +18,31 @@
 using namespace std::chrono_literals;
 using futures::Future;
 using futures::ThreadPoolExecutor;
+using futures::detail::CallWithItem;
 using futures::detail::ItemOutcome;
 
 namespace {
+
+/// Calls `fn` for each item. What a worker does for a chunk.
+template <class Fn, class Item>
+std::vector<ItemOutcome<typename CallWithItem<Fn, Item>::Result>>
+run_chunk(Fn& fn, std::vector<Item>& items) {
+    using Result = typename CallWithItem<Fn, Item>::Result;
+    std::vector<ItemOutcome<Result>> outcomes(items.size());
+    for (std::size_t i = 0; i < items.size(); ++i) {
+        try {
+            if constexpr (std::is_void_v<Result>) {
+                std::apply(fn, std::move(items[i]));
+                outcomes[i].value.emplace();
+            } else {
+                outcomes[i].value.emplace(std::apply(fn, std::move(items[i])));
+            }
+        } catch (...) {
+            outcomes[i].exception = std::current_exception();
+        }
+    }
+    return outcomes;
+}
 
 /// What a process pool is for map(): chunks, here run by a thread.
 struct Chunks {
@@ -27,7 +50,7 @@ struct Chunks {
     auto submit_chunk(const Fn& fn, std::vector<Item> items) {
         ++submitted;
         return threads.submit([fn, items = std::move(items)]() mutable {
-            return futures::detail::run_chunk(fn, items);
+            return run_chunk(fn, items);
         });
     }
 

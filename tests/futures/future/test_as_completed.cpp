@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// as_completed(): the order in which futures come, and its time limit.
 #include "futures/as_completed.hpp"
 #include "futures/thread_pool.hpp"
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// The exceptions of futures: they arrive as themselves in another process.
 #include "futures/future.hpp"
 #include "mp/remote_error.hpp"
 

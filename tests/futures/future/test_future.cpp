@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Future: handles, results, callbacks and timeouts.
 #include "futures/future.hpp"
 
 #include "support/catch.hpp"

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// The state that the handles of a future share with its executor.
 #include "futures/detail/state.hpp"
 #include "futures/errors.hpp"
 

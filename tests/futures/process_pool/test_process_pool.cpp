@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
+// ProcessPoolExecutor: calls, results, cancelling, callbacks, misuse, options.
 #include "futures/as_completed.hpp"
 #include "futures/process_pool.hpp"
 #include "futures/wait.hpp"
 
 #include "support/catch.hpp"
+#include "support/pools.hpp"
 #include "support/start_methods.hpp"
 
 #include <sys/wait.h>
@@ -17,12 +19,9 @@
 using namespace std::chrono_literals;
 using futures::Future;
 using futures::ProcessPoolExecutor;
+using test::inc;
 
 namespace {
-
-int inc(int x) {
-    return x + 1;
-}
 
 std::string join(std::string a, const std::string& b) {
     return a + b;
@@ -45,7 +44,7 @@ std::uint64_t sum(const std::vector<std::uint64_t>& values) {
     return std::accumulate(values.begin(), values.end(), std::uint64_t{0});
 }
 
-/// Blocks until the parent writes to, or closes, the other end of its pipe.
+/// A task without a result.
 void nothing() {}
 
 pid_t worker_pid() {

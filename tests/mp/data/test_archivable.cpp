@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Archivable: which types can travel, by the compiler.
 #include "mp/archivable.hpp"
 
 #include "support/catch.hpp"

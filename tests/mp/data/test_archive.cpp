@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// OutArchive and InArchive: what one writes the other reads.
 #include "mp/archive.hpp"
 #include "mp/errors.hpp"
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
+// ByteWriter and ByteReader, and the copying of blocks.
 #include "mp/detail/bytes.hpp"
 #include "mp/errors.hpp"
 
 #include "support/catch.hpp"
+#include "support/text_of.hpp"
 
 #include <algorithm>
 #include <array>
@@ -14,14 +16,7 @@
 
 using mp::detail::ByteReader;
 using mp::detail::ByteWriter;
-
-namespace {
-
-std::string text_of(std::span<const std::byte> bytes) {
-    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
-}  // namespace
+using test::text_of;
 
 TEST_CASE("ByteWriter: values come back in order through a ByteReader") {
     ByteWriter out;

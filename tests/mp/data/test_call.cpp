@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
+// Calls as another process runs them: from the bytes that encode_call() made.
 #include "mp/call.hpp"
-#include "mp/errors.hpp"
+#include "mp/data/call_targets.hpp"
 #include "mp/serialization.hpp"
 
 #include "support/catch.hpp"
@@ -8,31 +9,24 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <stdexcept>
 #include <string>
-#include <string_view>
-#include <vector>
+#include <type_traits>
+#include <utility>
 
-// Never called: what matters is their types.
-namespace refused {
-
-int with_default(int a, int b = 2);
-int writes_to(int& x);
-int reads(const int* x);
-std::string_view first_word(const std::string& text);
-std::size_t count(std::string_view text);
-long sum(std::span<const int> numbers);
-
-}  // namespace refused
+using namespace mp::detail;
+using test::targets::add;
+using test::targets::Adder;
+using test::targets::Counter;
+using test::targets::fail;
+using test::targets::nothing;
+using test::targets::same;
+using test::targets::Unreadable;
+using test::targets::unreadable;
 
 namespace {
 
-using namespace mp::detail;
-
 // ---- what is called
-
-int add(int a, int b) {
-    return a + b;
-}
 
 int add_noexcept(int a, int b) noexcept {
     return a + b;
@@ -58,18 +52,8 @@ double half(double x) {
     return x / 2;
 }
 
-void nothing() {}
-
-const std::string& same(const std::string& text) {
-    return text;
-}
-
 int apply(int (*function)(int, int), int a, int b) {
     return function(a, b);
-}
-
-const char* text_of(int) {
-    return "text";
 }
 
 template <class T>
@@ -99,42 +83,6 @@ std::string name_of(const Shape& shape) {
     return shape.name() + " " + std::to_string(shape.corners);
 }
 
-struct Left {
-    int left = 1;
-};
-
-struct Counter : Left {
-    int start = 10;
-
-    Counter() = default;
-
-    explicit Counter(int from) : start(from) {}
-
-    int plus(int n) const { return start + n; }
-
-    int next() & { return ++start; }
-
-    int last() && { return start; }
-
-    static int zero() { return 0; }
-
-    template <class Archive>
-    void serialize(Archive& archive, unsigned) {
-        archive& start;
-    }
-};
-
-struct Adder {
-    int amount = 0;
-
-    int operator()(int x) const { return x + amount; }
-
-    template <class Archive>
-    void serialize(Archive& archive, unsigned) {
-        archive& amount;
-    }
-};
-
 struct Overloads {
     int operator()(int x) const { return x; }
 
@@ -153,27 +101,6 @@ struct Greedy {  // reads one number more than it wrote
 
     bool reading = true;
 };
-
-struct Unreadable {
-    template <class Archive>
-    void serialize(Archive&, unsigned) {
-        throw std::domain_error("unreadable");
-    }
-};
-
-struct NoDefault {
-    explicit NoDefault(int from) : value(from) {}
-
-    int value;
-};
-
-Unreadable unreadable() {
-    return {};
-}
-
-int fail() {
-    throw std::domain_error("failed");
-}
 
 // ---- as another process would run it
 
@@ -213,9 +140,6 @@ auto there(const Fn& fn, Args&&... args) {
         CHECK(outcome.out.empty());
     }
 }
-
-template <class Fn, class... Args>
-constexpr Refusal why = CallTraits<Fn, Args...>::refusal_with_result;
 
 }  // namespace
 
@@ -321,88 +245,6 @@ TEST_CASE("call: two pointers to one object arrive as two pointers to one object
     CHECK_FALSE(there(same_object, one, other));
 }
 
-TEST_CASE("call: the result of a call tells its type before the call") {
-    STATIC_REQUIRE(std::is_same_v<CallTraits<decltype(add), int, int>::Result, int>);
-    STATIC_REQUIRE(std::is_same_v<
-                   CallTraits<decltype(&same), const char*>::Result,
-                   std::string>);
-    STATIC_REQUIRE(std::is_void_v<CallTraits<decltype(nothing)>::Result>);
-    STATIC_REQUIRE(std::is_void_v<CallTraits<decltype(add), int>::Result>);
-    STATIC_REQUIRE(std::is_same_v<
-                   CallTraits<decltype(&Counter::next), Counter>::Result,
-                   int>);
-}
-
-TEST_CASE("call: what cannot travel is refused when compiling, and for its reason") {
-    int kept = 0;
-    auto captures = [kept](int x) {
-        return x + kept;
-    };
-    auto changes = [](auto& x) {
-        return ++x;
-    };
-    using Function = std::function<int(int)>;
-    using Bound = decltype(std::bind(add, 1, std::placeholders::_1));
-
-    STATIC_REQUIRE(why<decltype(captures), int> == Refusal::capturing_closure);
-    STATIC_REQUIRE(why<Function, int> == Refusal::std_function);
-    STATIC_REQUIRE(why<Bound, int> == Refusal::std_bind);
-    STATIC_REQUIRE(
-        why<std::reference_wrapper<Adder>, int> == Refusal::reference_wrapper
-    );
-    STATIC_REQUIRE(why<int> == Refusal::not_callable);
-    STATIC_REQUIRE(why<Adder*, int> == Refusal::not_callable);
-    STATIC_REQUIRE(why<decltype(add), int> == Refusal::too_few_arguments);
-    STATIC_REQUIRE(
-        why<decltype(refused::with_default), int> == Refusal::too_few_arguments
-    );
-    STATIC_REQUIRE(why<decltype(add), int, int, int> == Refusal::too_many_arguments);
-    STATIC_REQUIRE(why<Adder, int, int> == Refusal::too_many_arguments);
-    STATIC_REQUIRE(why<Adder> == Refusal::not_invocable);
-    STATIC_REQUIRE(
-        why<decltype(refused::writes_to), int&> == Refusal::lvalue_reference
-    );
-    STATIC_REQUIRE(why<decltype(changes), int&> == Refusal::not_invocable);
-    STATIC_REQUIRE(why<decltype(add), int, std::string> == Refusal::not_convertible);
-    STATIC_REQUIRE(why<decltype(refused::reads), int*> == Refusal::pointer);
-    STATIC_REQUIRE(
-        why<decltype(refused::reads), std::unique_ptr<int>> == Refusal::pointer
-    );
-    STATIC_REQUIRE(why<decltype(text_of), int> == Refusal::pointer);
-    STATIC_REQUIRE(why<decltype(refused::count), const char*> == Refusal::view);
-    STATIC_REQUIRE(why<decltype(refused::sum), std::vector<int>&> == Refusal::view);
-    STATIC_REQUIRE(why<decltype(refused::first_word), std::string> == Refusal::view);
-    STATIC_REQUIRE(why<decltype(&Counter::plus)> == Refusal::no_object);
-    STATIC_REQUIRE(why<decltype(&Counter::plus), Counter*, int> == Refusal::no_object);
-    STATIC_REQUIRE(why<decltype(&Counter::plus), int, int> == Refusal::no_object);
-    STATIC_REQUIRE(
-        why<decltype(&Counter::plus), Counter> == Refusal::too_few_arguments
-    );
-    auto takes_any = [](auto) {
-    };
-    STATIC_REQUIRE(why<decltype(takes_any), int*> == Refusal::pointer);
-    STATIC_REQUIRE(
-        why<decltype(takes_any), std::reference_wrapper<int>> ==
-        Refusal::reference_wrapper
-    );
-    STATIC_REQUIRE(why<decltype(takes_any), std::string_view> == Refusal::view);
-    STATIC_REQUIRE(
-        why<decltype(takes_any), decltype(captures)> == Refusal::capturing_closure
-    );
-    STATIC_REQUIRE(why<decltype(takes_any), Function> == Refusal::std_function);
-
-    STATIC_REQUIRE(
-        why<decltype(takes_any), NoDefault> == Refusal::not_default_constructible
-    );
-
-    STATIC_REQUIRE(mp::Transportable<decltype(add), int, int>);
-    STATIC_REQUIRE_FALSE(mp::Transportable<decltype(text_of), int>);
-    STATIC_REQUIRE(mp::TransportableTarget<decltype(text_of), int>);
-    CHECK(std::string(refusal_text(Refusal::pointer)).starts_with("a pointer means"));
-    CHECK(std::string(refusal_text(Refusal::none)).empty());
-    CHECK(captures(0) == 0);
-}
-
 TEST_CASE("call: the phase tells where an exception came from") {
     ByteWriter bytes;
     SECTION("the function") {
@@ -451,65 +293,4 @@ TEST_CASE("call: bytes beyond the arguments are an error, and so are missing one
     const Outcome outcome = run(bytes.data());
     CHECK(outcome.error.find("1 bytes before") != std::string::npos);
     CHECK(outcome.phase == CallPhase::decode);
-}
-
-namespace {
-
-int calls = 0;
-std::string heard;
-
-int remember(const std::string& text, int times) {
-    calls += times;
-    heard = text;
-    return calls;
-}
-
-}  // namespace
-
-TEST_CASE("Call: a value that is made once, copied, and run as often as wanted") {
-    calls = 0;
-    std::string text = "before";
-    const mp::Call call = mp::call(remember, text, 2);
-    text = "after";
-    const mp::Call copy = call;
-    call();
-    copy();
-    CHECK(calls == 4);
-    CHECK(heard == "before");
-}
-
-TEST_CASE("Call: drops a result that could not travel") {
-    mp::call(text_of, 1)();
-    mp::call(unreadable)();
-    mp::call([] { return std::string_view("view"); })();
-}
-
-TEST_CASE("Call: is archived as any value") {
-    calls = 0;
-    const auto bytes = mp::dumps(mp::call(remember, "text", 1));
-    const auto call = mp::loads<mp::Call>(bytes);
-    call();
-    CHECK(calls == 1);
-    CHECK(heard == "text");
-    const mp::Call same_call(call.bytes());
-    same_call();
-    CHECK(calls == 2);
-}
-
-TEST_CASE("Call: lets the function's exception through") {
-    CHECK_THROWS_AS(mp::call(fail)(), std::domain_error);
-}
-
-TEST_CASE("Call: an empty one is false and cannot be called") {
-    const mp::Call empty;
-    CHECK_FALSE(empty);
-    CHECK(empty.name().empty());
-    CHECK_THROWS_AS(empty(), mp::StateError);
-    CHECK(mp::call(nothing));
-}
-
-TEST_CASE("Call: names its function") {
-    CHECK(mp::call(add, 1, 2).name().find("add(int, int)") != std::string::npos);
-    CHECK(mp::call(Adder{1}, 2).name().find("Adder") != std::string::npos);
-    CHECK(mp::call([] {}).name().find("lambda") != std::string::npos);
 }

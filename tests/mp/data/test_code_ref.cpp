@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// References to code: functions of the program and of shared libraries, by build-id.
 #include "mp/detail/code_ref.hpp"
 #include "mp/errors.hpp"
 

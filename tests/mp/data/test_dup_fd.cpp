@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: BSL-1.0
+// DupFd: a descriptor that travels.
 #include "mp/dup_fd.hpp"
 #include "mp/errors.hpp"
 #include "mp/mp.hpp"
 
 #include "os/pipe.hpp"
 #include "support/catch.hpp"
+#include "support/read_all.hpp"
 #include "support/start_methods.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <map>
 #include <string>
@@ -21,18 +22,9 @@ using namespace std::chrono_literals;
 using mp::connection::Client;
 using mp::connection::Family;
 using mp::connection::Listener;
+using test::read_all;
 
 namespace {
-
-std::string read_all(int fd) {
-    std::string text;
-    std::array<char, 100> part{};
-    for (ssize_t n = 1; n > 0;) {
-        n = ::read(fd, part.data(), part.size());
-        text.append(part.data(), static_cast<std::size_t>(n > 0 ? n : 0));
-    }
-    return text;
-}
 
 void write_and_close(DupFd argument, Connection connection) {
     if (::write(argument.fileno(), "argument,", 9) != 9) {
@@ -112,8 +104,7 @@ TEST_CASE("DupFd: where nothing can carry it", "[dup_fd]") {
 }
 
 TEST_CASE(
-    "_TestPicklingConnections.test_pickling: accepted connections of each family, and "
-    "a socket, handed on",
+    "DupFd: accepted connections of each family, and a socket, handed on",
     "[dup_fd][listener][process]"
 ) {
     const Context ctx = each_start_method();

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Who a process is: its key, and its place among its relatives.
 #include "mp/errors.hpp"
 #include "mp/identity.hpp"
 #include "mp/reduction.hpp"

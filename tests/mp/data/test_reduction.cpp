@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// dumps() and loads(): types that travel, and bytes that are damaged.
 #include "mp/errors.hpp"
 #include "mp/reduction.hpp"
 

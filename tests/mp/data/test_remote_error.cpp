@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
+// Exceptions that travel: which come back as themselves, and what the others say.
 #include "mp/remote_error.hpp"
 
 #include "support/catch.hpp"
+#include "support/cause_of.hpp"
 
 #include <any>
 #include <filesystem>
@@ -15,6 +17,8 @@
 #include <system_error>
 #include <variant>
 #include <vector>
+
+using test::cause_of;
 
 namespace {
 
@@ -48,17 +52,6 @@ E caught(const std::exception_ptr& error) {
         std::rethrow_exception(error);
     } catch (const E& e) {
         return e;
-    }
-}
-
-/// What is nested in the exception, or null.
-std::exception_ptr cause_of(const std::exception_ptr& error) {
-    try {
-        std::rethrow_exception(error);
-    } catch (const std::nested_exception& e) {
-        return e.nested_ptr();
-    } catch (...) {
-        return nullptr;
     }
 }
 

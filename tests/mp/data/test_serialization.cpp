@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Graphs of objects, polymorphic classes, and the rest of the standard types.
 #include "mp/errors.hpp"
 #include "mp/reduction.hpp"
 #include "mp/serialization.hpp"

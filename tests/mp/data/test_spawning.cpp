@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// What is handed over while a process is being started.
 #include "mp/errors.hpp"
 
 #include "data/spawning.hpp"

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Timeout and Deadline.
 #include "mp/timeout.hpp"
 
 #include "support/catch.hpp"

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// type_name: a type as the compiler spells it.
 #include "mp/detail/type_name.hpp"
 
 #include "support/catch.hpp"

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// SharedBlock: blocks of the heap that a family of processes shares.
 #include "mp/connection.hpp"
 #include "mp/detail/shared_block.hpp"
 #include "mp/errors.hpp"

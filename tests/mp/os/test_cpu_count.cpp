@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// The number of CPUs that a thread may use.
 #include "mp/cpu_count.hpp"
 
 #include "support/catch.hpp"

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// start_program: descriptors, signals and errors of another program.
 #include "os/exec.hpp"
 #include "support/catch.hpp"
 

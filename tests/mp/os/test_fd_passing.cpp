@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
+// Descriptors that are passed over a socket.
 #include "mp/errors.hpp"
 
 #include "os/fd_passing.hpp"
 #include "os/pipe.hpp"
 #include "os/socket.hpp"
 #include "support/catch.hpp"
+#include "support/error_of.hpp"
+#include "support/proc.hpp"
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -15,7 +18,6 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
-#include <filesystem>
 #include <vector>
 
 using namespace mp;
@@ -24,11 +26,6 @@ using namespace std::chrono_literals;
 namespace {
 
 const Deadline never(forever);
-
-std::size_t open_fds() {
-    const std::filesystem::directory_iterator entries("/proc/self/fd");
-    return static_cast<std::size_t>(std::distance(begin(entries), end(entries)));
-}
 
 ino_t inode(int fd) {
     struct stat info {};
@@ -55,19 +52,14 @@ private:
 
 int error_of(int socket, std::size_t bytes, std::size_t count) {
     std::vector<std::byte> buffer(bytes);
-    try {
+    return test::error_of([&] {
         os::receive_exactly_with_fds(socket, buffer, count, never);
-    } catch (const std::system_error& e) {
-        return e.code().value();
-    }
-    return 0;
+    });
 }
 
 }  // namespace
 
-TEST_CASE(
-    "P8: fd_passing: any number of descriptors arrives in order", "[fd_passing]"
-) {
+TEST_CASE("fd_passing: any number of descriptors arrives in order", "[fd_passing]") {
     const std::size_t count = GENERATE(0U, 1U, 63U, 64U, 65U, 252U, 253U, 254U, 600U);
     const FileLimit limit(4096);
     auto [a, b] = os::make_socketpair(os::SocketKind::stream);
@@ -99,7 +91,7 @@ TEST_CASE("fd_passing: each batch of descriptors needs a byte", "[fd_passing]") 
     CHECK_THROWS_AS(os::receive_with_fds(b.get(), {}, 1, never), std::invalid_argument);
 }
 
-TEST_CASE("P10: fd_passing: data without its descriptor is an error", "[fd_passing]") {
+TEST_CASE("fd_passing: data without its descriptor is an error", "[fd_passing]") {
     auto [a, b] = os::make_socketpair(os::SocketKind::stream);
     os::send_all(a.get(), std::array{std::byte{1}}, never);
     CHECK(error_of(b.get(), 1, 1) == EBADMSG);
@@ -109,20 +101,20 @@ TEST_CASE("fd_passing: descriptors that nobody expects are closed", "[fd_passing
     auto [a, b] = os::make_socketpair(os::SocketKind::stream);
     const std::array fds{a.get(), a.get()};
     os::send_with_fds(a.get(), std::array{std::byte{1}}, fds, never);
-    const std::size_t before = open_fds();
+    const int before = test::open_descriptors();
     CHECK(error_of(b.get(), 1, 1) == EBADMSG);
-    CHECK(open_fds() == before);
+    CHECK(test::open_descriptors() == before);
 }
 
 TEST_CASE(
-    "P11: fd_passing: a receiver without free numbers gets EMFILE, leaks nothing "
-    "and can go on",
+    "fd_passing: a receiver without free numbers gets EMFILE, leaks nothing and can go "
+    "on",
     "[fd_passing]"
 ) {
     auto [a, b] = os::make_socketpair(os::SocketKind::stream);
     const std::array fds{a.get(), a.get(), a.get(), a.get()};
     os::send_with_fds(a.get(), std::array{std::byte{1}}, fds, never);
-    const std::size_t before = open_fds();
+    const int before = test::open_descriptors();
     {
         // The next free number and one more: two of the four fit.
         const int next = ::dup(0);
@@ -130,13 +122,13 @@ TEST_CASE(
         const FileLimit limit(static_cast<rlim_t>(next) + 2);
         CHECK(error_of(b.get(), 1, 4) == EMFILE);
     }
-    CHECK(open_fds() == before);
+    CHECK(test::open_descriptors() == before);
     os::send_with_fds(a.get(), std::array{std::byte{1}}, fds, never);
     CHECK(error_of(b.get(), 1, 4) == 0);
 }
 
 TEST_CASE(
-    "P12: fd_passing: descriptors on their way die with the receiver", "[fd_passing]"
+    "fd_passing: descriptors on their way die with the receiver", "[fd_passing]"
 ) {
     auto [a, b] = os::make_socketpair(os::SocketKind::stream);
     auto [reader, writer] = os::make_pipe();

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
+// HMAC, by the values of the RFCs and of CPython.
 #include "os/hmac.hpp"
 #include "support/catch.hpp"
 #include "support/fork_child.hpp"
+#include "support/text_of.hpp"
 
 #include <array>
 #include <string>
@@ -10,12 +12,9 @@
 #include <vector>
 
 using namespace mp;
+using test::bytes_of;
 
 namespace {
-
-std::span<const std::byte> bytes_of(std::string_view text) {
-    return std::as_bytes(std::span(text.data(), text.size()));
-}
 
 std::string hex(const std::vector<std::byte>& bytes) {
     std::string text;

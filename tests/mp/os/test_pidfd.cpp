@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// pidfd: how a process ended.
 #include "os/pidfd.hpp"
 #include "support/catch.hpp"
 

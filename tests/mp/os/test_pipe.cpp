@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Pipes, and writing without SIGPIPE.
 #include "os/check.hpp"
 #include "os/pipe.hpp"
 #include "support/catch.hpp"

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// poll(): readable, writable, and not at all.
 #include "os/check.hpp"
 #include "os/pipe.hpp"
 #include "os/poll.hpp"
@@ -62,7 +63,7 @@ TEST_CASE("poll: several descriptors, each with its own answer", "[poll]") {
     CHECK(os::poll({}, Deadline(1ms)) == 0);
 }
 
-TEST_CASE("P9: poll: a descriptor above 1024 works", "[poll]") {
+TEST_CASE("poll: a descriptor above 1024 works", "[poll]") {
     rlimit limit{};
     REQUIRE(::getrlimit(RLIMIT_NOFILE, &limit) == 0);
     const rlimit before = limit;
@@ -77,7 +78,7 @@ TEST_CASE("P9: poll: a descriptor above 1024 works", "[poll]") {
     ::setrlimit(RLIMIT_NOFILE, &before);
 }
 
-TEST_CASE("P4: poll: a storm of signals neither ends nor prolongs a wait", "[poll]") {
+TEST_CASE("poll: a storm of signals neither ends nor prolongs a wait", "[poll]") {
     auto [reader, writer] = os::make_pipe();
     const test::SignalStorm storm;
     const auto start = std::chrono::steady_clock::now();

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
+// Transfers over sockets and pipes: complete, or an error.
 #include "mp/errors.hpp"
 
 #include "os/check.hpp"
 #include "os/pipe.hpp"
 #include "os/socket.hpp"
 #include "support/catch.hpp"
+#include "support/pattern.hpp"
 #include "support/signal_storm.hpp"
 
 #include <fcntl.h>
@@ -14,24 +16,14 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
-#include <cstdint>
 #include <thread>
 #include <vector>
 
 using namespace mp;
 using namespace std::chrono_literals;
+using test::pattern;
 
 namespace {
-
-std::vector<std::byte> pattern(std::size_t size) {
-    std::vector<std::byte> bytes(size);
-    std::uint32_t x = 12345;
-    for (std::byte& b : bytes) {
-        x = x * 1664525U + 1013904223U;
-        b = static_cast<std::byte>(x >> 24U);
-    }
-    return bytes;
-}
 
 enum class Kind { pipe, socket };
 
@@ -61,7 +53,7 @@ TEST_CASE("socket: a pair is close-on-exec and works in both directions", "[sock
     }
 }
 
-TEST_CASE("P5: socket: transfers larger than any buffer are complete", "[socket]") {
+TEST_CASE("socket: transfers larger than any buffer are complete", "[socket]") {
     const Kind kind = GENERATE(Kind::pipe, Kind::socket);
     const bool nonblocking = GENERATE(false, true);
     const Timeout timeout = GENERATE(Timeout(forever), Timeout(60s));
@@ -80,7 +72,7 @@ TEST_CASE("P5: socket: transfers larger than any buffer are complete", "[socket]
     CHECK(got == data);
 }
 
-TEST_CASE("P4: socket: transfers survive a storm of signals", "[socket]") {
+TEST_CASE("socket: transfers survive a storm of signals", "[socket]") {
     const Kind kind = GENERATE(Kind::pipe, Kind::socket);
     auto [reader, writer] = make_channel(kind);
     const auto data = pattern(20'000'000);
@@ -121,7 +113,7 @@ TEST_CASE("socket: the end of the stream before and inside a message", "[socket]
     }
 }
 
-TEST_CASE("P1: socket: writing to a closed end is EPIPE without SIGPIPE", "[socket]") {
+TEST_CASE("socket: writing to a closed end is EPIPE without SIGPIPE", "[socket]") {
     const Kind kind = GENERATE(Kind::pipe, Kind::socket);
     const Timeout timeout = GENERATE(Timeout(forever), Timeout(60s));
     auto [reader, writer] = make_channel(kind);
@@ -135,8 +127,7 @@ TEST_CASE("P1: socket: writing to a closed end is EPIPE without SIGPIPE", "[sock
 }
 
 TEST_CASE(
-    "P2: socket: an end closed with unread data is a clean end for the other",
-    "[socket]"
+    "socket: an end closed with unread data is a clean end for the other", "[socket]"
 ) {
     auto [a, b] = os::make_socketpair(os::SocketKind::stream);
     os::send_all(b.get(), pattern(5), never);

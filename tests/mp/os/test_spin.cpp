@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Spinning: a short wait that comes to an end.
 #include "os/spin.hpp"
 #include "support/catch.hpp"
 
@@ -17,17 +18,17 @@ TEST_CASE("spin: a wait for nothing comes to an end", "[spin]") {
 TEST_CASE("spin: progress is what was done since it was asked last", "[spin]") {
     std::atomic<std::uint64_t> done{1000};
     Progress progress(done);
-    CHECK_FALSE(progress.is_great());
+    CHECK_FALSE(progress());
     done += 31;
-    CHECK_FALSE(progress.is_great());
+    CHECK_FALSE(progress());
     done += 31;
-    CHECK_FALSE(progress.is_great());
+    CHECK_FALSE(progress());
     done += 32;
-    CHECK(progress.is_great());
-    CHECK_FALSE(progress.is_great());
+    CHECK(progress());
+    CHECK_FALSE(progress());
 }
 
 TEST_CASE("spin: progress that nothing counts is none", "[spin]") {
     Progress progress;
-    CHECK_FALSE(progress.is_great());
+    CHECK_FALSE(progress());
 }

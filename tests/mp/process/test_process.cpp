@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
+// Process: starting, ending, subclasses, misuse, and children that fail.
 #include "mp/mp.hpp"
 
+#include "support/block_until_killed.hpp"
 #include "support/catch.hpp"
 #include "support/sanitizer.hpp"
 #include "support/start_methods.hpp"
@@ -18,6 +20,7 @@
 #include <vector>
 
 using namespace std::chrono_literals;
+using test::block_until_killed;
 
 namespace {
 
@@ -33,12 +36,6 @@ void throw_exit(int code) {
 
 void throw_error() {
     throw std::runtime_error("what the target says");
-}
-
-[[noreturn]] void block_until_killed() {
-    for (;;) {
-        ::pause();
-    }
 }
 
 void expect_arguments(int number, std::string text, std::vector<double> list) {

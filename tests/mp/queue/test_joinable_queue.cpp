@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
+// JoinableQueue: join() and task_done().
 #include "mp/context.hpp"
 #include "mp/joinable_queue.hpp"
-#include "mp/simple_queue.hpp"
 
 #include "support/catch.hpp"
 #include "support/start_methods.hpp"
@@ -72,7 +72,7 @@ TEST_CASE("JoinableQueue: workers finish what the parent put", "[queue]") {
     }
 }
 
-TEST_CASE("O20 JoinableQueue: a dead consumer does not keep join waiting", "[queue]") {
+TEST_CASE("JoinableQueue: a dead consumer does not keep join waiting", "[queue]") {
     const mp::Context ctx = each_start_method();
     mp::JoinableQueue<int> queue;
     for (int i = 0; i < 5; ++i) {
@@ -98,24 +98,4 @@ TEST_CASE("JoinableQueue: shut down at once, nobody waits", "[queue]") {
     std::thread joiner([&] { CHECK(queue.join(60s)); });
     queue.shutdown({.immediate = true});
     joiner.join();
-}
-
-TEST_CASE("SimpleQueue: put, get, empty, close", "[queue]") {
-    const mp::Context ctx = each_start_method();
-    mp::SimpleQueue<std::vector<int>> queue;
-    CHECK(queue.empty());
-    auto p = ctx.Process(
-        [](mp::SimpleQueue<std::vector<int>> out) {
-            out.put({1, 2, 3});
-            out.put({});
-        },
-        queue
-    );
-    p.start();
-    CHECK(queue.get(60s) == std::vector<int>{1, 2, 3});
-    CHECK(queue.get(60s).empty());
-    CHECK(p.join(60s));
-    queue.close();
-    queue.close();
-    CHECK_THROWS_AS(queue.put({}), std::invalid_argument);
 }

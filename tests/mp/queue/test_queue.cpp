@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Queue: items, bounds, closing, shutting down, and its descriptor.
 #include "mp/connection.hpp"
 #include "mp/context.hpp"
 #include "mp/queue.hpp"
@@ -6,7 +7,7 @@
 #include "mp/wait.hpp"
 
 #include "support/catch.hpp"
-#include "support/fork_child.hpp"
+#include "support/pattern.hpp"
 #include "support/start_methods.hpp"
 
 #include <poll.h>
@@ -22,6 +23,7 @@
 #include <vector>
 
 using namespace std::chrono_literals;
+using test::text_pattern;
 
 namespace {
 
@@ -37,26 +39,6 @@ struct Job {
 
     friend bool operator==(const Job&, const Job&) = default;
 };
-
-struct Refuses {
-    bool refuses = false;
-
-    template <class Archive>
-    void serialize(Archive& archive, unsigned) {
-        if (Archive::is_saving::value && refuses) {
-            throw std::domain_error("no such luck");
-        }
-        archive& refuses;
-    }
-};
-
-std::string pattern(std::size_t size, int seed) {
-    std::string text(size, '\0');
-    for (std::size_t i = 0; i < size; ++i) {
-        text[i] = static_cast<char>(i * 31 + static_cast<std::size_t>(seed));
-    }
-    return text;
-}
 
 void put_numbers(mp::Queue<int> queue, int first, int count) {
     for (int i = 0; i < count; ++i) {
@@ -90,7 +72,8 @@ TEST_CASE("Queue: objects come out as they went in, first in, first out", "[queu
     mp::Queue<Job> queue;
     std::vector<Job> jobs;
     for (int i = 0; i < 100; ++i) {
-        jobs.push_back({i, pattern(static_cast<std::size_t>(i) * 37, i), {{"x", {1.5}}}}
+        jobs.push_back(
+            {i, text_pattern(static_cast<std::size_t>(i) * 37), {{"x", {1.5}}}}
         );
         queue.put(jobs.back());
     }
@@ -118,12 +101,12 @@ TEST_CASE("Queue: items of any size arrive whole", "[queue]") {
         200'000,
         1'000'000,
         5'000'000};
-    for (int round = 0; round < 3; ++round) {
+    for (std::uint32_t round = 0; round < 3; ++round) {
         for (const std::size_t size : sizes) {
-            queue.put(pattern(size, round));
+            queue.put(text_pattern(size, round));
         }
         for (const std::size_t size : sizes) {
-            REQUIRE(queue.get() == pattern(size, round));
+            REQUIRE(queue.get() == text_pattern(size, round));
         }
     }
 }
@@ -167,7 +150,7 @@ TEST_CASE("Queue: large items go there and back", "[queue]") {
     p.start();
     for (int i = 0; i < 20; ++i) {
         const std::string text =
-            pattern(100'000 + static_cast<std::size_t>(i) * 3001, i);
+            text_pattern(100'000 + static_cast<std::size_t>(i) * 3001);
         there.put(text);
         there.put("x");
         REQUIRE(back.get(60s) == text);
@@ -197,7 +180,7 @@ TEST_CASE("Queue: a bound holds, and waiting for room ends", "[queue]") {
 
 TEST_CASE("Queue: max_bytes is a bound as well", "[queue]") {
     mp::Queue<std::string> queue({.max_bytes = 1U << 20U});
-    const std::string text = pattern(100'000, 1);
+    const std::string text = text_pattern(100'000, 1);
     int put = 0;
     try {
         for (; put < 1000; ++put) {
@@ -215,7 +198,7 @@ TEST_CASE("Queue: max_bytes is a bound as well", "[queue]") {
         queue.put(text, 0s);
         REQUIRE(queue.get_nowait() == text);
     }
-    CHECK_THROWS_AS(queue.put(pattern(2U << 20U, 1)), std::invalid_argument);
+    CHECK_THROWS_AS(queue.put(text_pattern(2U << 20U, 1)), std::invalid_argument);
     // Small items have a bound of their own.
     int small = 0;
     try {
@@ -230,7 +213,7 @@ TEST_CASE("Queue: max_bytes is a bound as well", "[queue]") {
 
 TEST_CASE("Queue: an unbounded one grows, and gives the memory back", "[queue]") {
     mp::Queue<std::string> queue;
-    const std::string text = pattern(1000, 3);
+    const std::string text = text_pattern(1000, 3);
     for (int round = 0; round < 3; ++round) {
         for (int i = 0; i < 20'000; ++i) {
             queue.put_nowait(text);
@@ -247,39 +230,11 @@ TEST_CASE("Queue: an unbounded one grows, and gives the memory back", "[queue]")
     }
 }
 
-TEST_CASE(
-    "O11: Queue: what cannot be serialised throws in put and leaves nothing", "[queue]"
-) {
-    mp::Queue<Refuses> queue(1);
-    CHECK_THROWS(queue.put({.refuses = true}));
-    CHECK(queue.empty());
-    queue.put_nowait({.refuses = false});
-    CHECK_FALSE(queue.get_nowait().refuses);
-    mp::Queue<std::vector<mp::Connection>> connections;
-    auto [a, b] = mp::Pipe();
-    CHECK_THROWS_AS(connections.put({a}), mp::StateError);
-    CHECK(connections.empty());
-}
-
 TEST_CASE("Queue: it travels only to a child that is being started", "[queue]") {
     mp::Queue<int> queue;
     CHECK_THROWS_AS(mp::dumps(queue), mp::StateError);
     auto [a, b] = mp::Pipe();
     CHECK_THROWS_AS(a.send(queue), mp::StateError);
-}
-
-TEST_CASE("O12: Queue: closed, it refuses, in all handles of the process", "[queue]") {
-    mp::Queue<int> queue;
-    mp::Queue<int> same = queue;
-    queue.put(1);
-    CHECK_THROWS_AS(queue.join_thread(), mp::StateError);
-    same.close();
-    same.close();
-    CHECK(queue.closed());
-    queue.join_thread();
-    CHECK_THROWS_WITH(queue.put(2), test::ContainsSubstring("is closed"));
-    CHECK_THROWS_AS(queue.get(), std::invalid_argument);
-    CHECK_THROWS_AS(queue.empty(), std::invalid_argument);
 }
 
 TEST_CASE("Queue: shut down, it gives what is there and takes no more", "[queue]") {

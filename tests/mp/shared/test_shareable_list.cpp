@@ -1,48 +1,27 @@
 // SPDX-License-Identifier: BSL-1.0
+// ShareableList: its items, its format, and its name.
 #include "mp/context.hpp"
 #include "mp/errors.hpp"
 #include "mp/reduction.hpp"
 #include "mp/shareable_list.hpp"
 
 #include "support/catch.hpp"
+#include "support/shareable_list.hpp"
 #include "support/start_methods.hpp"
+#include "support/text_of.hpp"
 
 #include <cstring>
 #include <limits>
-#include <random>
 #include <string>
 #include <system_error>
 #include <utility>
 #include <vector>
 
 using namespace mp;
+using test::bytes_of;
+using test::List;
 
 namespace {
-
-// A list whose name goes with it.
-struct List : ShareableList {
-    using ShareableList::ShareableList;
-
-    List(std::initializer_list<ShareableItem> items) : ShareableList(items) {}
-
-    ~List() {
-        if (shm()) {
-            shm().unlink();
-        }
-    }
-
-    List(const List&) = delete;
-    List& operator=(const List&) = delete;
-};
-
-std::vector<std::byte> bytes(std::string_view text) {
-    const auto view = std::as_bytes(std::span(text));
-    return {view.begin(), view.end()};
-}
-
-void put_number(const ShareableList& list, std::size_t at, std::int64_t value) {
-    std::memcpy(list.shm().buf().data() + at, &value, sizeof value);
-}
 
 void change_in_child(ShareableList list) {
     list.set(0, list.at<int>(0) + 1);
@@ -52,7 +31,7 @@ void change_in_child(ShareableList list) {
 }  // namespace
 
 TEST_CASE("ShareableList: holds what was put in", "[shareable_list]") {
-    List list{1, 2.5, "text", true, nullptr, bytes("raw"), std::string("12345678")};
+    List list{1, 2.5, "text", true, nullptr, bytes_of("raw"), std::string("12345678")};
     CHECK(list.size() == 7);
     CHECK(list.at<std::int64_t>(0) == 1);
     CHECK(list.at<unsigned char>(0) == 1);
@@ -60,7 +39,7 @@ TEST_CASE("ShareableList: holds what was put in", "[shareable_list]") {
     CHECK(list.at<std::string>(2) == "text");
     CHECK(list.at<bool>(3));
     CHECK(list.at<std::nullptr_t>(4) == nullptr);
-    CHECK(list.at<std::vector<std::byte>>(5) == bytes("raw"));
+    CHECK(list.at<std::vector<std::byte>>(5) == bytes_of("raw"));
     CHECK(list.at<std::string>(-1) == "12345678");
     CHECK(list.format() == "qd8sxxxxxxx?xxxxxx?x8s16s");
     CHECK(std::string(list[4].type()) == "NoneType");
@@ -92,14 +71,16 @@ TEST_CASE("ShareableList: a value may change its type", "[shareable_list]") {
 TEST_CASE("ShareableList: what it would lose is refused", "[shareable_list]") {
     List list{"0123456"};
     CHECK_THROWS_AS(list.set(0, std::string("a\0", 2)), std::invalid_argument);
-    CHECK_THROWS_AS(list.set(0, bytes(std::string("a\0", 2))), std::invalid_argument);
+    CHECK_THROWS_AS(
+        list.set(0, bytes_of(std::string("a\0", 2))), std::invalid_argument
+    );
     list.set(0, std::string("a\0b", 3));
     CHECK(list.at<std::string>(0) == std::string("a\0b", 3));
     for (const char* no_text :
          {"\xff", "\xc0\x80", "\xed\xa0\x80", "\xf5\x80\x80\x80", "\xc3"}) {
         CHECK_THROWS_AS(list.set(0, no_text), std::invalid_argument);
-        list.set(0, bytes(no_text));
-        CHECK(list.at<ShareableItem::Bytes>(0) == bytes(no_text));
+        list.set(0, bytes_of(no_text));
+        CHECK(list.at<ShareableItem::Bytes>(0) == bytes_of(no_text));
     }
     CHECK_THROWS_AS(
         ShareableItem(std::numeric_limits<std::uint64_t>::max()), std::invalid_argument
@@ -136,11 +117,11 @@ TEST_CASE("ShareableList: of no items, and found by name", "[shareable_list]") {
 }
 
 TEST_CASE("ShareableList: count() and index() compare as Python", "[shareable_list]") {
-    List list{1, 1.0, true, "1", 2, bytes("1")};
+    List list{1, 1.0, true, "1", 2, bytes_of("1")};
     CHECK(list.count(1) == 3);
     CHECK(list.count("1") == 1);
     CHECK(list.index(2) == 4);
-    CHECK(list.index(bytes("1")) == 5);
+    CHECK(list.index(bytes_of("1")) == 5);
     CHECK(list.index(true) == 0);
     CHECK_THROWS_AS(list.index("none"), std::invalid_argument);
     const std::int64_t large = (std::int64_t{1} << 53U) + 1;
@@ -174,81 +155,4 @@ TEST_CASE("ShareableList: closed, it is an error", "[shareable_list]") {
     CHECK_THROWS_AS(list[0], std::invalid_argument);
     CHECK_THROWS_AS(list.set(0, 1), std::invalid_argument);
     CHECK_THROWS_AS(ShareableList().format(), std::invalid_argument);
-}
-
-TEST_CASE(
-    "Q6: ShareableList: damaged memory is an error, not a crash", "[shareable_list]"
-) {
-    SECTION("no list at all") {
-        SharedMemory memory({.create = true, .size = 15});
-        CHECK_THROWS_AS(ShareableList({.name = memory.name()}), std::invalid_argument);
-        memory.unlink();
-    }
-    SECTION("too small for its items by a byte") {
-        // Found by fuzzing: the end of the data was read behind the memory.
-        SharedMemory memory({.create = true, .size = 8 * 3 + 8});
-        const std::int64_t one = 1;
-        std::memcpy(memory.buf().data(), &one, sizeof one);
-        CHECK_THROWS_AS(ShareableList({.name = memory.name()}), std::invalid_argument);
-        memory.unlink();
-    }
-    SECTION("a number of items that is not there") {
-        List list{1, 2};
-        for (const std::int64_t count :
-             {std::int64_t{-1}, std::int64_t{4}, std::int64_t{1} << 60U}) {
-            put_number(list, 0, count);
-            CHECK_THROWS_AS(
-                ShareableList({.name = list.shm().name()}), std::invalid_argument
-            );
-            CHECK(list.at<int>(1) == 2);
-        }
-    }
-    SECTION("an item outside") {
-        List list{1, 2};
-        for (const std::int64_t begin :
-             {std::int64_t{-8}, std::int64_t{17}, std::int64_t{1} << 62U}) {
-            put_number(list, 16, begin);
-            CHECK_THROWS_AS(list[1], std::invalid_argument);
-            CHECK_THROWS_AS(list.set(1, 1), std::invalid_argument);
-        }
-    }
-    SECTION("an item without room") {
-        List list{1, 2};
-        put_number(list, 16, 12);
-        CHECK_THROWS_AS(list[1], std::invalid_argument);
-        CHECK_THROWS_AS(list.set(1, 1), std::invalid_argument);
-    }
-    SECTION("formats that are none") {
-        List list{"text"};
-        for (const char* format : {"9s", "99999999", "s", "-1s", "8s8s", "i", ""}) {
-            char field[8] = {};
-            std::memcpy(field, format, std::strlen(format));
-            std::memcpy(list.shm().buf().data() + 32, field, sizeof field);
-            put_number(list, 32, 0);
-            std::memcpy(list.shm().buf().data() + 32, field, sizeof field);
-            CHECK_THROWS_AS(list[0], std::invalid_argument);
-        }
-    }
-    SECTION("any bytes") {
-        std::mt19937 random(1);
-        List list{1, "text", nullptr, bytes("raw"), 2.5};
-        const auto memory = list.shm().buf();
-        const std::vector<std::byte> good(memory.begin(), memory.end());
-        for (int round = 0; round < 20000; ++round) {
-            for (int i = 0; i < 3; ++i) {
-                memory[random() % memory.size()] = static_cast<std::byte>(random());
-            }
-            for (int i = 0; i < 5; ++i) {
-                try {
-                    list.set(i, list[i]);
-                } catch (const std::invalid_argument&) {
-                    // Said so.
-                }
-            }
-            if (round % 5 == 0) {
-                std::copy(good.begin(), good.end(), memory.begin());
-            }
-        }
-        std::copy(good.begin(), good.end(), memory.begin());
-    }
 }

@@ -1,19 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
+// SharedHeap: objects in shared memory, found by name and type.
 #include "mp/context.hpp"
 #include "mp/errors.hpp"
 #include "mp/shared_heap.hpp"
 
 #include "support/catch.hpp"
-#include "support/fork_child.hpp"
 #include "support/start_methods.hpp"
 
-#include <signal.h>
-#include <unistd.h>
-
-#include <cstdlib>
 #include <new>
-#include <string>
-#include <thread>
 
 using namespace mp;
 
@@ -31,16 +25,6 @@ void add_in_child(SharedHeap heap) {
     numbers->push_back(4);
     auto& words = heap.construct<Words>("words", heap.allocator<int>());
     words.emplace(1, SharedHeap::String("one", heap.allocator<char>()));
-}
-
-// Where it is killed, only the kernel knows.
-[[noreturn]] void allocate_for_ever(SharedHeap& heap) {
-    for (int i = 0;; ++i) {
-        const std::string name = "x" + std::to_string(i % 10);
-        Numbers& numbers = heap.construct<Numbers>(name.c_str(), heap.allocator<int>());
-        numbers.resize(static_cast<std::size_t>(i % 100));
-        heap.destroy<Numbers>(name.c_str());
-    }
 }
 
 }  // namespace
@@ -106,49 +90,4 @@ TEST_CASE("SharedHeap: what is no heap is refused", "[shared_heap]") {
     heap.shm().unlink();
     heap.shm().close();
     CHECK_THROWS_AS(heap.find<int>("x"), StateError);
-}
-
-// What must survive what: case Q12.
-TEST_CASE("SharedHeap: killed while it allocates: an error, no hang", "[shared_heap]") {
-    detail::HeapMutex mutex;
-    SharedMemory memory({.create = true, .size = 4096});
-    auto* const shared = new (memory.buf().data()) detail::HeapMutex;
-    CHECK(test::run_in_fork([&] {
-              shared->lock();
-              ::raise(SIGKILL);
-              return 0;
-          }) == -SIGKILL);
-    CHECK_THROWS_AS(shared->lock(), OwnerDied);
-    CHECK_THROWS_AS(shared->lock(), OwnerDied);
-    CHECK_FALSE(shared->lock_quietly());
-    CHECK(shared->broken());
-    memory.unlink();
-    mutex.lock();
-    mutex.lock();
-    mutex.unlock();
-    mutex.unlock();
-}
-
-TEST_CASE("SharedHeap: killed anywhere, the others go on or know", "[shared_heap]") {
-    for (int round = 0; round < 20; ++round) {
-        SharedHeap heap = make_heap();
-        auto& started = heap.construct<std::atomic<int>>("started", 0);
-        const pid_t child = test::fork_child([&]() -> int {
-            started = 1;
-            allocate_for_ever(heap);
-        });
-        while (started == 0) {
-            std::this_thread::yield();
-        }
-        ::kill(child, SIGKILL);
-        CHECK(test::exit_status(child) == -SIGKILL);
-        try {
-            Numbers numbers(heap.allocator<int>());
-            numbers.resize(100);
-            heap.construct<int>("more", 1);
-        } catch (const OwnerDied&) {
-            // It died inside the allocator: that is told, and nobody hangs.
-        }
-        heap.shm().unlink();
-    }
 }

@@ -1,17 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
+// Value and Array: their types, their lock, and children that use them.
 #include "mp/mp.hpp"
 
 #include "support/catch.hpp"
 #include "support/start_methods.hpp"
 
-#include <array>
 #include <atomic>
-#include <functional>
 #include <mutex>
-#include <span>
-#include <string>
-#include <string_view>
-#include <type_traits>
 #include <vector>
 
 using namespace std::chrono_literals;
@@ -23,14 +18,6 @@ struct Point {
     double y = 0;
 
     friend bool operator==(const Point&, const Point&) = default;
-};
-
-struct HasPointer {
-    int* p;
-};
-
-struct Virtual {
-    virtual ~Virtual() = default;
 };
 
 constexpr int rounds = 2000;
@@ -80,35 +67,6 @@ void run_twice(const mp::Context& ctx, Target target, const Args&... args) {
 }
 
 }  // namespace
-
-namespace mp {
-
-template <>
-inline constexpr bool is_shared_type<HasPointer> = false;
-
-}  // namespace mp
-
-TEST_CASE("SharedType: what means the same everywhere", "[value]") {
-    STATIC_REQUIRE(mp::SharedType<int>);
-    STATIC_REQUIRE(mp::SharedType<Point>);
-    STATIC_REQUIRE(mp::SharedType<std::array<Point, 3>>);
-    STATIC_REQUIRE(mp::SharedType<int[3]>);
-    STATIC_REQUIRE(mp::SharedType<std::atomic<long>>);
-    STATIC_REQUIRE_FALSE(mp::SharedType<int*>);
-    STATIC_REQUIRE_FALSE(mp::SharedType<std::array<int*, 3>>);
-    STATIC_REQUIRE_FALSE(mp::SharedType<const char*>);
-    STATIC_REQUIRE_FALSE(mp::SharedType<int&>);
-    STATIC_REQUIRE_FALSE(mp::SharedType<const int>);
-    STATIC_REQUIRE_FALSE(mp::SharedType<std::string>);
-    STATIC_REQUIRE_FALSE(mp::SharedType<std::vector<int>>);
-    STATIC_REQUIRE_FALSE(mp::SharedType<std::string_view>);
-    STATIC_REQUIRE_FALSE(mp::SharedType<std::span<int>>);
-    STATIC_REQUIRE_FALSE(mp::SharedType<std::reference_wrapper<int>>);
-    STATIC_REQUIRE_FALSE(mp::SharedType<int Point::*>);
-    STATIC_REQUIRE_FALSE(mp::SharedType<void (*)()>);
-    STATIC_REQUIRE_FALSE(mp::SharedType<HasPointer>);
-    STATIC_REQUIRE_FALSE(mp::SharedType<Virtual>);
-}
 
 TEST_CASE("Value: made of what its type is made of", "[value]") {
     mp::Value<int> v(1);
@@ -237,16 +195,4 @@ TEST_CASE("Value: travels only to a child that is started", "[value]") {
     mp::Value<int> moved_from(1);
     const mp::Value<int> moved = std::move(moved_from);
     CHECK(moved.get() == 1);
-}
-
-TEST_CASE("Context: makes values and arrays", "[value]") {
-    const mp::Context ctx;
-    const mp::RLock lock;
-    CHECK(ctx.Value<int>(3).get() == 3);
-    CHECK(ctx.Value<int>({.lock = lock}, 3).get_lock() == lock);
-    CHECK(ctx.Array<int>({1, 2, 3})[2] == 3);
-    CHECK(ctx.Array<int>({.lock = lock}, 5).size() == 5);
-    CHECK(ctx.RawValue<Point>(1, 2.0).get().y == 2.0);
-    CHECK(ctx.RawArray<int>(std::vector{1, 2})[1] == 2);
-    CHECK(ctx.RawArray<int>({1, 2, 3}).size() == 3);
 }

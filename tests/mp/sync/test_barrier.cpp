@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Barrier: rounds, actions, and parties that die or stop.
 #include "mp/barrier.hpp"
 #include "mp/errors.hpp"
 #include "mp/reduction.hpp"

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Condition: notices, and waiters that die or stop.
 #include "mp/condition.hpp"
 #include "mp/errors.hpp"
 #include "mp/reduction.hpp"
@@ -128,7 +129,7 @@ TEST_CASE(
     const pid_t first = waiting_child(cond);
     ::kill(first, SIGSTOP);
     const pid_t second = waiting_child(cond);
-    notify(cond, 1);  // for the first, who does not run
+    notify(cond, 1);  // for the first, which does not run
     CHECK(cond.waiting() == 1);
     ::kill(first, SIGKILL);
     test::exit_status(first);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Event: set, cleared, and waited for.
 #include "mp/errors.hpp"
 #include "mp/event.hpp"
 #include "mp/reduction.hpp"

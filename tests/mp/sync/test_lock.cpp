@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
+// Lock: releases, timeouts, reports of deaths, and handles.
 #include "mp/connection.hpp"
 #include "mp/errors.hpp"
 #include "mp/lock.hpp"
 #include "mp/reduction.hpp"
-#include "mp/rlock.hpp"
 
 #include "support/catch.hpp"
 #include "support/fork_child.hpp"
@@ -83,7 +83,6 @@ TEST_CASE("Lock: travels to a child that is started, and nowhere else", "[lock]"
     auto [a, b] = mp::Pipe();
     CHECK_THROWS_AS(mp::dumps(mp::Lock()), mp::StateError);
     CHECK_THROWS_AS(a.send(mp::Lock()), mp::StateError);
-    CHECK_THROWS_AS(mp::dumps(mp::RLock()), mp::StateError);
 }
 
 TEST_CASE("Lock: a death is told until somebody asks", "[lock]") {
@@ -184,44 +183,4 @@ TEST_CASE("Lock: protects a counter of threads and processes", "[lock]") {
     CHECK(test::exit_status(first) == 0);
     CHECK(test::exit_status(second) == 0);
     CHECK(counter == 8000);
-}
-
-TEST_CASE("RLock: belongs to a thread of a process", "[rlock]") {
-    mp::RLock lock;
-    lock.acquire();
-    lock.acquire();
-    std::thread([&] {
-        CHECK_FALSE(static_cast<bool>(lock.acquire(0s)));
-        CHECK_THROWS_AS(lock.release(), mp::StateError);
-    }).join();
-    CHECK(test::run_in_fork([&] {
-              try {
-                  lock.release();
-              } catch (const mp::StateError&) {
-                  return lock.acquire(20ms) ? 1 : 0;
-              }
-              return 2;
-          }) == 0);
-    lock.release();
-    CHECK(lock.locked());
-    lock.release();
-    CHECK_FALSE(lock.locked());
-}
-
-TEST_CASE("RLock: is taken whole from a dead holder", "[rlock]") {
-    mp::RLock lock;
-    REQUIRE(test::run_in_fork([&] {
-                lock.acquire();
-                lock.acquire();
-                lock.acquire();
-                return 0;
-            }) == 0);
-    CHECK_THROWS_AS(lock.lock(), mp::OwnerDied);
-    CHECK(lock.acquire().owner_died());
-    CHECK(to_string(lock) == "<RLock(owner=MainProcess, count=1)>");
-    lock.release();
-    CHECK_FALSE(lock.locked());
-    // Nothing is left of the dead holder's depth.
-    const std::scoped_lock held(lock);
-    CHECK(to_string(lock) == "<RLock(owner=MainProcess, count=1)>");
 }

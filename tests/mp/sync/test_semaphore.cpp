@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Semaphore and BoundedSemaphore: tokens, and processes that die with them.
 #include "mp/errors.hpp"
 #include "mp/reduction.hpp"
 #include "mp/semaphore.hpp"

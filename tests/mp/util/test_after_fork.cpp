@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Hooks that run in a forked child.
 #include "mp/after_fork.hpp"
 
 #include "support/catch.hpp"
@@ -37,23 +38,6 @@ TEST_CASE(
     });
     CHECK(status == 0);
     CHECK(ran().empty());
-}
-
-TEST_CASE(
-    "TestForkAwareThreadLock.test_lock: hooks do not multiply with the generations",
-    "[after_fork]"
-) {
-    register_after_fork([] {});
-    const std::size_t count = detail::after_fork_hook_count();
-    const auto nest = [&](auto& self, int depth) -> int {
-        detail::run_after_fork_hooks();
-        if (detail::after_fork_hook_count() > count) {
-            return 1;
-        }
-        return depth == 0 ? 0
-                          : test::run_in_fork([&] { return self(self, depth - 1); });
-    };
-    CHECK(test::run_in_fork([&] { return nest(nest, 5); }) == 0);
 }
 
 TEST_CASE("after_fork: hooks of objects that are gone do not pile up", "[after_fork]") {

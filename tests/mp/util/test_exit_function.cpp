@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
+// What happens at the exit of a process, and in which order.
 #include "mp/mp.hpp"
 
+#include "support/block_until_killed.hpp"
 #include "support/catch.hpp"
 #include "support/start_methods.hpp"
 #include "util/exit_function.hpp"
@@ -14,17 +16,12 @@
 #include <vector>
 
 using namespace std::chrono_literals;
+using test::block_until_killed;
 
 namespace {
 
 // Atomic, so that no compiler drops the store: a leak sanitizer looks here.
 std::atomic<std::vector<mp::Finalize>*> kept_finalizers = nullptr;
-
-[[noreturn]] void block_until_killed() {
-    for (;;) {
-        ::pause();
-    }
-}
 
 }  // namespace
 

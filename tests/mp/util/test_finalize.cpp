@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Finalize: callbacks at the end of an object, or of the process.
 #include "mp/finalize.hpp"
 
 #include "os/pipe.hpp"
@@ -11,7 +12,6 @@
 #include <atomic>
 #include <cstdlib>
 #include <future>
-#include <random>
 #include <string>
 #include <thread>
 #include <vector>
@@ -19,8 +19,7 @@
 using namespace mp;
 
 TEST_CASE(
-    "_TestFinalize.test_finalize: at its owner's end, when called, at exit by priority",
-    "[finalize]"
+    "Finalize: at its owner's end, when called, at exit by priority", "[finalize]"
 ) {
     std::vector<std::string> ran;
     const auto note = [&](const char* name) {
@@ -155,48 +154,6 @@ TEST_CASE(
     CHECK(plain->still_active());
     detail::run_finalizers(std::nullopt);
     CHECK(ran == "at_exit");
-}
-
-TEST_CASE(
-    "_TestFinalize.test_thread_safety: running while others register and drop",
-    "[finalize]"
-) {
-    std::atomic<bool> stop = false;
-    std::atomic<int> made = 0;
-    std::atomic<int> ran = 0;
-    std::vector<std::thread> threads;
-    for (unsigned seed = 0; seed < 3; ++seed) {
-        threads.emplace_back([&, seed] {
-            std::minstd_rand random(seed);
-            std::vector<Finalize> some;
-            while (!stop) {
-                for (int i = 0; i < 10; ++i) {
-                    some.emplace_back([&] { ++ran; }, static_cast<int>(random() % 50));
-                    ++made;
-                }
-                some.clear();
-            }
-        });
-    }
-    threads.emplace_back([&] {
-        while (!stop) {
-            detail::run_finalizers(std::nullopt);
-        }
-    });
-    int failed = 0;
-    for (int i = 0; i < 50; ++i) {
-        failed += test::run_in_fork([] {
-            ::alarm(20);  // a deadlock ends the child
-            detail::run_finalizers(std::nullopt);
-            return 0;
-        });
-    }
-    stop = true;
-    for (std::thread& thread : threads) {
-        thread.join();
-    }
-    CHECK(failed == 0);
-    CHECK(ran == made);
 }
 
 TEST_CASE("Finalize: those with a priority run when the process exits", "[finalize]") {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Address: the forms that it takes.
 #include "mp/address.hpp"
 #include "mp/reduction.hpp"
 
@@ -33,12 +34,6 @@ TEST_CASE("Address: a path, an abstract name, a host and a port", "[address]") {
     CHECK_FALSE(inet("", 0).empty());
     CHECK_FALSE(path.empty());
     CHECK_FALSE(tcp == inet("localhost", 81));
-}
-
-TEST_CASE(
-    "TestInvalidFamily.test_invalid_family: the address of a Windows pipe", "[address]"
-) {
-    CHECK_THROWS_AS(Address(R"(\\.\test)"), std::invalid_argument);
 }
 
 TEST_CASE("Address: what is none", "[address]") {

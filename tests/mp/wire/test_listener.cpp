@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "mp/authentication.hpp"
+// Listener: its addresses, its files, and accept() in threads, beside others and in
+// forked children.
 #include "mp/errors.hpp"
 #include "mp/listener.hpp"
 #include "mp/wait.hpp"
 
+#include "support/callers.hpp"
 #include "support/catch.hpp"
+#include "support/error_of.hpp"
 #include "support/fork_child.hpp"
 #include "support/log_capture.hpp"
-#include "support/signal_storm.hpp"
 #include "support/temp_dir.hpp"
+#include "support/text_of.hpp"
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -16,15 +19,14 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <cstddef>
 #include <filesystem>
 #include <future>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 using namespace mp;
@@ -34,49 +36,13 @@ using mp::connection::Client;
 using mp::connection::Family;
 using mp::connection::inet;
 using mp::connection::Listener;
-
-namespace {
-
-constexpr std::string_view key = "the key";
-
-template <class Call>
-int error_of(Call call) {
-    try {
-        call();
-    } catch (const std::system_error& e) {
-        return e.code().value();
-    }
-    return 0;
-}
-
-std::string text_of(const std::vector<std::byte>& bytes) {
-    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
-template <class Call>
-auto beside(Call call) {
-    return std::async(std::launch::async, std::move(call));
-}
-
-// Calls, says a word, and keeps the connection.
-std::future<Connection> caller(const Address& address, std::string word) {
-    return beside([=] {
-        Connection connection =
-            Client({.address = address, .authkey = key, .timeout = 30s});
-        connection.send_bytes(word);
-        return connection;
-    });
-}
-
-bool is_there(const std::filesystem::path& path) {
-    return std::filesystem::exists(std::filesystem::symlink_status(path));
-}
-
-Family any_family() {
-    return GENERATE(Family::unix_socket, Family::inet, Family::inet6);
-}
-
-}  // namespace
+using test::any_family;
+using test::beside;
+using test::caller;
+using test::error_of;
+using test::is_there;
+using test::key;
+using test::text_of;
 
 TEST_CASE("Listener: finds an address of each family", "[listener]") {
     const Family family = any_family();
@@ -189,58 +155,6 @@ TEST_CASE("Listener: addresses that cannot be", "[listener]") {
     CHECK_THROWS_AS(Client({}), std::invalid_argument);
 }
 
-TEST_CASE("Client: nobody listens", "[listener]") {
-    const test::TempDir directory;
-    const std::string path = directory.path() / "socket";
-    CHECK(error_of([&] { Client({.address = path}); }) == ENOENT);
-    Address closed;
-    {
-        const Listener listener({.family = Family::inet});
-        closed = listener.address();
-    }
-    CHECK(error_of([&] { Client({.address = closed}); }) == ECONNREFUSED);
-}
-
-TEST_CASE("Client: a server that is busy", "[listener]") {
-    const Family family = GENERATE(Family::unix_socket, Family::inet);
-    Listener listener({.family = family, .backlog = 1, .authkey = key});
-    // Connected or not: nobody accepts, so the handshake does not even begin.
-    CHECK_THROWS_AS(
-        Client({.address = listener.address(), .authkey = key, .timeout = 30ms}),
-        TimeoutError
-    );
-    CHECK_THROWS_AS(
-        Client({.address = listener.address(), .authkey = key, .timeout = 0s}),
-        TimeoutError
-    );
-}
-
-TEST_CASE("Client: a backlog that is full ends at the timeout", "[listener]") {
-    Listener listener({.family = Family::unix_socket, .backlog = 0});
-    const Connection first = Client({.address = listener.address()});
-    CHECK_THROWS_AS(
-        Client({.address = listener.address(), .timeout = 20ms}), TimeoutError
-    );
-    CHECK_NOTHROW(listener.accept(20s));
-    CHECK_NOTHROW(Client({.address = listener.address(), .timeout = 20s}));
-}
-
-TEST_CASE("Client: waits for a server that is slow, among signals", "[listener]") {
-    Listener listener({.family = Family::unix_socket, .backlog = 0});
-    const Connection first = Client({.address = listener.address()});
-    std::promise<void> started;
-    auto second = beside([&] {
-        const test::SignalStorm storm;
-        started.set_value();
-        return Client({.address = listener.address(), .timeout = 30s});
-    });
-    started.get_future().wait();
-    CHECK(second.wait_for(20ms) == std::future_status::timeout);
-    listener.accept();
-    listener.accept(30s);
-    CHECK_FALSE(second.get().closed());
-}
-
 TEST_CASE("Listener: accept() with a timeout", "[listener]") {
     const bool with_key = GENERATE(true, false);
     connection::ListenerOptions options{.family = Family::unix_socket};
@@ -333,52 +247,6 @@ TEST_CASE("Listener: in wait(), beside a connection", "[listener][wait]") {
     client.get();
 }
 
-TEST_CASE("P13: Listener: a client with another key", "[listener]") {
-    Listener listener({.family = any_family(), .authkey = key});
-    auto wrong = beside([&] {
-        Client({.address = listener.address(), .authkey = "wrong", .timeout = 30s});
-    });
-    CHECK_THROWS_AS(listener.accept(30s), AuthenticationError);
-    CHECK_THROWS_AS(wrong.get(), AuthenticationError);
-    auto right = caller(listener.address(), "right");
-    CHECK(text_of(listener.accept(30s).recv_bytes()) == "right");
-    right.get();
-}
-
-TEST_CASE("Client: a server with another key", "[listener]") {
-    Listener listener({.family = Family::unix_socket});
-    auto client = beside([&] {
-        Client({.address = listener.address(), .authkey = key, .timeout = 30s});
-    });
-    // It can judge us, but does not know the key.
-    const Connection accepted = listener.accept(30s);
-    connection::deliver_challenge(accepted, AuthenticationString(key));
-    CHECK_THROWS_AS(
-        connection::answer_challenge(accepted, AuthenticationString("wrong")),
-        AuthenticationError
-    );
-    CHECK_THROWS_AS(client.get(), AuthenticationError);
-}
-
-TEST_CASE("P14: Listener: silent clients keep nobody waiting", "[listener]") {
-    const test::LogCapture log;
-    Listener listener(
-        {.family = any_family(), .authkey = key, .handshake_timeout = 50ms}
-    );
-    std::vector<Connection> silent;
-    for (int i = 0; i < 20; ++i) {
-        silent.push_back(Client({.address = listener.address()}));
-    }
-    auto good = caller(listener.address(), "served");
-    CHECK(text_of(listener.accept(30s).recv_bytes()) == "served");
-    good.get();
-    CHECK_THROWS_AS(listener.accept(200ms), TimeoutError);
-    for (Connection& one : silent) {
-        CHECK(one.recv_bytes().size() == 59);  // the challenge
-        CHECK_THROWS_AS(one.recv_bytes(), EOFError);
-    }
-}
-
 TEST_CASE("Listener: clients that go before they are accepted", "[listener]") {
     const test::LogCapture log;
     Listener listener({.family = any_family(), .authkey = key});
@@ -410,22 +278,6 @@ TEST_CASE("Listener: no descriptors left", "[listener]") {
     CHECK(error == EMFILE);
     CHECK((again == 0 || again == EMFILE));
     CHECK(error_of([&] { listener.accept(20s); }) == 0);
-}
-
-TEST_CASE("P4: TestIgnoreEINTR.test_ignore_listener: signals", "[listener]") {
-    Listener listener({.family = any_family(), .authkey = key});
-    std::promise<void> storming;
-    auto client = beside([&] {
-        storming.get_future().wait();
-        return caller(listener.address(), "welcome").get();
-    });
-    const test::SignalStorm storm;
-    do {
-        CHECK_THROWS_AS(listener.accept(20ms), TimeoutError);
-    } while (storm.count() == 0);
-    storming.set_value();
-    CHECK(text_of(listener.accept().recv_bytes()) == "welcome");
-    client.get();
 }
 
 TEST_CASE(
@@ -474,58 +326,6 @@ TEST_CASE(
     CHECK(accepting.get() == EBADF);
 }
 
-TEST_CASE("P15: Listener: another user is refused", "[listener]") {
-    if (::geteuid() != 0) {
-        WARN("not tested: only root can be somebody else");
-        return;
-    }
-    const bool any_user = GENERATE(false, true);
-    const test::LogCapture log;
-    Listener listener({.family = Family::unix_socket, .any_user = any_user});
-    auto [reader, writer] = mp::Pipe(Duplex::no);
-    const pid_t child = test::fork_child([&, &writer = writer] {
-        if (::setresuid(65534, 65534, 65534) != 0) {
-            return 2;
-        }
-        Connection connection = Client({.address = listener.address()});
-        writer.send_bytes("connected");
-        try {
-            connection.recv_bytes();
-            return 1;
-        } catch (const EOFError&) {
-            return 0;
-        }
-    });
-    reader.recv_bytes();
-    if (any_user) {
-        listener.accept(30s).send_bytes("x");
-        CHECK(test::exit_status(child) == 1);
-    } else {
-        auto own = beside([&] { return Client({.address = listener.address()}); });
-        const Connection accepted = listener.accept(30s);
-        CHECK_THROWS_AS(listener.accept(0s), TimeoutError);
-        CHECK(test::exit_status(child) == 0);
-        own.get();
-        CHECK(log.text().find("of user 65534 was refused") != std::string::npos);
-    }
-}
-
-TEST_CASE("P16: Listener: replaces what a dead server left", "[listener]") {
-    const test::TempDir directory;
-    const std::string path = directory.path() / "socket";
-    const pid_t child = test::fork_child([&] {
-        const Listener listener({.address = path});
-        ::raise(SIGKILL);
-        return 0;
-    });
-    CHECK(test::exit_status(child) == -SIGKILL);
-    REQUIRE(is_there(path));
-    Listener listener({.address = path});
-    auto client = beside([&] { return Client({.address = path}); });
-    CHECK_NOTHROW(listener.accept(30s));
-    client.get();
-}
-
 TEST_CASE("Listener: replaces nothing that lives, and no other file", "[listener]") {
     const test::TempDir directory;
     const std::string path = directory.path() / "socket";
@@ -543,63 +343,4 @@ TEST_CASE("Listener: replaces nothing that lives, and no other file", "[listener
     std::filesystem::create_symlink(directory.path() / "nowhere", path);
     CHECK(error_of([&] { Listener({.address = path}); }) == EADDRINUSE);
     CHECK(is_there(path));
-}
-
-TEST_CASE("P17: Listener: of servers that race for one path one wins", "[listener]") {
-    const test::TempDir directory;
-    const std::string path = directory.path() / "socket";
-    for (int round = 0; round < 20; ++round) {
-        if (round % 2 == 1) {
-            // Something is in the way, which every one of them would like to remove.
-            CHECK(test::run_in_fork([&] {
-                      const Listener dead({.address = path});
-                      ::_exit(0);
-                      return 0;
-                  }) == 0);
-        }
-        auto [start, starter] = mp::Pipe(Duplex::no);
-        auto [verdicts, judge] = mp::Pipe(Duplex::no);
-        auto [end, ender] = mp::Pipe(Duplex::no);
-        std::vector<pid_t> children;
-        for (int i = 0; i < 6; ++i) {
-            children.push_back(test::fork_child([&,
-                                                 start = start,
-                                                 starter = starter,
-                                                 judge = judge,
-                                                 end = end,
-                                                 ender = ender]() mutable {
-                starter.close();
-                ender.close();
-                start.poll(forever);
-                try {
-                    Listener listener({.address = path});
-                    judge.send_bytes("w");
-                    const bool served =
-                        text_of(listener.accept(30s).recv_bytes()) == "hello";
-                    end.poll(forever);
-                    return served ? 0 : 1;
-                } catch (const std::system_error& e) {
-                    judge.send_bytes("l");
-                    end.poll(forever);
-                    return e.code().value() == EADDRINUSE ? 2 : 3;
-                }
-            }));
-        }
-        starter.close();
-        judge.close();
-        std::string all;
-        for (int i = 0; i < 6; ++i) {
-            all += text_of(verdicts.recv_bytes());
-        }
-        CHECK(std::count(all.begin(), all.end(), 'w') == 1);
-        Client({.address = path, .timeout = 30s}).send_bytes("hello");
-        ender.close();
-        int winners = 0;
-        for (const pid_t child : children) {
-            const int status = test::exit_status(child);
-            CHECK((status == 0 || status == 2));
-            winners += status == 0 ? 1 : 0;
-        }
-        CHECK(winners == 1);
-    }
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// send_handle() and recv_handle(), among ourselves and with CPython.
 #include "mp/errors.hpp"
 #include "mp/send_handle.hpp"
 
@@ -6,6 +7,7 @@
 #include "os/socket.hpp"
 #include "support/catch.hpp"
 #include "support/python.hpp"
+#include "support/text_of.hpp"
 
 #include <unistd.h>
 
@@ -15,14 +17,7 @@
 #include <string>
 
 using namespace mp;
-
-namespace {
-
-std::string text_of(const std::vector<std::byte>& bytes) {
-    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
-}  // namespace
+using test::text_of;
 
 TEST_CASE("send_handle: with the acknowledgement of CPython 3.14", "[fd_passing]") {
     auto [a, b] = mp::Pipe();

@@ -37,9 +37,9 @@ public:
     Block() noexcept = default;
 
     Block(
-        std::shared_ptr<MessageArena> owner, std::uint64_t offset, std::uint64_t size
+        std::shared_ptr<MessageArena> arena, std::uint64_t offset, std::uint64_t size
     ) noexcept
-        : creator_(std::move(owner)), offset_(offset), size_(size) {}
+        : arena_(std::move(arena)), offset_(offset), size_(size) {}
 
     Block(const Block&) = delete;
     Block& operator=(const Block&) = delete;
@@ -47,7 +47,7 @@ public:
 
     Block& operator=(Block&& other) noexcept {
         reset();
-        creator_ = std::move(other.creator_);
+        arena_ = std::move(other.arena_);
         offset_ = other.offset_;
         size_ = other.size_;
         return *this;
@@ -55,10 +55,10 @@ public:
 
     ~Block() { reset(); }
 
-    explicit operator bool() const noexcept { return creator_ != nullptr; }
+    explicit operator bool() const noexcept { return arena_ != nullptr; }
 
     std::span<std::byte> bytes() const noexcept {
-        return {creator_->memory() + offset_, size_};
+        return {arena_->memory() + offset_, size_};
     }
 
     /// Ends the message earlier.
@@ -69,14 +69,14 @@ public:
     std::uint64_t size() const noexcept { return size_; }
 
     void reset() noexcept {
-        if (creator_) {
-            creator_->give_back(offset_);
-            creator_.reset();
+        if (arena_) {
+            arena_->give_back(offset_);
+            arena_.reset();
         }
     }
 
 private:
-    std::shared_ptr<MessageArena> creator_;
+    std::shared_ptr<MessageArena> arena_;
     std::uint64_t offset_ = 0;
     std::uint64_t size_ = 0;
 };
@@ -145,9 +145,6 @@ public:
     /// The future is done: finish() was called, or it was cancelled.
     virtual bool is_finished() const noexcept = 0;
 
-    /// Sleeps until finish() or the deadline; may return early.
-    virtual void sleep(const mp::Deadline& deadline) noexcept = 0;
-
     // Guarded by the board's mutex until the task is placed, by its drain lock after.
     std::uint64_t position = unplaced;
     BoardTask* next = nullptr;
@@ -163,6 +160,32 @@ public:
 
 protected:
     ~BoardTask() = default;
+};
+
+/// What a task's future asks of the board that the task is on.
+class TaskBoard {
+public:
+    TaskBoard() = default;
+    TaskBoard(const TaskBoard&) = delete;
+    TaskBoard& operator=(const TaskBoard&) = delete;
+
+    /// True: no worker has run it and none will, and finish() will not be called.
+    /// Exact: false only if a worker claimed it.
+    virtual bool cancel(BoardTask& task) noexcept = 0;
+
+    /// To be called when a task that cancel() took back is finished.
+    virtual void cancelled(const BoardTask& task) noexcept = 0;
+
+    /// True while a worker has it and the program's code may have begun.
+    virtual bool is_running(const BoardTask& task) const noexcept = 0;
+
+    /// Does what a thread can do that waits for the task: looks for results, and takes
+    /// them if no other thread does. True once finish() was called for the task; false
+    /// at the deadline, or when all that is left to do is to sleep on its future.
+    virtual bool help(BoardTask& task, const mp::Deadline& deadline) noexcept = 0;
+
+protected:
+    ~TaskBoard() = default;
 };
 
 }  // namespace futures::detail

@@ -5,7 +5,7 @@
 // Threads: any; functions only.
 #pragma once
 
-#include "futures/detail/map_feed.hpp"
+#include "futures/detail/chunk_feed.hpp"
 #include "mp/call.hpp"
 #include "mp/remote_error.hpp"
 

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // ProcessTask<R>: a task of a process pool, with its future's state, in one allocation.
 // Python:  concurrent.futures.process._WorkItem with its Future.
-// Differs: the result stays encoded until somebody asks for it; then it is decoded
-// once,
-//          in the thread that asks.
+// Differs: the result stays encoded until a thread asks for it; then it is decoded
+//          once, in that thread.
 // Threads: any; see StateBase and BoardTask.
 #pragma once
 
@@ -54,8 +53,7 @@ private:
 /// The part of a task that does not depend on its result's type.
 class PoolTask : public BoardTask {
 public:
-    PoolTask(std::shared_ptr<ProcessPool> pool, TaskName task_name) noexcept
-        : name(task_name), pool_(std::move(pool)) {}
+    PoolTask(std::shared_ptr<ProcessPool> pool, TaskName task_name) noexcept;
 
     // Set before it is submitted.
     const TaskName name;
@@ -69,13 +67,11 @@ public:
 protected:
     ~PoolTask() = default;
 
-    bool take_back() noexcept;
-    void was_cancelled() noexcept;
-    bool is_running() const noexcept;
-    bool wait_on_board(const mp::Deadline& deadline) noexcept;
+    TaskBoard& board() const noexcept { return board_; }
 
 private:
     std::shared_ptr<ProcessPool> pool_;
+    TaskBoard& board_;  ///< the pool's
 };
 
 /// Where a call is encoded: in a small buffer, or in the pool's call arena.
@@ -113,7 +109,7 @@ struct ReadResult<void> {};
 
 template <class R, class Read = ReadResult<R>>
 // NOLINTNEXTLINE(cppcoreguidelines-virtual-class-destructor): it deletes itself
-class ProcessTask final : public State<R>, public PoolTask {
+class ProcessTask final : public State<R>, public PoolTask, public Recycled {
 public:
     ProcessTask(std::shared_ptr<ProcessPool> pool, TaskName task_name) noexcept
         : State<R>(Settler::executor), PoolTask(std::move(pool), task_name) {}
@@ -142,45 +138,24 @@ public:
 
     bool is_finished() const noexcept override { return this->done(); }
 
-    void sleep(const mp::Deadline& deadline) noexcept override {
-        this->sleep_until(false, deadline);
-    }
-
-    // -- memory: the next task's
-
-    static void* operator new(std::size_t size) { return recycled_new(size); }
-
-    static void* operator new(std::size_t size, std::align_val_t alignment) {
-        return ::operator new(size, alignment);
-    }
-
-    static void operator delete(void* block, std::size_t size) noexcept {
-        recycled_delete(block, size);
-    }
-
-    static void
-    operator delete(void* block, std::size_t, std::align_val_t alignment) noexcept {
-        ::operator delete(block, alignment);
-    }
-
 private:
     ~ProcessTask() override = default;
 
     // -- for the future
 
-    bool request_cancel() noexcept override { return take_back(); }
+    bool request_cancel() noexcept override { return board().cancel(*this); }
 
     void discard_work() noexcept override {
-        was_cancelled();
+        board().cancelled(*this);
         this->drop_reference();  // the pool's
     }
 
     FutureState observe() const noexcept override {
-        return is_running() ? FutureState::running : FutureState::pending;
+        return board().is_running(*this) ? FutureState::running : FutureState::pending;
     }
 
     bool wait_until_done(const mp::Deadline& deadline) override {
-        return wait_on_board(deadline);
+        return board().help(*this, deadline) || this->sleep_until(false, deadline);
     }
 
     void materialise() override {

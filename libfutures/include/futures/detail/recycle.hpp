@@ -7,11 +7,31 @@
 #pragma once
 
 #include <cstddef>
+#include <new>
 
 namespace futures::detail {
 
 /// Aligned as operator new does. Throws std::bad_alloc.
 void* recycled_new(std::size_t size);
 void recycled_delete(void* block, std::size_t size) noexcept;
+
+/// A base for what is to use that memory.
+class Recycled {
+public:
+    static void* operator new(std::size_t size) { return recycled_new(size); }
+
+    static void* operator new(std::size_t size, std::align_val_t alignment) {
+        return ::operator new(size, alignment);
+    }
+
+    static void operator delete(void* block, std::size_t size) noexcept {
+        recycled_delete(block, size);
+    }
+
+    static void
+    operator delete(void* block, std::size_t, std::align_val_t alignment) noexcept {
+        ::operator delete(block, alignment);
+    }
+};
 
 }  // namespace futures::detail

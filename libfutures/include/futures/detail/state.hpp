@@ -4,9 +4,12 @@
 // Differs: no lock and no condition: one word says everything (docs/protocols/
 //          future_state.md); an executor derives its task from it, so that a task with
 //          its future is one allocation.
-// Threads: any.  Owns: the value or exception; it lives while somebody counts it.
+// Threads: any.
+// Owns:    the value or exception; it lives while a handle or the executor counts it.
 #pragma once
 
+#include "futures/detail/state_word.hpp"
+#include "futures/detail/watcher.hpp"
 #include "mp/detail/futex.hpp"
 #include "mp/timeout.hpp"
 
@@ -20,57 +23,16 @@
 #include <type_traits>
 #include <utility>
 
-namespace futures {
+namespace futures::detail {
 
-enum class FutureState : std::uint8_t {
-    pending,                 ///< nobody began with it
-    running,                 ///< it can no longer be cancelled
-    cancelled,               ///< cancelled; its executor does not know yet
-    cancelled_and_notified,  ///< cancelled, and wait() counts it as done
-    finished,                ///< it has a result or an exception
-};
-
-namespace detail {
-
-class StateBase;
-
-/// Something to be told of a future's end: a callback, or the node of a wait().
-class Watcher {
-public:
-    explicit Watcher(bool is_callback) noexcept : is_callback_(is_callback) {}
-
-    Watcher(const Watcher&) = delete;
-    Watcher& operator=(const Watcher&) = delete;
-    virtual ~Watcher() = default;
-
-    /// A callback is told outside any lock, by whoever concludes the future. A waiter
-    /// is told under the state's list lock and may only set flags and wake.
-    virtual void told(StateBase& state) noexcept = 0;
-
-private:
-    friend class StateBase;
-
-    const bool is_callback_;
-    Watcher* next_ = nullptr;  // null: in no list
-    Watcher* prev_ = nullptr;
-};
-
-/// What a settled future holds.
-enum class Outcome : std::uint8_t {
-    value,          ///< emplace() was called
-    exception,      ///< store_exception() was called
-    raw_value,      ///< materialise() will make the value when somebody asks
-    raw_exception,  ///< materialise() will make the exception
-};
-
-/// Who may settle the future.
+/// What may settle the future.
 enum class Settler : std::uint8_t {
     anybody,   ///< a plain future: set_result() and the like
     executor,  ///< only the executor that made it
 };
 
 // NOLINTNEXTLINE(cppcoreguidelines-virtual-class-destructor): it deletes itself
-class StateBase {
+class StateBase : private StateWord {
 public:
     /// References: one for the caller, and one more for the executor, if any.
     explicit StateBase(Settler settler) noexcept
@@ -91,7 +53,8 @@ public:
 
     void drop_reference() noexcept {
         // order: acquire pairs with the release of other droppers, so that dispose()
-        // comes after all they did. With one reference left nobody else can change it.
+        // comes after all they did. With one reference left no other thread can change
+        // it.
         if (references(word_.load(std::memory_order_acquire)) == 1 ||
             // order: as above.
             references(word_.fetch_sub(one_reference, std::memory_order_acq_rel)) ==
@@ -131,11 +94,6 @@ public:
     bool has_callbacks() const noexcept {
         // order: relaxed, a hint; conclude() looks again.
         return (word_.load(std::memory_order_relaxed) & callback_bit) != 0;
-    }
-
-    bool is_owned() const noexcept {
-        // order: relaxed, never changes.
-        return (word_.load(std::memory_order_relaxed) & owned_bit) != 0;
     }
 
     // -- waiting
@@ -199,7 +157,7 @@ public:
         exception_ = std::move(exception);
     }
 
-    /// Publishes the outcome, wakes and tells all who wait. Without callbacks it also
+    /// Publishes the outcome, wakes and tells all that wait. Without callbacks it also
     /// drops the executor's reference and returns false: the state may be gone. With
     /// callbacks it returns true, and the caller sees to it that run_callbacks() and
     /// then drop_reference() are called by a thread that may run user code.
@@ -288,50 +246,6 @@ protected:
     }
 
 private:
-    using Word = std::uint64_t;
-
-    // The low half is the futex word: state and flags; the high half counts references.
-    static constexpr Word state_mask = 7;
-    static constexpr Word sleeper_bit = 1U << 3;    // somebody sleeps on the word
-    static constexpr Word watched_bit = 1U << 4;    // somebody was put into the list
-    static constexpr Word lock_bit = 1U << 5;       // guards the list
-    static constexpr Word callback_bit = 1U << 6;   // a callback was among them
-    static constexpr Word raised_bit = 1U << 7;     // finished with an exception
-    static constexpr Word raw_bit = 1U << 8;        // materialise() is due
-    static constexpr Word decoding_bit = 1U << 9;   // and being called
-    static constexpr Word settling_bit = 1U << 10;  // a set_result() stores its value
-    static constexpr Word taken_bit = 1U << 11;     // the value was moved out
-    static constexpr Word owned_bit = 1U << 12;     // an executor settles it
-    static constexpr Word one_reference = Word{1} << 32;
-
-    static constexpr FutureState state_of(Word word) noexcept {
-        return static_cast<FutureState>(word & state_mask);
-    }
-
-    static constexpr Word with_state(Word word, FutureState state) noexcept {
-        return (word & ~state_mask) | static_cast<Word>(state);
-    }
-
-    static constexpr Word references(Word word) noexcept { return word >> 32; }
-
-    static constexpr bool is_done(Word word) noexcept {
-        return (word & state_mask) >= static_cast<Word>(FutureState::cancelled);
-    }
-
-    static constexpr bool is_told(Word word) noexcept {
-        return (word & state_mask) >=
-               static_cast<Word>(FutureState::cancelled_and_notified);
-    }
-
-    static constexpr Word settled(Word word, Outcome outcome) noexcept {
-        const bool raises =
-            outcome == Outcome::exception || outcome == Outcome::raw_exception;
-        const bool raw =
-            outcome == Outcome::raw_value || outcome == Outcome::raw_exception;
-        return (with_state(word, FutureState::finished) & ~settling_bit) |
-               (raises ? raised_bit : 0) | (raw ? raw_bit : 0);
-    }
-
     [[noreturn]] void throw_invalid(const char* call) const;
     bool conclude_watched(Outcome outcome) noexcept;
     void tell_waiters() noexcept;
@@ -347,7 +261,7 @@ private:
     std::atomic<Word> word_;
     // Guarded by lock_bit of word_.
     Watcher* watchers_ = nullptr;
-    // Written before the state becomes finished, or by the one that decodes.
+    // Written before the state becomes finished, or by the thread that decodes.
     std::exception_ptr exception_;
 };
 
@@ -403,50 +317,4 @@ public:
     }
 };
 
-/// Counts one reference to a state; a handle is made of it.
-template <class S>
-// NOLINTNEXTLINE(*-special-member-functions): its assignment copies and moves
-class StatePtr {
-public:
-    StatePtr() = default;
-
-    /// Takes over a reference.
-    explicit StatePtr(S* state) noexcept : state_(state) {}
-
-    StatePtr(const StatePtr& other) noexcept : state_(other.state_) {
-        if (state_ != nullptr) {
-            state_->add_reference();
-        }
-    }
-
-    StatePtr(StatePtr&& other) noexcept
-        : state_(std::exchange(other.state_, nullptr)) {}
-
-    StatePtr& operator=(StatePtr other) noexcept {
-        std::swap(state_, other.state_);
-        return *this;
-    }
-
-    ~StatePtr() {
-        if (state_ != nullptr) {
-            state_->drop_reference();
-        }
-    }
-
-    S* get() const noexcept { return state_; }
-
-    S& operator*() const noexcept { return *state_; }
-
-    S* operator->() const noexcept { return state_; }
-
-    explicit operator bool() const noexcept { return state_ != nullptr; }
-
-    /// The caller counts it from now on.
-    S* release() noexcept { return std::exchange(state_, nullptr); }
-
-private:
-    S* state_ = nullptr;
-};
-
-}  // namespace detail
-}  // namespace futures
+}  // namespace futures::detail

@@ -13,9 +13,8 @@
     X(not_callable, "this object cannot be called")                                    \
     X(capturing_closure,                                                               \
       "a lambda with captures cannot travel to another process, because its captures " \
-      "cannot be seen: take them as parameters and pass them as arguments, or write "  \
-      "a "                                                                             \
-      "class with operator() and serialize()")                                         \
+      "cannot be seen: take them as parameters and pass them as arguments, "           \
+      "or write a class with operator() and serialize()")                              \
     X(std_function,                                                                    \
       "a std::function hides what it holds, so it cannot travel to another process: "  \
       "pass the function itself, or a lambda without captures")                        \

@@ -18,7 +18,7 @@
 
 namespace mp::detail {
 
-/// How far a call has got, so that whoever catches an exception knows whose it is.
+/// How far a call has got, so that a handler of an exception knows whose it is.
 enum class CallPhase : std::uint8_t {
     decode,    ///< reading the function and its arguments
     run,       ///< in the function

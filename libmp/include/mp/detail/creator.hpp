@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Owner: remembers which process made an object, so that a forked copy of it only frees
-// memory and closes descriptors.
+// Creator: remembers which process made an object, so that a forked copy of it only
+// frees memory and closes descriptors.
 // Python:  none, because Python compares os.getpid() where it remembers to.
 // Differs: nothing to differ from.
 // Threads: any; it is a value.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // decoding: how a value is made that is about to be decoded. A lock, made in the
 // ordinary way, would first take shared memory for nothing; one made with this tag
-// takes none. Python:  object.__new__, with which pickle makes what __setstate__ fills.
+// takes none.
+// Python:  object.__new__, with which pickle makes what __setstate__ fills.
 #pragma once
 
 #include <tuple>

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "mp/call.hpp"
+#include "mp/detail/nested_exception.hpp"
 
 #include <atomic>
 #include <exception>
@@ -32,27 +33,6 @@ struct ExceptionType {
 
 /// Adds `type` to the list; a second time does nothing. It must live for ever.
 void list_exception_type(ExceptionType& type) noexcept;
-
-/// `error` with `cause` nested in it, as std::throw_with_nested() throws it. Null if
-/// copying it throws.
-template <class E>
-std::exception_ptr with_cause(E&& error, const std::exception_ptr& cause) {
-    using Error = std::remove_cvref_t<E>;
-    try {
-        if (cause == nullptr) {
-            throw std::forward<E>(error);
-        }
-        try {
-            std::rethrow_exception(cause);
-        } catch (...) {
-            std::throw_with_nested(std::forward<E>(error));
-        }
-    } catch (const Error&) {
-        return std::current_exception();
-    } catch (...) {
-        return nullptr;
-    }
-}
 
 template <class E>
 std::exception_ptr
@@ -80,7 +60,7 @@ concept HasSerialize = requires(E& error, OutArchive& archive) {
     error.serialize(archive, 0U);
 };
 
-/// One per type, whoever registers it.
+/// One per type, however often it is registered.
 template <class E>
 ExceptionType& exception_type() {
     if constexpr (!HasSerialize<E> && std::is_constructible_v<E, const std::string&>) {

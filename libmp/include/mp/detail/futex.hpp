@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 // futex: sleep until a 32-bit word is said to have changed, in this process or in
-// shared memory. Python:  none, because Python's locks sleep inside the interpreter's
-// own primitives. Differs: nothing to differ from. Threads: any.  Processes: with
-// FutexScope::shared, all that map the word.
+// shared memory.
+// Python:  none, because Python's locks sleep inside the interpreter's own primitives.
+// Differs: nothing to differ from.
+// Threads: any.
+// Processes: with FutexScope::shared, all that map the word.
 #pragma once
 
 #include "mp/timeout.hpp"

@@ -4,8 +4,7 @@
 // Differs: nothing to differ from.
 // Threads: any, of any process; the thread that locks it unlocks it. Recursive.
 // Throws:  OwnerDied, for ever, once a process was killed inside: what the lock
-// protects
-//          may be half-changed. TimeoutError when one was stopped inside.
+//          protects may be half-changed. TimeoutError when one was stopped inside.
 #pragma once
 
 #include <pthread.h>

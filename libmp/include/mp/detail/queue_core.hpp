@@ -6,6 +6,7 @@
 // Owns:    its memory and an eventfd, which go with the last process that has it.
 #pragma once
 
+#include "mp/detail/event_fd.hpp"
 #include "mp/detail/shared_block.hpp"
 #include "mp/detail/shm.hpp"
 #include "mp/fd.hpp"
@@ -108,7 +109,7 @@ public:
 
     int data_fileno() const noexcept { return data_.fileno(); }
 
-    int event_fileno() const noexcept { return event_.get(); }
+    int event_fileno() const noexcept { return event_.fileno(); }
 
 private:
     friend class QueueItem;
@@ -116,19 +117,21 @@ private:
     enum class Attempt : std::uint8_t {
         done,
         in_vain,  ///< no item, no room
-        busy,     ///< somebody held the lock all the time
+        busy,     ///< another thread held the lock all the time
     };
 
     QueueControl& control() const noexcept { return *control_; }
 
     ProcessTable& processes() const noexcept { return *processes_; }
 
-    // queue_core.cpp
+    // queue_core.cpp, and the public members that are not named below
     void check_open() const;
 
     void note_use() noexcept {
-        // order: a hint for the same process. A load first: the line stays shared.
+        // order: relaxed, a hint for this process alone, which carries nothing.
+        // A load first: the line stays shared.
         if (!used_.load(std::memory_order_relaxed)) {
+            // order: relaxed, as above.
             used_.store(true, std::memory_order_relaxed);
         }
     }
@@ -142,8 +145,8 @@ private:
     bool has_places() const noexcept;
     bool may_have_room(std::uint64_t before) const noexcept;
     std::uint64_t moved() const noexcept;
-    void ring() const noexcept;
-    void ring_if_watched() const noexcept;
+
+    // queue_polling.cpp, and fileno()
     void calm_if_empty() const noexcept;
 
     // queue_ring.cpp
@@ -166,21 +169,21 @@ private:
     void open_large(std::span<const std::byte> reference, QueueItem& item);
     void close_large(LargeHeader& block) noexcept;
 
-    // queue_join.cpp
+    // queue_join.cpp, and task_done(), join()
     std::int64_t unfinished() const noexcept;
     void add_to_account(std::int32_t items);
     void forget_dead();
 
     SharedBlock block_;
     Segment data_;
-    UniqueFd event_;
+    EventFd event_;
     QueueControl* control_ = nullptr;
     ProcessTable* processes_ = nullptr;
     bool joinable_;
     std::atomic<bool> closed_{false};
     std::atomic<bool> used_{false};  ///< something was put or got here
-    // Counts as last seen: they only grow. While these suffice, nobody touches the line
-    // that the other side is writing.
+    // Counts as last seen: they only grow. While these suffice, no thread touches the
+    // line that the other side is writing.
     mutable std::atomic<std::uint64_t> seen_put_{0};
     mutable std::atomic<std::uint64_t> seen_taken_{0};
 };

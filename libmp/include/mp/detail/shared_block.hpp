@@ -62,8 +62,8 @@ public:
         return *reinterpret_cast<T*>(data_);
     }
 
-    /// As `as`. Throws StateError, naming `what`, when there is no block: the owner was
-    /// moved from.
+    /// As `as`. Throws StateError, naming `what`, when there is no block: what it
+    /// belonged to was moved from.
     template <class T>
     T& checked(const char* what) const {
         if (data_ == nullptr) [[unlikely]] {
@@ -80,7 +80,7 @@ public:
         return a.data_ == b.data_;
     }
 
-    /// Saves or loads a handle of the same bytes. `what` names the owner in errors:
+    /// Saves or loads a handle of the same bytes. `what` names the object in errors:
     /// StateError when anything but a child that is being started is to get it.
     template <class Archive>
     void travel(Archive& archive, const char* what) {
@@ -88,7 +88,7 @@ public:
         if constexpr (Archive::is_saving::value) {
             ticket = hand_over(what);
         }
-        archive& ticket.arena_fd& ticket.lives_fd;
+        archive& ticket.arena_fd& ticket.table_fd;
         archive& ticket.table_made_at& ticket.table_maker& ticket.arena_number;
         archive& ticket.offset& ticket.size;
         if constexpr (!Archive::is_saving::value) {
@@ -107,7 +107,7 @@ private:
     /// How a block is found in a child.
     struct Ticket {
         std::uint32_t arena_fd = 0;
-        std::uint32_t lives_fd = 0;
+        std::uint32_t table_fd = 0;
         std::uint64_t table_made_at = 0;
         std::uint64_t table_maker = 0;
         std::uint64_t arena_number = 0;

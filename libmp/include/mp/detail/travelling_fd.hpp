@@ -2,15 +2,16 @@
 // travelling_fd: how a descriptor inside an object gets into another process.
 // Python:  multiprocessing.reduction.DupFd, multiprocessing.resource_sharer.
 // Differs: no server thread: the descriptor goes with the message itself (SCM_RIGHTS),
-// or in
-//          the list of a child that is being started.
+//          or in the list of a child that is being started.
 // Threads: a scope belongs to the thread that made it.
 // Owns:    duplicates on the way out, what came and was not taken on the way in.
 #pragma once
 
+#include "mp/detail/fd_list.hpp"
 #include "mp/fd.hpp"
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 namespace mp::detail {
@@ -25,14 +26,14 @@ public:
     OutgoingFds(const OutgoingFds&) = delete;
     OutgoingFds& operator=(const OutgoingFds&) = delete;
 
-    const std::vector<UniqueFd>& fds() const noexcept { return fds_; }
+    const std::vector<UniqueFd>& fds() const noexcept { return fds_.all(); }
 
 private:
     friend std::uint32_t save_fd(int fd, const char* what);
 
     OutgoingFds* outer_;
     bool allowed_;
-    std::vector<UniqueFd> fds_;
+    FdList fds_;
 };
 
 /// While it lives, descriptors loaded by this thread are those that came with one
@@ -44,13 +45,13 @@ public:
     IncomingFds(const IncomingFds&) = delete;
     IncomingFds& operator=(const IncomingFds&) = delete;
 
-    void add(std::vector<UniqueFd> fds);
+    void add(std::vector<UniqueFd> fds) { fds_.append(std::move(fds)); }
 
 private:
     friend UniqueFd load_fd(std::uint32_t number);
 
     IncomingFds* outer_;
-    std::vector<UniqueFd> fds_;
+    FdList fds_;
 };
 
 /// Sends a duplicate of `fd` along; returns the number by which load_fd() finds it.

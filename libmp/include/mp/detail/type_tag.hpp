@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 // type_tag: a number that stands before a value in a message, so that reading it as
-// another type is an error, not garbage. Python:  none, because a pickle names its
-// classes. Differs: nothing to differ from. Threads: any.
+// another type is an error, not garbage.
+// Python:  none, because a pickle names its classes.
+// Differs: nothing to differ from.
+// Threads: any.
 #pragma once
 
 #include <concepts>

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: BSL-1.0
+// ItemFeed: a map() that submits each item as a task of its own.
+// Python:  Executor.map
+// Differs: nothing.
+// Threads: one.
+#pragma once
+
+#include "futures/detail/map_feed.hpp"
+#include "futures/detail/zip.hpp"
+#include "futures/future.hpp"
+#include "mp/timeout.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <optional>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+namespace futures::detail {
+
+/// One future an item.
+template <class E, class Fn, class... Ranges>
+class ItemFeed final
+    : public MapFeed<typename CallWithItem<Fn, typename Zip<Ranges...>::Item>::Result> {
+public:
+    using Result = typename CallWithItem<Fn, typename Zip<Ranges...>::Item>::Result;
+
+    template <class F>
+    ItemFeed(E& executor, F&& fn, Ranges&&... ranges)
+        : executor_(&executor),
+          fn_(std::forward<F>(fn)),
+          input_(std::forward<Ranges>(ranges)...) {}
+
+    /// Submits up to `limit` items; with a limit, more on the way. Throws what submit()
+    /// throws, and then nothing of it is left.
+    void start(std::ptrdiff_t limit) {
+        lazy_ = limit != PTRDIFF_MAX;
+        try {
+            for (; limit > 0 && !input_.at_end(); --limit) {
+                submit();
+            }
+        } catch (...) {
+            cancel_rest();
+            throw;
+        }
+    }
+
+    bool empty() const override { return futures_.empty() && error_ == nullptr; }
+
+    void feed() override {
+        if (lazy_ && error_ == nullptr) {
+            try {
+                if (!input_.at_end()) {
+                    submit();
+                }
+            } catch (...) {
+                error_ = std::current_exception();
+                lazy_ = false;
+            }
+        }
+    }
+
+    bool wait(const mp::Deadline& deadline) override {
+        return futures_.empty() || futures_.front().base().wait(deadline);
+    }
+
+    void take(std::optional<MapValue<Result>>& value) override {
+        if (futures_.empty()) {
+            std::rethrow_exception(error_);
+        }
+        if constexpr (std::is_void_v<Result>) {
+            std::move(futures_.front()).result();
+            value.emplace();
+        } else {
+            value.emplace(std::move(futures_.front()).result());
+        }
+    }
+
+    void drop_first() override {
+        if (futures_.empty()) {
+            error_ = nullptr;
+        } else {
+            futures_.pop_front();
+        }
+    }
+
+    void cancel_rest() noexcept override {
+        lazy_ = false;
+        error_ = nullptr;
+        for (const auto& future : futures_) {
+            future.cancel();
+        }
+        futures_.clear();
+    }
+
+private:
+    void submit() {
+        futures_.push_back(std::apply(
+            [this](auto&&... args) {
+                return executor_->submit(fn_, std::forward<decltype(args)>(args)...);
+            },
+            input_.next()
+        ));
+    }
+
+    E* executor_;
+    Fn fn_;
+    Zip<Ranges...> input_;
+    std::deque<Future<Result>> futures_;
+    std::exception_ptr error_;  // of a submit(), after all futures
+    bool lazy_ = false;
+};
+
+}  // namespace futures::detail

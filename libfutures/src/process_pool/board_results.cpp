@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: BSL-1.0
+// The board's results: from the workers' rings into the tasks, and told to their
+// futures.
+#include "mp/errors.hpp"
+
+#include "os/fence.hpp"
+#include "process_pool/board.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace futures::detail {
+
+using mp::detail::MutexLock;
+
+bool Board::any_result() const noexcept {
+    for (std::uint32_t worker = 0; worker < options_.workers; ++worker) {
+        const RingState& ring = rings_[worker];
+        // order: only says whether to take the lock; drain_ring() looks with the order
+        // it needs. After enlist()'s fence this is the re-check that pairs with
+        // BoardWorker::tell.
+        if (view_.control(worker).results_written.load(std::memory_order_acquire) !=
+                ring.read.load(std::memory_order_relaxed) &&
+            !ring.faulty.load(std::memory_order_relaxed)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+std::size_t Board::try_drain() noexcept {
+    if (!any_result() || !drain_mutex_.try_lock()) {
+        return 0;
+    }
+    const std::size_t ended = drain_all();
+    drain_mutex_.unlock();
+    return ended;
+}
+
+std::size_t Board::drain() noexcept {
+    const MutexLock lock(drain_mutex_);
+    return drain_all();
+}
+
+std::size_t Board::drain_all() noexcept {
+    std::size_t ended = 0;
+    for (std::uint32_t worker = 0; worker < options_.workers; ++worker) {
+        ended += drain_ring(worker);
+    }
+    if (ended > 0) {
+        // order: pairs with put_in_backlog().
+        mp::os::full_fence();
+        if (backlog_size_.load(std::memory_order_relaxed) > 0) {
+            refill();
+        }
+    }
+    return ended;
+}
+
+std::size_t Board::drain_ring(std::uint32_t worker) noexcept {
+    RingState& state = rings_[worker];
+    // order: written under the drain lock only, which we have.
+    std::uint64_t read = state.read.load(std::memory_order_relaxed);
+    // order: pairs with BoardWorker::commit, so that the entry and the message are
+    // seen.
+    const std::uint64_t written =
+        view_.control(worker).results_written.load(std::memory_order_acquire);
+    // order: as `read`.
+    if (read == written || state.faulty.load(std::memory_order_relaxed)) {
+        return 0;
+    }
+    if (written - read > options_.slots) {
+        // More than there are slots. The manager sees to it that the worker dies.
+        state.faulty.store(true);
+        any_faulty_.store(true);
+        doorbell_.ring();
+        return 0;
+    }
+    const ResultItem* ring = view_.ring(worker);
+    std::size_t ended = 0;
+    for (; read != written; ++read) {
+        const ResultItem& item = ring[index_of(read)];
+        auto& in_slot = slot_tasks_[index_of(item.position)];
+        // order: pairs with place().
+        BoardTask* task = in_slot.load(std::memory_order_acquire);
+        if (task == nullptr || task->position != item.position) {
+            ++stray_;
+            continue;
+        }
+        take_result(*task, item, worker);
+        // order: pairs with place(), so that the slot is written after it was read.
+        in_slot.store(nullptr, std::memory_order_release);
+        ++ended;
+        conclude(*task);
+    }
+    // order: other threads' any_result() may see it late, and then takes the lock in
+    // vain.
+    state.read.store(read, std::memory_order_relaxed);
+    return ended;
+}
+
+std::vector<std::uint32_t> Board::take_faulty_workers() {
+    std::vector<std::uint32_t> faulty;
+    if (!any_faulty_.exchange(false)) {
+        return faulty;
+    }
+    for (std::uint32_t worker = 0; worker < options_.workers; ++worker) {
+        if (rings_[worker].faulty.load()) {
+            faulty.push_back(worker);
+        }
+    }
+    return faulty;
+}
+
+void Board::take_result(BoardTask& task, const ResultItem& item, std::uint32_t worker) {
+    task.end = item.kind == ResultKind::value ? TaskEnd::value : TaskEnd::exception;
+    try {
+        const Slot& slot = slots_[index_of(item.position)];
+        switch (item.place) {
+        case MessagePlace::item:
+            task.message.assign(
+                {item.bytes.data(),
+                 std::min<std::size_t>(item.length, ResultItem::capacity)}
+            );
+            return;
+        case MessagePlace::slot:
+            task.message.assign(
+                {slot.item.bytes.data(),
+                 std::min<std::size_t>(item.length, CallItem::capacity)}
+            );
+            return;
+        case MessagePlace::arena: {
+            BlockReference reference{};
+            std::memcpy(&reference, item.bytes.data(), sizeof reference);
+            task.message.adopt(arenas_[worker]->open(reference));
+            return;
+        }
+        }
+        throw mp::SerializationError(
+            mp::SerializationPhase::decode_result, "a worker wrote a malformed result"
+        );
+    } catch (...) {
+        task.message.clear();
+        task.end = TaskEnd::failed;
+        task.failure = std::current_exception();
+    }
+}
+
+void Board::conclude(BoardTask& task) noexcept {
+    // order: a count.
+    concluded_.fetch_add(1, std::memory_order_relaxed);
+    BoardTask* const address = &task;
+    if (task.finish()) {
+        with_callbacks_.push_back(task);
+        doorbell_.ring();
+    }
+    // From here on the task may be gone; only its address is compared.
+    kick_waiter_for(address);
+}
+
+std::size_t Board::run_callbacks() noexcept {
+    for (std::size_t ran = 0;; ++ran) {
+        BoardTask* task = nullptr;
+        {
+            const MutexLock lock(drain_mutex_);
+            if (with_callbacks_.empty()) {
+                return ran;
+            }
+            task = &with_callbacks_.pop_front();
+        }
+        task->finish_callbacks();
+    }
+}
+
+}  // namespace futures::detail

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: BSL-1.0
+// The board's wake-ups: workers are woken for work, and all of them when a wake-up may
+// have been lost.
+#include "os/fence.hpp"
+#include "process_pool/board.hpp"
+#include "process_pool/worker_wake.hpp"
+
+#include <bit>
+
+namespace futures::detail {
+
+using mp::detail::MutexLock;
+
+void Board::wake_for_work(std::uint64_t tail) noexcept {
+    // order: pairs with BoardWorker::sleep: it sets its bit, then looks at the tail; we
+    // stored the tail, then look at the bits. One of us sees the other.
+    mp::os::full_fence();
+    BoardHeader& header = view_.header();
+    bool sleepers = false;
+    int searching = 0;
+    for (std::size_t i = 0; i < view_.set_words(); ++i) {
+        // order: after the fence.
+        sleepers =
+            sleepers || header.sleepers.word(i).load(std::memory_order_relaxed) != 0;
+    }
+    if (!sleepers) {
+        return;
+    }
+    for (std::size_t i = 0; i < view_.set_words(); ++i) {
+        // order: a hint; a searcher that leaves work behind wakes another worker.
+        searching +=
+            std::popcount(header.searching.word(i).load(std::memory_order_relaxed));
+    }
+    // order: a hint, as above.
+    const auto unclaimed =
+        static_cast<std::int64_t>(tail - header.head.load(std::memory_order_relaxed));
+    if (unclaimed > searching && wake_one_worker(view_)) {
+        worker_wakes_.fetch_add(1, std::memory_order_relaxed);  // order: a count
+    }
+}
+
+void Board::kick_workers() noexcept {
+    BoardHeader& header = view_.header();
+    for (std::uint32_t worker = 0; worker < options_.workers; ++worker) {
+        header.sleepers.word_of(worker).fetch_and(~WorkerSet::bit_of(worker));
+        wake_worker(view_, worker);
+    }
+}
+
+void Board::stop_workers() noexcept {
+    view_.header().stop.store(1);
+    kick_workers();
+}
+
+void Board::guard() noexcept {
+    guard_timer_.answer();
+    bool again = false;
+    bool stuck = false;
+    {
+        const MutexLock lock(mutex_);
+        ++counts_.guard_ticks;
+        const std::uint64_t head = view_.header().head.load();
+        const bool work = head < tail_;
+        // Somebody may have been woken for it who is stopped, or was killed.
+        stuck = work && head == guard_head_;
+        guard_head_ = head;
+        again = work || outstanding() > 0;
+    }
+    if (stuck) {
+        kick_workers();
+    }
+    if (again) {
+        guard_timer_.again();
+        return;
+    }
+    guard_timer_.stop();
+    if (outstanding() > 0) {
+        guard_timer_.arm();  // submitted since we looked
+    }
+}
+
+}  // namespace futures::detail

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: BSL-1.0
+// The pool's workers: how they come.
+#include "process_pool/process_pool_core.hpp"
+#include "process_pool/worker_body.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace futures::detail {
+
+using mp::detail::MutexLock;
+
+std::size_t ProcessPool::workers_wanted() const noexcept {
+    const auto most = std::min<std::size_t>(max_workers_, max_now_);
+    return static_cast<std::size_t>(std::min<std::uint64_t>(most, board_.outstanding())
+    );
+}
+
+void ProcessPool::start_workers(std::size_t count) {
+    std::vector<Starting> starting;
+    {
+        const MutexLock lock(mutex_);
+        starting = make_processes(count);
+        starting_ = true;
+    }
+    // Not under the lock: this takes as long as the slowest of them.
+    const std::exception_ptr failure = start_all(starting);
+    const MutexLock lock(mutex_);
+    adopt(starting, failure);
+    starting_ = false;
+    started_.notify_all();
+}
+
+void ProcessPool::start_workers_locked(std::size_t count) {
+    auto starting = make_processes(count);
+    const std::exception_ptr failure = start_all(starting);
+    adopt(starting, failure);
+    if (workers_.count() == 0) {
+        std::rethrow_exception(failure);
+    }
+}
+
+std::vector<ProcessPool::Starting> ProcessPool::make_processes(std::size_t count) {
+    std::vector<Starting> starting;
+    for (const std::uint32_t index : workers_.free_indices(count)) {
+        auto arena = std::make_shared<ResultArenaReader>();
+        board_.prepare(index, arena);
+        starting.push_back({index, make_process(index, *arena)});
+    }
+    return starting;
+}
+
+std::unique_ptr<mp::Process>
+ProcessPool::make_process(std::uint32_t index, const ResultArenaReader& arena) {
+    WorkerStart start;
+    start.board = TravellingFd(board_.segment().fileno());
+    start.call_arena = TravellingFd(calls_->segment().fileno());
+    start.result_arena = TravellingFd(arena.segment().fileno());
+    start.doorbell = TravellingFd(board_.doorbell().fileno());
+    start.index = index;
+    start.policy = board_.options().policy;
+    start.initializer = options_.initializer;
+    if (options_.max_tasks_per_child) {
+        start.max_tasks =
+            static_cast<std::uint64_t>(options_.max_tasks_per_child->value());
+    }
+    mp::ProcessOptions options;
+    options.die_with_parent = true;
+    if (!options_.worker_name_prefix.empty()) {
+        options.name = options_.worker_name_prefix + "_" + std::to_string(names_++);
+    }
+    return std::make_unique<mp::Process>(
+        context_.Process(std::move(options), &run_worker, std::move(start))
+    );
+}
+
+std::exception_ptr ProcessPool::start_all(const std::vector<Starting>& starting
+) noexcept {
+    // order: a hint for want_workers().
+    alive_.fetch_add(
+        static_cast<std::uint32_t>(starting.size()), std::memory_order_relaxed
+    );
+    try {
+        std::vector<mp::BaseProcess*> processes;
+        processes.reserve(starting.size());
+        for (const Starting& worker : starting) {
+            processes.push_back(worker.process.get());
+        }
+        mp::detail::start_together(processes);
+        return nullptr;
+    } catch (...) {
+        return std::current_exception();
+    }
+}
+
+void ProcessPool::adopt(
+    std::vector<Starting>& starting, const std::exception_ptr& failure
+) {
+    for (Starting& started : starting) {
+        if (started.process->pid() == 0) {
+            alive_.fetch_sub(1, std::memory_order_relaxed);  // order: a hint
+            continue;
+        }
+        Worker& worker = workers_.add(started.index, std::move(started.process));
+        manager_.watch(started.index, worker.sentinel);
+        ++counts_.workers_started;
+        if (forced_ != 0) {
+            WorkerTable::send(*worker.process, forced_);
+        }
+    }
+    if (failure) {
+        start_failure_ = failure;
+        max_now_ = workers_.count();
+    }
+}
+
+}  // namespace futures::detail

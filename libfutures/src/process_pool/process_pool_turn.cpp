@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: BSL-1.0
+// What the manager thread does for its pool whenever it is woken by something else than
+// a result: it starts workers that are wanted, and ends them when the pool ends.
+#include "os/pidfd.hpp"
+#include "process_pool/process_pool_core.hpp"
+#include "util/diagnostics.hpp"
+
+#include <signal.h>
+
+#include <chrono>
+#include <utility>
+
+namespace futures::detail {
+
+using mp::detail::MutexLock;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// How long workers that were told to end may take.
+constexpr auto idle_grace = 10s;
+constexpr auto signal_grace = 5s;
+
+}  // namespace
+
+bool ProcessPool::housekeeping() noexcept {
+    kill_faulty_workers();
+    if (has_limits_) {
+        stop_overdue_tasks();
+    }
+    for (;;) {
+        bool ending = false;
+        bool none_left = false;
+        {
+            const MutexLock lock(mutex_);
+            ending =
+                broken_ || forced_ != 0 || (shut_down_ && board_.outstanding() == 0);
+            none_left = workers_.count() == 0;
+            if (ending && none_left) {
+                stage_ = Stage::over;
+                return false;
+            }
+        }
+        if (ending) {
+            end_workers();
+            return true;
+        }
+        const std::size_t wanted = workers_wanted();
+        const std::size_t alive = alive_.load();
+        if (wanted > alive) {
+            try {
+                start_workers(wanted - alive);
+            } catch (...) {
+                start_failure_ = std::current_exception();
+                max_now_ = alive;
+            }
+            continue;
+        }
+        if (start_failure_ && none_left && board_.outstanding() > 0) {
+            cannot_start(std::exchange(start_failure_, nullptr));
+            continue;
+        }
+        return true;
+    }
+}
+
+void ProcessPool::end_workers() noexcept {
+    if (!end_grace_) {
+        board_.stop_workers();
+        bool gently = false;
+        {
+            const MutexLock lock(mutex_);
+            stage_ = Stage::stopping;
+            gently = !broken_ && forced_ == 0;
+            workers_.resume_all();
+        }
+        next_signal_ = gently ? SIGTERM : SIGKILL;
+        end_grace_.emplace(gently ? idle_grace : signal_grace);
+    } else if (end_grace_->expired()) {
+        mp::detail::log_warning("workers of a process pool do not end: signalling them"
+        );
+        signal_workers(std::exchange(next_signal_, SIGKILL));
+        end_grace_.emplace(signal_grace);
+    }
+    board_.guard_timer().arm();  // look again
+}
+
+/// A worker that wrote over its counters can no longer be believed: its tasks are lost
+/// with it, as with any other that dies.
+void ProcessPool::kill_faulty_workers() noexcept {
+    try {
+        for (const std::uint32_t index : board_.take_faulty_workers()) {
+            const MutexLock lock(mutex_);
+            Worker& worker = workers_.at(index);
+            if (worker.process) {
+                worker.condemned = Condemned::faulty;
+                mp::os::pidfd_send_signal(worker.sentinel, SIGKILL);
+            }
+        }
+    } catch (const std::exception& error) {
+        mp::detail::log_error(
+            std::string("cannot kill a faulty worker: ") + error.what()
+        );
+    }
+}
+
+}  // namespace futures::detail

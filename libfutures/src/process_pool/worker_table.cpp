@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "process_pool/worker_table.hpp"
+
+#include "process_pool/crash_report.hpp"
+
+#include <signal.h>
+
+#include <algorithm>
+#include <exception>
+#include <utility>
+
+namespace futures::detail {
+
+std::string end_of_worker(const Worker& worker) {
+    const std::string who = "worker '" + worker.process->name() + "' (pid " +
+                            std::to_string(worker.process->pid()) + ") ";
+    if (worker.condemned == Condemned::faulty) {
+        return who +
+               "wrote over the memory that it shares with the pool, and was killed";
+    }
+    return who + end_in_words(worker.process->exitcode());
+}
+
+std::vector<std::uint32_t> WorkerTable::free_indices(std::size_t count) const {
+    std::vector<std::uint32_t> free;
+    for (std::uint32_t i = 0; i < workers_.size() && free.size() < count; ++i) {
+        if (!workers_[i].process) {
+            free.push_back(i);
+        }
+    }
+    return free;
+}
+
+Worker& WorkerTable::add(std::uint32_t index, std::unique_ptr<mp::Process> process) {
+    Worker& worker = workers_[index];
+    worker.process = std::move(process);
+    worker.sentinel = worker.process->sentinel();
+    return worker;
+}
+
+Worker WorkerTable::take(std::uint32_t index) noexcept {
+    return std::exchange(workers_[index], {});
+}
+
+std::size_t WorkerTable::count() const noexcept {
+    return static_cast<std::size_t>(std::count_if(
+        workers_.begin(),
+        workers_.end(),
+        [](const Worker& worker) { return worker.process != nullptr; }
+    ));
+}
+
+std::vector<pid_t> WorkerTable::pids() const {
+    std::vector<pid_t> pids;
+    for (const Worker& worker : workers_) {
+        if (worker.process) {
+            pids.push_back(worker.process->pid());
+        }
+    }
+    return pids;
+}
+
+void WorkerTable::send_all(int signal) const noexcept {
+    for (const Worker& worker : workers_) {
+        if (worker.process) {
+            send(*worker.process, signal);
+        }
+    }
+}
+
+void WorkerTable::resume_all() const noexcept {
+    for (const Worker& worker : workers_) {
+        if (worker.process) {
+            ::kill(worker.process->pid(), SIGCONT);
+        }
+    }
+}
+
+void WorkerTable::send(const mp::Process& process, int signal) noexcept {
+    try {
+        const auto handle = process.handle();
+        if (signal == SIGKILL) {
+            handle.kill();
+            return;
+        }
+        handle.terminate();
+        ::kill(process.pid(), SIGCONT);  // one that is stopped cannot end
+    } catch (const std::exception&) {
+        return;  // it has ended
+    }
+}
+
+}  // namespace futures::detail

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: BSL-1.0
+// WorkerTable: the processes of a pool's workers, by index.
+// Python:  ProcessPoolExecutor._processes.
+// Threads: none of its own; the pool's mutex guards it.
+#pragma once
+
+#include "mp/process.hpp"
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace futures::detail {
+
+/// Why the pool itself killed a worker.
+enum class Condemned : std::uint8_t {
+    no,
+    out_of_time,  ///< its task ran too long
+    faulty,       ///< it wrote over what it shares with the pool
+};
+
+struct Worker {
+    std::unique_ptr<mp::Process> process;  ///< null: none
+    int sentinel = -1;
+    Condemned condemned = Condemned::no;
+};
+
+/// "worker 'NAME' (pid N) was killed by signal 9 (SIGKILL)". Requires: it has ended.
+std::string end_of_worker(const Worker& worker);
+
+class WorkerTable {
+public:
+    explicit WorkerTable(std::uint32_t size) : workers_(size) {}
+
+    /// The lowest `count` indices that have no process, or as many as there are.
+    std::vector<std::uint32_t> free_indices(std::size_t count) const;
+
+    /// Requires: the index is free, the process was started.
+    Worker& add(std::uint32_t index, std::unique_ptr<mp::Process> process);
+
+    /// What stands there, which is free from now on.
+    Worker take(std::uint32_t index) noexcept;
+
+    Worker& at(std::uint32_t index) noexcept { return workers_[index]; }
+
+    /// How many processes there are.
+    std::size_t count() const noexcept;
+
+    std::vector<pid_t> pids() const;
+
+    /// To each; see send().
+    void send_all(int signal) const noexcept;
+
+    /// Those that are stopped go on.
+    void resume_all() const noexcept;
+
+    /// SIGKILL, or SIGTERM, with which a stopped process goes on. To one that has
+    /// ended: nothing.
+    static void send(const mp::Process& process, int signal) noexcept;
+
+private:
+    std::vector<Worker> workers_;
+};
+
+}  // namespace futures::detail

@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: BSL-1.0
+// InArchive: bytes to values. See mp/archive.hpp.
+#pragma once
+
+#include "mp/detail/archive_errors.hpp"
+#include "mp/detail/archive_kind.hpp"
+#include "mp/detail/archive_traits.hpp"
+#include "mp/detail/bytes.hpp"
+#include "mp/detail/full_archive_fwd.hpp"
+#include "mp/detail/nesting.hpp"
+#include "mp/detail/type_name.hpp"
+
+#include <boost/mpl/bool.hpp>
+#include <boost/serialization/collection_size_type.hpp>
+#include <boost/serialization/serialization.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <memory>
+#include <new>
+#include <stdexcept>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+namespace mp {
+
+/// Reads values: `ar >> x` or `ar & x`. Models Boost's loading archive.
+class InArchive {
+public:
+    using is_loading = boost::mpl::true_;
+    using is_saving = boost::mpl::false_;
+
+    /// Reads on from where `in` stands; it must outlive the archive.
+    explicit InArchive(detail::ByteReader& in) : in_(in) {}
+
+    template <class T>
+    InArchive& operator>>(T&& value) {
+        using Plain = std::remove_cv_t<std::remove_reference_t<T>>;
+        constexpr detail::Kind kind = detail::kind_of<Plain>();
+        static_assert(
+            kind == detail::Kind::wrapper ||
+                !std::is_const_v<std::remove_reference_t<T>>,
+            "a constant cannot be read into"
+        );
+        load<kind>(const_cast<Plain&>(value));
+        return *this;
+    }
+
+    template <class T>
+    InArchive& operator&(T&& value) {
+        return *this >> std::forward<T>(value);
+    }
+
+    /// Part of Boost's archive concept, for use in a serialize().
+    void load_binary(void* to, std::size_t size) { in_.bulk(to, size); }
+
+    template <class T>
+    void register_type(const T* = nullptr) {
+        detail::PointersNeedTheHeaderMpSerialization<T>::register_type(full());
+    }
+
+    template <class Helper>
+    Helper& get_helper(void* const id = nullptr) {
+        return detail::PointersNeedTheHeaderMpSerialization<
+            Helper>::template get_helper<Helper>(full(), id);
+    }
+
+    boost::serialization::library_version_type get_library_version() const {
+        return detail::library_version();
+    }
+
+    unsigned get_flags() const { return 1; }  // Boost's no_header
+
+    /// A loaded object has been moved: pointers to it follow.
+    void reset_object_address(const void* to, const void* from) {
+        if (full_) {
+            detail::note_move(*full_, to, from);
+        }
+    }
+
+    void delete_created_pointers() {
+        // Nothing: a shared_ptr may own them already.
+    }
+
+private:
+    detail::FullIn& full() {
+        if (!full_) {
+            full_ = detail::make_full(in_);
+        }
+        return *full_;
+    }
+
+    /// A number of elements, none of which can take fewer bytes than `least`.
+    std::size_t get_count(std::size_t least) {
+        const auto count = in_.get_value<std::uint64_t>();
+        if (count > in_.left() / least) [[unlikely]] {
+            detail::throw_bad_length(count, in_.left());
+        }
+        return static_cast<std::size_t>(count);
+    }
+
+    bool get_bool(const char* otherwise) {
+        const auto byte = in_.get_value<std::uint8_t>();
+        if (byte > 1) [[unlikely]] {
+            detail::throw_decode_error(otherwise);
+        }
+        return byte != 0;
+    }
+
+    bool get_tracked() { return get_bool("an object begins with neither 0 nor 1"); }
+
+    template <class T>
+    void load_tracked(T& value) {
+        detail::load_tracked(full(), std::addressof(value), typeid(T));
+    }
+
+    template <detail::Kind kind, class T>
+    // NOLINTNEXTLINE(readability-function-size): the list is as long as there are kinds
+    void load(T& value) {
+        using detail::Kind;
+        if constexpr (kind == Kind::scalar || kind == Kind::primitive) {
+            in_.get(std::addressof(value), sizeof(T));
+        } else if constexpr (kind == Kind::boolean) {
+            value = get_bool("a bool is neither 0 nor 1");
+        } else if constexpr (kind == Kind::count) {
+            load_count(value);
+        } else if constexpr (kind == Kind::text) {
+            load_text(value);
+        } else if constexpr (kind == Kind::array) {
+            load_array(std::data(value), std::size(value));
+        } else if constexpr (kind == Kind::duration) {
+            typename T::rep count{};
+            *this >> count;
+            value = T(count);
+        } else if constexpr (kind == Kind::time_point) {
+            typename T::duration since{};
+            *this >> since;
+            value = T(since);
+        } else if constexpr (kind == Kind::owner) {
+            value.reset();
+            if (get_bool("a unique_ptr begins with neither 0 nor 1")) {
+                value = std::make_unique<typename T::element_type>();
+                *this >> *value;
+            }
+        } else if constexpr (kind == Kind::empty) {
+            in_.view(1);
+        } else if constexpr (kind == Kind::wrapper) {
+            if constexpr (detail::is_array_wrapper<T>) {
+                load_array(value.address(), value.count());
+            } else {
+                boost::serialization::serialize_adl(*this, value, 0U);
+            }
+        } else if constexpr (kind == Kind::pointer) {
+            using Named = std::remove_cv_t<std::remove_pointer_t<T>>;
+            detail::PointersNeedTheHeaderMpSerialization<Named>::load(full(), value);
+        } else if constexpr (kind == Kind::boost_archive) {
+            detail::PointersNeedTheHeaderMpSerialization<T>::load_binary_archive(
+                in_, value
+            );
+        } else {
+            static_assert(
+                kind != Kind::none,
+                "values of this type mean nothing in another process: it is a view, a "
+                "pointer to a non-class, a lambda with captures, a std::function, or a "
+                "class that tells Boost that it is not serialisable"
+            );
+            if (get_tracked()) {
+                load_tracked(value);
+                return;
+            }
+            const detail::Nesting nesting(depth_, detail::Direction::decode);
+            load_untracked<kind>(value);
+        }
+    }
+
+    template <class T>
+    void load_count(T& value) {
+        // A size; the version numbers are never that large.
+        constexpr bool size =
+            std::is_same_v<T, boost::serialization::collection_size_type>;
+        if constexpr (size) {
+            value = T(get_count(1));
+        } else {
+            value = T(static_cast<unsigned>(in_.get_value<std::uint64_t>()));
+        }
+    }
+
+    template <class T>
+    void load_text(T& value) {
+        using Char = typename T::value_type;
+        const std::size_t count = get_count(sizeof(Char));
+        if constexpr (sizeof(Char) == 1) {
+            const auto bytes = in_.view(count);
+            value.assign(reinterpret_cast<const Char*>(bytes.data()), count);
+        } else {
+            value.resize(count);
+            in_.bulk(value.data(), count * sizeof(Char));
+        }
+    }
+
+    template <detail::Kind kind, class T>
+    void load_untracked(T& value) {
+        using detail::Kind;
+        if constexpr (kind == Kind::sequence) {
+            load_sequence(value);
+        } else if constexpr (kind == Kind::set) {
+            using Key = typename T::key_type;
+            const std::size_t count = get_count(detail::least_size<Key>());
+            value.clear();
+            reserve(value, count);
+            for (std::size_t i = 0; i < count; ++i) {
+                Key key{};
+                *this >> key;
+                const auto at = value.emplace_hint(value.end(), std::move(key));
+                reset_object_address(std::addressof(*at), std::addressof(key));
+            }
+        } else if constexpr (kind == Kind::map) {
+            load_map(value);
+        } else if constexpr (kind == Kind::tuple) {
+            std::apply([this](auto&... members) { ((*this >> members), ...); }, value);
+        } else if constexpr (kind == Kind::optional) {
+            using Value = typename T::value_type;
+            static_assert(
+                std::is_default_constructible_v<Value>,
+                "a value is made first and read into then: give it a default "
+                "constructor"
+            );
+            if (get_bool("an optional begins with neither 0 nor 1")) {
+                *this >> value.emplace();
+            } else {
+                value.reset();
+            }
+        } else if constexpr (kind == Kind::variant) {
+            load_variant(value);
+        } else {
+            load_object(value);
+        }
+    }
+
+    template <class T>
+    void load_sequence(T& value) {
+        using Element = typename T::value_type;
+        const std::size_t count = get_count(detail::least_size<Element>());
+        value.clear();
+        if constexpr (std::is_same_v<Element, bool>) {
+            reserve(value, count);
+            for (std::size_t i = 0; i < count; ++i) {
+                value.push_back(get_bool("a bool is neither 0 nor 1"));
+            }
+        } else if constexpr (detail::is_bitwise<Element>() && requires {
+                                 value.data();
+                             }) {
+            resize(value, count);
+            load_array(value.data(), count);
+        } else {
+            // All the room first, as pointers may be read that point to elements.
+            reserve(value, count);
+            for (std::size_t i = 0; i < count; ++i) {
+                *this >> value.emplace_back();
+            }
+        }
+    }
+
+    template <class T>
+    void load_map(T& value) {
+        using Key = typename T::key_type;
+        using Mapped = typename T::mapped_type;
+        const std::size_t count =
+            get_count(detail::least_size<Key>() + detail::least_size<Mapped>());
+        value.clear();
+        reserve(value, count);
+        for (std::size_t i = 0; i < count; ++i) {
+            Key key{};
+            *this >> key;
+            const auto at = value.emplace_hint(
+                value.end(),
+                std::piecewise_construct,
+                std::forward_as_tuple(std::move(key)),
+                std::tuple<>()
+            );
+            reset_object_address(std::addressof(at->first), std::addressof(key));
+            // In place, so that its address is final.
+            *this >> at->second;
+        }
+    }
+
+    template <class... T>
+    void load_variant(std::variant<T...>& value) {
+        static_assert(
+            (std::is_default_constructible_v<T> && ...),
+            "a value is made first and read into then: give each alternative a default "
+            "constructor"
+        );
+        const auto index = in_.get_value<std::uint32_t>();
+        if (index >= sizeof...(T)) [[unlikely]] {
+            detail::throw_decode_error("a variant has no alternative of that index");
+        }
+        load_alternative(value, index, std::index_sequence_for<T...>());
+    }
+
+    template <class T, std::size_t... I>
+    void load_alternative(T& value, std::size_t index, std::index_sequence<I...>) {
+        (void)((index == I && (*this >> value.template emplace<I>(), true)) || ...);
+    }
+
+    template <class T>
+    void load_object(T& value) {
+        constexpr unsigned known = detail::class_version<T>();
+        unsigned version = known;
+        if constexpr (known > 0) {
+            version = in_.get_value<unsigned>();
+            if (version > known) [[unlikely]] {
+                detail::throw_newer_version(detail::type_name<T>(), version, known);
+            }
+        }
+        boost::serialization::serialize_adl(*this, value, version);
+    }
+
+    template <class T>
+    void load_array(T* first, std::size_t count) {
+        if constexpr (detail::is_bitwise<T>()) {
+            if constexpr (detail::may_be_pointed_at<T>) {
+                if (get_tracked()) {
+                    for (std::size_t i = 0; i < count; ++i) {
+                        load_tracked(first[i]);
+                    }
+                    return;
+                }
+            }
+            in_.bulk(first, count * sizeof(T));
+        } else {
+            for (std::size_t i = 0; i < count; ++i) {
+                *this >> first[i];
+            }
+        }
+    }
+
+    template <class T>
+    static void reserve(T& value, std::size_t count) {
+        if constexpr (requires { value.reserve(count); }) {
+            try {
+                value.reserve(count);
+            } catch (const std::bad_alloc&) {
+                detail::throw_no_memory(count);
+            } catch (const std::length_error&) {
+                detail::throw_no_memory(count);
+            }
+        }
+    }
+
+    template <class T>
+    static void resize(T& value, std::size_t count) {
+        try {
+            value.resize(count);
+        } catch (const std::bad_alloc&) {
+            detail::throw_no_memory(count);
+        } catch (const std::length_error&) {
+            detail::throw_no_memory(count);
+        }
+    }
+
+    // Set once in the constructor.
+    detail::ByteReader& in_;
+    // One thread at a time.
+    std::unique_ptr<detail::FullIn, detail::DeleteFull> full_;
+    int depth_ = 0;
+};
+
+}  // namespace mp

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: BSL-1.0
+// ProcessHandle: a copyable view of a started child.
+// Python:  none, because there all names of a Process share one object.
+// Differs: outlives the Process object, and can only watch and signal the child.
+// Threads: any.
+#pragma once
+
+#include "mp/timeout.hpp"
+
+#include <sys/types.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace mp {
+
+namespace detail {
+
+class Popen;
+struct ProcessState;
+
+}  // namespace detail
+
+/// Its functions are those of BaseProcess, without their StateErrors: the child was
+/// started by this process. BaseProcess::handle() and active_children() make one.
+class ProcessHandle {
+public:
+    std::string name() const;
+    pid_t pid() const;
+    pid_t ident() const { return pid(); }
+    bool daemon() const;
+    int sentinel() const;
+    bool is_alive() const;
+    std::optional<int> exitcode() const;
+    bool join(Timeout timeout = forever) const;
+    void terminate() const;
+    void kill() const;
+    void interrupt() const;
+
+private:
+    friend class BaseProcess;
+    friend std::vector<ProcessHandle> active_children();
+    ProcessHandle(
+        std::shared_ptr<detail::ProcessState> state,
+        std::shared_ptr<detail::Popen> popen
+    ) noexcept;
+
+    std::shared_ptr<detail::ProcessState> state_;
+    std::shared_ptr<detail::Popen> popen_;
+};
+
+}  // namespace mp

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: BSL-1.0
+// Which program is run again: this one, or what set_executable() names.
+#include "process/own_program.hpp"
+
+#include "mp/errors.hpp"
+#include "mp/spawn.hpp"
+#include "mp/thread_safety.hpp"
+
+#include "os/exec.hpp"
+
+#include <array>
+#include <exception>
+#include <system_error>
+
+namespace mp {
+namespace detail {
+namespace {
+
+struct Executable {
+    Mutex mutex;
+    std::string path MP_GUARDED_BY(mutex);
+};
+
+Executable& executable() {
+    static auto* const instance = new Executable;
+    return *instance;
+}
+
+}  // namespace
+
+pid_t start_own_program(const std::string& kind, const UniqueFd& socket) {
+    std::string program;
+    {
+        Executable& chosen = executable();
+        const MutexLock held(chosen.mutex);
+        program = chosen.path;
+    }
+    if (program.empty()) {
+        program = os::own_program();
+    }
+    const std::array<int, 1> keep{socket.get()};
+    try {
+        return os::start_program(program, {kind, std::to_string(socket.get())}, keep);
+    } catch (const std::system_error& error) {
+        std::throw_with_nested(SpawnError(
+            SpawnStage::exec,
+            "cannot execute " + program + ": " + error.code().message()
+        ));
+    }
+}
+
+}  // namespace detail
+
+void set_executable(const std::filesystem::path& program) {
+    auto& chosen = detail::executable();
+    const detail::MutexLock held(chosen.mutex);
+    chosen.path = program.string();
+}
+
+}  // namespace mp

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "util/demangle.hpp"
+
+#include <cstdlib>
+#include <cxxabi.h>
+#include <memory>
+#include <typeinfo>
+
+namespace mp::detail {
+
+std::string demangled(const char* symbol) {
+    int status = 0;
+    const std::unique_ptr<char, decltype(&std::free)> text(
+        abi::__cxa_demangle(symbol, nullptr, nullptr, &status), &std::free
+    );
+    return text != nullptr ? text.get() : symbol;
+}
+
+std::string current_exception_type(const char* unknown) {
+    const std::type_info* const type = abi::__cxa_current_exception_type();
+    return type != nullptr ? demangled(type->name()) : unknown;
+}
+
+}  // namespace mp::detail

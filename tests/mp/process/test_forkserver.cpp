@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: BSL-1.0
+// set_forkserver_preload and stop_helpers: what the fork server brings to its children,
+// and how it comes and goes.
+#include "mp/context.hpp"
+#include "mp/errors.hpp"
+#include "mp/forkserver.hpp"
+
+#include "support/catch.hpp"
+#include "support/exit_code.hpp"
+#include "support/gone.hpp"
+#include "support/proc.hpp"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+using namespace std::chrono_literals;
+using test::exit_code_of;
+
+namespace {
+
+using Functions = std::vector<void (*)()>;
+
+// What the preloaded functions leave behind, in whatever process they ran.
+std::string preloaded;
+
+void preload_a() {
+    preloaded += 'a';
+}
+
+void preload_b() {
+    preloaded += 'b';
+}
+
+void leave_a_thread() {
+    std::thread([] {
+        for (;;) {
+            ::pause();
+        }
+    }).detach();
+}
+
+void do_nothing() {}
+
+void send_preloaded(mp::Connection out) {
+    out.send(preloaded);
+}
+
+void answer_once(mp::Connection both) {
+    both.send(both.recv<int>() + 1);
+}
+
+std::string preloaded_in_child(const mp::Context& ctx) {
+    auto [reader, writer] = mp::Pipe({.duplex = false});
+    mp::Process child = ctx.Process(send_preloaded, writer);
+    child.start();
+    auto text = reader.recv<std::string>();
+    child.join();
+    return text;
+}
+
+mp::Context forkserver() {
+    return mp::get_context(mp::StartMethod::forkserver);
+}
+
+std::vector<pid_t> servers() {
+    std::vector<pid_t> found;
+    test::for_each_relative([&](const test::ProcStat& one) {
+        if (one.parent == ::getpid() && !one.zombie() &&
+            std::string_view(one.name) == "mp-forkserver") {
+            found.push_back(one.pid);
+        }
+    });
+    return found;
+}
+
+/// Begins without a server, and with that preload; ends without both.
+struct Preload {
+    explicit Preload(Functions functions) {
+        mp::stop_helpers();
+        mp::set_forkserver_preload(std::move(functions));
+    }
+
+    ~Preload() {
+        mp::set_forkserver_preload({});
+        mp::stop_helpers();
+    }
+
+    Preload(const Preload&) = delete;
+    Preload& operator=(const Preload&) = delete;
+};
+
+}  // namespace
+
+TEST_CASE("set_forkserver_preload: in order, once for all children", "[forkserver]") {
+    const Preload preload({preload_b, preload_a, preload_b});
+    CHECK(preloaded_in_child(forkserver()) == "bab");
+    CHECK(preloaded_in_child(forkserver()) == "bab");
+    CHECK(preloaded.empty());
+}
+
+TEST_CASE("set_forkserver_preload: counts for the next server", "[forkserver]") {
+    const Preload preload({});
+    CHECK(preloaded_in_child(forkserver()).empty());
+    mp::set_forkserver_preload({preload_a});
+    // The server that runs has begun without it.
+    CHECK(preloaded_in_child(forkserver()).empty());
+    mp::stop_helpers();
+    CHECK(preloaded_in_child(forkserver()) == "a");
+    // The last call counts; it adds nothing to the one before.
+    mp::set_forkserver_preload({preload_b});
+    mp::stop_helpers();
+    CHECK(preloaded_in_child(forkserver()) == "b");
+}
+
+TEST_CASE("set_forkserver_preload: is nothing to the other methods", "[forkserver]") {
+    const Preload preload({preload_a});
+    CHECK(preloaded_in_child(mp::get_context("fork")).empty());
+    CHECK(preloaded_in_child(mp::get_context("spawn")).empty());
+    CHECK(servers().empty());
+}
+
+TEST_CASE("set_forkserver_preload: a thread left behind is refused", "[forkserver]") {
+    const Preload preload({preload_a, leave_a_thread});
+    mp::Process child = forkserver().Process(do_nothing);
+    try {
+        child.start();
+        FAIL("it started");
+    } catch (const mp::SpawnError& error) {
+        CHECK(error.stage == mp::SpawnStage::forkserver);
+    }
+    CHECK_FALSE(child.is_alive());
+    // The thread stays, and with it the refusal, until another server begins.
+    mp::set_forkserver_preload({preload_a});
+    mp::stop_helpers();
+    CHECK(preloaded_in_child(forkserver()) == "a");
+}
+
+TEST_CASE("stop_helpers: ends the server; the next start has another", "[forkserver]") {
+    const Preload none({});
+    CHECK(servers().empty());
+    REQUIRE(exit_code_of(forkserver().Process(do_nothing)) == 0);
+    const std::vector<pid_t> first = servers();
+    REQUIRE(first.size() == 1);
+    REQUIRE(exit_code_of(forkserver().Process(do_nothing)) == 0);
+    CHECK(servers() == first);
+    mp::stop_helpers();
+    // Waited for: no zombie either.
+    test::ProcStat stat;
+    CHECK_FALSE(test::read_stat(first.front(), stat));
+    REQUIRE(exit_code_of(forkserver().Process(do_nothing)) == 0);
+    CHECK(servers().size() == 1);
+}
+
+TEST_CASE("stop_helpers: with nothing to stop it does nothing", "[forkserver]") {
+    const Preload none({});
+    mp::stop_helpers();
+    mp::stop_helpers();
+    CHECK(servers().empty());
+    CHECK(exit_code_of(mp::get_context("fork").Process(do_nothing)) == 0);
+}
+
+TEST_CASE("stop_helpers: the server's children live on", "[forkserver]") {
+    const Preload none({});
+    auto [ours, theirs] = mp::Pipe();
+    mp::Process child = forkserver().Process(answer_once, theirs);
+    child.start();
+    mp::stop_helpers();
+    CHECK(servers().empty());
+    CHECK(child.is_alive());
+    ours.send(41);
+    CHECK(ours.recv<int>() == 42);
+    CHECK(child.join(20s));
+    CHECK_FALSE(child.is_alive());
+}
+
+TEST_CASE("stop_helpers: threads may start children meanwhile", "[forkserver]") {
+    const Preload none({});
+    constexpr int rounds = 20;
+    int ended = 0;
+    int refused = 0;
+    std::thread starter([&] {
+        for (int i = 0; i < rounds; ++i) {
+            mp::Process child = forkserver().Process(do_nothing);
+            try {
+                child.start();
+                child.join();
+                ++ended;
+            } catch (const mp::SpawnError&) {
+                // Its server was stopped between two steps of the start.
+                ++refused;
+            }
+        }
+    });
+    for (int i = 0; i < rounds; ++i) {
+        mp::stop_helpers();
+    }
+    starter.join();
+    CHECK(ended + refused == rounds);
+    CHECK(exit_code_of(forkserver().Process(do_nothing)) == 0);
+}

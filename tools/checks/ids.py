@@ -1,0 +1,38 @@
+#!/usr/bin/env python3
+"""The names of test cases: each is given once; ids of CPython's tests stand in tests/ported/, those
+of faults in tests/faults/, and each fault has its row in docs/faults.md."""
+import collections
+import re
+
+from lib_tree import ROOT, cases, files, finish, text
+
+PAGE = "docs/faults.md"
+FAULT = r"[A-Z]\d+"
+
+rows = {line.split("\t")[0] for line in text("tests/ported/rows.tsv").splitlines()[1:]}
+# The ids in the first cell of a table's line.
+page = text(PAGE) if (ROOT / PAGE).is_file() else ""
+described = {one for cell in re.findall(r"^\|([^|]*)\|", page, re.MULTILINE) for one in re.findall(rf"\b{FAULT}\b", cell)}
+
+problems = [] if page else [f"{PAGE}: is missing"]
+used = set()
+places = collections.defaultdict(list)
+for name in files("tests/*.cpp"):
+    for number, title, _ in cases(name):
+        places[title].append(f"{name}:{number}")
+        ported = sorted(row for row in re.findall(r"[\w.]+", title) if row.strip(".") in rows)
+        if ported and not name.startswith("tests/ported/"):
+            problems.append(f"{name}:{number}: {ported[0]} is a row of CPython's tests: the case belongs in tests/ported/")
+        prefix = re.match(rf"({FAULT}(?:,? {FAULT})*):", title)
+        faults = re.findall(FAULT, prefix[1]) if prefix else []
+        if faults and not name.startswith("tests/faults/"):
+            problems.append(f"{name}:{number}: {faults[0]} is a fault: the case belongs in tests/faults/")
+            continue
+        used.update(faults)
+        if page:
+            problems += [f"{name}:{number}: {PAGE} has no row for {one}" for one in faults if one not in described]
+
+# One program may hold all tests (MP_COMBINED_TESTS).
+problems += [f"{others[0]}: {where} has a case of that name, too" for where, *others in places.values() if others]
+
+finish(problems, f"{len(places)} cases, {len(used)} faults, {len(rows)} rows of CPython's tests")
