@@ -6,6 +6,7 @@
 #pragma once
 
 #include "futures/detail/board_task.hpp"
+#include "mp/detail/creator.hpp"
 #include "mp/detail/event_fd.hpp"
 #include "mp/detail/shm.hpp"
 #include "mp/thread_safety.hpp"
@@ -66,7 +67,7 @@ public:
 
     bool cancel(BoardTask& task) noexcept override;
     bool is_running(const BoardTask& task) const noexcept override;
-    bool help(BoardTask& task, const mp::Deadline& deadline) noexcept override;
+    bool help(BoardTask& task, const mp::Deadline& deadline) override;
 
     void cancelled(const BoardTask& task) noexcept override { kick_waiter_for(&task); }
 
@@ -115,9 +116,11 @@ public:
     /// had only claimed, asks `verdict` about the rest. Returns how many were running.
     std::size_t recover(std::uint32_t worker, const Verdict& verdict);
 
-    /// Workers that wrote over the counters of their rings: nothing that they say can
-    /// be believed, and no more of it is read. Each is named once; it is to be killed.
-    std::vector<std::uint32_t> take_faulty_workers();
+    /// Has it written over the counter of its ring? Then nothing that it says can be
+    /// believed, and no more of it is read; it is to be killed.
+    bool is_faulty(std::uint32_t worker) const noexcept {
+        return rings_[worker].faulty.load();
+    }
 
     /// Shows each task that is running, and its worker. It is not concluded meanwhile.
     void visit_running(const std::function<void(BoardTask&, std::uint32_t)>& visitor);
@@ -209,6 +212,7 @@ private:
     void kick_waiter_for(const BoardTask* task) noexcept;
 
     // Set once in the constructor.
+    const mp::detail::Creator creator_;
     BoardOptions options_;
     mp::detail::Segment segment_;
     BoardView view_;
@@ -222,7 +226,6 @@ private:
     GuardTimer guard_timer_;
     std::unique_ptr<std::atomic<BoardTask*>[]> slot_tasks_;  ///< null: a free slot
     std::unique_ptr<RingState[]> rings_;                     ///< by worker
-    std::atomic<bool> any_faulty_{false};
     std::atomic<std::uint64_t> submitted_{0};
     std::atomic<std::uint64_t> concluded_{0};
     std::atomic<std::uint64_t> backlog_size_{0};

@@ -72,7 +72,6 @@ std::size_t Board::drain_ring(std::uint32_t worker) noexcept {
     if (written - read > options_.slots) {
         // More than there are slots. The manager sees to it that the worker dies.
         state.faulty.store(true);
-        any_faulty_.store(true);
         doorbell_.ring();
         return 0;
     }
@@ -97,19 +96,6 @@ std::size_t Board::drain_ring(std::uint32_t worker) noexcept {
     // vain.
     state.read.store(read, std::memory_order_relaxed);
     return ended;
-}
-
-std::vector<std::uint32_t> Board::take_faulty_workers() {
-    std::vector<std::uint32_t> faulty;
-    if (!any_faulty_.exchange(false)) {
-        return faulty;
-    }
-    for (std::uint32_t worker = 0; worker < options_.workers; ++worker) {
-        if (rings_[worker].faulty.load()) {
-            faulty.push_back(worker);
-        }
-    }
-    return faulty;
 }
 
 void Board::take_result(BoardTask& task, const ResultItem& item, std::uint32_t worker) {

@@ -2,6 +2,8 @@
 // Waiting in the parent: who looks at the rings, and who is to be woken for a result.
 // `parent_sleeper` is 0 only while some thread of the parent is awake and will register
 // and look again before it sleeps or leaves.
+#include "mp/errors.hpp"
+
 #include "os/fence.hpp"
 #include "process_pool/board.hpp"
 
@@ -66,9 +68,15 @@ void Board::manager_woke() noexcept {
     }
 }
 
-bool Board::help(BoardTask& task, const mp::Deadline& deadline) noexcept {
+bool Board::help(BoardTask& task, const mp::Deadline& deadline) {
     if (task.is_finished()) {
         return true;
+    }
+    if (!creator_.is_here()) {
+        throw mp::StateError(
+            "this future belongs to a pool of another process, which alone gets its "
+            "result: a forked child cannot wait for it"
+        );
     }
     if (managed_here()) {
         wait_in_manager(task, deadline);

@@ -106,7 +106,8 @@ std::optional<std::uint64_t> BoardWorker::claim() noexcept {
                 )) {
                 MP_FAILPOINT("worker: after claim");
                 std::uint64_t expected = head;
-                // order: pairs with the load above. Whoever else moves it is as right.
+                // order: pairs with the load above. Another process that moves it is as
+                // right.
                 header_.head.compare_exchange_strong(
                     expected,
                     head + 1,
@@ -160,7 +161,7 @@ bool BoardWorker::spin(std::optional<std::uint64_t>& position) noexcept {
             tell();
         }
     }
-    if (!position) {
+    if (!position && search.last_look_due()) {
         position = claim();
     }
     if (position) {

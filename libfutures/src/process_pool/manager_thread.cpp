@@ -102,14 +102,11 @@ bool ManagerThread::spin() noexcept {
     mp::detail::Search search(
         spins_, {.pauses = 0, .yields = board_.options().policy.yields}
     );
-    do {
-        if (!board_.manager_needed()) {
-            return false;
-        }
+    while (board_.manager_needed() && search.again()) {
         if (board_.drain() > 0) {
             return true;
         }
-    } while (search.again());
+    }
     return false;
 }
 

@@ -168,6 +168,9 @@ Block CallArena::allocate(std::uint64_t size) {
 }
 
 void CallArena::give_back(std::uint64_t offset) noexcept {
+    if (!creator_.is_here()) {
+        return;  // a copy in a forked child: the parent gives it back
+    }
     const mp::detail::MutexLock lock(mutex_);
     table_.release(offset);
 }
@@ -195,6 +198,9 @@ Block ResultArenaReader::open(BlockReference reference) {
 }
 
 void ResultArenaReader::give_back(std::uint64_t offset) noexcept {
+    if (!creator_.is_here()) {
+        return;  // as above
+    }
     // Only takes all at once: no block can come back to the list while one of us
     // pushes it, so there is no ABA.
     auto& next = reinterpret_cast<BlockTable::BlockHeader*>(

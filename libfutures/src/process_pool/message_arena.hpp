@@ -10,6 +10,7 @@
 
 #include "futures/detail/board_task.hpp"
 #include "mp/detail/bytes.hpp"
+#include "mp/detail/creator.hpp"
 #include "mp/detail/shm.hpp"
 #include "mp/thread_safety.hpp"
 
@@ -83,6 +84,7 @@ public:
 
 private:
     // Set once in the constructor.
+    const mp::detail::Creator creator_;
     mp::detail::Segment segment_;
 
     // Guarded by mutex_.
@@ -108,6 +110,7 @@ public:
     const mp::detail::Segment& segment() const noexcept { return segment_; }
 
 private:
+    const mp::detail::Creator creator_;
     mp::detail::Segment segment_;
 };
 

@@ -86,21 +86,27 @@ void ProcessPool::end_workers() noexcept {
 }
 
 /// A worker that wrote over its counters can no longer be believed: its tasks are lost
-/// with it, as with any other that dies.
+/// with it, as with any other that dies. One that cannot be killed now is tried again.
 void ProcessPool::kill_faulty_workers() noexcept {
-    try {
-        for (const std::uint32_t index : board_.take_faulty_workers()) {
-            const MutexLock lock(mutex_);
-            Worker& worker = workers_.at(index);
-            if (worker.process) {
-                worker.condemned = Condemned::faulty;
-                mp::os::pidfd_send_signal(worker.sentinel, SIGKILL);
+    for (std::uint32_t index = 0; index < max_workers_; ++index) {
+        if (!board_.is_faulty(index)) {
+            continue;
+        }
+        const MutexLock lock(mutex_);
+        Worker& worker = workers_.at(index);
+        if (!worker.process || worker.condemned != Condemned::no) {
+            continue;
+        }
+        try {
+            mp::os::pidfd_send_signal(worker.sentinel, SIGKILL);
+            worker.condemned = Condemned::faulty;
+        } catch (const std::exception& error) {
+            if (!std::exchange(worker.unkillable, true)) {
+                mp::detail::log_error(
+                    std::string("cannot kill a faulty worker: ") + error.what()
+                );
             }
         }
-    } catch (const std::exception& error) {
-        mp::detail::log_error(
-            std::string("cannot kill a faulty worker: ") + error.what()
-        );
     }
 }
 

@@ -14,7 +14,8 @@ namespace futures::detail {
 std::string end_of_worker(const Worker& worker) {
     const std::string who = "worker '" + worker.process->name() + "' (pid " +
                             std::to_string(worker.process->pid()) + ") ";
-    if (worker.condemned == Condemned::faulty) {
+    if (worker.condemned == Condemned::faulty &&
+        worker.process->exitcode() == -SIGKILL) {
         return who +
                "wrote over the memory that it shares with the pool, and was killed";
     }

@@ -27,6 +27,7 @@ struct Worker {
     std::unique_ptr<mp::Process> process;  ///< null: none
     int sentinel = -1;
     Condemned condemned = Condemned::no;
+    bool unkillable = false;  ///< the log has it
 };
 
 /// "worker 'NAME' (pid N) was killed by signal 9 (SIGKILL)". Requires: it has ended.

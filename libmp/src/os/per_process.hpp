@@ -11,16 +11,18 @@
 
 namespace mp::os {
 
+enum class AtFork : bool { begins_anew, takes_over };
+
 /// The T of this process: made at the first use, never destroyed, so that exit handlers
 /// and static destructors may still use it. In a child of fork() another one takes its
 /// place before any other code of the library runs there; nothing there takes the
 /// parent's lock.
 ///
-/// A T that keeps or closes something of the parent's has a constructor from
-/// std::unique_ptr<T>, which gets the parent's; it releases what must not be destroyed.
-/// The one of any other T is left as it is: to take it apart could go wrong under the
-/// parent's lock.
-template <std::default_initializable T>
+/// With AtFork::takes_over the fresh one gets the parent's, in `take_over(parents)`,
+/// to keep or close something of it; what must not be destroyed there it releases.
+/// Otherwise the parent's is left as it is: to take it apart could go wrong under its
+/// lock.
+template <std::default_initializable T, AtFork at_fork = AtFork::begins_anew>
 class PerProcess {
 public:
     static T& get() {
@@ -35,10 +37,11 @@ public:
 
 private:
     static void replace_in_child() {
-        if constexpr (std::constructible_from<T, std::unique_ptr<T>>) {
-            current_ = new T(std::unique_ptr<T>(current_));
-        } else {
-            current_ = new T;
+        // First the fresh one: code that runs during the take-over finds it.
+        T* const parents = current_;
+        current_ = new T;
+        if constexpr (at_fork == AtFork::takes_over) {
+            current_->take_over(std::unique_ptr<T>(parents));
         }
     }
 

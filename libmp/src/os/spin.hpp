@@ -120,7 +120,6 @@ struct SpinPolicy {
 /// One search: what a thread does between two looks.
 ///     Search search(history);
 ///     do { if (found()) { search.found(); break; } } while (search.again());
-/// A last look after it is due when a yield ended it.
 class Search {
 public:
     explicit Search(SpinHistory& history, const SpinPolicy& policy = {}) noexcept
@@ -157,17 +156,21 @@ public:
         }
         --yields_;
         yielding_ = true;
-        return history_.yield(std::forward<WellSpent>(well_spent));
+        last_look_due_ = !history_.yield(std::forward<WellSpent>(well_spent));
+        return !last_look_due_;
     }
 
     bool again() noexcept { return again(Progress()); }
 
     /// What was looked for is there.
     void found() noexcept {
-        if (learning_) {
+        if (!yielding_) {
             history_.learn(true);
         }
     }
+
+    /// A yield ended the search, and nobody has looked since.
+    bool last_look_due() const noexcept { return last_look_due_; }
 
     /// Whether pauses were not enough.
     bool yielding() const noexcept { return yielding_; }
@@ -185,6 +188,7 @@ private:
     int step_ = 1;
     bool learning_ = false;
     bool yielding_ = false;
+    bool last_look_due_ = false;
 };
 
 /// Looks until `found()`; false when it is time to sleep.
@@ -199,7 +203,7 @@ bool spin(Found found, int longest_pause = 1, Progress progress = {}) {
             return true;
         }
     } while (search.again(progress));
-    return found();
+    return search.last_look_due() && found();
 }
 
 /// The same for looks that are system calls: some tens of microseconds where nobody
@@ -211,7 +215,7 @@ bool spin_with_calls(const Deadline& deadline, Found found) {
     if (!history.may_yield() || !history.worthwhile()) {
         return false;
     }
-    Search search(history, SpinPolicy{.pauses = 0, .yields = 64});
+    Search search(history, SpinPolicy{.pauses = 0, .yields = 63});
     do {
         if (found()) {
             history.learn(true);

@@ -36,12 +36,12 @@ using namespace std::chrono_literals;
 constexpr auto exit_grace = 1s;
 
 struct Registry {
-    Registry() = default;
-
     // The parent's server is not the child's: its socket is shared with the parent,
     // whose replies the child would steal. The copies of its descriptors are closed,
     // the server is not waited for.
-    explicit Registry(std::unique_ptr<Registry> parents) : preload(parents->preload) {}
+    void take_over(std::unique_ptr<Registry> parents) MP_NO_THREAD_SAFETY_ANALYSIS {
+        preload = parents->preload;
+    }
 
     Mutex mutex;
     std::shared_ptr<ForkServer> server MP_GUARDED_BY(mutex);
@@ -50,7 +50,7 @@ struct Registry {
 };
 
 Registry& registry() {
-    return os::PerProcess<Registry>::get();
+    return os::PerProcess<Registry, os::AtFork::takes_over>::get();
 }
 
 std::shared_ptr<ForkServer>

@@ -54,11 +54,9 @@ struct Tracked {
 };
 
 struct Link {
-    Link() = default;
-
     // A child of ours goes on with its parent's tracker. In a fork of the program's own
     // it would only keep the tracker from ending.
-    explicit Link(std::unique_ptr<Link> parents) {
+    void take_over(std::unique_ptr<Link> parents) MP_NO_THREAD_SAFETY_ANALYSIS {
         if (os::forking_a_process()) {
             socket = std::move(parents->socket);
         }
@@ -82,7 +80,7 @@ struct Link {
 };
 
 Link& link() {
-    return os::PerProcess<Link>::get();
+    return os::PerProcess<Link, os::AtFork::takes_over>::get();
 }
 
 // ----------------------------------------------------------------------------------

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <system_error>
+#include <exception>
 
 namespace mp::detail {
 namespace {
@@ -18,7 +18,7 @@ struct Page {
 Page* make_page() noexcept {
     try {
         return static_cast<Page*>(os::memory_wiped_at_fork(sizeof(Page)));
-    } catch (const std::system_error&) {
+    } catch (const std::exception&) {
         return nullptr;  // the pid has to do
     }
 }

@@ -36,11 +36,9 @@ struct Part {
 };
 
 struct Parts {
-    Parts() = default;
-
-    explicit Parts(std::unique_ptr<Parts> parents)
+    void take_over(std::unique_ptr<Parts> parents) MP_NO_THREAD_SAFETY_ANALYSIS {
         // The registration with std::atexit is inherited.
-        : registered(parents->registered) {
+        registered = parents->registered;
         // What the parent's parts hold is not taken apart here.
         static_cast<void>(parents.release());
     }
@@ -53,7 +51,7 @@ struct Parts {
 };
 
 Parts& parts() {
-    return os::PerProcess<Parts>::get();
+    return os::PerProcess<Parts, os::AtFork::takes_over>::get();
 }
 
 std::optional<Part> newest_of(ExitPhase phase) {

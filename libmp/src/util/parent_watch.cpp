@@ -31,10 +31,9 @@ UniqueFd* parents_pipe = nullptr;
 
 // The write end lasts as long as the process.
 struct WatchPipe {
-    WatchPipe() = default;
-
     // A forked child watches the pipe of which it must not hold the write end.
-    explicit WatchPipe(std::unique_ptr<WatchPipe> parents) {
+    static void take_over(std::unique_ptr<WatchPipe> parents
+    ) MP_NO_THREAD_SAFETY_ANALYSIS {
         parents->held.reset();
         set_parent_watch_fd(std::move(parents->for_children));
     }
@@ -56,7 +55,7 @@ UniqueFd reopened(int fd) {
 }  // namespace
 
 int watch_pipe_for_children() {
-    WatchPipe& pipe = os::PerProcess<WatchPipe>::get();
+    WatchPipe& pipe = os::PerProcess<WatchPipe, os::AtFork::takes_over>::get();
     const MutexLock held(pipe.mutex);
     if (!pipe.for_children) {
         std::tie(pipe.for_children, pipe.held) = os::make_pipe();

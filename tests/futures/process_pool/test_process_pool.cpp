@@ -5,6 +5,7 @@
 #include "futures/wait.hpp"
 
 #include "support/catch.hpp"
+#include "support/fork_child.hpp"
 #include "support/pools.hpp"
 #include "support/start_methods.hpp"
 
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include <numeric>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
@@ -265,6 +267,47 @@ TEST_CASE("ProcessPool: misuse is refused", "[process_pool]") {
     pool.shutdown();
     pool.shutdown();
     CHECK_THROWS_AS(pool.submit(inc, 1), mp::StateError);
+}
+
+TEST_CASE(
+    "ProcessPool: a forked child cannot wait for its parent's task", "[process_pool]"
+) {
+    ProcessPoolExecutor pool(1);
+    auto blocks = pool.submit(pause_for, 200ms);
+    auto pending = pool.submit(inc, 1);
+    const int status = test::run_in_fork_for(10s, [&] {
+        try {
+            pending.result(5s);
+        } catch (const mp::StateError&) {
+            return 0;
+        }
+        return 1;
+    });
+    CHECK(status == 0);
+    CHECK(pending.result() == 2);
+}
+
+TEST_CASE(
+    "ProcessPool: a forked child that drops a result leaves its parent's memory alone",
+    "[process_pool]"
+) {
+    constexpr std::size_t size = 10'000;  // too long for a slot
+    ProcessPoolExecutor pool(1);
+    std::optional<Future<std::vector<std::uint64_t>>> kept =
+        pool.submit(sequence, size);
+    futures::wait({*kept});
+    CHECK(test::run_in_fork([&] {
+              kept.reset();
+              return 0;
+          }) == 0);
+    for (int round = 0; round < 3; ++round) {
+        // Were the block given back twice, one of these would lie over the other.
+        auto first = pool.submit(sequence, size + 1);
+        auto second = pool.submit(sequence, size + 2);
+        CHECK(second.result() == sequence(size + 2));
+        CHECK(first.result() == sequence(size + 1));
+    }
+    CHECK(kept->result() == sequence(size));
 }
 
 TEST_CASE("ProcessPool: a forked child has an empty shell of it", "[process_pool]") {

@@ -17,13 +17,16 @@ struct Registry {
 
 /// Keeps something of its parent's.
 struct Inherited {
-    Inherited() = default;
-
-    explicit Inherited(std::unique_ptr<Inherited> parents)
-        : generation(parents->generation + 1) {}
+    void take_over(std::unique_ptr<Inherited> parents) {
+        generation = parents->generation + 1;
+    }
 
     int generation = 0;
 };
+
+Inherited& inherited() {
+    return PerProcess<Inherited, mp::os::AtFork::takes_over>::get();
+}
 
 }  // namespace
 
@@ -48,11 +51,10 @@ TEST_CASE("PerProcess: a lock that was held at the fork is free in the child") {
 }
 
 TEST_CASE("PerProcess: a type that takes over from its parent's gets that one") {
-    CHECK(PerProcess<Inherited>::get().generation == 0);
+    CHECK(inherited().generation == 0);
     const int generations = test::run_in_fork([] {
-        return 10 * PerProcess<Inherited>::get().generation + test::run_in_fork([] {
-                   return PerProcess<Inherited>::get().generation;
-               });
+        return 10 * inherited().generation +
+               test::run_in_fork([] { return inherited().generation; });
     });
     CHECK(generations == 12);
 }

@@ -182,7 +182,8 @@ public:
     /// Does what a thread can do that waits for the task: looks for results, and takes
     /// them if no other thread does. True once finish() was called for the task; false
     /// at the deadline, or when all that is left to do is to sleep on its future.
-    virtual bool help(BoardTask& task, const mp::Deadline& deadline) noexcept = 0;
+    /// Throws mp::StateError in a forked child, which would wait for ever.
+    virtual bool help(BoardTask& task, const mp::Deadline& deadline) = 0;
 
 protected:
     ~TaskBoard() = default;

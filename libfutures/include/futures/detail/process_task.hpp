@@ -61,8 +61,8 @@ public:
 
     // The manager's own.
     std::uint32_t losses = 0;  ///< how many workers died while it ran
+    bool timed_out = false;    ///< its worker was killed for it
     std::optional<std::chrono::steady_clock::time_point> seen_running = {};
-    bool timed_out = false;  ///< its worker was killed for it
 
 protected:
     ~PoolTask() = default;
