@@ -3,7 +3,7 @@
 #pragma once
 
 #include "support/catch.hpp"
-#include "tools/program.hpp"
+#include "support/program.hpp"
 #include "tools/temp_tree.hpp"
 
 #include <string>
@@ -12,6 +12,10 @@
 
 namespace tools_test {
 
+using test::Finished;
+using test::Program;
+using test::ProgramOptions;
+using test::run;
 using Words = std::vector<std::string>;
 
 inline const std::string empty_digest =

@@ -9,14 +9,14 @@ from lib_tree import code, files, finish, includes
 # What an #include starts with -> where it may stand.
 HEADERS = {
     "spdlog/": ["libmp/include/mp/log.hpp", "libmp/src/util/log.cpp", "tests/*"],
-    "boost/process": ["tests/tools/program.cpp"],
+    "boost/process": ["tests/support/program.cpp"],
     "boost/interprocess": [
         "libmp/src/os/shm.cpp",
         "libmp/include/mp/shared_heap.hpp",
         "libmp/include/mp/detail/heap_algorithm.hpp",
         "tools/benchmarks/*",
     ],
-    "boost/asio": ["tests/tools/program.cpp", "tools/benchmarks/*"],
+    "boost/asio": ["tests/support/program.cpp", "tools/benchmarks/*"],
     "openssl/": ["libmp/src/os/hmac.cpp", "tools/mpsum/*"],
     "catch2/": ["tests/support/catch.hpp"],
     "CLI/": ["tools/*"],

@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-namespace tools_test {
+namespace test {
 
 struct ProgramOptions {
     std::string input{};                         ///< what it reads from standard input
@@ -57,4 +57,4 @@ private:
 /// Runs it to its end; a run of more than a minute is an exception.
 Finished run(std::vector<std::string> arguments, ProgramOptions options = {});
 
-}  // namespace tools_test
+}  // namespace test

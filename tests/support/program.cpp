@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Program by Boost.Process. What it has no initialiser for stands in ChildSetup.
-#include "program.hpp"
+#include "support/program.hpp"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/process/v2/environment.hpp>
@@ -18,7 +18,7 @@
 #include <stdexcept>
 #include <utility>
 
-namespace tools_test {
+namespace test {
 
 namespace {
 
@@ -175,4 +175,4 @@ Finished run(std::vector<std::string> arguments, ProgramOptions options) {
     return *std::move(finished);
 }
 
-}  // namespace tools_test
+}  // namespace test
