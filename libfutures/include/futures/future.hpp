@@ -126,9 +126,9 @@ public:
     /// Calls `callback(future)` once, when this is done, in the thread that finishes or
     /// cancels it; at once in this thread if it is done already. Callbacks run in the
     /// order they were added; what one throws is logged and the next one runs. Waiting
-    /// in one for another future of the same executor: in a process pool, whose manager
-    /// thread runs it, result() and exception() work; in a thread pool it may never
-    /// end. See docs/gotchas.md.
+    /// in one for another future of the same executor works in a process pool, whose
+    /// manager thread runs it; in a thread pool while a thread is left for it. See
+    /// docs/gotchas.md.
     template <std::invocable<Future<T>> Callback>
     void add_done_callback(Callback&& callback) const {
         base().add_callback(std::make_unique<DoneCallback<std::decay_t<Callback>>>(

@@ -6,6 +6,8 @@
 
 #include "mp/thread_safety.hpp"
 
+#include "os/fork_lock.hpp"
+
 #include <array>
 #include <new>
 #include <vector>
@@ -38,7 +40,7 @@ class Shelf {
 public:
     /// Takes a batch over, unless it is full.
     bool put(std::size_t size, Block* blocks) noexcept {
-        const mp::detail::MutexLock lock(mutex_);
+        const mp::os::ForkLockHeld held(lock_);
         const std::size_t bytes = batch * granule * (size + 1);
         if (bytes_ + bytes > shelf_bytes) {
             return false;
@@ -53,7 +55,7 @@ public:
     }
 
     Block* take(std::size_t size) noexcept {
-        const mp::detail::MutexLock lock(mutex_);
+        const mp::os::ForkLockHeld held(lock_);
         if (batches_[size].empty()) {
             return nullptr;
         }
@@ -70,10 +72,10 @@ public:
     }
 
 private:
-    mp::detail::Mutex mutex_;
-    // Guarded by mutex_.
-    std::array<std::vector<Block*>, sizes> batches_ MP_GUARDED_BY(mutex_);
-    std::size_t bytes_ MP_GUARDED_BY(mutex_) = 0;
+    mp::os::ForkLock lock_;
+    // Guarded by lock_.
+    std::array<std::vector<Block*>, sizes> batches_ MP_GUARDED_BY(lock_);
+    std::size_t bytes_ MP_GUARDED_BY(lock_) = 0;
 };
 
 void free_all(Block* blocks) noexcept {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "futures/detail/waiter.hpp"
 
+#include "future/thread_duties.hpp"
 #include "os/spin.hpp"
 
 namespace futures::detail {
@@ -39,6 +40,11 @@ void Waiter::Node::told(StateBase& /*state*/) noexcept {
     if (waiter_.sleeps_.load() != 0 && waiter_.sleeps_.exchange(0) != 0) {
         mp::detail::futex_wake(waiter_.sleeps_, 1, mp::detail::FutexScope::process);
     }
+    // Seen, it lives: its thread cannot leave next() before it has taken the list lock
+    // that we hold.
+    if (ThreadDuties* const duties = waiter_.duties_.load()) {
+        duties->ring();
+    }
 }
 
 /// The number of a node that ended, or `none`.
@@ -66,6 +72,9 @@ std::size_t Waiter::next(const mp::Deadline& deadline) {
     if (const auto number = take(); number != none || deadline.expired()) {
         return number;
     }
+    if (ThreadDuties* const duties = ThreadDuties::of_this_thread()) {
+        return next_in_turns(*duties, deadline);
+    }
     const auto some = [this] {
         // order: relaxed, a hint; take() looks again.
         return latest_.load(std::memory_order_relaxed) != nullptr;
@@ -83,6 +92,20 @@ std::size_t Waiter::next(const mp::Deadline& deadline) {
         }
         sleeps_.store(0);
     }
+}
+
+/// In a callback of a process pool, whose manager this thread is: the futures may need
+/// what the manager does.
+std::size_t Waiter::next_in_turns(ThreadDuties& duties, const mp::Deadline& deadline) {
+    // Sequentially consistent with told(), as sleeps_ is.
+    duties_.store(&duties);
+    std::size_t number = take();
+    while (number == none && !deadline.expired()) {
+        duties.turn(deadline);
+        number = take();
+    }
+    duties_.store(nullptr);
+    return number;
 }
 
 }  // namespace futures::detail

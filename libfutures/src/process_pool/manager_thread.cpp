@@ -70,6 +70,7 @@ void ManagerThread::unwatch(int pidfd) noexcept {
 void ManagerThread::loop() noexcept {
     const mp::detail::LibraryThread ours;
     pthread_setname_np(pthread_self(), "mp-pool");
+    are_this_threads();
     board_.set_manager([this](const mp::Deadline& deadline) { turn(deadline); });
     going_ = duties_.housekeeping();
     while (going_) {

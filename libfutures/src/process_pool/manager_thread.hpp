@@ -7,6 +7,7 @@
 
 #include "mp/timeout.hpp"
 
+#include "future/thread_duties.hpp"
 #include "os/epoll.hpp"
 #include "process_pool/board.hpp"
 
@@ -32,7 +33,7 @@ public:
     virtual void worker_gone(std::uint32_t worker) noexcept = 0;
 };
 
-class ManagerThread {
+class ManagerThread final : private ThreadDuties {
 public:
     ManagerThread(Board& board, ManagerDuties& duties);
     ManagerThread(const ManagerThread&) = delete;
@@ -66,7 +67,9 @@ private:
     void loop() noexcept;
     bool spin() noexcept;
     void look(const mp::Deadline& deadline) noexcept;
-    void turn(const mp::Deadline& deadline) noexcept;
+    void turn(const mp::Deadline& deadline) noexcept override;
+
+    void ring() noexcept override { board_.doorbell().ring(); }
 
     // Set once in the constructor.
     Board& board_;

@@ -3,6 +3,8 @@
 
 #include "mp/errors.hpp"
 
+#include "os/page.hpp"
+
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,10 +13,18 @@
 
 namespace futures::detail {
 
+using mp::os::page_size;
+using mp::os::rounded_down;
+using mp::os::rounded_up;
+
 namespace {
 
-constexpr std::uint64_t page = 4096;
 constexpr std::uint64_t smallest = 512;
+
+/// A block of this size or more begins at a page, and can give its pages back.
+bool is_large(std::uint64_t size) noexcept {
+    return size >= std::max(std::uint64_t{64} << 10U, std::uint64_t{4 * page_size()});
+}
 
 /// Free blocks beyond this give their pages back to the system.
 constexpr std::uint64_t max_warm_bytes = std::uint64_t{256} << 20U;
@@ -57,7 +67,7 @@ static_assert(class_for(512) == 0 && class_for(513) == 1 && class_for(1025) == 5
 // ---- BlockTable
 
 BlockTable::BlockTable(mp::detail::Segment& segment) noexcept
-    : segment_(segment), fresh_(page) {}
+    : segment_(segment), fresh_(page_size()) {}
 
 BlockTable::BlockHeader& BlockTable::header_of(std::uint64_t offset) const noexcept {
     return *reinterpret_cast<BlockHeader*>(
@@ -100,8 +110,8 @@ std::uint64_t BlockTable::fresh_block(std::uint64_t size) {
     // Large blocks begin one line before a page, so that giving their pages back leaves
     // only the headers.
     std::uint64_t at = fresh_;
-    if (size >= 16 * page) {
-        at = (at + sizeof(BlockHeader) + page - 1) / page * page - sizeof(BlockHeader);
+    if (is_large(size)) {
+        at = rounded_up(at + sizeof(BlockHeader), page_size()) - sizeof(BlockHeader);
     }
     if (at + size > segment_.size()) {
         throw mp::ResourceLimitExceeded(
@@ -117,11 +127,12 @@ void BlockTable::release(std::uint64_t offset) noexcept {
     const std::uint32_t size_class = header_of(offset).size_class;
     const std::uint64_t whole = size_of_class(size_class);
     in_use_ -= whole;
-    const bool warm = whole < 16 * page || warm_ + whole <= max_warm_bytes;
+    const bool warm = !is_large(whole) || warm_ + whole <= max_warm_bytes;
     if (warm) {
         warm_ += whole;
     } else {
-        const std::uint64_t usable = (whole - sizeof(BlockHeader)) / page * page;
+        const std::uint64_t usable =
+            rounded_down(whole - sizeof(BlockHeader), page_size());
         segment_.punch_hole(offset, usable);
     }
     auto& list = free_[size_class];
@@ -141,7 +152,7 @@ std::size_t arena_capacity() {
 #else
     const auto pages = static_cast<std::size_t>(std::max(sysconf(_SC_PHYS_PAGES), 1L));
     constexpr std::size_t least = std::size_t{1} << 32U;
-    return std::bit_ceil(std::max(4 * pages * page, least));
+    return std::bit_ceil(std::max(4 * pages * page_size(), least));
 #endif
 }
 
@@ -186,7 +197,7 @@ ResultArenaReader::ResultArenaReader() : segment_(make_arena_segment("mp-results
 
 Block ResultArenaReader::open(BlockReference reference) {
     const auto [offset, size] = reference;
-    if (offset % cache_line != 0 || offset < page || offset > segment_.size() ||
+    if (offset % cache_line != 0 || offset < page_size() || offset > segment_.size() ||
         size > segment_.size() - offset) {
         throw mp::SerializationError(
             mp::SerializationPhase::decode_result,

@@ -89,6 +89,9 @@ void ProcessPoolExecutor::close() noexcept {
 }
 
 void ProcessPoolExecutor::check_accepting() const {
+    if (!pool_) {
+        throw mp::StateError("this ProcessPoolExecutor was moved from");
+    }
     pool_->check_accepting();
 }
 
@@ -110,24 +113,32 @@ void ProcessPoolExecutor::fail_unsent(detail::PoolTask& task) noexcept {
     }
 }
 
+// One that was moved from has no workers, and nothing to end.
+
 void ProcessPoolExecutor::shutdown(ShutdownOptions options) {
-    pool_->shutdown(options);
+    if (pool_) {
+        pool_->shutdown(options);
+    }
 }
 
 void ProcessPoolExecutor::terminate_workers() {
-    pool_->force_shutdown(SIGTERM);
+    if (pool_) {
+        pool_->force_shutdown(SIGTERM);
+    }
 }
 
 void ProcessPoolExecutor::kill_workers() {
-    pool_->force_shutdown(SIGKILL);
+    if (pool_) {
+        pool_->force_shutdown(SIGKILL);
+    }
 }
 
 std::vector<pid_t> ProcessPoolExecutor::workers() const {
-    return pool_->worker_pids();
+    return pool_ ? pool_->worker_pids() : std::vector<pid_t>();
 }
 
 ProcessPoolStatistics ProcessPoolExecutor::statistics() const {
-    return pool_->statistics();
+    return pool_ ? pool_->statistics() : ProcessPoolStatistics();
 }
 
 }  // namespace futures

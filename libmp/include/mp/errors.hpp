@@ -8,6 +8,8 @@
 // Threads: any; they are values.
 #pragma once
 
+#include "mp/detail/platform.hpp"
+
 #include <cstddef>
 #include <stdexcept>
 #include <string>

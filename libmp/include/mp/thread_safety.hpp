@@ -6,6 +6,7 @@
 // Threads: any.  Processes: one; nothing here may live in shared memory.
 #pragma once
 
+#include "mp/detail/platform.hpp"
 #include "mp/timeout.hpp"
 
 #include <condition_variable>

@@ -5,10 +5,13 @@
 // Threads: any; both are values.
 #pragma once
 
+#include "mp/detail/platform.hpp"
+
 #include <climits>
 
 #include <chrono>
 #include <ctime>
+#include <stdexcept>
 
 namespace mp {
 
@@ -19,7 +22,7 @@ inline constexpr Forever forever{};
 
 /// How long a call may block: a duration, or `forever`. Durations too long for the
 /// clock (std::chrono::hours::max()) mean for ever, negative ones mean 0 (do not
-/// block).
+/// block). One that is not a number is std::invalid_argument, as Python's ValueError.
 class Timeout {
 public:
     // A timeout is written as what it is.
@@ -28,7 +31,8 @@ public:
 
     template <class Rep, class Period>
     // NOLINTNEXTLINE(google-explicit-constructor): as above
-    constexpr Timeout(std::chrono::duration<Rep, Period> d) noexcept
+    constexpr Timeout(std::chrono::duration<Rep, Period> d
+    ) noexcept(!std::chrono::treat_as_floating_point_v<Rep>)
         : nanoseconds_(saturated(d)) {}
 
     constexpr bool is_forever() const noexcept { return nanoseconds_ == endless; }
@@ -43,7 +47,13 @@ private:
 
     template <class Rep, class Period>
     static constexpr std::chrono::nanoseconds
-    saturated(std::chrono::duration<Rep, Period> d) noexcept {
+    saturated(std::chrono::duration<Rep, Period> d
+    ) noexcept(!std::chrono::treat_as_floating_point_v<Rep>) {
+        if constexpr (std::chrono::treat_as_floating_point_v<Rep>) {
+            if (d != d) {
+                throw std::invalid_argument("a timeout must be a number, not NaN");
+            }
+        }
         using seconds = std::chrono::duration<long double>;
         constexpr seconds longest = std::chrono::hours(24 * 365 * 100);
         const seconds s(d);

@@ -7,6 +7,7 @@
 #include "mp/thread_safety.hpp"
 
 #include "os/check.hpp"
+#include "os/fork_lock.hpp"
 #include "util/hex.hpp"
 
 #include <climits>
@@ -31,9 +32,9 @@ namespace {
 // Modules that load_module() has loaded: the loader knows them by the name of a
 // descriptor that is closed by now.
 struct LoadedHere {
-    Mutex mutex;
-    std::size_t names MP_GUARDED_BY(mutex) = 0;
-    std::map<std::string, std::string> paths MP_GUARDED_BY(mutex);
+    os::ForkLock lock;
+    std::size_t names MP_GUARDED_BY(lock) = 0;
+    std::map<std::string, std::string> paths MP_GUARDED_BY(lock);
 };
 
 LoadedHere& loaded_here() {
@@ -43,7 +44,7 @@ LoadedHere& loaded_here() {
 
 std::string path_loaded_here(const std::string& name) {
     auto& here = loaded_here();
-    const MutexLock lock(here.mutex);
+    const os::ForkLockHeld held(here.lock);
     const auto known = here.paths.find(name);
     return known != here.paths.end() ? known->second : std::string();
 }
@@ -80,7 +81,12 @@ Module described(const dl_phdr_info& info) {
         const ElfW(Phdr)& segment = info.dlpi_phdr[i];
         const std::uintptr_t begin = info.dlpi_addr + segment.p_vaddr;
         if (segment.p_type == PT_LOAD && (segment.p_flags & PF_X) != 0) {
-            module.code.push_back({begin, begin + segment.p_memsz});
+            // Linked without -z separate-code, the first one begins with the headers.
+            const std::size_t headers =
+                segment.p_offset == 0
+                    ? sizeof(ElfW(Ehdr)) + info.dlpi_phnum * sizeof(ElfW(Phdr))
+                    : 0;
+            module.code.push_back({begin + headers, begin + segment.p_memsz});
         } else if (segment.p_type == PT_NOTE && module.build_id.empty()) {
             // NOLINTNEXTLINE(performance-no-int-to-ptr): an address found by arithmetic
             const auto* notes = reinterpret_cast<const char*>(begin);
@@ -125,7 +131,7 @@ int visit(dl_phdr_info* info, std::size_t, void* to) {
 /// for the same library, and descriptor numbers come again: so each name is new.
 std::string new_name_of(int fd, const std::string& path) {
     auto& here = loaded_here();
-    const MutexLock lock(here.mutex);
+    const os::ForkLockHeld held(here.lock);
     std::string name = "/proc/self/fd/";
     for (std::size_t i = 0; i < here.names; ++i) {
         name += "./";

@@ -3,6 +3,8 @@
 
 #include "mp/errors.hpp"
 
+#include "os/page.hpp"
+
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,17 +15,15 @@
 
 namespace mp::detail {
 
+using os::page_size;
+using os::rounded_up;
+
 namespace {
 
 constexpr std::uint64_t magic = 0x3161'6e65'7261'706dULL;  // "mparena1"
-constexpr std::size_t page = 4096;
 
 // Longer stretches are given back to the system rather than wiped.
-constexpr std::size_t worth_a_hole = 16 * page;
-
-constexpr std::size_t rounded_up(std::size_t size, std::size_t to) noexcept {
-    return (size + to - 1) / to * to;
-}
+constexpr std::size_t worth_a_hole = std::size_t{64} << 10U;
 
 std::uint64_t next_number() {
     static std::atomic<std::uint32_t> count{0};
@@ -40,17 +40,17 @@ struct Arena::Header {
 // The header has the first page for itself, so that a block may be aligned to a page.
 Arena::Arena(std::size_t room, ProcessTable& processes)
     : processes_(&processes),
-      segment_("mp-arena", page + rounded_up(room, page)),
+      segment_("mp-arena", page_size() + rounded_up(room, page_size())),
       name_{.family = processes_->name(), .number = next_number()},
       own_(true) {
     new (segment_.data()) Header{.magic = magic, .name = name_};
-    free_.emplace(page, segment_.size() - page);
+    free_.emplace(page_size(), segment_.size() - page_size());
 }
 
 Arena::Arena(UniqueFd fd, ProcessTable& processes)
     : processes_(&processes), segment_(std::move(fd)), own_(false) {
     const auto* const header = reinterpret_cast<const Header*>(segment_.data());
-    if (segment_.size() < page || header->magic != magic ||
+    if (segment_.size() < page_size() || header->magic != magic ||
         header->name.family != processes.name()) {
         throw SerializationError(
             SerializationPhase::decode,
@@ -94,8 +94,8 @@ void Arena::free(std::size_t offset, std::size_t size) noexcept {
     size = rounded_up(std::max(size, granule), granule);
     const std::size_t begin = offset;
     const std::size_t end = offset + size;
-    const std::size_t first_page = rounded_up(begin, page);
-    const std::size_t last_page = end / page * page;
+    const std::size_t first_page = rounded_up(begin, page_size());
+    const std::size_t last_page = os::rounded_down(end, page_size());
     if (last_page > first_page && last_page - first_page >= worth_a_hole) {
         segment_.punch_hole(first_page, last_page - first_page);
         std::memset(at(begin), 0, first_page - begin);
@@ -132,7 +132,7 @@ void Arena::free(std::size_t offset, std::size_t size) noexcept {
 }
 
 bool Arena::contains(std::size_t offset, std::size_t size) const noexcept {
-    return offset >= page && offset % granule == 0 && size <= segment_.size() &&
+    return offset >= page_size() && offset % granule == 0 && size <= segment_.size() &&
            offset <= segment_.size() - size;
 }
 

@@ -13,21 +13,73 @@
 
 #include <array>
 #include <cerrno>  // program_invocation_short_name
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
 
 namespace mp::os {
 namespace {
 
 // CHILD SIDE: async-signal-safe calls only. The child of vfork shares our memory.
-void inherit_only(std::span<const int> keep) noexcept {
-    if (::syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC) != 0) {
-        const long limit = ::sysconf(_SC_OPEN_MAX);
-        for (int fd = 3; fd < limit; ++fd) {
-            ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+
+/// Marks the descriptors that /proc names; false where it names none.
+bool close_listed_on_exec() noexcept {
+    struct Entry {  // as the kernel writes it
+        std::uint64_t inode;
+        std::int64_t offset;
+        std::uint16_t length;
+        unsigned char type;
+    };
+    constexpr std::size_t name_offset = offsetof(Entry, type) + 1;
+    const int list = ::open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (list < 0) {
+        return false;
+    }
+    alignas(Entry) std::array<char, 4096> room;
+    for (;;) {
+        const long size = ::syscall(SYS_getdents64, list, room.data(), room.size());
+        if (size <= 0) {
+            ::close(list);
+            return size == 0;
         }
+        for (long at = 0; at < size;) {
+            Entry entry;
+            std::memcpy(&entry, room.data() + at, name_offset);
+            int fd = 0;
+            bool is_number = true;
+            for (const char* c = room.data() + at + name_offset; *c != '\0'; ++c) {
+                is_number = is_number && *c >= '0' && *c <= '9';
+                fd = is_number ? fd * 10 + (*c - '0') : 0;
+            }
+            if (is_number && fd >= 3) {
+                ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+            }
+            at += entry.length;
+        }
+    }
+}
+
+/// Where neither close_range() nor /proc is there: as many as can be gone through in no
+/// time. With a higher limit nobody knows what is open.
+bool close_all_on_exec() noexcept {
+    constexpr long max_tried = 1L << 20U;
+    const long limit = ::sysconf(_SC_OPEN_MAX);
+    for (int fd = 3; fd < limit && limit <= max_tried; ++fd) {
+        ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+    }
+    return limit <= max_tried;
+}
+
+/// False when the descriptors cannot be told.
+bool inherit_only(std::span<const int> keep) noexcept {
+    if (::syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC) != 0 &&
+        !close_listed_on_exec() && !close_all_on_exec()) {
+        return false;
     }
     for (const int fd : keep) {
         ::fcntl(fd, F_SETFD, 0);
     }
+    return true;
 }
 
 [[noreturn]] void become(
@@ -36,10 +88,13 @@ void inherit_only(std::span<const int> keep) noexcept {
     std::span<const int> keep,
     volatile int& error
 ) noexcept {
-    inherit_only(keep);
-    restore_signals();
-    ::execv(program, arguments);
-    error = last_error().value();
+    if (inherit_only(keep)) {
+        restore_signals();
+        ::execv(program, arguments);
+        error = last_error().value();
+    } else {
+        error = ENOSYS;
+    }
     ::_exit(127);
 }
 

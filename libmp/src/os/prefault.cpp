@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "os/prefault.hpp"
 
+#include "os/page.hpp"
+
 #include <link.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -19,7 +21,7 @@ constexpr int populate_read = 22;  // MADV_POPULATE_READ
 constexpr std::uintptr_t max_bytes = 8UL << 20U;
 
 int prefault_module(dl_phdr_info* module, std::size_t, void*) {
-    const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+    const std::uintptr_t page = page_size();
     for (int i = 0; i < module->dlpi_phnum; ++i) {
         const auto& segment = module->dlpi_phdr[i];
         if (segment.p_type != PT_LOAD || (segment.p_flags & PF_X) == 0) {

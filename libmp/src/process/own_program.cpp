@@ -7,6 +7,7 @@
 #include "mp/thread_safety.hpp"
 
 #include "os/exec.hpp"
+#include "os/fork_lock.hpp"
 
 #include <array>
 #include <exception>
@@ -17,8 +18,8 @@ namespace detail {
 namespace {
 
 struct Executable {
-    Mutex mutex;
-    std::string path MP_GUARDED_BY(mutex);
+    os::ForkLock lock;
+    std::string path MP_GUARDED_BY(lock);
 };
 
 Executable& executable() {
@@ -32,7 +33,7 @@ pid_t start_own_program(const std::string& kind, const UniqueFd& socket) {
     std::string program;
     {
         Executable& chosen = executable();
-        const MutexLock held(chosen.mutex);
+        const os::ForkLockHeld held(chosen.lock);
         program = chosen.path;
     }
     if (program.empty()) {
@@ -53,7 +54,7 @@ pid_t start_own_program(const std::string& kind, const UniqueFd& socket) {
 
 void set_executable(const std::filesystem::path& program) {
     auto& chosen = detail::executable();
-    const detail::MutexLock held(chosen.mutex);
+    const os::ForkLockHeld held(chosen.lock);
     chosen.path = program.string();
 }
 

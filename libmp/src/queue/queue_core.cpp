@@ -6,6 +6,7 @@
 
 #include "memory/process_table.hpp"
 #include "os/failpoint.hpp"
+#include "os/page.hpp"
 #include "queue/queue_layout.hpp"
 #include "queue/queue_lock.hpp"
 
@@ -24,7 +25,7 @@ constexpr std::uint64_t max_chunks_ever = 1UL << 20U;
 
 std::uint64_t half_of_memory() {
     const auto pages = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES));
-    return pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)) / 2;
+    return pages * os::page_size() / 2;
 }
 
 std::uint64_t chunks_for(std::uint64_t bytes) {
@@ -58,7 +59,7 @@ QueueCore::QueueCore(const QueueLimits& limits) : joinable_(limits.joinable) {
     const std::uint64_t large =
         std::max<std::uint64_t>(bytes, 1U << 20U) & ~std::uint64_t{large_alignment - 1};
     const std::size_t tables = 3 * chunks * sizeof(std::uint32_t);
-    const std::size_t first_chunk = (tables + 4095) & ~std::size_t{4095};
+    const std::size_t first_chunk = os::rounded_up(tables, os::page_size());
     data_ = Segment("mp-queue", first_chunk + chunks * chunk_bytes + large);
     block_ = SharedBlock::allocate(
         limits.joinable ? sizeof(QueueControl) : offsetof(QueueControl, done_lock), 64

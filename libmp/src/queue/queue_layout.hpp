@@ -26,7 +26,7 @@ struct alignas(64) PutEnd {
 
 /// Where the next item is taken from.
 struct alignas(16) GetEnd {
-    std::uint64_t chunk;
+    std::atomic<std::uint64_t> chunk;  ///< producers read it, too
     std::uint64_t offset;
 };
 

@@ -58,10 +58,10 @@ std::uint64_t QueueCore::first_chunk_in_use() const noexcept {
         // order: acquire, pairs with get's commit.
         const std::uint64_t number = shared.get_count.load(std::memory_order_acquire);
         // order: relaxed, the fence keeps it before the second look at the count.
-        const std::uint64_t chunk = std::atomic_ref(shared.get_ends[number % 2].chunk)
-                                        .load(std::memory_order_relaxed);
-        // order: acquire, for the load above: take() writes the entry under get_lock,
-        // after the commit before.
+        const std::uint64_t chunk =
+            shared.get_ends[number % 2].chunk.load(std::memory_order_relaxed);
+        // order: acquire, pairs with take(), which writes an entry after the commit
+        // before: if we saw the new chunk, we see that commit below.
         std::atomic_thread_fence(std::memory_order_acquire);
         // order: relaxed, the fence keeps it behind the entry.
         if (shared.get_count.load(std::memory_order_relaxed) == number) {
@@ -153,31 +153,33 @@ bool QueueCore::place(
 /// Reads the next item, and writes where the one after it stands.
 void QueueCore::take(std::uint64_t number, QueueItem& item) {
     QueueControl& shared = control();
-    GetEnd end = shared.get_ends[number % 2];
+    const GetEnd& here = shared.get_ends[number % 2];
+    // order: relaxed, get_lock orders it: the last holder wrote it.
+    std::uint64_t chunk = here.chunk.load(std::memory_order_relaxed);
+    std::uint64_t offset = here.offset;
     ItemHeader header{};
     const auto look = [&] {
         const std::byte* const place =
-            data_.data() + offset_of_chunk(chunk_in_order(end.chunk)) + end.offset;
+            data_.data() + offset_of_chunk(chunk_in_order(chunk)) + offset;
         std::memcpy(&header, place, sizeof header);
         return place + sizeof header;
     };
     const auto at_end = [&] {
-        return end.offset + sizeof header > chunk_bytes;
+        return offset + sizeof header > chunk_bytes;
     };
-    if (end.offset % item_alignment != 0) {
+    if (offset % item_alignment != 0) {
         throw_damaged();
     }
     const std::byte* bytes = at_end() ? nullptr : look();
     if (bytes == nullptr || header.kind == ItemHeader::Kind::chunk_ends) {
-        ++end.chunk;
-        end.offset = 0;
+        ++chunk;
+        offset = 0;
         bytes = look();
     }
-    if (header.number != number ||
-        header.size > chunk_bytes - sizeof header - end.offset) {
+    if (header.number != number || header.size > chunk_bytes - sizeof header - offset) {
         throw_damaged();
     }
-    end.offset += sizeof header + aligned(header.size);
+    offset += sizeof header + aligned(header.size);
     if (header.kind == ItemHeader::Kind::large) {
         open_large({bytes, header.size}, item);
     } else if (header.kind == ItemHeader::Kind::item) {
@@ -192,9 +194,10 @@ void QueueCore::take(std::uint64_t number, QueueItem& item) {
         add_to_account(1);
     }
     GetEnd& next = shared.get_ends[(number + 1) % 2];
-    // order: relaxed, the commit that follows releases it; see first_chunk_in_use().
-    std::atomic_ref(next.chunk).store(end.chunk, std::memory_order_relaxed);
-    next.offset = end.offset;
+    // order: release, pairs with the fence in first_chunk_in_use(): a producer that
+    // sees this chunk sees the commit before it, and so that its count is out of date.
+    next.chunk.store(chunk, std::memory_order_release);
+    next.offset = offset;
 }
 
 }  // namespace mp::detail

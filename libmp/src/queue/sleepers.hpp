@@ -19,6 +19,7 @@
 #include "mp/detail/futex.hpp"
 #include "mp/timeout.hpp"
 
+#include "os/fence.hpp"
 #include "os/spin.hpp"
 #include "sync/owner_lock.hpp"
 
@@ -47,9 +48,10 @@ public:
             const unsigned bit = bit_of_this_thread();
             FutexWord& word = words_[bit];
             const std::uint32_t seen = word.load();
-            // order: seq_cst, as the fence in wake_one(): either we see that it is
-            // ready, or the waker sees the bit.
             awaiting_.fetch_or(std::uint64_t{1} << bit);
+            // order: seq_cst, as the fence in wake_one(): either we see that it is
+            // ready, or the waker sees the bit. The looks in ready() are weaker.
+            os::full_fence();
             if (ready()) {
                 return true;
             }
@@ -67,7 +69,7 @@ public:
 
     /// After the condition has changed for one of them.
     void wake_one() noexcept {
-        std::atomic_thread_fence(std::memory_order_seq_cst);
+        os::full_fence();
         // order: relaxed, the fence orders it.
         if (awaiting_.load(std::memory_order_relaxed) != 0) [[unlikely]] {
             wake(1);
@@ -75,7 +77,7 @@ public:
     }
 
     void wake_all() noexcept {
-        std::atomic_thread_fence(std::memory_order_seq_cst);
+        os::full_fence();
         // order: relaxed, the fence orders it.
         if (awaiting_.load(std::memory_order_relaxed) != 0) {
             wake(64);

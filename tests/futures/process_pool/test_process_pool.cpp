@@ -310,6 +310,24 @@ TEST_CASE(
     CHECK(kept->result() == sequence(size));
 }
 
+TEST_CASE(
+    "ProcessPool: a moved one works on, the old handle refuses", "[process_pool]"
+) {
+    ProcessPoolExecutor old(1);
+    auto pending = old.submit(inc, 1);
+    ProcessPoolExecutor pool = std::move(old);
+    CHECK(pending.result() == 2);
+    CHECK(pool.submit(inc, 2).result() == 3);
+    // NOLINTBEGIN(bugprone-use-after-move): what this is about
+    CHECK_THROWS_AS(old.submit(inc, 1), mp::StateError);
+    CHECK_THROWS_AS(old.map(inc, std::vector{1}), mp::StateError);
+    old.shutdown();
+    old.kill_workers();
+    CHECK(old.workers().empty());
+    CHECK(old.statistics().submitted == 0);
+    // NOLINTEND(bugprone-use-after-move)
+}
+
 TEST_CASE("ProcessPool: a forked child has an empty shell of it", "[process_pool]") {
     ProcessPoolExecutor pool(1);
     CHECK(pool.submit(inc, 1).result() == 2);

@@ -211,6 +211,18 @@ TEST_CASE("ThreadPoolExecutor: the waiting ones are not kept waiting by a long t
     go.release();
 }
 
+TEST_CASE("ThreadPoolExecutor: a callback may wait for a task if a thread is left") {
+    ThreadPoolExecutor threads(2);
+    for (int round = 0; round < 100; ++round) {
+        std::promise<int> got;
+        threads.submit(square, 2).add_done_callback([&](const auto&) {
+            // The second thread is made for it.
+            got.set_value(threads.submit(square, 3).result(30s));
+        });
+        REQUIRE(got.get_future().get() == 9);
+    }
+}
+
 TEST_CASE("ThreadPoolExecutor: refuses after shutdown(), as often as asked") {
     ThreadPoolExecutor threads(2);
     threads.submit(square, 1);

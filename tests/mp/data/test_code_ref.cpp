@@ -162,6 +162,18 @@ TEST_CASE("code_ref: a library without a build-id is refused, with the flag to a
     library.unload();
 }
 
+TEST_CASE("code_ref: the headers of a library are no code, even where code may run") {
+    Library library(MODULE_JOINED);
+    const void* function = library.load();
+    CHECK(as_function(function)(2) == 10);
+    CHECK(read(written(function)) == function);
+    Dl_info info{};
+    REQUIRE(::dladdr(function, &info) != 0);
+    ByteWriter out;
+    CHECK_THROWS_AS(write_code_ref(out, info.dli_fbase), std::invalid_argument);
+    library.unload();
+}
+
 TEST_CASE("code_ref: a library that is not loaded here is loaded from its file") {
     Library library(MODULE);
     const std::string bytes = written_by_unloaded(library);

@@ -4,6 +4,10 @@
 
 #include "support/catch.hpp"
 
+#include <chrono>
+#include <limits>
+#include <stdexcept>
+
 using namespace std::chrono_literals;
 
 TEST_CASE(
@@ -15,6 +19,14 @@ TEST_CASE(
     CHECK(mp::Timeout(mp::forever).is_forever());
     CHECK_FALSE(mp::Timeout(24h).is_forever());
     CHECK(mp::Timeout(std::chrono::duration<double>::max()).is_forever());
+}
+
+TEST_CASE("Timeout: what is not a number is no timeout", "[timeout]") {
+    using Seconds = std::chrono::duration<double>;
+    using Limits = std::numeric_limits<double>;
+    CHECK_THROWS_AS(mp::Timeout(Seconds(Limits::quiet_NaN())), std::invalid_argument);
+    CHECK(mp::Timeout(Seconds(Limits::infinity())).is_forever());
+    CHECK(mp::Timeout(Seconds(-Limits::infinity())).duration() == 0ns);
 }
 
 TEST_CASE("Deadline: expires after its timeout and never before", "[timeout]") {

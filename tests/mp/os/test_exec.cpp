@@ -2,15 +2,24 @@
 // start_program: descriptors, signals and errors of another program.
 #include "os/exec.hpp"
 #include "support/catch.hpp"
+#include "support/deny_call.hpp"
+#include "support/fork_child.hpp"
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
+#include <chrono>
 #include <string>
 #include <system_error>
+#include <vector>
+
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -44,6 +53,39 @@ TEST_CASE("start_program: only listed descriptors are inherited", "[exec]") {
     CHECK(shell("test -e " + fds + "1", keep) == 0);
     ::close(listed);
     ::close(inheritable);
+}
+
+TEST_CASE(
+    "start_program: without close_range only listed descriptors are, too", "[exec]"
+) {
+    const int status = test::run_in_fork_for(20s, [] {
+        test::deny_call(SYS_close_range, ENOSYS);
+        // As high as the system lets it be: nothing may count up to it.
+        rlimit limit{};
+        ::getrlimit(RLIMIT_NOFILE, &limit);
+        limit.rlim_cur = limit.rlim_max;
+        ::setrlimit(RLIMIT_NOFILE, &limit);
+        const int listed = ::fcntl(0, F_DUPFD_CLOEXEC, 30);
+        const int inheritable = ::fcntl(0, F_DUPFD, 200);
+        std::vector<int> many;  // more than one portion of /proc
+        for (int i = 0; i < 300; ++i) {
+            many.push_back(::fcntl(0, F_DUPFD, 300));
+        }
+        const std::array keep{listed};
+        const std::string fds = "/proc/self/fd/";
+        const auto there = [&](int fd) {
+            const pid_t shell = mp::os::start_program(
+                "/bin/sh", {"-c", "test -e " + fds + std::to_string(fd)}, keep
+            );
+            int ended = 0;
+            ::waitpid(shell, &ended, 0);
+            return WEXITSTATUS(ended) == 0;
+        };
+        return there(listed) && there(1) && !there(inheritable) && !there(many.back())
+                   ? 0
+                   : 1;
+    });
+    CHECK(status == 0);
 }
 
 TEST_CASE(

@@ -69,10 +69,17 @@ public:
         completed.store(
             completed.load(std::memory_order_relaxed) + 1, std::memory_order_release
         );
-        if (started) {
-            this->finish(outcome);
-        } else {
+        if (!started) {
             this->drop_reference();
+        } else if (this->conclude(outcome)) {
+            // The thread is busy with the callbacks. One of them may wait for a task
+            // that it submits, which then needs another thread.
+            // order: relaxed, as above; a submit() of this thread sees it in any case.
+            completed.fetch_sub(1, std::memory_order_relaxed);
+            this->run_callbacks();
+            this->drop_reference();
+            // order: as the store above.
+            completed.fetch_add(1, std::memory_order_release);
         }
     }
 

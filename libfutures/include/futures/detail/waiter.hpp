@@ -16,6 +16,8 @@
 
 namespace futures::detail {
 
+class ThreadDuties;
+
 class Waiter {
 public:
     static constexpr std::size_t none = static_cast<std::size_t>(-1);
@@ -53,6 +55,7 @@ private:
     };
 
     std::size_t take();
+    std::size_t next_in_turns(ThreadDuties& duties, const mp::Deadline& deadline);
     static void leave(Node& node) noexcept;
 
     // Used by the waiting thread only.
@@ -61,6 +64,8 @@ private:
     // Own synchronisation: those that ended, the latest first.
     std::atomic<Node*> latest_{nullptr};
     mp::detail::FutexWord sleeps_{0};
+    std::atomic<ThreadDuties*> duties_{
+        nullptr};  ///< rung, while it waits in their turns
 };
 
 }  // namespace futures::detail

@@ -5,6 +5,8 @@
 // Threads: any; values only.
 #pragma once
 
+#include "mp/detail/platform.hpp"
+
 #include <cstddef>
 #include <string_view>
 #include <type_traits>
