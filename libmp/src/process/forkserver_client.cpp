@@ -263,7 +263,10 @@ void ForkServer::dismiss_ready() {
     if (ready_) {
         Started child = *std::exchange(ready_, std::nullopt);
         child.link.reset();
-        os::wait_readable(child.pidfd.get(), deadline);
+        if (!os::wait_readable(child.pidfd.get(), deadline)) {
+            os::pidfd_send_signal(child.pidfd.get(), SIGKILL);
+            os::wait_readable(child.pidfd.get(), Deadline(exit_grace));
+        }
     }
 }
 

@@ -216,6 +216,7 @@ void Server::dismiss_spares() {
     for (const Spare& spare : spares_) {
         if (!os::wait_readable(spare.pidfd.get(), deadline)) {
             os::pidfd_send_signal(spare.pidfd.get(), SIGKILL);
+            os::wait_readable(spare.pidfd.get(), Deadline(exit_grace));
         }
         os::pidfd_reap(spare.pidfd.get());
     }

@@ -195,7 +195,8 @@ TEST_CASE("ThreadPoolExecutor: tasks submit tasks", "[thread_pool]") {
     threads.submit(step);
     CHECK(done.try_acquire_for(30s));
     threads.shutdown();
-    CHECK(left == -1);  // the second of the two chains ends after the first
+    // The second of the two chains ends after the first, or with the shutdown.
+    CHECK(left <= 0);
 }
 
 TEST_CASE("ThreadPoolExecutor: the waiting ones are not kept waiting by a long task") {
