@@ -253,29 +253,11 @@ std::string ForkServer::read_text(std::int32_t size, const Deadline& deadline) {
     return text;
 }
 
-/// The child that was asked for ahead ends without its parent's word. That must be
-/// while the server, which is its parent, is there to reap it.
-void ForkServer::dismiss_ready() {
-    const Deadline deadline(exit_grace);
-    while (asked_) {
-        read_reply(deadline);
-    }
-    if (ready_) {
-        Started child = *std::exchange(ready_, std::nullopt);
-        child.link.reset();
-        if (!os::wait_readable(child.pidfd.get(), deadline)) {
-            os::pidfd_send_signal(child.pidfd.get(), SIGKILL);
-            os::wait_readable(child.pidfd.get(), Deadline(exit_grace));
-        }
-    }
-}
-
 void ForkServer::stop() noexcept {
     try {
         const MutexLock held(mutex_);
+        // Statuses that are on their way are still worth having.
         try {
-            dismiss_ready();
-            // Statuses that are on their way are still worth having.
             for (;;) {
                 read_reply(Deadline(0s));
             }

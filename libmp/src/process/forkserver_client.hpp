@@ -61,7 +61,6 @@ public:
 private:
     Started next_child(const Deadline& deadline) MP_REQUIRES(mutex_);
     void ask(const Deadline& deadline) MP_REQUIRES(mutex_);
-    void dismiss_ready() MP_REQUIRES(mutex_);
     void read_reply(const Deadline& deadline) MP_REQUIRES(mutex_);
     std::string read_text(std::int32_t size, const Deadline& deadline)
         MP_REQUIRES(mutex_);

@@ -221,15 +221,6 @@ void Server::dismiss_spares() {
         os::pidfd_reap(spare.pidfd.get());
     }
     spares_.clear();
-    // Meanwhile one that was handed over, and that a client which was killed did not
-    // use, has ended, too.
-    for (const ServedChild& child : children_) {
-        try {
-            os::pidfd_reap(child.pidfd.get());
-        } catch (const std::system_error&) {
-            // It was reaped; its client could not be told.
-        }
-    }
 }
 
 void Server::refuse(const ForkRequest& request, const std::string& text) {

@@ -7,12 +7,9 @@
 
 #include "support/catch.hpp"
 #include "support/exit_code.hpp"
-#include "support/fork_child.hpp"
 #include "support/gone.hpp"
 #include "support/proc.hpp"
 
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -180,24 +177,6 @@ TEST_CASE("stop_helpers: the server's children live on", "[forkserver]") {
     CHECK(ours.recv<int>() == 42);
     CHECK(child.join(20s));
     CHECK_FALSE(child.is_alive());
-}
-
-TEST_CASE("stop_helpers: no child of the server is left unreaped", "[forkserver]") {
-    // In a process that would inherit what the server left.
-    const int status = test::run_in_fork_for(30s, [] {
-        ::prctl(PR_SET_CHILD_SUBREAPER, 1);
-        for (int round = 0; round < 20; ++round) {
-            mp::Process child = forkserver().Process(do_nothing);
-            child.start();
-            child.join();
-            mp::stop_helpers();
-            if (::waitpid(-1, nullptr, WNOHANG) != -1) {
-                return 1;
-            }
-        }
-        return 0;
-    });
-    CHECK(status == 0);
 }
 
 TEST_CASE("stop_helpers: threads may start children meanwhile", "[forkserver]") {
