@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // The errors of the archives, thrown out of line.
+// Python:  none, because pickle raises PicklingError and its like where it meets them.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // What classes tell Boost about their objects, as both archives ask it.
+// Python:  none, because every object can tell pickle about itself.
 #pragma once
 
 #include <boost/serialization/array_wrapper.hpp>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // child_body: how a child that is a new run of the program becomes the process that its
 // parent started.
+// Python:  multiprocessing.spawn.spawn_main, and Process._bootstrap for what it runs.
 #pragma once
 
 #include <functional>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // What OutArchive and InArchive need of the full archive, without its headers: a
 // message that has no pointers never makes one.
+// Python:  pickle.Pickler.memo and pickle.Unpickler.memo: objects that are met twice.
 #pragma once
 
 #include "mp/detail/bytes.hpp"

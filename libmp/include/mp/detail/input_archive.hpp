@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // InArchive: bytes to values. See mp/archive.hpp.
+// Python:  pickle.Unpickler
 #pragma once
 
 #include "mp/detail/archive_errors.hpp"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // OutArchive: values to bytes. See mp/archive.hpp.
+// Python:  pickle.Pickler
 #pragma once
 
 #include "mp/detail/archive_errors.hpp"
