@@ -6,6 +6,7 @@
 
 #include "support/catch.hpp"
 #include "support/fork_child.hpp"
+#include "support/gate.hpp"
 #include "support/pools.hpp"
 #include "support/start_methods.hpp"
 
@@ -53,9 +54,9 @@ pid_t worker_pid() {
     return getpid();
 }
 
-bool pause_for(std::chrono::milliseconds time) {
-    // A task that takes its time.
-    std::this_thread::sleep_for(time);
+/// A task that takes as long as its test wants.
+bool pass_gate(const std::string& path) {
+    test::pass(path);
     return true;
 }
 
@@ -176,8 +177,9 @@ TEST_CASE(
     "ProcessPool: a queued task can be cancelled, a running one not", "[process_pool]"
 ) {
     const auto context = each_start_method();
+    const test::Gate gate;
     ProcessPoolExecutor pool({.max_workers = 1, .mp_context = context});
-    auto running = pool.submit(pause_for, 200ms);
+    auto running = pool.submit(pass_gate, gate.path());
     std::vector<Future<int>> queued;
     for (int i = 0; i < 3000; ++i) {
         queued.push_back(pool.submit(inc, i));
@@ -190,6 +192,7 @@ TEST_CASE(
         CHECK(queued[i].cancel());
         CHECK(queued[i].cancelled());
     }
+    gate.open(1);
     CHECK(running.result());
     for (std::size_t i = 0; i < queued.size(); ++i) {
         if (i % 2 == 0) {
@@ -223,6 +226,7 @@ TEST_CASE("ProcessPool: callbacks run, and may use the pool", "[process_pool]") 
 
 TEST_CASE("ProcessPool: wait and as_completed see its futures", "[process_pool]") {
     const auto context = each_start_method();
+    const test::Gate gate;
     ProcessPoolExecutor pool({.max_workers = 2, .mp_context = context});
     std::vector<Future<int>> all;
     for (int i = 0; i < 50; ++i) {
@@ -233,8 +237,9 @@ TEST_CASE("ProcessPool: wait and as_completed see its futures", "[process_pool]"
         results.insert(future.result());
     }
     CHECK(results.size() == 50);
-    auto slow = pool.submit(pause_for, 100ms);
+    auto slow = pool.submit(pass_gate, gate.path());
     CHECK_THROWS_AS(slow.result(1ms), futures::TimeoutError);
+    gate.open(1);
     const auto [done, not_done] = futures::wait(std::vector{slow}, 30s);
     CHECK(done.size() == 1);
     CHECK(not_done.empty());
@@ -272,8 +277,9 @@ TEST_CASE("ProcessPool: misuse is refused", "[process_pool]") {
 TEST_CASE(
     "ProcessPool: a forked child cannot wait for its parent's task", "[process_pool]"
 ) {
+    const test::Gate gate;
     ProcessPoolExecutor pool(1);
-    auto blocks = pool.submit(pause_for, 200ms);
+    auto blocks = pool.submit(pass_gate, gate.path());
     auto pending = pool.submit(inc, 1);
     const int status = test::run_in_fork_for(10s, [&] {
         try {
@@ -284,6 +290,7 @@ TEST_CASE(
         return 1;
     });
     CHECK(status == 0);
+    gate.open(1);
     CHECK(pending.result() == 2);
 }
 
