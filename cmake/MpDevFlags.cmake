@@ -1,6 +1,6 @@
-# mp_dev_flags: what we compile our own code with; never exported.
-add_library(mp_dev_flags INTERFACE)
-target_compile_options(mp_dev_flags INTERFACE
+# libmp_dev_flags: what we compile our own code with; never exported.
+add_library(libmp_dev_flags INTERFACE)
+target_compile_options(libmp_dev_flags INTERFACE
     -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wnon-virtual-dtor
     -Wold-style-cast -Woverloaded-virtual -Wimplicit-fallthrough
     $<$<CXX_COMPILER_ID:Clang>:-Wthread-safety>
@@ -8,18 +8,18 @@ target_compile_options(mp_dev_flags INTERFACE
     $<$<AND:$<CXX_COMPILER_ID:GNU>,$<VERSION_LESS:$<CXX_COMPILER_VERSION>,13>>:-Wno-restrict>
     $<$<BOOL:${MP_WERROR}>:-Werror>)
 if(MP_SANITIZE STREQUAL "address")
-    target_compile_options(mp_dev_flags INTERFACE
+    target_compile_options(libmp_dev_flags INTERFACE
         -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
         # GCC sees ghosts in instrumented code, in its own <regex> for one.
         $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
-    target_link_options(mp_dev_flags INTERFACE -fsanitize=address,undefined)
+    target_link_options(libmp_dev_flags INTERFACE -fsanitize=address,undefined)
 elseif(MP_SANITIZE STREQUAL "thread")
     # GCC's TSan does not follow atomic_thread_fence and says so for each; no data of ours
     # is ordered by a fence alone.
-    target_compile_options(mp_dev_flags INTERFACE
+    target_compile_options(libmp_dev_flags INTERFACE
         -fsanitize=thread -fno-omit-frame-pointer
         $<$<CXX_COMPILER_ID:GNU>:-Wno-tsan -Wno-maybe-uninitialized>)
-    target_link_options(mp_dev_flags INTERFACE -fsanitize=thread)
+    target_link_options(libmp_dev_flags INTERFACE -fsanitize=thread)
 elseif(MP_SANITIZE)
     message(FATAL_ERROR "MP_SANITIZE is address, thread or empty, not \"${MP_SANITIZE}\"")
 endif()
@@ -40,7 +40,7 @@ endif()
 # For debug builds only: GCC 12 warns of <string> when that comes precompiled and it optimises.
 if(MP_PCH)
     # So that ccache can tell what a precompiled header was made of.
-    target_compile_options(mp_dev_flags INTERFACE
+    target_compile_options(libmp_dev_flags INTERFACE
         $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>
         $<$<CXX_COMPILER_ID:Clang>:SHELL:-Xclang -fno-pch-timestamp>)
 endif()

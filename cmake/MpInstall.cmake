@@ -1,12 +1,19 @@
 # Install and export: package libmp with components mp and futures, targets libmp::mp,
-# libmp::futures and libmp::main. tests/install uses it as a stranger would.
+# libmp::futures and libmp::main; mp.pc and futures.pc for everything but CMake. tests/install uses
+# it all as a stranger would. CMake's install component libmp-runtime is what a program needs to
+# run, libmp-dev what a compiler needs.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
+include(MpPkgConfig)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/libmp)
-install(TARGETS mp mp_main futures EXPORT libmp_targets FILE_SET HEADERS)
+install(TARGETS libmp_mp libmp_main libmp_futures EXPORT libmp_targets
+        LIBRARY COMPONENT libmp-runtime NAMELINK_COMPONENT libmp-dev
+        ARCHIVE COMPONENT libmp-dev
+        FILE_SET HEADERS COMPONENT libmp-dev)
 install(EXPORT libmp_targets
-        NAMESPACE libmp:: FILE libmpTargets.cmake DESTINATION ${package_dir})
+        NAMESPACE libmp:: FILE libmpTargets.cmake DESTINATION ${package_dir}
+        COMPONENT libmp-dev)
 
 configure_package_config_file(
     ${CMAKE_CURRENT_LIST_DIR}/libmpConfig.cmake.in
@@ -17,6 +24,13 @@ write_basic_package_version_file(
 install(FILES
     ${CMAKE_CURRENT_BINARY_DIR}/libmpConfig.cmake
     ${CMAKE_CURRENT_BINARY_DIR}/libmpConfigVersion.cmake
-    DESTINATION ${package_dir})
-install(FILES ${PROJECT_SOURCE_DIR}/LICENSE
-        DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/libmp)
+    DESTINATION ${package_dir} COMPONENT libmp-dev)
+mp_pkg_config(mp)
+mp_pkg_config(futures)
+if(NOT MP_DEBIAN)  # which has copyright files of its own form
+    install(FILES ${PROJECT_SOURCE_DIR}/LICENSE
+            DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/libmp COMPONENT libmp-dev)
+endif()
+if(PROJECT_IS_TOP_LEVEL)
+    include(MpDebian)
+endif()

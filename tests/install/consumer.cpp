@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// A stranger's program: it knows the installed headers and the three targets, and its
-// main has no line for children; libmp::main sees to them.
+// A stranger's program: it knows the installed headers and the three targets. Its main has
+// no line for children, because libmp::main sees to them; with FREEZE it has one.
 #include <cstdio>
 #include <futures/futures.hpp>
 #include <mp/mp.hpp>
@@ -13,7 +13,10 @@ int work(int a, int b) {
 
 }  // namespace
 
-int main() {
+int main([[maybe_unused]] int argc, [[maybe_unused]] char** argv) {
+#ifdef FREEZE
+    mp::freeze_support(argc, argv);
+#endif
     for (const mp::StartMethod method : mp::get_all_start_methods()) {
         mp::Process child = mp::get_context(method).Process(
             [](int a, int b) { throw mp::SystemExit(work(a, b)); }, 2, 3

@@ -1,4 +1,4 @@
-# install_packages <build|test|check|fuzz|bench>...: what Debian packages each job needs. Nothing is
+# install_packages <build|test|check|fuzz|bench|package|cross>...: what Debian packages each job needs. Nothing is
 # asked of the network when all of them are there. Source it after common.sh.
 # shellcheck shell=bash
 
@@ -28,9 +28,17 @@ packages_for() {
         test) echo "catch2 python3 $(boost_packages filesystem)" ;;
         check) echo "git python3 clang clang-format clang-tidy" ;;
         fuzz) echo "clang libclang-rt-dev" ;;
+        package) echo "dpkg-dev fakeroot pkgconf file binutils" ;;
+        cross) echo "g++-aarch64-linux-gnu" ;;
         bench) echo "python3 libtbb-dev nlohmann-json3-dev" ;;
         *) fail "no such list of packages: $1" ;;
     esac
+}
+
+# What a build for arm64 needs of that architecture besides the compiler's own.
+arm64_packages() {
+    boost_packages headers serialization
+    printf '%s\n' libspdlog-dev libfmt-dev libssl-dev
 }
 
 as_root() {

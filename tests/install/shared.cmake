@@ -1,0 +1,24 @@
+# The libraries as shared ones: built, installed, moved and used.
+include(${CMAKE_CURRENT_LIST_DIR}/common.cmake)
+run(${CMAKE_COMMAND} -S ${SOURCE} -B ${WORK}/libraries ${common} -DBUILD_SHARED_LIBS=ON
+    -DMP_BUILD_TESTS=OFF -DMP_BUILD_TOOLS=OFF -DMP_BUILD_EXAMPLES=OFF -DMP_CCACHE=ON)
+run(${CMAKE_COMMAND} --build ${WORK}/libraries)
+set(prefix ${WORK}/prefix)
+install_to(${WORK}/libraries ${prefix})
+consume(${prefix} ${WORK}/build)
+
+# Programs ask for a library by its soname, which a version with another ABI does not have.
+foreach(name IN ITEMS mp futures)
+    file(GLOB library ${prefix}/lib*/lib${name}.so.[0-9]*.[0-9]*.[0-9]* ${prefix}/lib*/*/lib${name}.so.[0-9]*.[0-9]*.[0-9]*)
+    run(objdump -p ${library})
+    string(REGEX MATCH "SONAME +([^\n]*)" soname "${output}")
+    string(REGEX REPLACE "[.][0-9]+$" "" expected "${library}")
+    get_filename_component(expected "${expected}" NAME)
+    if(NOT CMAKE_MATCH_1 STREQUAL expected)
+        message(FATAL_ERROR "${library} has the soname \"${CMAKE_MATCH_1}\", not ${expected}")
+    endif()
+    run(objdump -p ${WORK}/build/consumer)
+    if(NOT output MATCHES "NEEDED +${expected}\n")
+        message(FATAL_ERROR "the consumer does not ask for ${expected}:\n${output}")
+    endif()
+endforeach()
