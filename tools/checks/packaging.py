@@ -1,0 +1,63 @@
+#!/usr/bin/env python3
+"""What tells others of the project tells the same: one version, the parts of Boost that are included,
+and two Conan recipes that differ only where they must."""
+import ast
+import json
+import re
+
+from lib_tree import files, finish, includes, text
+
+RECIPE = "conanfile.py"
+CENTER = "tools/packaging/conan-center/libmp"
+PORT = "tools/packaging/vcpkg/ports/libmp"
+DEBIAN = "tools/packaging/debian"
+# Methods that both recipes have, word for word.
+SAME = ("requirements", "validate", "package", "package_info")
+SAME_ATTRIBUTES = ("license", "description", "topics", "package_type", "settings", "options", "default_options",
+                   "implements")
+
+problems = []
+
+version = re.search(r"^project\(libmp VERSION ([\d.]+)", text("CMakeLists.txt"), re.MULTILINE)[1]
+told = {
+    f"{PORT}/vcpkg.json": json.loads(text(f"{PORT}/vcpkg.json"))["version"],
+    f"{CENTER}/config.yml": re.search(r'"([\d.]+)":', text(f"{CENTER}/config.yml"))[1],
+    f"{CENTER}/all/conandata.yml": re.search(r'"([\d.]+)":', text(f"{CENTER}/all/conandata.yml"))[1],
+    f"{DEBIAN}/changelog": re.match(r"libmp \(([\d.]+)-", text(f"{DEBIAN}/changelog"))[1],
+}
+problems += [f"{name}: version {other}, but CMakeLists.txt says {version}"
+             for name, other in told.items() if other != version]
+
+# -- The port names Boost's parts one by one; archives are a part of Serialization.
+PARTS = {"archive": "boost-serialization", "version.hpp": None}
+needed = set()
+for name in files("libmp/**", "libfutures/**"):
+    if name.endswith((".hpp", ".cpp")):
+        for _, included, _ in includes(name):
+            if included.startswith("boost/"):
+                part = included.split("/")[1]
+                needed.add(PARTS.get(part, "boost-" + part.removesuffix(".hpp")))
+needed.discard(None)
+named = {item for item in json.loads(text(f"{PORT}/vcpkg.json"))["dependencies"] if isinstance(item, str)}
+boost = {item for item in named if item.startswith("boost-")}
+problems += [f"{PORT}/vcpkg.json: no {part}, but the sources include it" for part in sorted(needed - boost)]
+problems += [f"{PORT}/vcpkg.json: {part}, which no source includes" for part in sorted(boost - needed)]
+
+# -- The recipes.
+def members(name):
+    recipe = next(node for node in ast.parse(text(name)).body if isinstance(node, ast.ClassDef))
+    out = {}
+    for node in recipe.body:
+        if isinstance(node, ast.FunctionDef):
+            out[node.name] = ast.dump(node)
+        elif isinstance(node, ast.Assign):
+            out[node.targets[0].id] = ast.dump(node.value)
+    return out
+
+
+own, center = members(RECIPE), members(f"{CENTER}/all/conanfile.py")
+for member in SAME + SAME_ATTRIBUTES:
+    if own.get(member) is None or own.get(member) != center.get(member):
+        problems.append(f"{RECIPE} and {CENTER}/all/conanfile.py differ in {member}")
+
+finish(problems, f"version {version} in {len(told) + 1} places, {len(SAME)} methods in two recipes")

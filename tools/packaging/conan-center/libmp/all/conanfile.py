@@ -1,0 +1,113 @@
+import os
+
+from conan import ConanFile
+from conan.errors import ConanInvalidConfiguration
+from conan.tools.build import check_min_cppstd
+from conan.tools.cmake import CMake, CMakeDeps, CMakeToolchain, cmake_layout
+from conan.tools.files import copy, get, rmdir
+from conan.tools.scm import Version
+
+required_conan_version = ">=2.0.9"
+
+MAIN_RULE = os.path.join("cmake", "libmp_main.cmake")  # in the source and in the package
+
+
+class LibmpConan(ConanFile):
+    name = "libmp"
+    description = "Python's multiprocessing and concurrent.futures for C++20"
+    license = "BSL-1.0"
+    url = "https://github.com/conan-io/conan-center-index"
+    homepage = "@HOMEPAGE@"
+    topics = ("multiprocessing", "process-pool", "futures", "ipc")
+    package_type = "library"
+    settings = "os", "arch", "compiler", "build_type"
+    options = {"shared": [True, False], "fPIC": [True, False]}
+    default_options = {
+        "shared": False,
+        "fPIC": True,
+        "boost/*:without_serialization": False,
+    }
+    implements = ["auto_shared_fpic"]
+
+    def layout(self):
+        cmake_layout(self, src_folder="src")
+
+    def requirements(self):
+        # What our headers show, programs include and link, too. OpenSSL is not shown. Boost's
+        # archives keep a register of types in their library: a shared libmp and the program must
+        # have the same one.
+        self.requires("boost/[>=1.81 <2]", transitive_headers=True, transitive_libs=True,
+                      options={"shared": True} if self.options.shared else None)
+        self.requires("spdlog/[>=1.10 <2]", transitive_headers=True, transitive_libs=True)
+        self.requires("openssl/[>=3 <4]")
+
+    def build_requirements(self):
+        self.tool_requires("cmake/[>=3.25]")
+
+    def validate(self):
+        if self.settings.os != "Linux":
+            raise ConanInvalidConfiguration("libmp needs Linux: pidfd, memfd, futex")
+        check_min_cppstd(self, 20)
+        floor = {"gcc": "12", "clang": "14"}.get(str(self.settings.compiler))
+        if floor and Version(self.settings.compiler.version) < floor:
+            raise ConanInvalidConfiguration(
+                f"libmp needs {self.settings.compiler} {floor} or newer: older ones lack parts of C++20")
+        if self.options.shared and not self.dependencies["boost"].options.get_safe("shared", True):
+            raise ConanInvalidConfiguration("a shared libmp needs a shared Boost: -o 'boost/*:shared=True'")
+
+    def source(self):
+        get(self, **self.conan_data["sources"][self.version], strip_root=True)
+
+    def generate(self):
+        CMakeDeps(self).generate()
+        toolchain = CMakeToolchain(self)
+        toolchain.cache_variables["MP_BUILD_TESTS"] = False
+        toolchain.cache_variables["MP_BUILD_TOOLS"] = False
+        toolchain.cache_variables["MP_BUILD_EXAMPLES"] = False
+        toolchain.cache_variables["MP_CCACHE"] = False
+        toolchain.cache_variables["LIBMP_LINK_OPENSSL"] = True
+        toolchain.generate()
+
+    def build(self):
+        cmake = CMake(self)
+        cmake.configure()
+        cmake.build()
+
+    def package(self):
+        copy(self, "LICENSE", self.source_folder, os.path.join(self.package_folder, "licenses"))
+        CMake(self).install()
+        # Conan's generators write the files by which others find us, as package_info() says.
+        for folder in os.path.join("lib", "cmake"), os.path.join("lib", "pkgconfig"), "share":
+            rmdir(self, os.path.join(self.package_folder, folder))
+        copy(self, MAIN_RULE, self.source_folder, self.package_folder)
+
+    def package_info(self):
+        self.cpp_info.set_property("cmake_file_name", "libmp")
+        self.cpp_info.set_property("cmake_target_name", "libmp::libmp")
+        self.cpp_info.set_property("cmake_build_modules", [MAIN_RULE])
+
+        mp = self.cpp_info.components["mp"]
+        mp.libs = ["mp"]
+        mp.requires = ["boost::headers", "boost::serialization", "spdlog::spdlog", "openssl::crypto"]
+        mp.system_libs = ["pthread", "dl"]
+        # A function is named by its module's build-id and its offset there.
+        mp.exelinkflags = ["-Wl,--build-id=sha1", "-Wl,-z,separate-code"]
+        mp.sharedlinkflags = list(mp.exelinkflags)
+
+        # Keeps main() from starting in a spawned child. CMake programs get it with mp, unless they
+        # have the target property MP_NO_MAIN: MAIN_RULE sees to that. Others take the whole
+        # package, or call mp::freeze_support().
+        main = self.cpp_info.components["main"]
+        main.libs = ["mp_main"]
+        main.requires = ["mp"]
+        main.exelinkflags = ["-Wl,--wrap=main", "-Wl,--undefined=main"]
+
+        futures = self.cpp_info.components["futures"]
+        futures.libs = ["futures"]
+        futures.requires = ["mp"]
+
+        for name in "mp", "main", "futures":
+            self.cpp_info.components[name].set_property("cmake_target_name", f"libmp::{name}")
+        for name in "mp", "futures":  # as CMake installs them
+            self.cpp_info.components[name].set_property("pkg_config_name", name)
+            self.cpp_info.components[name].set_property("pkg_config_aliases", [f"libmp-{name}"])
