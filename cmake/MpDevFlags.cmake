@@ -24,6 +24,20 @@ elseif(MP_SANITIZE)
     message(FATAL_ERROR "MP_SANITIZE is address, thread or empty, not \"${MP_SANITIZE}\"")
 endif()
 
+# Hundreds of test programs are linked; lld takes a quarter of the time that GNU ld takes.
+if(MP_LLD)
+    find_program(MP_LLD_PROGRAM ld.lld)
+    if(MP_LLD_PROGRAM)
+        target_link_options(libmp_dev_flags INTERFACE -fuse-ld=lld)
+    endif()
+endif()
+# A sanitizer's tables hold millions of addresses. In a position-independent program each
+# start adjusts them all, and the tests start thousands.
+if(MP_SANITIZE)
+    target_link_options(libmp_dev_flags INTERFACE
+        $<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:-no-pie>)
+endif()
+
 # ccache, set up so that precompiled headers and a second build tree hit, too.
 if(MP_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
     find_program(MP_CCACHE_PROGRAM ccache)
