@@ -22,6 +22,9 @@ set(CPACK_DEBIAN_LIBMP-RUNTIME_PACKAGE_NAME ${runtime_package})
 set(CPACK_DEBIAN_LIBMP-RUNTIME_PACKAGE_SECTION libs)
 set(CPACK_DEBIAN_LIBMP-RUNTIME_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
+# CPack calls ldconfig only for libraries right in /usr/lib.
+set(CPACK_DEBIAN_LIBMP-RUNTIME_PACKAGE_CONTROL_EXTRA
+    ${PROJECT_SOURCE_DIR}/tools/packaging/debian/triggers)
 set(CPACK_COMPONENT_LIBMP-RUNTIME_DESCRIPTION
 "Python's multiprocessing and concurrent.futures for C++20
  Processes by fork, spawn or a fork server, with typed arguments, queues, locks
@@ -38,10 +41,13 @@ if(MP_DEBIAN)
     if(NOT BUILD_SHARED_LIBS)
         message(FATAL_ERROR "MP_DEBIAN is for shared libraries: set BUILD_SHARED_LIBS, too")
     endif()
-    # mp_package_of(<variable> <file>): the installed package that has this file.
+    # mp_package_of(<variable> <file>): the installed package that has this file. dpkg knows files
+    # by the folder that they were installed in, which may be named through a link.
     function(mp_package_of variable file)
-        get_filename_component(file "${file}" REALPATH)
-        execute_process(COMMAND dpkg-query --search "${file}"
+        get_filename_component(folder "${file}" DIRECTORY)
+        get_filename_component(folder "${folder}" REALPATH)
+        get_filename_component(name "${file}" NAME)
+        execute_process(COMMAND dpkg-query --search "${folder}/${name}"
             OUTPUT_VARIABLE found COMMAND_ERROR_IS_FATAL ANY)
         string(REGEX REPLACE "[:,].*" "" found "${found}")
         set(${variable} "${found}" PARENT_SCOPE)
@@ -50,9 +56,16 @@ if(MP_DEBIAN)
     # packages, and not what else has Boost.
     get_target_property(folder Boost::headers INTERFACE_INCLUDE_DIRECTORIES)
     mp_package_of(boost "${folder}/boost/version.hpp")
-    mp_package_of(serialization "${Boost_SERIALIZATION_LIBRARY}")
+    get_target_property(configuration Boost::serialization IMPORTED_CONFIGURATIONS)
+    get_target_property(library Boost::serialization IMPORTED_IMPLIB_${configuration})
+    if(NOT library)
+        get_target_property(library Boost::serialization IMPORTED_LOCATION_${configuration})
+    endif()
+    string(REGEX REPLACE "[.]so[.0-9]*$" ".so" library "${library}")
+    mp_package_of(serialization "${library}")
     # It is loaded at the first handshake, so nothing links it.
-    mp_package_of(crypto "${OPENSSL_CRYPTO_LIBRARY}")
+    get_filename_component(library "${OPENSSL_CRYPTO_LIBRARY}" REALPATH)
+    mp_package_of(crypto "${library}")
     set(CPACK_DEBIAN_LIBMP-RUNTIME_PACKAGE_RECOMMENDS ${crypto})
     string(CONCAT CPACK_DEBIAN_LIBMP-DEV_PACKAGE_DEPENDS
         "${runtime_package} (= ${PROJECT_VERSION}-${CPACK_DEBIAN_PACKAGE_RELEASE}), "
