@@ -25,17 +25,16 @@ set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
 # CPack calls ldconfig only for libraries right in /usr/lib.
 set(CPACK_DEBIAN_LIBMP-RUNTIME_PACKAGE_CONTROL_EXTRA
     ${PROJECT_SOURCE_DIR}/tools/packaging/debian/triggers)
+# The first line, which both have, is the project's description.
 set(CPACK_COMPONENT_LIBMP-RUNTIME_DESCRIPTION
-"Python's multiprocessing and concurrent.futures for C++20
- Processes by fork, spawn or a fork server, with typed arguments, queues, locks
- and shared memory between them that survive a kill of any user; thread pools,
- and process pools whose workers may crash.")
+"Processes by fork, spawn or a fork server, with typed arguments, queues, locks
+and shared memory between them that survive a kill of any user; thread pools,
+and process pools whose workers may crash.")
 
 set(CPACK_DEBIAN_LIBMP-DEV_PACKAGE_NAME libmp-dev)
 set(CPACK_DEBIAN_LIBMP-DEV_PACKAGE_SECTION libdevel)
 set(CPACK_COMPONENT_LIBMP-DEV_DESCRIPTION
-"Python's multiprocessing and concurrent.futures for C++20 (development)
- Headers, CMake package and pkg-config files of libmp and libfutures.")
+"Headers, CMake package and pkg-config files of libmp and libfutures.")
 
 if(MP_DEBIAN)
     if(NOT BUILD_SHARED_LIBS)
