@@ -2,6 +2,7 @@
 #include "process_pool/guard_timer.hpp"
 
 #include "os/check.hpp"
+#include "os/new_fd.hpp"
 
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -13,9 +14,9 @@ namespace futures::detail {
 namespace os = mp::os;
 
 GuardTimer::GuardTimer()
-    : fd_(os::check(
-          timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), "timerfd_create"
-      )) {}
+    : fd_(os::new_fd("timerfd_create", [] {
+          return timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+      })) {}
 
 void GuardTimer::start() noexcept {
     itimerspec once{};

@@ -6,11 +6,9 @@
 #include "mp/process.hpp"
 #include "mp/remote_error.hpp"
 
-#include "os/check.hpp"
 #include "process_pool/board_worker.hpp"
 #include "process_pool/crash_report.hpp"
 
-#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -28,9 +26,7 @@ using mp::detail::CallPhase;
 
 mp::detail::Segment map_segment(const TravellingFd& fd) {
     // Mapped anew under fork too: these are ours, not the pool's.
-    mp::detail::Segment segment(mp::UniqueFd(
-        mp::os::check(fcntl(fd.get(), F_DUPFD_CLOEXEC, 0), "F_DUPFD_CLOEXEC")
-    ));
+    mp::detail::Segment segment(mp::UniqueFd::duplicate_of(fd.get()));
     // A task that forks must not leave a second process with this worker's number.
     segment.dont_fork();
     return segment;

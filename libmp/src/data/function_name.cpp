@@ -5,7 +5,7 @@
 #include "mp/fd.hpp"
 
 #include "data/module.hpp"
-#include "os/check.hpp"
+#include "os/new_fd.hpp"
 #include "util/demangle.hpp"
 #include "util/hex.hpp"
 
@@ -26,9 +26,8 @@ namespace {
 class MappedFile {
 public:
     explicit MappedFile(const char* path) {
-        const UniqueFd fd(os::restarting([&] {
-            return ::open(path, O_RDONLY | O_CLOEXEC);
-        }));
+        const UniqueFd fd =
+            os::try_new_fd([path] { return ::open(path, O_RDONLY | O_CLOEXEC); });
         struct stat status {};
         if (!fd || ::fstat(fd.get(), &status) < 0 || status.st_size <= 0) {
             return;

@@ -8,6 +8,7 @@
 
 #include "os/check.hpp"
 #include "os/fork_lock.hpp"
+#include "os/new_fd.hpp"
 #include "util/hex.hpp"
 
 #include <climits>
@@ -212,9 +213,8 @@ const Module* module_with_code_at(std::uintptr_t address) {
 void load_module(const std::string& path, std::string_view build_id) {
     const std::string wanted =
         "the function is in " + path + " (build-id " + to_hex(build_id) + "), ";
-    const UniqueFd file(os::restarting([&] {
-        return ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    }));
+    const UniqueFd file =
+        os::try_new_fd([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC); });
     if (!file) {
         throw BinaryMismatch(
             wanted + "which cannot be opened here: " + os::last_error().message()

@@ -2,12 +2,14 @@
 #include "os/epoll.hpp"
 
 #include "os/check.hpp"
+#include "os/new_fd.hpp"
 
 #include <algorithm>
 
 namespace mp::os {
 
-Epoll::Epoll() : fd_(check(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")) {}
+Epoll::Epoll()
+    : fd_(new_fd("epoll_create1", [] { return ::epoll_create1(EPOLL_CLOEXEC); })) {}
 
 void Epoll::control(int operation, int fd, std::uint64_t tag, std::uint32_t events)
     const {

@@ -2,6 +2,7 @@
 #include "mp/detail/event_fd.hpp"
 
 #include "os/check.hpp"
+#include "os/new_fd.hpp"
 
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -11,7 +12,8 @@
 namespace mp::detail {
 
 EventFd::EventFd()
-    : fd_(os::check(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")) {}
+    : fd_(os::new_fd("eventfd", [] { return ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); })
+      ) {}
 
 void EventFd::ring(int fd) noexcept {
     // A full counter (EAGAIN) is a bell that rings already.

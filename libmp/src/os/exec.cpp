@@ -2,6 +2,7 @@
 #include "os/exec.hpp"
 
 #include "os/check.hpp"
+#include "os/fork.hpp"
 #include "os/signals.hpp"
 
 #include <fcntl.h>
@@ -88,6 +89,8 @@ bool inherit_only(std::span<const int> keep) noexcept {
     std::span<const int> keep,
     volatile int& error
 ) noexcept {
+    // So that nothing that the program opens before it comes to us lands there.
+    fill_standard_streams();
     if (inherit_only(keep)) {
         restore_signals();
         ::execv(program, arguments);

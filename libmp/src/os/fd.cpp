@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "mp/fd.hpp"
 
-#include "os/check.hpp"
+#include "os/new_fd.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -17,8 +17,9 @@ void UniqueFd::reset(int fd) noexcept {
 }
 
 UniqueFd UniqueFd::duplicate_of(int fd) {
-    return UniqueFd(os::check(::fcntl(fd, F_DUPFD_CLOEXEC, 0), "fcntl(F_DUPFD_CLOEXEC)")
-    );
+    return UniqueFd(os::check(
+        ::fcntl(fd, F_DUPFD_CLOEXEC, os::first_own_fd), "fcntl(F_DUPFD_CLOEXEC)"
+    ));
 }
 
 }  // namespace mp

@@ -4,6 +4,7 @@
 #include "mp/errors.hpp"
 
 #include "os/check.hpp"
+#include "os/new_fd.hpp"
 #include "os/pipe.hpp"
 #include "os/poll.hpp"
 #include "os/socket.hpp"
@@ -75,8 +76,9 @@ std::size_t send_message(
 }
 
 // Takes over every descriptor in the message. If there is no memory for that, closes
-// them.
-void collect(msghdr& message, std::vector<UniqueFd>& fds) {
+// them. False when one of them could not be opened again as one of ours.
+bool collect(msghdr& message, std::vector<UniqueFd>& fds) {
+    bool complete = true;
     std::array<UniqueFd, max_fds_in_message> came;
     std::size_t count = 0;
     for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
@@ -88,11 +90,17 @@ void collect(msghdr& message, std::vector<UniqueFd>& fds) {
         for (std::size_t i = 0; i < in_part && count < came.size(); ++i) {
             int fd = -1;
             std::memcpy(&fd, CMSG_DATA(part) + i * sizeof(int), sizeof fd);
-            came[count++].reset(fd);
+            came[count] = lifted(fd);
+            if (came[count]) {
+                ++count;
+            } else {
+                complete = false;
+            }
         }
     }
     fds.reserve(count);
     std::move(came.data(), came.data() + count, std::back_inserter(fds));
+    return complete;
 }
 
 }  // namespace
@@ -164,10 +172,10 @@ ReceivedFds receive_with_fds(
             throw_last_error("recvmsg");
         }
     }
-    if (message.msg_controllen != 0) {
-        collect(message, received.fds);
-    }
     received.lost = (message.msg_flags & MSG_CTRUNC) != 0;
+    if (message.msg_controllen != 0 && !collect(message, received.fds)) {
+        received.lost = true;
+    }
     if (received.lost && lost == LostFds::throws) {
         throw_error(
             EMFILE,

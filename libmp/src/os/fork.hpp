@@ -35,8 +35,8 @@ std::vector<std::string> other_threads();
 /// Points standard input at /dev/null, as in every child.
 void close_standard_input() noexcept;
 
-/// Makes a closed standard stream (0, 1, 2) open on /dev/null, so that no descriptor of
-/// ours lands there.
+/// Opens a closed standard stream (0, 1, 2) on /dev/null: for a process that is about
+/// to execute a program, never for one of the application's.
 void fill_standard_streams() noexcept;
 
 }  // namespace mp::os

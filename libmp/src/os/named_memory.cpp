@@ -4,6 +4,7 @@
 #include "mp/detail/shm.hpp"
 
 #include "os/check.hpp"
+#include "os/new_fd.hpp"
 
 #include <climits>
 
@@ -116,9 +117,9 @@ UniqueFd make_memory(std::size_t size) {
         mp::detail::check_available_memory(size, "shared memory");
     }
     constexpr mode_t owner_only = 0600;
-    UniqueFd fd(check_restarting(directory, [] {
+    UniqueFd fd = new_fd(directory, [] {
         return ::open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, owner_only);
-    }));
+    });
     allocate(fd.get(), size);
     try_lock(fd.get(), F_RDLCK);
     return fd;
@@ -145,7 +146,7 @@ UniqueFd open_memory(const std::string& name) {
     const std::string path = path_of(name);
     // Nothing else in that directory must be able to lead or to stop us.
     constexpr int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
-    UniqueFd fd(restarting([&] { return ::open(path.c_str(), flags); }));
+    UniqueFd fd = try_new_fd([&] { return ::open(path.c_str(), flags); });
     if (!fd) {
         throw_error_about(last_error().value(), name);
     }
@@ -192,7 +193,7 @@ Sweep sweep_memory(const std::string& name, const FileId& id) {
         return Sweep::gone;
     }
     constexpr int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
-    const UniqueFd fd(restarting([&] { return ::open(path.c_str(), flags); }));
+    const UniqueFd fd = try_new_fd([&] { return ::open(path.c_str(), flags); });
     if (!fd) {
         if (last_error().value() == ENOENT) {
             return Sweep::gone;

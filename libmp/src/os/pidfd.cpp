@@ -2,6 +2,7 @@
 #include "os/pidfd.hpp"
 
 #include "os/check.hpp"
+#include "os/new_fd.hpp"
 
 #include <poll.h>
 #include <signal.h>
@@ -38,8 +39,7 @@ constexpr std::uint64_t pidfd_info_exit = 1U << 3;
 }  // namespace
 
 UniqueFd pidfd_open(pid_t pid) {
-    const auto fd = ::syscall(SYS_pidfd_open, pid, 0);
-    return UniqueFd(static_cast<int>(check(fd, "pidfd_open")));
+    return new_fd("pidfd_open", [pid] { return ::syscall(SYS_pidfd_open, pid, 0); });
 }
 
 UniqueFd pidfd_of_new_child(pid_t pid) {

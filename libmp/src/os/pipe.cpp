@@ -2,13 +2,13 @@
 #include "os/pipe.hpp"
 
 #include "os/check.hpp"
+#include "os/new_fd.hpp"
 
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include <array>
 #include <atomic>
 #include <cerrno>
 #include <ctime>
@@ -25,9 +25,7 @@ std::atomic<bool> kernel_can_be_quiet = true;
 }  // namespace
 
 std::pair<UniqueFd, UniqueFd> make_pipe() {
-    std::array<int, 2> ends{};
-    check(::pipe2(ends.data(), O_CLOEXEC), "pipe2");
-    return {UniqueFd(ends[0]), UniqueFd(ends[1])};
+    return new_fd_pair("pipe2", [](int* ends) { return ::pipe2(ends, O_CLOEXEC); });
 }
 
 ssize_t write_with_sigpipe_blocked(int fd, std::span<const iovec> pieces) noexcept {

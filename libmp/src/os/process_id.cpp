@@ -4,6 +4,7 @@
 #include "mp/fd.hpp"
 
 #include "os/check.hpp"
+#include "os/new_fd.hpp"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -36,9 +37,8 @@ constexpr int start_field = 22;
 std::optional<Status> status_of(pid_t pid) noexcept {
     std::array<char, 40> path{};
     std::snprintf(path.data(), path.size(), "/proc/%d/stat", static_cast<int>(pid));
-    const UniqueFd file(restarting([&] {
-        return ::open(path.data(), O_RDONLY | O_CLOEXEC);
-    }));
+    const UniqueFd file =
+        try_new_fd([&] { return ::open(path.data(), O_RDONLY | O_CLOEXEC); });
     if (!file) {
         return std::nullopt;
     }

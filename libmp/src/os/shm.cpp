@@ -5,6 +5,7 @@
 
 #include "os/check.hpp"
 #include "os/control_group.hpp"
+#include "os/new_fd.hpp"
 
 #include <boost/interprocess/mapped_region.hpp>
 
@@ -101,9 +102,9 @@ Segment::Segment() noexcept = default;
 
 Segment::Segment(const char* name, std::size_t size) {
     check_file_size_limit(size);
-    fd_.reset(
-        os::check(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING), "memfd_create")
-    );
+    fd_ = os::new_fd("memfd_create", [name] {
+        return memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    });
     os::check_restarting("ftruncate", [&] {
         return ftruncate(fd_.get(), static_cast<off_t>(size));
     });

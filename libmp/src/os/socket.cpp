@@ -4,6 +4,7 @@
 #include "mp/errors.hpp"
 
 #include "os/check.hpp"
+#include "os/new_fd.hpp"
 #include "os/pipe.hpp"
 #include "os/poll.hpp"
 
@@ -105,13 +106,10 @@ void fill(
 }  // namespace
 
 std::pair<UniqueFd, UniqueFd> make_socketpair(SocketKind kind) {
-    std::array<int, 2> ends{};
     const int type = kind == SocketKind::stream ? SOCK_STREAM : SOCK_SEQPACKET;
-    check(
-        ::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends.data()),
-        "socketpair(AF_UNIX)"
-    );
-    return {UniqueFd(ends[0]), UniqueFd(ends[1])};
+    return new_fd_pair("socketpair(AF_UNIX)", [type](int* ends) {
+        return ::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends);
+    });
 }
 
 bool is_unix_socket(int fd) noexcept {

@@ -8,7 +8,6 @@
 #include "mp/forkserver.hpp"
 
 #include "os/fd_passing.hpp"
-#include "os/fork.hpp"
 #include "os/per_process.hpp"
 #include "os/pidfd.hpp"
 #include "os/poll.hpp"
@@ -59,7 +58,6 @@ start_server(const std::vector<void (*)()>& preload, const Deadline& deadline) {
     for (void (*const function)() : preload) {
         write_code_ref(body, reinterpret_cast<const void*>(function));
     }
-    os::fill_standard_streams();
     auto [ours, servers] = os::make_socketpair(os::SocketKind::stream);
     const int socket = ours.get();
     auto server = std::make_shared<ForkServer>(std::move(ours));

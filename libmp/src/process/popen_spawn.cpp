@@ -4,7 +4,6 @@
 
 #include "mp/errors.hpp"
 
-#include "os/fork.hpp"
 #include "os/socket.hpp"
 #include "process/own_program.hpp"
 
@@ -14,7 +13,6 @@ namespace mp::detail {
 
 std::shared_ptr<PopenSpawn> PopenSpawn::launch() {
     try {
-        os::fill_standard_streams();
         auto [ours, childs] = os::make_socketpair(os::SocketKind::stream);
         auto child = std::make_shared<PopenSpawn>(std::move(ours));
         const pid_t pid = start_own_program(child_argument, childs);

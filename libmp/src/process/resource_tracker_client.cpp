@@ -120,7 +120,6 @@ void wait_for_end(Link& all) MP_REQUIRES(all.mutex) {
 
 void start(Link& all) MP_REQUIRES(all.mutex) {
     refuse_while_bootstrapping();
-    os::fill_standard_streams();
     auto [ours, trackers] = os::make_socketpair(os::SocketKind::seqpacket);
     const pid_t pid = start_own_program(tracker_argument, trackers);
     trackers.reset();

@@ -5,6 +5,7 @@
 #include "mp/errors.hpp"
 
 #include "os/check.hpp"
+#include "os/new_fd.hpp"
 #include "os/poll.hpp"
 #include "os/socket.hpp"
 #include "wire/socket_file.hpp"
@@ -106,9 +107,9 @@ inet_endpoints(const Address& address, std::optional<Family> family, bool to_lis
 }
 
 UniqueFd new_socket(int family, int flags) {
-    return UniqueFd(
-        os::check(::socket(family, SOCK_STREAM | SOCK_CLOEXEC | flags, 0), "socket")
-    );
+    return os::new_fd("socket", [=] {
+        return ::socket(family, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
+    });
 }
 
 [[noreturn]] void throw_unreachable(const Endpoint& endpoint, int error) {

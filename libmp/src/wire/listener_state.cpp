@@ -7,6 +7,7 @@
 
 #include "os/check.hpp"
 #include "os/failpoint.hpp"
+#include "os/new_fd.hpp"
 #include "os/random.hpp"
 #include "os/spin.hpp"
 #include "util/diagnostics.hpp"
@@ -225,7 +226,7 @@ void Listener::State::accept_client() {
     detail::Endpoint from;
     for (;;) {
         from.size = sizeof from.storage;
-        UniqueFd socket(
+        UniqueFd socket = os::lifted(
             ::accept4(socket_.get(), from.address(), &from.size, SOCK_CLOEXEC)
         );
         if (socket) {

@@ -7,6 +7,7 @@
 #include "mp/fd.hpp"
 
 #include "os/check.hpp"
+#include "os/new_fd.hpp"
 
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -24,7 +25,7 @@ namespace {
 // Of a kind that no Listener has.
 UniqueFd new_socket() {
     constexpr int type = SOCK_DGRAM | SOCK_CLOEXEC;
-    return UniqueFd(os::check(::socket(AF_UNIX, type, 0), "socket(AF_UNIX)"));
+    return os::new_fd("socket(AF_UNIX)", [] { return ::socket(AF_UNIX, type, 0); });
 }
 
 template <class Call>
