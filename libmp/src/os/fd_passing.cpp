@@ -156,10 +156,15 @@ ReceivedFds receive_with_fds(
     Control control;
     msghdr message = header(piece);
     message.msg_control = control.bytes.data();
-    const int flags = MSG_CMSG_CLOEXEC | (deadline.is_forever() ? 0 : MSG_DONTWAIT);
+    // While a place is held for descriptors nothing is waited for.
+    const bool may_block = deadline.is_forever() && !ClosedStreamsHeld::needed();
+    const int flags = MSG_CMSG_CLOEXEC | (may_block ? 0 : MSG_DONTWAIT);
     for (;;) {
         message.msg_controllen = control.bytes.size();
-        const ssize_t got = ::recvmsg(socket, &message, flags);
+        const ssize_t got = [&] {
+            const ClosedStreamsHeld held;
+            return ::recvmsg(socket, &message, flags);
+        }();
         if (got >= 0) {
             received.bytes = static_cast<std::size_t>(got);
             break;

@@ -5,12 +5,19 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 
 namespace mp::os {
 namespace {
 
+std::atomic<bool> came_low{false};
+
 bool is_low(int fd) noexcept {
-    return fd >= 0 && fd < first_own_fd;
+    const bool low = fd >= 0 && fd < first_own_fd;
+    if (low) {
+        came_low = true;
+    }
+    return low;
 }
 
 // Unless the program has put a stream of its own there meanwhile: ours are
@@ -42,6 +49,24 @@ bool PlaceHolders::keep(int fd) noexcept {
     });
     *place = fd;  // there are as many as there can be different ones
     return true;
+}
+
+ClosedStreamsHeld::ClosedStreamsHeld() noexcept {
+    if (!needed()) {
+        return;
+    }
+    for (int stream = 0; stream < first_own_fd; ++stream) {
+        if (::fcntl(stream, F_GETFD) < 0) {
+            const int fd = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+            if (fd >= 0 && !held_.keep(fd)) {
+                ::close(fd);
+            }
+        }
+    }
+}
+
+bool ClosedStreamsHeld::needed() noexcept {
+    return came_low;
 }
 
 UniqueFd lifted(int fd) noexcept {

@@ -36,6 +36,20 @@ private:
     std::array<int, first_own_fd> held_{-1, -1, -1};
 };
 
+/// Around a call that makes descriptors only once, and does not wait: while it lives
+/// /dev/null holds the places of closed standard streams. Costs nothing in a program
+/// that no descriptor has come to there yet; its first one is only moved.
+class ClosedStreamsHeld {
+public:
+    ClosedStreamsHeld() noexcept;
+
+    /// Whether they are to be held in this program.
+    static bool needed() noexcept;
+
+private:
+    PlaceHolders held_;
+};
+
 /// Takes over a descriptor that can be had only once: one of a standard stream's number
 /// is moved. Empty if `fd` is negative or there is no room (last_error() says it).
 UniqueFd lifted(int fd) noexcept;

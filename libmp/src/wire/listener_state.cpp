@@ -226,9 +226,12 @@ void Listener::State::accept_client() {
     detail::Endpoint from;
     for (;;) {
         from.size = sizeof from.storage;
-        UniqueFd socket = os::lifted(
-            ::accept4(socket_.get(), from.address(), &from.size, SOCK_CLOEXEC)
-        );
+        UniqueFd socket = [&] {
+            const os::ClosedStreamsHeld held;
+            return os::lifted(
+                ::accept4(socket_.get(), from.address(), &from.size, SOCK_CLOEXEC)
+            );
+        }();
         if (socket) {
             MP_FAILPOINT("listener: somebody came");
             begin_handshake({std::move(socket), detail::address_of(from)});
