@@ -145,6 +145,7 @@ private:
     // The manager's own; before there is one, begin()'s.
     std::exception_ptr start_failure_;
     std::size_t max_now_ = max_workers;  ///< fewer after a failed start, until a death
+    bool limits_failed_ = false;   ///< a task could not be stopped; the log has it
     std::uint32_t stillborn_ = 0;  ///< workers dead before their first task, in a row
     std::optional<mp::Deadline> end_grace_;  ///< with workers that were told to end
     int next_signal_ = 0;

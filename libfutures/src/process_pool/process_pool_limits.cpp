@@ -8,6 +8,8 @@
 #include <signal.h>
 
 #include <fstream>
+#include <system_error>
+#include <utility>
 
 namespace futures::detail {
 
@@ -33,6 +35,19 @@ bool stands_still(pid_t pid) {
            std::string_view("TtZX").find(line[name_end + 2]) != std::string_view::npos;
 }
 
+/// False when it may not be: the worker or this process has become another user.
+bool stop(int pidfd) {
+    try {
+        os::pidfd_send_signal(pidfd, SIGSTOP);
+        return true;
+    } catch (const std::system_error& error) {
+        if (error.code() != std::errc::operation_not_permitted) {
+            throw;
+        }
+        return false;
+    }
+}
+
 void wait_until_it_stands(pid_t pid, int sentinel) {
     const mp::Deadline deadline(stop_grace);
     while (!stands_still(pid) && !deadline.expired() &&
@@ -55,9 +70,12 @@ void ProcessPool::stop_overdue_tasks() noexcept {
             stop_if_overdue(index);
         }
     } catch (const std::exception& error) {
-        mp::detail::log_error(
-            std::string("cannot stop a task that runs too long: ") + error.what()
-        );
+        // The timer comes again and again, and so does what goes wrong.
+        if (!std::exchange(limits_failed_, true)) {
+            mp::detail::log_error(
+                std::string("cannot stop a task that runs too long: ") + error.what()
+            );
+        }
     }
 }
 
@@ -79,14 +97,18 @@ std::vector<std::uint32_t> ProcessPool::overdue_workers() {
 
 /// The worker may finish the task in this very moment and begin the next one, which
 /// must not die for it: it is stopped first, and killed if it still runs the late one.
+/// One that may no longer be stopped is killed by its lifeline, and that moment
+/// remains: the next task is then lost with its worker, as with any worker that dies.
 void ProcessPool::stop_if_overdue(std::uint32_t index) {
     const MutexLock lock(mutex_);
     Worker& worker = workers_.at(index);
     if (!worker.process || worker.condemned != Condemned::no) {
         return;
     }
-    os::pidfd_send_signal(worker.sentinel, SIGSTOP);
-    wait_until_it_stands(worker.process->pid(), worker.sentinel);
+    const bool stopped = stop(worker.sentinel);
+    if (stopped) {
+        wait_until_it_stands(worker.process->pid(), worker.sentinel);
+    }
     board_.drain();
     board_.visit_running([&](BoardTask& any, std::uint32_t runner) {
         auto& task = static_cast<PoolTask&>(any);
@@ -95,8 +117,11 @@ void ProcessPool::stop_if_overdue(std::uint32_t index) {
             worker.condemned = Condemned::out_of_time;
         }
     });
-    const bool condemned = worker.condemned != Condemned::no;
-    os::pidfd_send_signal(worker.sentinel, condemned ? SIGKILL : SIGCONT);
+    if (worker.condemned != Condemned::no) {
+        worker.process->kill();
+    } else if (stopped) {
+        os::pidfd_send_signal(worker.sentinel, SIGCONT);
+    }
 }
 
 void ProcessPool::recover_after_timeout(std::uint32_t index, const Worker& worker) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // What the manager thread does for its pool whenever it is woken by something else than
 // a result: it starts workers that are wanted, and ends them when the pool ends.
-#include "os/pidfd.hpp"
 #include "process_pool/process_pool_core.hpp"
 #include "util/diagnostics.hpp"
 
@@ -98,7 +97,7 @@ void ProcessPool::kill_faulty_workers() noexcept {
             continue;
         }
         try {
-            mp::os::pidfd_send_signal(worker.sentinel, SIGKILL);
+            worker.process->kill();
             worker.condemned = Condemned::faulty;
         } catch (const std::exception& error) {
             if (!std::exchange(worker.unkillable, true)) {

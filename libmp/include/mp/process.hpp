@@ -56,6 +56,8 @@ struct ProcessOptions {
     /// The default start method if not given.
     std::optional<StartMethod> start_method{};
     /// The kernel kills the child as soon as its parent is gone. Otherwise it lives on.
+    /// terminate() and kill() of such a child work (by SIGKILL) also when one of the
+    /// two has become another user since.
     bool die_with_parent = false;
     /// How long start() waits for the child to say that it runs.
     Timeout start_timeout = std::chrono::seconds(30);
@@ -110,7 +112,9 @@ public:
     /// library's.
     int sentinel() const;
 
-    /// SIGTERM. Its exit handlers do not run and its own children live on.
+    /// SIGTERM. Its exit handlers do not run and its own children live on. Throws
+    /// std::system_error(EPERM) for a process of another user, as kill() and
+    /// interrupt() do; see die_with_parent.
     void terminate();
     /// SIGKILL.
     void kill();

@@ -83,8 +83,9 @@ bool is_alive(const ProcessId& process) noexcept {
     }
     const auto status = status_of(process.pid);
     if (!status) {
-        // Without /proc no start is known, and the pid is all there is.
-        return process.start == 0 && exists(process.pid);
+        // Without /proc, or where other users' processes are hidden in it, the pid is
+        // all there is. To take a live process for a dead one would be the worse error.
+        return exists(process.pid);
     }
     const bool over = status->state == 'Z' || status->state == 'X';
     return status->start == process.start && (!over || status->threads > 1);

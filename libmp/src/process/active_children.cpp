@@ -12,6 +12,8 @@
 #include <signal.h>
 
 #include <atomic>
+#include <string>
+#include <system_error>
 #include <utility>
 
 namespace mp {
@@ -30,11 +32,26 @@ Children& children() {
     return os::PerProcess<Children>::get();
 }
 
+// One that may not be signalled, because this process or the child has become another
+// user, is not waited for either.
+void terminate_daemon(const RememberedChild& child) {
+    log_info("terminating the daemon " + child.state->name());
+    try {
+        child.popen->send_signal(SIGTERM);
+    } catch (const std::system_error& error) {
+        log_error(
+            "the daemon " + child.state->name() + " (pid " +
+            std::to_string(child.popen->pid()) +
+            ") cannot be terminated and is left running: " + error.code().message()
+        );
+        forget_child(*child.state);
+    }
+}
+
 void terminate_daemons_and_join_all() {
     for (const auto& child : remembered_children()) {
         if (child.state->daemon) {
-            log_info("terminating the daemon " + child.state->name());
-            child.popen->send_signal(SIGTERM);
+            terminate_daemon(child);
         }
     }
     for (const auto& child : remembered_children()) {

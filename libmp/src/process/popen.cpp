@@ -13,6 +13,7 @@
 #include <array>
 #include <string>
 #include <system_error>
+#include <utility>
 
 namespace mp::detail {
 namespace {
@@ -47,6 +48,7 @@ std::optional<int> Popen::poll() {
     const MutexLock held(mutex_);
     if (!code_ && has_ended()) {
         code_ = collect(Deadline(helper_grace)).value_or(unknown_code);
+        lifeline_.cut();
     }
     return code_;
 }
@@ -55,13 +57,35 @@ std::optional<int> Popen::poll_now() {
     const MutexLock held(mutex_);
     if (!code_ && has_ended()) {
         code_ = collect(Deadline(0s));
+        if (code_) {
+            lifeline_.cut();
+        }
     }
     return code_;
 }
 
+void Popen::hold(Lifeline lifeline) noexcept {
+    static_cast<void>(lifeline.childs_end());
+    const MutexLock held(mutex_);
+    lifeline_ = std::move(lifeline);
+}
+
 void Popen::send_signal(int signal) {
-    if (!has_ended()) {
+    if (has_ended()) {
+        return;
+    }
+    try {
         os::pidfd_send_signal(pidfd_.get(), signal);
+    } catch (const std::system_error& error) {
+        const bool is_to_end = signal == SIGTERM || signal == SIGKILL;
+        if (error.code() != std::errc::operation_not_permitted || !is_to_end) {
+            throw;
+        }
+        const MutexLock held(mutex_);
+        if (!lifeline_) {
+            throw;
+        }
+        lifeline_.cut();
     }
 }
 

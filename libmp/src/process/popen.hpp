@@ -8,6 +8,7 @@
 #include "mp/timeout.hpp"
 
 #include "os/pidfd.hpp"
+#include "util/parent_watch.hpp"
 
 #include <sys/types.h>
 
@@ -32,6 +33,9 @@ public:
         pidfd_ = std::move(pidfd);
     }
 
+    /// How to end it when it may not be signalled. Once, as own().
+    void hold(Lifeline lifeline) noexcept;
+
     virtual ~Popen() = default;
     Popen(const Popen&) = delete;
     Popen& operator=(const Popen&) = delete;
@@ -54,7 +58,9 @@ public:
     /// waited for.
     std::optional<int> poll_now();
 
-    /// Does nothing when the process has ended.
+    /// Does nothing when the process has ended. A process that may not be signalled is
+    /// killed by its lifeline, by SIGTERM, too. Throws std::system_error: EPERM when
+    /// there is none.
     void send_signal(int signal);
 
     /// Ends and reaps a process whose start has failed.
@@ -78,6 +84,7 @@ private:
     UniqueFd pidfd_;
     // Guarded by mutex_.
     Mutex mutex_;
+    Lifeline lifeline_ MP_GUARDED_BY(mutex_);
     std::optional<int> code_ MP_GUARDED_BY(mutex_);
 };
 

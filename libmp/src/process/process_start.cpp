@@ -23,6 +23,7 @@
 #include <exception>
 #include <filesystem>
 #include <system_error>
+#include <utility>
 
 namespace mp {
 
@@ -96,10 +97,18 @@ void BaseProcess::finish_start() {
 
 void BaseProcess::launch_fork() {
     const detail::Preparation told = preparation();
+    detail::Lifeline lifeline;
+    if (told.die_with_parent) {
+        lifeline = detail::Lifeline::make();
+    }
     state_->popen = detail::PopenFork::launch([&] {
+        if (told.die_with_parent) {
+            detail::set_parent_watch_fd(lifeline.childs_end());
+        }
         detail::settle_in_fork(told, *this, state_);
         return detail::run_process_body(name(), [this] { run(); });
     });
+    state_->popen->hold(std::move(lifeline));
     try {
         detail::remember_child(state_);
     } catch (const std::bad_alloc&) {
@@ -118,7 +127,13 @@ void BaseProcess::launch_linked(StartMethod method) {
     }
     detail::SpawningScope scope;
     detail::Preparation told = preparation();
-    told.parent_watch_fd = detail::hand_over(detail::watch_pipe_for_children());
+    detail::Lifeline lifeline;
+    if (told.die_with_parent) {
+        lifeline = detail::Lifeline::make();
+    }
+    told.parent_watch_fd = detail::hand_over(
+        lifeline ? lifeline.childs_fd() : detail::watch_pipe_for_children()
+    );
     told.tracker_fd = detail::hand_over_resource_tracker();
     detail::ByteWriter message;
     detail::write_code_ref(message, reinterpret_cast<const void*>(body));
@@ -132,6 +147,7 @@ void BaseProcess::launch_linked(StartMethod method) {
     } else {
         popen = detail::PopenForkserver::launch(deadline);
     }
+    popen->hold(std::move(lifeline));
     state_->popen = popen;
     try {
         // Before it can run: a thread that hears from it finds it among the children.

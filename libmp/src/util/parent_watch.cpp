@@ -5,6 +5,7 @@
 #include "mp/thread_safety.hpp"
 
 #include "os/check.hpp"
+#include "os/fork_lock.hpp"
 #include "os/per_process.hpp"
 #include "os/pidfd.hpp"
 #include "os/pipe.hpp"
@@ -13,8 +14,9 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <cstdint>
+#include <map>
 #include <memory>
-#include <string>
 #include <tuple>
 #include <utility>
 
@@ -29,6 +31,22 @@ namespace {
 // The read end of the parent's pipe; null in the main process. Never destroyed.
 UniqueFd* parents_pipe = nullptr;
 
+// The write ends of the lifelines. A fork finds the table whole, because it waits for
+// the lock.
+struct Lifelines {
+    os::ForkLock lock;
+    std::uint64_t last MP_GUARDED_BY(lock) = 0;
+    std::map<std::uint64_t, UniqueFd> held MP_GUARDED_BY(lock);
+
+    static Lifelines& get() {
+        static auto* const instance = new Lifelines;
+        return *instance;
+    }
+
+    // CHILD SIDE: called while the fork still holds the lock, or just after.
+    void forget_parents() noexcept MP_NO_THREAD_SAFETY_ANALYSIS { held.clear(); }
+};
+
 // The write end lasts as long as the process.
 struct WatchPipe {
     // A forked child watches the pipe of which it must not hold the write end.
@@ -36,21 +54,13 @@ struct WatchPipe {
     ) MP_NO_THREAD_SAFETY_ANALYSIS {
         parents->held.reset();
         set_parent_watch_fd(std::move(parents->for_children));
+        Lifelines::get().forget_parents();
     }
 
     Mutex mutex;
     UniqueFd for_children MP_GUARDED_BY(mutex);
     UniqueFd held MP_GUARDED_BY(mutex);
 };
-
-// The parent's end of the pipe is one open file for all its children, and O_ASYNC and
-// the owner belong to the open file. So each child opens it anew.
-UniqueFd reopened(int fd) {
-    const std::string path = "/proc/self/fd/" + std::to_string(fd);
-    return UniqueFd(
-        os::check(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC), path.c_str())
-    );
-}
 
 }  // namespace
 
@@ -73,20 +83,50 @@ int parent_watch_fd() noexcept {
 }
 
 void die_with_parent() {
-    const int shared = parent_watch_fd();
-    if (shared < 0) {
+    const int watched = parent_watch_fd();
+    if (watched < 0) {
         throw StateError("die_with_parent: the main process has no parent to die with");
     }
-    // Leaked on purpose: the signal comes from this open file, for as long as we live.
-    UniqueFd armed = reopened(shared);
-    os::check(::fcntl(armed.get(), F_SETOWN, ::getpid()), "fcntl(F_SETOWN)");
-    os::check(::fcntl(armed.get(), F_SETSIG, SIGKILL), "fcntl(F_SETSIG)");
-    os::check(::fcntl(armed.get(), F_SETFL, O_ASYNC | O_NONBLOCK), "fcntl(O_ASYNC)");
+    // The open file is this process's alone, and stays open as long as it lives.
+    os::check(::fcntl(watched, F_SETOWN, ::getpid()), "fcntl(F_SETOWN)");
+    os::check(::fcntl(watched, F_SETSIG, SIGKILL), "fcntl(F_SETSIG)");
+    os::check(::fcntl(watched, F_SETFL, O_ASYNC | O_NONBLOCK), "fcntl(O_ASYNC)");
     // The parent may have ended before the pipe was armed.
-    if (os::pidfd_ended(armed.get())) {
+    if (os::pidfd_ended(watched)) {
         ::kill(::getpid(), SIGKILL);
     }
-    static_cast<void>(armed.release());
+}
+
+Lifeline Lifeline::make() {
+    watch_pipe_for_children();  // its fork handler takes care of the lifelines, too
+    Lifeline line;
+    UniqueFd held;
+    std::tie(line.childs_end_, held) = os::make_pipe();
+    Lifelines& all = Lifelines::get();
+    const os::ForkLockHeld locked(all.lock);
+    all.held.emplace(all.last + 1, std::move(held));
+    line.number_ = ++all.last;
+    return line;
+}
+
+Lifeline::Lifeline(Lifeline&& other) noexcept
+    : number_(std::exchange(other.number_, 0)),
+      childs_end_(std::move(other.childs_end_)) {}
+
+Lifeline& Lifeline::operator=(Lifeline&& other) noexcept {
+    cut();
+    number_ = std::exchange(other.number_, 0);
+    childs_end_ = std::move(other.childs_end_);
+    return *this;
+}
+
+void Lifeline::cut() noexcept {
+    childs_end_.reset();
+    if (number_ != 0) {
+        Lifelines& all = Lifelines::get();
+        const os::ForkLockHeld locked(all.lock);
+        all.held.erase(std::exchange(number_, 0));
+    }
 }
 
 }  // namespace mp::detail

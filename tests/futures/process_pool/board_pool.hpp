@@ -181,14 +181,17 @@ private:
     struct Worker {
         pid_t pid = 0;
         mp::UniqueFd pidfd;
+        mp::detail::Lifeline lifeline;
     };
 
     void spawn(std::uint32_t index) {
         auto arena = std::make_shared<ResultArenaReader>();
         board.prepare(index, arena);
         const Failpoint fault = plan_ ? plan_() : Failpoint{};
+        auto lifeline = mp::detail::Lifeline::make();
         const pid_t pid = fork();
         if (pid == 0) {
+            mp::detail::set_parent_watch_fd(lifeline.childs_end());
             mp::detail::die_with_parent();
             arm(fault);
             TestRunner runner(counts_);
@@ -202,6 +205,8 @@ private:
             BoardWorker(board.view(), calls->memory(), results, options).run(runner);
             _exit(0);
         }
+        lifeline.childs_end();
+        workers_[index].lifeline = std::move(lifeline);
         workers_[index].pid = pid;
         workers_[index].pidfd.reset(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
         manager_.watch(index, workers_[index].pidfd.get());
