@@ -15,6 +15,7 @@
 #include "process/child_link.hpp"
 #include "process/own_program.hpp"
 #include "process/resource_tracker_client.hpp"
+#include "util/diagnostics.hpp"
 #include "util/exit_function.hpp"
 
 #include <signal.h>
@@ -34,6 +35,9 @@ using namespace std::chrono_literals;
 // How long a stopped server may take to end before it is killed.
 constexpr auto exit_grace = 1s;
 
+// How long a server that is replaced may take to hear of it.
+constexpr auto retire_grace = 1s;
+
 struct Registry {
     // The parent's server is not the child's: its socket is shared with the parent,
     // whose replies the child would steal. The copies of its descriptors are closed,
@@ -44,6 +48,8 @@ struct Registry {
 
     Mutex mutex;
     std::shared_ptr<ForkServer> server MP_GUARDED_BY(mutex);
+    // Those that were replaced, as long as children of theirs live.
+    std::vector<std::weak_ptr<ForkServer>> retired MP_GUARDED_BY(mutex);
     std::vector<void (*)()> preload MP_GUARDED_BY(mutex);
     bool at_exit MP_GUARDED_BY(mutex) = false;
 };
@@ -52,15 +58,18 @@ Registry& registry() {
     return os::PerProcess<Registry, os::AtFork::takes_over>::get();
 }
 
-std::shared_ptr<ForkServer>
-start_server(const std::vector<void (*)()>& preload, const Deadline& deadline) {
+std::shared_ptr<ForkServer> start_server(
+    const std::vector<void (*)()>& preload,
+    os::Credentials credentials,
+    const Deadline& deadline
+) {
     ByteWriter body;
     for (void (*const function)() : preload) {
         write_code_ref(body, reinterpret_cast<const void*>(function));
     }
     auto [ours, servers] = os::make_socketpair(os::SocketKind::stream);
     const int socket = ours.get();
-    auto server = std::make_shared<ForkServer>(std::move(ours));
+    auto server = std::make_shared<ForkServer>(std::move(ours), std::move(credentials));
     server->own(os::pidfd_of_new_child(start_own_program(server_argument, servers)));
     servers.reset();
     try {
@@ -86,23 +95,48 @@ start_server(const std::vector<void (*)()>& preload, const Deadline& deadline) {
     return server;
 }
 
+// It is the caller's to let go, which ends a server without children.
+std::shared_ptr<ForkServer> retire_server(Registry& all) MP_REQUIRES(all.mutex) {
+    if (!all.server) {
+        return nullptr;
+    }
+    std::erase_if(all.retired, [](const auto& old) { return old.expired(); });
+    all.retired.push_back(all.server);
+    all.server->retire();
+    return std::exchange(all.server, nullptr);
+}
+
 void stop_fork_server() {
-    std::shared_ptr<ForkServer> server;
+    std::vector<std::weak_ptr<ForkServer>> servers;
+    // Keeps it until it is stopped.
+    std::shared_ptr<ForkServer> last;
     {
         Registry& all = registry();
         const MutexLock held(all.mutex);
-        server = std::exchange(all.server, nullptr);
+        last = std::exchange(all.server, nullptr);
+        servers = std::exchange(all.retired, {});
     }
-    if (server) {
-        server->stop();
+    if (last) {
+        last->stop();
+    }
+    for (const auto& old : servers) {
+        if (const auto server = old.lock()) {
+            server->stop();
+        }
     }
 }
 
 }  // namespace
 
-ForkServer::ForkServer(UniqueFd socket) noexcept : socket_(std::move(socket)) {}
+ForkServer::ForkServer(UniqueFd socket, os::Credentials credentials) noexcept
+    : credentials_(std::move(credentials)), socket_(std::move(socket)) {}
 
-ForkServer::~ForkServer() = default;
+ForkServer::~ForkServer() {
+    // In a forked child it is the parent's server.
+    if (creator_.is_here()) {
+        stop();
+    }
+}
 
 std::shared_ptr<ForkServer> ForkServer::running(const Deadline& deadline) {
     Registry& all = registry();
@@ -111,8 +145,14 @@ std::shared_ptr<ForkServer> ForkServer::running(const Deadline& deadline) {
         all.server->stop();
         all.server.reset();
     }
+    os::Credentials now = os::Credentials::now();
+    if (all.server && all.server->credentials() != now) {
+        log_info("this process has other credentials than its fork server: another one "
+                 "takes its place");
+        retire_server(all);
+    }
     if (!all.server) {
-        all.server = start_server(all.preload, deadline);
+        all.server = start_server(all.preload, std::move(now), deadline);
     }
     if (!all.at_exit) {
         add_exit_part(ExitPhase::helpers, stop_fork_server);
@@ -123,6 +163,21 @@ std::shared_ptr<ForkServer> ForkServer::running(const Deadline& deadline) {
 
 bool ForkServer::is_gone() {
     return hung_up_ || os::pidfd_ended(pidfd_.get());
+}
+
+void ForkServer::retire() noexcept {
+    retired_ = true;
+    const MutexLock held(mutex_);
+    ready_.reset();
+    try {
+        const ForkRequest request{.serial = ForkRequest::retire};
+        os::send_all(
+            socket_.get(), std::as_bytes(std::span(&request, 1)), Deadline(retire_grace)
+        );
+    } catch (const std::exception&) {
+        // It is gone, or has been stopped: then its children's ends are all it can do.
+        hung_up_ = true;
+    }
 }
 
 ForkServer::Started ForkServer::fork_child(const Deadline& deadline) {
@@ -231,7 +286,9 @@ void ForkServer::read_reply(const Deadline& deadline) {
                 "the fork server's child came without its descriptors"
             );
         }
-        ready_ = {reply.serial, reply.value, std::move(fds[0]), std::move(fds[1])};
+        if (!retired_) {  // else it ends, with the last end of its socket
+            ready_ = {reply.serial, reply.value, std::move(fds[0]), std::move(fds[1])};
+        }
         break;
     case ForkReplyKind::refused:
         asked_ = false;
@@ -252,8 +309,14 @@ std::string ForkServer::read_text(std::int32_t size, const Deadline& deadline) {
 }
 
 void ForkServer::stop() noexcept {
+    if (!pidfd_) {
+        return;  // there never was one
+    }
     try {
         const MutexLock held(mutex_);
+        if (!socket_) {
+            return;  // it was stopped before
+        }
         // Statuses that are on their way are still worth having.
         try {
             for (;;) {
@@ -278,6 +341,14 @@ void set_forkserver_preload(std::vector<void (*)()> functions) {
     detail::Registry& all = detail::registry();
     const detail::MutexLock held(all.mutex);
     all.preload = std::move(functions);
+}
+
+void forkserver_refresh() {
+    // Let go when the lock is: a server without children is waited for.
+    std::shared_ptr<detail::ForkServer> old;
+    detail::Registry& all = detail::registry();
+    const detail::MutexLock held(all.mutex);
+    old = detail::retire_server(all);
 }
 
 void stop_helpers() {

@@ -3,9 +3,11 @@
 // client. See docs/protocols/forkserver.md.
 #pragma once
 
+#include "mp/detail/creator.hpp"
 #include "mp/fd.hpp"
 #include "mp/thread_safety.hpp"
 
+#include "os/credentials.hpp"
 #include "process/forkserver_protocol.hpp"
 
 #include <sys/types.h>
@@ -22,10 +24,11 @@
 namespace mp::detail {
 
 /// One running server. The Popens of the children that it forked keep it (shared_ptr)
-/// until they know how those ended.
+/// until they know how those ended; a server that has been replaced ends with the last
+/// of them.
 class ForkServer {
 public:
-    explicit ForkServer(UniqueFd socket) noexcept;
+    ForkServer(UniqueFd socket, os::Credentials credentials) noexcept;
     ~ForkServer();
     /// The process, once there is one.
     void own(UniqueFd pidfd) noexcept { pidfd_ = std::move(pidfd); }
@@ -33,7 +36,8 @@ public:
     ForkServer(const ForkServer&) = delete;
     ForkServer& operator=(const ForkServer&) = delete;
 
-    /// The server of this process, started at first use or when the last one is gone.
+    /// The server of this process, started at first use, when the last one is gone, and
+    /// when that one has other credentials than this process has now.
     /// Throws SpawnError.
     static std::shared_ptr<ForkServer> running(const Deadline& deadline);
 
@@ -55,8 +59,16 @@ public:
     /// Has the server ended, or hung up?
     bool is_gone();
 
+    /// From now on it forks nothing; it still tells how its children end.
+    void retire() noexcept;
+
+    bool is_retired() const noexcept { return retired_; }
+
     /// Closes the socket, which ends the server, and waits for that.
     void stop() noexcept;
+
+    /// What it and its children may do is what its client could do when it started it.
+    const os::Credentials& credentials() const noexcept { return credentials_; }
 
 private:
     Started next_child(const Deadline& deadline) MP_REQUIRES(mutex_);
@@ -66,10 +78,13 @@ private:
         MP_REQUIRES(mutex_);
 
     // Set once in the constructor.
+    const Creator creator_;
+    const os::Credentials credentials_;
     UniqueFd pidfd_;
     // Own synchronisation. The socket of a server that ends is closed before its pidfd
     // says so.
     std::atomic<bool> hung_up_ = false;
+    std::atomic<bool> retired_ = false;
     // Guarded by mutex_.
     Mutex mutex_;
     UniqueFd socket_ MP_GUARDED_BY(mutex_);

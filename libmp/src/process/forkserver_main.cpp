@@ -75,6 +75,7 @@ public:
 
 private:
     bool answer_request();
+    void retire();
     void hand_over(const ForkRequest& request);
     void make_spare();
     [[noreturn]] void become_child(UniqueFd childs_socket);
@@ -87,6 +88,7 @@ private:
     std::vector<Spare> spares_;
     // 0 after a fork failed, until the client asks for a child.
     std::size_t wanted_spares_ = max_spares;
+    bool retired_ = false;
 };
 
 std::string names_of_threads() {
@@ -142,7 +144,10 @@ bool Server::serve() {
     std::erase_if(spares_, [](const Spare& spare) {
         return os::pidfd_reap(spare.pidfd.get()).has_value();
     });
-    return entries.front().revents == 0 || answer_request();
+    if (entries.front().revents != 0 && !answer_request()) {
+        return false;
+    }
+    return !retired_ || !children_.empty();
 }
 
 bool Server::answer_request() {
@@ -156,6 +161,14 @@ bool Server::answer_request() {
     } catch (const EOFError&) {
         return false;
     }
+    if (request.serial == ForkRequest::retire) {
+        retire();
+        return true;
+    }
+    if (retired_) {
+        refuse(request, "another fork server has taken its place");
+        return true;
+    }
     wanted_spares_ = max_spares;
     try {
         if (spares_.empty()) {
@@ -167,6 +180,17 @@ bool Server::answer_request() {
     }
     hand_over(request);
     return true;
+}
+
+// For ever: the client may have become less trusted than it was when it started us.
+void Server::retire() {
+    retired_ = true;
+    wanted_spares_ = 0;
+    for (const Spare& spare : spares_) {
+        if (!os::pidfd_ended(spare.pidfd.get())) {
+            os::pidfd_send_signal(spare.pidfd.get(), SIGKILL);
+        }
+    }
 }
 
 void Server::hand_over(const ForkRequest& request) {

@@ -7,8 +7,11 @@
 
 namespace mp::detail {
 
-/// To the server.
+/// To the server: a child, please.
 struct ForkRequest {
+    /// Instead: fork nothing more, whatever is asked, and end with your last child.
+    static constexpr std::uint64_t retire = 0;
+
     std::uint64_t serial = 0;
 };
 

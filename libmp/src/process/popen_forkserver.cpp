@@ -7,6 +7,7 @@
 #include "os/pidfd.hpp"
 
 #include <system_error>
+#include <utility>
 
 namespace mp::detail {
 
@@ -19,7 +20,7 @@ PopenForkserver::PopenForkserver(
 
 std::shared_ptr<PopenForkserver> PopenForkserver::launch(const Deadline& deadline) {
     try {
-        for (bool again = true;; again = false) {
+        for (bool again = true;;) {
             auto server = ForkServer::running(deadline);
             try {
                 auto started = server->fork_child(deadline);
@@ -27,8 +28,10 @@ std::shared_ptr<PopenForkserver> PopenForkserver::launch(const Deadline& deadlin
                     std::move(server), std::move(started)
                 );
             } catch (const SpawnError&) {
-                // A server that was killed between two requests is replaced once.
-                if (!again || !server->is_gone()) {
+                // A server that was killed between two requests is replaced once, one
+                // that another thread has retired as often as that happens.
+                if (!server->is_retired() &&
+                    (!std::exchange(again, false) || !server->is_gone())) {
                     throw;
                 }
             }

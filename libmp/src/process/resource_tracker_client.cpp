@@ -13,6 +13,7 @@
 #include "os/fork.hpp"
 #include "os/per_process.hpp"
 #include "os/pidfd.hpp"
+#include "os/pipe.hpp"
 #include "os/poll.hpp"
 #include "os/socket.hpp"
 #include "process/freeze_support.hpp"
@@ -279,6 +280,30 @@ void forget_memory(const std::string& name, const os::FileId& id) noexcept {
             "' is gone: " + error.what()
         );
     }
+}
+
+bool remove_tracked_memory(const std::string& name, const os::FileId& id) {
+    Link& all = link();
+    const MutexLock held(all.mutex);
+    if (!all.socket) {
+        return false;
+    }
+    auto [answer, trackers] = os::make_pipe();
+    const std::array<int, 1> fds{trackers.get()};
+    try {
+        if (!all.introduced) {
+            introduce(all);
+        }
+        tell(all.socket.get(), TrackerWord::remove, {name, id}, fds);
+        trackers.reset();
+        std::byte removed{};
+        os::receive_exactly(answer.get(), {&removed, 1}, Deadline(send_timeout));
+    } catch (const std::exception& error) {
+        log_info("the resource tracker did not remove '" + name + "': " + error.what());
+        return false;
+    }
+    std::erase_if(all.mine, [&](const Tracked& one) { return one.id == id; });
+    return true;
 }
 
 std::int32_t hand_over_resource_tracker() {

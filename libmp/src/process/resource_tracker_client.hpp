@@ -24,6 +24,11 @@ void track_memory(const std::string& name, const os::FileId& id);
 /// Its name is gone. What fails is logged.
 void forget_memory(const std::string& name, const os::FileId& id) noexcept;
 
+/// Has the tracker remove its name: for a process that has given up the right to do it
+/// since the memory was made, or the tracker begun. False when it knows nothing of it,
+/// cannot do it either, or there is none.
+bool remove_tracked_memory(const std::string& name, const os::FileId& id);
+
 /// For a child that is being started by this thread: the index of the descriptor it
 /// gets, -1 when no tracker runs.
 std::int32_t hand_over_resource_tracker();

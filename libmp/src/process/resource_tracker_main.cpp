@@ -80,6 +80,7 @@ private:
     void read_messages();
     void
     obey(const TrackerMessage& message, std::string name, std::vector<UniqueFd> fds);
+    void remove_for_sender(const os::FileId& id, std::span<const UniqueFd> answer);
     void recover(std::uint64_t process);
     void condemn_what_nobody_awaits();
     void sweep();
@@ -245,8 +246,32 @@ void Tracker::obey(
         std::erase_if(entries_, theirs);
         senders_.erase(message.process);
         return;
+    case TrackerWord::remove:
+        remove_for_sender(message.id, fds);
+        return;
     }
     worse(bad_message);
+}
+
+// Only what is on the list, and not under a name of the sender's choice: we may be
+// allowed more than it is. Silence, and the end of its pipe, says that it is not done.
+void Tracker::remove_for_sender(
+    const os::FileId& id, std::span<const UniqueFd> answer
+) {
+    const auto entry = std::find_if(entries_.begin(), entries_.end(), [&](auto& one) {
+        return one.id == id;
+    });
+    if (entry == entries_.end() || answer.size() != 1) {
+        return;
+    }
+    try {
+        os::remove_memory(entry->name, entry->id);
+        entries_.erase(entry);
+        const std::byte removed{1};
+        os::send_all(answer.front().get(), {&removed, 1}, Deadline(0s));
+    } catch (const std::exception& error) {
+        say(std::string("cannot remove ") + error.what());
+    }
 }
 
 // It did not say that it leaves: it was killed, or left by _exit().

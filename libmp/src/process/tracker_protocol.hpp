@@ -19,6 +19,7 @@ enum class TrackerWord : std::uint32_t {
     forget,     ///< it has been removed, or never was
     leave,      ///< I end as I should; keep what I made for the others
     withdraw,   ///< forget all that I told you
+    remove,     ///< I may not; comes with a pipe, which gets a byte when it is gone
 };
 
 struct TrackerMessage {

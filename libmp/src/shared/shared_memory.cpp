@@ -158,7 +158,17 @@ void SharedMemory::unlink() {
     if (!state_) {
         throw StateError("this SharedMemory never had a segment to unlink");
     }
-    os::remove_memory(state_->name, state_->id);
+    try {
+        os::remove_memory(state_->name, state_->id);
+    } catch (const std::system_error& error) {
+        // Made before this process gave up its privileges, perhaps: the tracker has
+        // them still.
+        const bool forbidden = error.code() == std::errc::operation_not_permitted ||
+                               error.code() == std::errc::permission_denied;
+        if (!forbidden || !detail::remove_tracked_memory(state_->name, state_->id)) {
+            throw;
+        }
+    }
     MP_FAILPOINT("memory: unlinked");
     if (state_->tracked) {
         detail::forget_memory(state_->name, state_->id);

@@ -7,12 +7,16 @@
 
 #include "support/catch.hpp"
 #include "support/exit_code.hpp"
+#include "support/fork_child.hpp"
 #include "support/gone.hpp"
 #include "support/proc.hpp"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdlib>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -53,6 +57,17 @@ void send_preloaded(mp::Connection out) {
 
 void answer_once(mp::Connection both) {
     both.send(both.recv<int>() + 1);
+}
+
+void exit_with(mp::Connection in) {
+    throw mp::SystemExit(in.recv<int>());
+}
+
+void send_surroundings(mp::Connection out) {
+    const char* text = ::getenv("MP_TEST_REFRESH");
+    out.send(
+        std::string(text != nullptr ? text : "") + ' ' + std::to_string(::umask(0))
+    );
 }
 
 std::string preloaded_in_child(const mp::Context& ctx) {
@@ -155,6 +170,103 @@ TEST_CASE("stop_helpers: ends the server; the next start has another", "[forkser
     CHECK_FALSE(test::read_stat(first.front(), stat));
     REQUIRE(exit_code_of(forkserver().Process(do_nothing)) == 0);
     CHECK(servers().size() == 1);
+}
+
+TEST_CASE("forkserver_refresh: the next server has what is now", "[forkserver]") {
+    const Preload none({});
+    const auto seen = [] {
+        auto [reader, writer] = mp::Pipe({.duplex = false});
+        mp::Process child = forkserver().Process(send_surroundings, writer);
+        child.start();
+        child.join();
+        return reader.recv<std::string>();
+    };
+    const mode_t before = ::umask(022);
+    ::setenv("MP_TEST_REFRESH", "old", 1);
+    CHECK(seen() == "old 18");
+    ::setenv("MP_TEST_REFRESH", "new", 1);
+    ::umask(077);
+    CHECK(seen() == "old 18");
+    const std::vector<pid_t> first = servers();
+    mp::forkserver_refresh();
+    CHECK(servers().empty());  // it had no children
+    CHECK(seen() == "new 63");
+    CHECK(servers().size() == 1);
+    CHECK(servers() != first);
+    ::umask(before);
+    ::unsetenv("MP_TEST_REFRESH");
+    mp::forkserver_refresh();
+    mp::forkserver_refresh();
+}
+
+TEST_CASE(
+    "forkserver_refresh: old children live on, and tell how they end", "[forkserver]"
+) {
+    const Preload none({});
+    auto [ours, theirs] = mp::Pipe();
+    mp::Process child = forkserver().Process(exit_with, theirs);
+    child.start();
+    mp::forkserver_refresh();
+    REQUIRE(exit_code_of(forkserver().Process(do_nothing)) == 0);
+    CHECK(servers().size() == 2);
+    ours.send(7);
+    CHECK(child.join(20s));
+    CHECK(child.exitcode() == 7);
+    // The old server went with the last of its children.
+    CHECK(servers().size() == 1);
+}
+
+TEST_CASE("forkserver_refresh: stop_helpers() ends those before, too", "[forkserver]") {
+    const Preload none({});
+    auto [ours, theirs] = mp::Pipe();
+    mp::Process child = forkserver().Process(exit_with, theirs);
+    child.start();
+    mp::forkserver_refresh();
+    mp::stop_helpers();
+    CHECK(servers().empty());
+    CHECK(child.is_alive());
+    ours.send(7);
+    CHECK(child.join(20s));
+}
+
+TEST_CASE(
+    "forkserver_refresh: a forked copy leaves the old server alone", "[forkserver]"
+) {
+    const Preload none({});
+    auto [ours, theirs] = mp::Pipe();
+    {
+        mp::Process child = forkserver().Process(exit_with, theirs);
+        child.start();
+        mp::forkserver_refresh();
+        std::optional<mp::ProcessHandle> handle = child.handle();
+        CHECK(test::run_in_fork([&] {
+                  handle.reset();
+                  { const mp::Process copy = std::move(child); }
+                  mp::stop_helpers();
+                  return 0;
+              }) == 0);
+        CHECK(servers().size() == 1);
+        ours.send(7);
+        CHECK(child.join(20s));
+        CHECK(child.exitcode() == 7);
+    }
+    CHECK(servers().empty());
+}
+
+TEST_CASE("forkserver_refresh: threads may start children meanwhile", "[forkserver]") {
+    const Preload none({});
+    constexpr int rounds = 20;
+    int ended = 0;
+    std::thread starter([&] {
+        for (int i = 0; i < rounds; ++i) {
+            ended += exit_code_of(forkserver().Process(do_nothing)) == 0 ? 1 : 0;
+        }
+    });
+    for (int i = 0; i < rounds; ++i) {
+        mp::forkserver_refresh();
+    }
+    starter.join();
+    CHECK(ended == rounds);
 }
 
 TEST_CASE("stop_helpers: with nothing to stop it does nothing", "[forkserver]") {
