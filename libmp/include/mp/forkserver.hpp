@@ -23,8 +23,7 @@ void set_forkserver_preload(std::vector<void (*)()> functions);
 /// directory. (Working directory and start method are those of the start; other
 /// credentials renew the server by themselves.) Python: none; there a server can only
 /// be stopped, by a private function.
-/// Waits for the end of a server that has no children, a second at most. Throws
-/// nothing.
+/// Waits for the end of a server that has no children, a second or two at most.
 void forkserver_refresh();
 
 /// Ends the helper processes of this process, the fork server and the resource tracker,

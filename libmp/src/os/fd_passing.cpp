@@ -157,12 +157,12 @@ ReceivedFds receive_with_fds(
     msghdr message = header(piece);
     message.msg_control = control.bytes.data();
     // While a place is held for descriptors nothing is waited for.
-    const bool may_block = deadline.is_forever() && !ClosedStreamsHeld::needed();
+    const bool may_block = deadline.is_forever() && !ClosedStreamsHeld::found();
     const int flags = MSG_CMSG_CLOEXEC | (may_block ? 0 : MSG_DONTWAIT);
     for (;;) {
         message.msg_controllen = control.bytes.size();
         const ssize_t got = [&] {
-            const ClosedStreamsHeld held;
+            const ClosedStreamsHeld held(ClosedStreamsHeld::found());
             return ::recvmsg(socket, &message, flags);
         }();
         if (got >= 0) {

@@ -51,11 +51,8 @@ bool PlaceHolders::keep(int fd) noexcept {
     return true;
 }
 
-ClosedStreamsHeld::ClosedStreamsHeld() noexcept {
-    if (!needed()) {
-        return;
-    }
-    for (int stream = 0; stream < first_own_fd; ++stream) {
+ClosedStreamsHeld::ClosedStreamsHeld(bool look) noexcept {
+    for (int stream = 0; look && stream < first_own_fd; ++stream) {
         if (::fcntl(stream, F_GETFD) < 0) {
             const int fd = ::open("/dev/null", O_RDWR | O_CLOEXEC);
             if (fd >= 0 && !held_.keep(fd)) {
@@ -65,7 +62,7 @@ ClosedStreamsHeld::ClosedStreamsHeld() noexcept {
     }
 }
 
-bool ClosedStreamsHeld::needed() noexcept {
+bool ClosedStreamsHeld::found() noexcept {
     return came_low;
 }
 

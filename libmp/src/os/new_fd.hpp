@@ -4,9 +4,10 @@
 // is 0, 1 or 2: what it prints would land in our pipes and shared memory, and its
 // dup2() would close them. So none of ours is one of these.
 //
-// A descriptor that comes as a standard stream is not moved but made once more, while
-// the first one holds its place: nothing that another thread prints in this moment can
-// get into the one that is kept. tools/checks/descriptors.py knows all the calls.
+// While one is made /dev/null holds the places of closed streams: what another thread
+// prints in this moment goes there, not into one of ours, nor does it meet SIGPIPE in
+// one. A place that comes free all the same is seen in the number: that descriptor
+// holds it, and another one is made. tools/checks/descriptors.py knows all the calls.
 #pragma once
 
 #include "mp/fd.hpp"
@@ -36,15 +37,15 @@ private:
     std::array<int, first_own_fd> held_{-1, -1, -1};
 };
 
-/// Around a call that makes descriptors only once, and does not wait: while it lives
-/// /dev/null holds the places of closed standard streams. Costs nothing in a program
-/// that no descriptor has come to there yet; its first one is only moved.
+/// While it lives, and for no longer than a call that does not wait, /dev/null holds
+/// the places of closed standard streams.
 class ClosedStreamsHeld {
 public:
-    ClosedStreamsHeld() noexcept;
+    /// Looks for them, unless told not to.
+    explicit ClosedStreamsHeld(bool look = true) noexcept;
 
-    /// Whether they are to be held in this program.
-    static bool needed() noexcept;
+    /// Whether any were found closed so far: for calls that are too frequent to look.
+    static bool found() noexcept;
 
 private:
     PlaceHolders held_;
@@ -58,6 +59,7 @@ UniqueFd lifted(int fd) noexcept;
 /// A call that a signal interrupts is repeated. Allocates nothing.
 template <class Make>
 UniqueFd try_new_fd(Make make) noexcept {
+    const ClosedStreamsHeld held;
     PlaceHolders low;
     for (int tries = 0; tries < first_own_fd; ++tries) {
         const auto fd = static_cast<int>(restarting(make));
@@ -79,6 +81,7 @@ UniqueFd new_fd(const char* what, Make make) {
 /// Two that `make(int* ends)` stores. Throws std::system_error about `what`.
 template <class Make>
 std::pair<UniqueFd, UniqueFd> new_fd_pair(const char* what, Make make) {
+    const ClosedStreamsHeld held;
     PlaceHolders low;
     for (int tries = 0;; ++tries) {
         std::array<int, 2> ends{-1, -1};

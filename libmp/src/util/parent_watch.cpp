@@ -43,7 +43,7 @@ struct Lifelines {
         return *instance;
     }
 
-    // CHILD SIDE: called while the fork still holds the lock, or just after.
+    // In a forked child, while the fork still holds the lock or just after.
     void forget_parents() noexcept MP_NO_THREAD_SAFETY_ANALYSIS { held.clear(); }
 };
 
@@ -52,9 +52,11 @@ struct WatchPipe {
     // A forked child watches the pipe of which it must not hold the write end.
     static void take_over(std::unique_ptr<WatchPipe> parents
     ) MP_NO_THREAD_SAFETY_ANALYSIS {
+        if (parents->held) {
+            Lifelines::get().forget_parents();
+        }
         parents->held.reset();
         set_parent_watch_fd(std::move(parents->for_children));
-        Lifelines::get().forget_parents();
     }
 
     Mutex mutex;
@@ -68,6 +70,7 @@ int watch_pipe_for_children() {
     WatchPipe& pipe = os::PerProcess<WatchPipe, os::AtFork::takes_over>::get();
     const MutexLock held(pipe.mutex);
     if (!pipe.for_children) {
+        Lifelines::get();  // made: a forked child cannot wait for that
         std::tie(pipe.for_children, pipe.held) = os::make_pipe();
     }
     return pipe.for_children.get();

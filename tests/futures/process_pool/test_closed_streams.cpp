@@ -59,7 +59,13 @@ bool all_closed(int mixture) {
     return true;
 }
 
+/// The others are open on /dev/null: what is printed there is nobody's to read.
 void close_streams(int mixture) {
+    const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+    for (int stream = 0; stream < 3; ++stream) {
+        ::dup2(null, stream);
+    }
+    ::close(null);
     for (int stream = 0; stream < 3; ++stream) {
         if ((mixture & (1 << stream)) != 0) {
             ::close(stream);
@@ -207,11 +213,7 @@ TEST_CASE(
     const mp::Context context = each_start_method();
     const int mixture = GENERATE(1, 6, 7);
     CHECK(test::run_in_fork_for(120s, [&] {
-              // Not printed by the child, which would be somebody's to read.
-              close_streams(6);
-              const mp::UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
-              ::dup2(null.get(), 1);
-              ::dup2(null.get(), 2);
+              close_streams(0);
               futures::ProcessPoolExecutor pool(
                   {.max_workers = 1, .mp_context = context}
               );

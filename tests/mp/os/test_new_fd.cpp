@@ -142,11 +142,8 @@ TEST_CASE("new_fd: a stream that the program puts there meanwhile stays", "[fd]"
               const UniqueFd log = open_null();
               ::close(1);
               const UniqueFd made = os::new_fd("open", [&] {
-                  const int fd = ::open("/dev/zero", O_RDONLY | O_CLOEXEC);
-                  if (fd == 1) {
-                      ::dup2(log.get(), 1);  // as another thread might
-                  }
-                  return fd;
+                  ::dup2(log.get(), 1);  // as another thread might
+                  return ::open("/dev/zero", O_RDONLY | O_CLOEXEC);
               });
               return made.get() >= 3 && ::fcntl(1, F_GETFD) == 0 ? 0 : 1;
           }) == 0);
