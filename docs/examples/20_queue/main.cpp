@@ -3,14 +3,21 @@
 #include "mp/mp.hpp"
 
 #include <algorithm>
+#include <compare>
 #include <iostream>
 #include <optional>
-#include <utility>
 #include <vector>
 
 using namespace std::chrono_literals;
 using Job = std::optional<int>;
-using Result = std::pair<int, int>;
+
+// A struct travels as it stands.
+struct Result {
+    int number = 0;
+    int square = 0;
+
+    auto operator<=>(const Result&) const = default;
+};
 
 void work(mp::Queue<Job> jobs, mp::Queue<Result> results) {
     while (const Job job = jobs.get()) {

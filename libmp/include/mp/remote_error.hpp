@@ -19,8 +19,8 @@ namespace mp {
 
 /// From now on, exceptions of exactly this type arrive as E. E has either serialize()
 /// and a default constructor, or a constructor from std::string, which then gets
-/// what(). Call it in both processes, best where E is defined: `const bool known =
-/// (mp::register_exception<ParseError>(), true);`
+/// what(), or is a plain struct. Call it in both processes, best where E is defined:
+/// `const bool known = (mp::register_exception<ParseError>(), true);`
 template <class E>
 void register_exception() {
     detail::list_exception_type(detail::exception_type<E>());

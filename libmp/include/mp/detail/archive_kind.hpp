@@ -6,6 +6,7 @@
 // Threads: any; values only.
 #pragma once
 
+#include "mp/detail/plain_struct.hpp"
 #include "mp/detail/type_name.hpp"
 
 #include <boost/serialization/collection_size_type.hpp>
@@ -13,6 +14,7 @@
 #include <boost/serialization/item_version_type.hpp>
 #include <boost/serialization/level.hpp>
 #include <boost/serialization/library_version_type.hpp>
+#include <boost/serialization/version.hpp>
 #include <boost/serialization/wrapper.hpp>
 
 #include <cstddef>
@@ -53,6 +55,7 @@ enum class Kind {
     primitive,      ///< its bytes; classes that say so to Boost
     boost_archive,  ///< see use_binary_archive
     object,         ///< what its serialize() writes
+    plain_struct,   ///< its members; an aggregate without a serialize()
     none,           ///< cannot be archived
 };
 
@@ -204,7 +207,7 @@ template <class T>
 inline constexpr bool owns_unnamed = false;
 template <class T>
 inline constexpr bool owns_unnamed<std::unique_ptr<T>> =
-    !std::is_class_v<T> ? !std::is_array_v<T> : kind_of<T>() == Kind::text;
+    !std::is_class_v<T> ? !std::is_array_v<T> : is_text<T>;
 
 template <class T>
 constexpr Kind kind_of_class() {
@@ -231,6 +234,8 @@ constexpr Kind kind_of_class() {
         return std::is_trivially_copyable_v<T> ? Kind::primitive : Kind::none;
     } else if constexpr (Level::value == boost::serialization::not_serializable) {
         return Kind::none;
+    } else if constexpr (!in_std<T> && is_plain_struct<T>()) {
+        return Kind::plain_struct;
     } else {
         return Kind::object;
     }
@@ -257,6 +262,7 @@ constexpr Kind kind_of() {
 /// Kinds of which a pointer elsewhere in the message may name an object.
 template <class T>
 inline constexpr bool may_be_pointed_at = kind_of<T>() == Kind::object
+                                          || kind_of<T>() == Kind::plain_struct
                                           || kind_of<T>() == Kind::sequence
                                           || kind_of<T>() == Kind::set
                                           || kind_of<T>() == Kind::map
@@ -264,7 +270,16 @@ inline constexpr bool may_be_pointed_at = kind_of<T>() == Kind::object
                                           || kind_of<T>() == Kind::optional
                                           || kind_of<T>() == Kind::variant;
 
-/// A block of these can be copied as bytes.
+template <class T>
+constexpr bool is_bitwise();
+
+template <class... Ts>
+constexpr bool fill_with_bytes(std::size_t size, TypeList<Ts...>) {
+    return (is_bitwise<Ts>() && ...) && (std::size_t{0} + ... + sizeof(Ts)) == size;
+}
+
+/// A block of these can be copied as bytes. Not a plain struct with gaps, as a message
+/// has no byte that nobody wrote, nor one with a bool, which is checked when read.
 template <class T>
 constexpr bool is_bitwise() {
     constexpr Kind kind = kind_of<T>();
@@ -274,9 +289,21 @@ constexpr bool is_bitwise() {
         return is_bitwise<std::remove_extent_t<T>>();
     } else if constexpr (kind == Kind::array) {
         return is_bitwise<typename T::value_type>();
+    } else if constexpr (kind == Kind::duration) {
+        return is_bitwise<typename T::rep>();
+    } else if constexpr (kind == Kind::time_point) {
+        return is_bitwise<typename T::rep>();
     } else if constexpr (kind == Kind::object && !in_std<T>) {
         return boost::serialization::is_bitwise_serializable<T>::value &&
                std::is_trivially_copyable_v<T>;
+    } else if constexpr (kind == Kind::plain_struct) {
+        if constexpr (!std::is_trivially_copyable_v<T> || boost::serialization::version<T>::value != 0) {
+            return false;
+        } else if constexpr (boost::serialization::is_bitwise_serializable<T>::value) {
+            return true;
+        } else {
+            return fill_with_bytes(sizeof(T), typename Parts<T>::Types());
+        }
     } else {
         return false;
     }
@@ -287,7 +314,7 @@ constexpr bool is_bitwise() {
 template <class T>
 constexpr std::size_t least_size() {
     constexpr Kind kind = kind_of<T>();
-    if constexpr (kind != Kind::object && is_bitwise<T>()) {
+    if constexpr (kind != Kind::object && kind != Kind::plain_struct && is_bitwise<T>()) {
         return sizeof(T);
     } else if constexpr (kind == Kind::text || kind == Kind::count) {
         return 8;

@@ -5,6 +5,8 @@
 // Threads: any; values only.
 #pragma once
 
+#include "mp/detail/plain_struct.hpp"
+
 #include <cstdint>
 
 // One list, three uses: the enumerators, the static_asserts and the texts at run time
@@ -50,7 +52,12 @@
       "a value is made first and read into then: give the type a default constructor") \
     X(not_archivable,                                                                  \
       "this type cannot be serialised: give it a serialize() as Boost.Serialization "  \
-      "wants it (see mp/reduction.hpp)")
+      "wants it (see mp/reduction.hpp)")                                               \
+    X(base_class, MP_DETAIL_BASE_CLASS_TEXT)                                           \
+    X(too_many_members, MP_DETAIL_TOO_MANY_MEMBERS_TEXT)                               \
+    X(union_member, MP_DETAIL_UNION_MEMBER_TEXT)                                       \
+    X(reference_member, MP_DETAIL_REFERENCE_MEMBER_TEXT)                               \
+    X(bit_field, MP_DETAIL_BIT_FIELD_TEXT)
 
 namespace mp::detail {
 
@@ -61,6 +68,27 @@ namespace mp::detail {
 #define MP_DETAIL_ASSERT(name, text) static_assert(why != Refusal::name, text);
 
 enum class Refusal : std::uint8_t { none, MP_DETAIL_REFUSALS(MP_DETAIL_ENUMERATOR) };
+
+/// Why a plain struct cannot be an argument or a result.
+constexpr Refusal refusal_of(Obstacle why) {
+    switch (why) {
+    case Obstacle::base_class:
+        return Refusal::base_class;
+    case Obstacle::too_many_members:
+        return Refusal::too_many_members;
+    case Obstacle::union_member:
+        return Refusal::union_member;
+    case Obstacle::reference_member:
+        return Refusal::reference_member;
+    case Obstacle::bit_field:
+        return Refusal::bit_field;
+    case Obstacle::not_default_constructible:
+        return Refusal::not_default_constructible;
+    case Obstacle::none:
+        break;
+    }
+    return Refusal::none;
+}
 
 constexpr const char* refusal_text(Refusal why) {
     switch (why) {

@@ -20,11 +20,6 @@
 
 namespace mp::detail {
 
-template <class... Ts>
-struct TypeList {
-    static constexpr std::size_t size = sizeof...(Ts);
-};
-
 // ---- the parameters of a callable
 
 template <class R, bool N, class... P>
@@ -86,11 +81,37 @@ inline constexpr bool is_reference_wrapper = false;
 template <class T>
 inline constexpr bool is_reference_wrapper<std::reference_wrapper<T>> = true;
 
-/// Why a value of type T cannot travel.
-template <class T>
+template <class... Ts>
+constexpr Refusal first_refusal(Ts... whys) {
+    Refusal first = Refusal::none;
+    ((first = first == Refusal::none ? whys : first), ...);
+    return first;
+}
+
+template <class T, class... Around>
+constexpr Refusal refusal_of_value();
+
+/// The first member of a plain struct that cannot travel says more than the struct.
+template <class T, class... Around, class... Inner>
+constexpr Refusal refusal_of_members(TypeList<Inner...>) {
+    return first_refusal(refusal_of_value<std::remove_const_t<Inner>, T, Around...>()...
+    );
+}
+
+template <class T, class... Around>
+constexpr Refusal refusal_of_parts() {
+    if constexpr (Parts<T>::obstacle != Obstacle::none) {
+        return refusal_of(Parts<T>::obstacle);
+    } else {
+        return refusal_of_members<T, Around...>(typename Parts<T>::Types());
+    }
+}
+
+/// Why a value of type T cannot travel, where it is a member of all the types Around.
+template <class T, class... Around>
 constexpr Refusal refusal_of_value() {
     // NOLINTNEXTLINE(bugprone-branch-clone): what goes in any case, then what else does
-    if constexpr (std::is_void_v<T> || travels_as_code<T>) {
+    if constexpr (std::is_void_v<T> || (travels_as_code<T> && sizeof...(Around) == 0)) {
         return Refusal::none;
     } else if constexpr (is_capturing_closure<T>) {
         return Refusal::capturing_closure;
@@ -100,13 +121,17 @@ constexpr Refusal refusal_of_value() {
         return Refusal::std_bind;
     } else if constexpr (is_reference_wrapper<T>) {
         return Refusal::reference_wrapper;
-    } else if constexpr (std::is_pointer_v<T> || std::is_member_object_pointer_v<T>) {
-        return Refusal::pointer;
     } else if constexpr (is_view<T>) {
         return Refusal::view;
+    } else if constexpr (is_overruled<T> && sizeof...(Around) != 0) {
+        return is_archivable<T> ? Refusal::none : Refusal::not_archivable;
+    } else if constexpr (std::is_pointer_v<T> || std::is_member_pointer_v<T>) {
+        return Refusal::pointer;
+    } else if constexpr (!is_overruled<T> && kind_of<T>() == Kind::plain_struct) {
+        return refusal_of_parts<T, Around...>();
     } else if constexpr (!Archivable<T>) {
         return Refusal::not_archivable;
-    } else if constexpr (!std::is_default_constructible_v<T> && !has_decoding_constructor<T>) {
+    } else if constexpr (sizeof...(Around) == 0 && !std::is_default_constructible_v<T> && !has_decoding_constructor<T>) {
         return Refusal::not_default_constructible;
     } else {
         return Refusal::none;
@@ -131,13 +156,6 @@ using StoredGeneric = std::conditional_t<
     std::decay_t<Arg>>;
 
 // ---- what travels for all arguments
-
-template <class... Ts>
-constexpr Refusal first_refusal(Ts... whys) {
-    Refusal first = Refusal::none;
-    ((first = first == Refusal::none ? whys : first), ...);
-    return first;
-}
 
 /// Arguments for the parameters P. A class with operator() knows its default arguments,
 /// so it may get fewer.

@@ -63,7 +63,9 @@ concept HasSerialize = requires(E& error, OutArchive& archive) {
 /// One per type, however often it is registered.
 template <class E>
 ExceptionType& exception_type() {
-    if constexpr (!HasSerialize<E> && std::is_constructible_v<E, const std::string&>) {
+    // A plain struct whose first member is a text could be made from one, too.
+    constexpr bool as_value = HasSerialize<E> || kind_of<E>() == Kind::plain_struct;
+    if constexpr (!as_value && std::is_constructible_v<E, const std::string&>) {
         static constinit ExceptionType type{&typeid(E), nullptr, make_from_text<E>};
         return type;
     } else {

@@ -143,6 +143,14 @@ private:
     int depth_ = 0;
 };
 
+template <class Archive>
+concept OwnArchive =
+    std::is_same_v<Archive, FullOut> || std::is_same_v<Archive, FullIn>;
+
+template <class T>
+concept PlainStruct = kind_of<std::remove_const_t<T>>()
+== Kind::plain_struct;
+
 }  // namespace mp::detail
 
 namespace boost::serialization {
@@ -151,14 +159,23 @@ template <class T>
 struct IsBlock
     : mpl::bool_<is_bitwise_serializable<T>::value && !std::is_same_v<T, bool>> {};
 
+/// A plain struct, where Boost's own would ask for its serialize().
+template <::mp::detail::OwnArchive Archive, ::mp::detail::PlainStruct T>
+void serialize(Archive& archive, T& value, const unsigned int) {
+    ::mp::detail::check_members<T>();
+    ::mp::detail::pass_members(value, [&archive](auto&... members) {
+        ((archive & members), ...);
+    });
+}
+
 template <>
-struct use_array_optimization<mp::detail::FullOut> {
+struct use_array_optimization<::mp::detail::FullOut> {
     template <class T>
     struct apply : IsBlock<std::remove_const_t<T>> {};
 };
 
 template <>
-struct use_array_optimization<mp::detail::FullIn> {
+struct use_array_optimization<::mp::detail::FullIn> {
     template <class T>
     struct apply : IsBlock<std::remove_const_t<T>> {};
 };
@@ -170,21 +187,21 @@ struct use_array_optimization<mp::detail::FullIn> {
 namespace boost::archive::detail {
 
 template <>
-bool archive_serializer_map<mp::detail::FullOut>::insert(const basic_serializer* bs);
+bool archive_serializer_map<::mp::detail::FullOut>::insert(const basic_serializer* bs);
 template <>
-void archive_serializer_map<mp::detail::FullOut>::erase(const basic_serializer* bs);
-template <>
-const basic_serializer* archive_serializer_map<
-    mp::detail::FullOut>::find(const serialization::extended_type_info&);
-template <>
-bool archive_serializer_map<mp::detail::FullIn>::insert(const basic_serializer* bs);
-template <>
-void archive_serializer_map<mp::detail::FullIn>::erase(const basic_serializer* bs);
+void archive_serializer_map<::mp::detail::FullOut>::erase(const basic_serializer* bs);
 template <>
 const basic_serializer* archive_serializer_map<
-    mp::detail::FullIn>::find(const serialization::extended_type_info&);
+    ::mp::detail::FullOut>::find(const serialization::extended_type_info&);
+template <>
+bool archive_serializer_map<::mp::detail::FullIn>::insert(const basic_serializer* bs);
+template <>
+void archive_serializer_map<::mp::detail::FullIn>::erase(const basic_serializer* bs);
+template <>
+const basic_serializer* archive_serializer_map<
+    ::mp::detail::FullIn>::find(const serialization::extended_type_info&);
 
 }  // namespace boost::archive::detail
 
-BOOST_SERIALIZATION_REGISTER_ARCHIVE(mp::detail::FullOut)
-BOOST_SERIALIZATION_REGISTER_ARCHIVE(mp::detail::FullIn)
+BOOST_SERIALIZATION_REGISTER_ARCHIVE(::mp::detail::FullOut)
+BOOST_SERIALIZATION_REGISTER_ARCHIVE(::mp::detail::FullIn)

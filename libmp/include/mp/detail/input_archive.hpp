@@ -172,6 +172,10 @@ private:
                 load_tracked(value);
                 return;
             }
+            if constexpr (kind == Kind::plain_struct && detail::is_bitwise<T>()) {
+                in_.get(std::addressof(value), sizeof(T));
+                return;
+            }
             const detail::Nesting nesting(depth_, detail::Direction::decode);
             load_untracked<kind>(value);
         }
@@ -237,7 +241,7 @@ private:
         } else if constexpr (kind == Kind::variant) {
             load_variant(value);
         } else {
-            load_object(value);
+            load_object<kind>(value);
         }
     }
 
@@ -307,7 +311,7 @@ private:
         (void)((index == I && (*this >> value.template emplace<I>(), true)) || ...);
     }
 
-    template <class T>
+    template <detail::Kind kind, class T>
     void load_object(T& value) {
         constexpr unsigned known = detail::class_version<T>();
         unsigned version = known;
@@ -317,7 +321,13 @@ private:
                 detail::throw_newer_version(detail::type_name<T>(), version, known);
             }
         }
-        boost::serialization::serialize_adl(*this, value, version);
+        if constexpr (kind == detail::Kind::plain_struct) {
+            detail::pass_members(value, [this](auto&... members) {
+                ((*this >> members), ...);
+            });
+        } else {
+            boost::serialization::serialize_adl(*this, value, version);
+        }
     }
 
     template <class T>

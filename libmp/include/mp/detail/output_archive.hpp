@@ -3,6 +3,7 @@
 // Python:  pickle.Pickler
 #pragma once
 
+#include "mp/archivable.hpp"
 #include "mp/detail/archive_errors.hpp"
 #include "mp/detail/archive_kind.hpp"
 #include "mp/detail/archive_traits.hpp"
@@ -145,6 +146,13 @@ private:
                 save_tracked(value);
                 return;
             }
+            if constexpr (kind == Kind::plain_struct) {
+                detail::check_members<T>();
+            }
+            if constexpr (kind == Kind::plain_struct && detail::is_bitwise<T>()) {
+                out_.put(std::addressof(value), sizeof(T));
+                return;
+            }
             const detail::Nesting nesting(depth_, detail::Direction::encode);
             save_untracked<kind>(value);
         }
@@ -185,7 +193,15 @@ private:
             if constexpr (version > 0) {
                 out_.put_value(version);
             }
-            boost::serialization::serialize_adl(*this, const_cast<T&>(value), version);
+            if constexpr (kind == Kind::plain_struct) {
+                detail::pass_members(value, [this](const auto&... members) {
+                    ((*this << members), ...);
+                });
+            } else {
+                boost::serialization::serialize_adl(
+                    *this, const_cast<T&>(value), version
+                );
+            }
         }
     }
 
