@@ -11,10 +11,12 @@
 #include <boost/archive/detail/basic_oserializer.hpp>
 #include <boost/archive/detail/basic_pointer_iserializer.hpp>
 #include <boost/archive/detail/basic_pointer_oserializer.hpp>
-#include <boost/archive/detail/basic_serializer_map.hpp>
+#include <boost/archive/detail/basic_serializer.hpp>
 #include <boost/serialization/extended_type_info_typeid.hpp>
 
+#include <algorithm>
 #include <cstring>
+#include <set>
 #include <utility>
 
 namespace mp::detail {
@@ -23,18 +25,50 @@ namespace {
 
 namespace arc = boost::archive;
 using arc::detail::basic_serializer;
-using arc::detail::basic_serializer_map;
 using boost::serialization::extended_type_info;
 
+struct ByType {
+    using is_transparent = void;
+
+    bool operator()(const basic_serializer* a, const basic_serializer* b) const {
+        return a->get_eti() < b->get_eti();
+    }
+
+    bool operator()(const basic_serializer* a, const extended_type_info& type) const {
+        return a->get_eti() < type;
+    }
+
+    bool operator()(const extended_type_info& type, const basic_serializer* b) const {
+        return type < b->get_eti();
+    }
+};
+
+// As Boost's basic_serializer_map, which takes it for a bug to look for what is not
+// there. Two shared libraries may bring the same class.
+using Registry = std::multiset<const basic_serializer*, ByType>;
+
 // Never destroyed: messages are written until the last static destructor.
-basic_serializer_map& savers() {
-    static auto* map = new basic_serializer_map;
-    return *map;
+Registry& savers() {
+    static auto* const registry = new Registry;
+    return *registry;
 }
 
-basic_serializer_map& loaders() {
-    static auto* map = new basic_serializer_map;
-    return *map;
+Registry& loaders() {
+    static auto* const registry = new Registry;
+    return *registry;
+}
+
+// Looks at each, and at no type: that may have been destroyed before the serializer.
+void forget(Registry& registry, const basic_serializer* serializer) {
+    const auto at = std::find(registry.begin(), registry.end(), serializer);
+    if (at != registry.end()) {
+        registry.erase(at);
+    }
+}
+
+const basic_serializer* find(const Registry& registry, const extended_type_info& type) {
+    const auto found = registry.find(type);
+    return found == registry.end() ? nullptr : *found;
 }
 
 // Boost's registry of types answers only a class that derives from its entries.
@@ -52,15 +86,15 @@ public:
     void destroy(const void*) const override {}
 };
 
-const basic_serializer* find(basic_serializer_map& map, const std::type_info& type) {
+const basic_serializer* find(const Registry& registry, const std::type_info& type) {
     static const auto* const finder = new TypeFinder;
     const extended_type_info* const known = finder->find(type);
-    return known == nullptr ? nullptr : map.find(*known);
+    return known == nullptr ? nullptr : find(registry, *known);
 }
 
 const basic_serializer*
-find_or_throw(basic_serializer_map& map, const extended_type_info& type) {
-    const basic_serializer* const found = map.find(type);
+find_or_throw(const Registry& registry, const extended_type_info& type) {
+    const basic_serializer* const found = find(registry, type);
     if (found == nullptr) {
         throw arc::archive_exception(
             arc::archive_exception::unregistered_class, type.get_debug_info()
@@ -162,41 +196,43 @@ void FullIn::load_override(boost::serialization::collection_size_type& size) {
 
 namespace boost::archive::detail {
 
-using mp::detail::FullIn;
-using mp::detail::FullOut;
+using ::mp::detail::FullIn;
+using ::mp::detail::FullOut;
 
 template <>
 bool archive_serializer_map<FullOut>::insert(const basic_serializer* bs) {
-    mp::detail::note_pointer_class();
-    return mp::detail::savers().insert(bs);
+    ::mp::detail::note_pointer_class();
+    ::mp::detail::savers().insert(bs);
+    return true;
 }
 
 template <>
 void archive_serializer_map<FullOut>::erase(const basic_serializer* bs) {
-    mp::detail::note_pointer_class();
-    mp::detail::savers().erase(bs);
+    ::mp::detail::note_pointer_class();
+    ::mp::detail::forget(::mp::detail::savers(), bs);
 }
 
 template <>
 const basic_serializer*
 archive_serializer_map<FullOut>::find(const serialization::extended_type_info& type) {
-    return mp::detail::find_or_throw(mp::detail::savers(), type);
+    return ::mp::detail::find_or_throw(::mp::detail::savers(), type);
 }
 
 template <>
 bool archive_serializer_map<FullIn>::insert(const basic_serializer* bs) {
-    return mp::detail::loaders().insert(bs);
+    ::mp::detail::loaders().insert(bs);
+    return true;
 }
 
 template <>
 void archive_serializer_map<FullIn>::erase(const basic_serializer* bs) {
-    mp::detail::loaders().erase(bs);
+    ::mp::detail::forget(::mp::detail::loaders(), bs);
 }
 
 template <>
 const basic_serializer*
 archive_serializer_map<FullIn>::find(const serialization::extended_type_info& type) {
-    return mp::detail::find_or_throw(mp::detail::loaders(), type);
+    return ::mp::detail::find_or_throw(::mp::detail::loaders(), type);
 }
 
 }  // namespace boost::archive::detail

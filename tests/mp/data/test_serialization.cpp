@@ -6,6 +6,8 @@
 
 #include "support/catch.hpp"
 
+#include <boost/serialization/optional.hpp>
+
 #include <filesystem>
 #include <forward_list>
 #include <memory>
@@ -17,6 +19,11 @@
 #include <utility>
 #include <variant>
 #include <vector>
+
+// From Boost 1.84 on, there are other ways to serialise these; see std_serialize.hpp.
+#if __has_include(<boost/serialization/std_variant.hpp>)
+#include <boost/serialization/std_variant.hpp>
+#endif
 
 // The tests cut graphs in the middle. Boost drops the nodes under construction then.
 extern "C" void __lsan_disable() __attribute__((weak));
