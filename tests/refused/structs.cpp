@@ -49,6 +49,7 @@ struct Within {
     WithPointer inner;
 };
 
+// clang-format off
 struct Behind {
     Point* point = nullptr;
 };
@@ -90,7 +91,6 @@ struct BitFields {
 template <class T>
 int takes(T value);
 
-// clang-format off
 int main() {  // one case a line, for run.sh
     using mp::call;
     using mp::dumps;

@@ -12,6 +12,7 @@
 #include <boost/serialization/serialization.hpp>
 #include <boost/serialization/version.hpp>
 
+#include <concepts>
 #include <type_traits>
 
 namespace mp {
