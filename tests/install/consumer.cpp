@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// A stranger's program: it knows the installed headers and the three targets. Its main has
-// no line for children, because libmp::main sees to them; with FREEZE it has one.
+// A stranger's program: it knows the installed headers and the three targets. Its main
+// has no line for children, because libmp::main sees to them; with FREEZE it has one.
 #include <cstdio>
 #include <futures/futures.hpp>
 #include <mp/mp.hpp>

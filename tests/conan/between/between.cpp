@@ -20,7 +20,9 @@ int sum_elsewhere(int a, int b) {
     mp::Process child = mp::get_context("spawn").Process(exit_with_sum, a, b);
     child.start();
     child.join();
-    futures::ProcessPoolExecutor pool({.max_workers = 1, .mp_context = mp::get_context("spawn")});
+    futures::ProcessPoolExecutor pool(
+        {.max_workers = 1, .mp_context = mp::get_context("spawn")}
+    );
     const int result = pool.submit(sum, a, b).result();
     return child.exitcode() == result ? result : 0;
 }
