@@ -166,8 +166,9 @@ bool ForkServer::is_gone() {
 }
 
 void ForkServer::retire() noexcept {
-    retired_ = true;
     const MutexLock held(mutex_);
+    // Under the lock: a start that is under way still gets its child.
+    retired_ = true;
     ready_.reset();
     try {
         const ForkRequest request{.serial = ForkRequest::retire};
