@@ -8,6 +8,7 @@
 // Throws:  TimeoutError, CancelledError, InvalidStateError, and what the call threw.
 #pragma once
 
+#include "futures/detail/copying.hpp"
 #include "futures/detail/state.hpp"
 #include "futures/detail/state_ptr.hpp"
 #include "futures/errors.hpp"
@@ -46,9 +47,16 @@ void log_callback_error(const StateBase& state) noexcept;
 
 }  // namespace detail
 
+/// Values of T cannot be copied: a std::unique_ptr, a container of those, a struct with
+/// either. Specialise as true for a class that hides such members and declares a copy
+/// constructor which does not compile.
+template <class T>
+inline constexpr bool is_taken_once =
+    !std::is_void_v<T> && detail::copying<T> == detail::Copying::fails;
+
 /// Result types that result() can only give away once.
 template <class T>
-concept TakenOnce = !std::is_void_v<T> && !std::copy_constructible<T>;
+concept TakenOnce = is_taken_once<T>;
 
 /// What set_result() takes for a Future<T>: what a T can be made of, nothing for void.
 template <class T, class... Args>
@@ -72,6 +80,15 @@ public:
     /// For executors: the handle of a state, taking over one reference to it.
     explicit Future(detail::StatePtr<State> state) noexcept
         : state_(std::move(state)) {}
+
+    /// One more handle of the same future.
+    Future(const Future& other) noexcept : state_(other.state_) { expect_copies(); }
+
+    Future(Future&&) noexcept = default;
+    Future& operator=(Future&&) noexcept = default;
+    ~Future() = default;
+
+    Future& operator=(const Future& other) noexcept { return *this = Future(other); }
 
     /// Cancels the call if it has not begun. True when it is cancelled, also when it
     /// was before; false when it runs or has finished. Runs the callbacks.
@@ -101,19 +118,19 @@ public:
     }
 
     /// The same of a temporary: moves the value out when this is the only handle, else
-    /// copies it. A value that cannot be copied is moved out once.
+    /// copies it. A value that cannot be copied is moved out once, whatever handles
+    /// there are; then result() of each throws InvalidStateError.
     T result(mp::Timeout timeout = mp::forever) && {
         detail::await_value(base(), timeout);
         if constexpr (TakenOnce<T>) {
             state_->take_value();
             return std::move(state_->value());
         } else if constexpr (!std::is_void_v<T>) {
-            if (!state_->is_sole()) {
-                state_->check_not_taken();
-                return state_->value();
+            if (state_->is_sole()) {
+                state_->take_value();
+                return std::move(state_->value());
             }
-            state_->take_value();
-            return std::move(state_->value());
+            return copied_value();
         }
     }
 
@@ -131,6 +148,7 @@ public:
     /// docs/gotchas.md.
     template <std::invocable<Future<T>> Callback>
     void add_done_callback(Callback&& callback) const {
+        expect_copies();
         base().add_callback(std::make_unique<DoneCallback<std::decay_t<Callback>>>(
             std::forward<Callback>(callback)
         ));
@@ -212,6 +230,29 @@ public:
     const void* id() const noexcept { return state_.get(); }
 
 private:
+    /// To be called where a second handle is made.
+    void expect_copies() const noexcept {
+        if constexpr (!std::is_void_v<T> && !TakenOnce<T>) {
+            if (state_) {
+                state_->copy_way().expect_copies();
+            }
+        }
+    }
+
+    T copied_value() const {
+        if constexpr (detail::copying<T> == detail::Copying::works) {
+            state_->check_not_taken();
+            return state_->value();
+        } else if (const auto copy = state_->copy_way().copy_function()) {
+            state_->check_not_taken();
+            return copy(state_->value());
+        } else {
+            // The other reference is its executor's, which is about to drop it.
+            state_->take_value();
+            return std::move(state_->value());
+        }
+    }
+
     template <class Callback>
     class DoneCallback final : public detail::Watcher {
     public:

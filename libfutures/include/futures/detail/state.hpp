@@ -8,6 +8,7 @@
 // Owns:    the value or exception; it lives while a handle or the executor counts it.
 #pragma once
 
+#include "futures/detail/copying.hpp"
 #include "futures/detail/state_word.hpp"
 #include "futures/detail/watcher.hpp"
 #include "mp/detail/futex.hpp"
@@ -293,6 +294,8 @@ public:
     /// Requires: finished, without exception, settle_value() was called.
     R& value() noexcept { return *std::launder(reinterpret_cast<R*>(room_)); }
 
+    auto& copy_way() noexcept { return copy_way_; }
+
 protected:
     ~State() override {
         if (has_value()) {
@@ -301,7 +304,11 @@ protected:
     }
 
 private:
+    using CopyWayOf =
+        std::conditional_t<copying<R> == Copying::unknown, CopyWay<R>, NoCopyWay>;
+
     alignas(R) std::byte room_[sizeof(R)];
+    [[no_unique_address]] CopyWayOf copy_way_;  // own synchronisation
 };
 
 template <>
