@@ -64,9 +64,13 @@ T decode(ByteReader& in) {
         std::is_default_constructible_v<T> || has_decoding_constructor<T>,
         "a value is made first and read into then: give the type a default constructor"
     );
-    T value = make_for_decoding<T>();
-    decode_into(in, value);
-    return value;
+    if constexpr (!std::is_same_v<DecodedAs<T>, T>) {
+        return T(decode<DecodedAs<T>>(in));
+    } else {
+        T value = make_for_decoding<T>();
+        decode_into(in, value);
+        return value;
+    }
 }
 
 }  // namespace detail

@@ -185,8 +185,9 @@ void call_thunk(CallFrame& frame) {
 /// Converts as a call in this process would; a value of the right type is not copied.
 template <class Stored, class Arg>
 void write_converted(ByteWriter& out, OutArchive& archive, Arg&& arg) {
-    if constexpr (std::is_same_v<std::remove_cvref_t<Arg>, Stored>) {
-        write_argument<Stored>(out, archive, arg);
+    using Plain = std::remove_cvref_t<Arg>;
+    if constexpr (std::is_same_v<DecodedAs<Plain>, Stored>) {
+        write_argument<Plain>(out, archive, arg);
     } else {
         write_argument<Stored>(
             out, archive, static_cast<Stored>(std::forward<Arg>(arg))

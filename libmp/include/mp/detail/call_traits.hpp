@@ -141,11 +141,11 @@ constexpr Refusal refusal_of_value() {
 /// For a parameter P: its value. An argument of a derived class keeps its class where
 /// the parameter refers to the base, as it would in this process.
 template <class P, class Arg>
-using StoredFor = std::conditional_t<
+using StoredFor = DecodedAs<std::conditional_t<
     std::is_reference_v<P> &&
         std::is_base_of_v<std::remove_cvref_t<P>, std::remove_cvref_t<Arg>>,
     std::remove_cvref_t<Arg>,
-    std::remove_cvref_t<P>>;
+    std::remove_cvref_t<P>>>;
 
 /// For a parameter of unknown type: the argument's value, text as std::string.
 template <class Arg>
@@ -153,7 +153,7 @@ using StoredGeneric = std::conditional_t<
     std::is_same_v<std::decay_t<Arg>, const char*> ||
         std::is_same_v<std::decay_t<Arg>, char*>,
     std::string,
-    std::decay_t<Arg>>;
+    DecodedAs<std::decay_t<Arg>>>;
 
 // ---- what travels for all arguments
 
@@ -290,8 +290,9 @@ constexpr Refusal refusal_of_function() {
 /// A value of the type itself is only read, so that even what cannot be copied may stay
 /// with the caller.
 template <class Arg, class Stored>
-inline constexpr bool becomes = std::is_same_v<std::remove_cvref_t<Arg>, Stored> ||
-                                std::is_convertible_v<Arg, Stored>;
+inline constexpr bool becomes =
+    std::is_same_v<DecodedAs<std::remove_cvref_t<Arg>>, Stored> ||
+    std::is_convertible_v<Arg, Stored>;
 
 template <class Function, class... Stored, class... Args>
 constexpr Refusal refusal_of_arguments(TypeList<Stored...>, TypeList<Args...>) {

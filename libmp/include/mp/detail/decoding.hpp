@@ -7,6 +7,7 @@
 
 #include <tuple>
 #include <type_traits>
+#include <utility>
 
 namespace mp::detail {
 
@@ -16,6 +17,20 @@ struct Decoding {};
 
 template <class T>
 inline constexpr bool has_decoding_constructor = std::is_constructible_v<T, Decoding>;
+
+/// What is read where a T is wanted: of an item of a map, whose key is constant, a pair
+/// that can be read into. Their bytes are the same.
+template <class T>
+struct DecodedType {
+    using type = T;
+};
+template <class K, class V>
+struct DecodedType<std::pair<const K, V>> {
+    using type = std::pair<K, V>;
+};
+
+template <class T>
+using DecodedAs = typename DecodedType<T>::type;
 
 template <class T>
 T make_for_decoding() {
