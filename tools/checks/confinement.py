@@ -25,7 +25,7 @@ HEADERS = {
     "tbb/": [],
     "format": [],
     "source_location": [],
-    "ranges": [],
+    "ranges": ["tests/futures/executor/test_map_inputs.cpp"],  # where the compiler can read it
 }
 
 LIBRARIES = ["libmp/*", "libfutures/*"]

@@ -16,11 +16,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <iterator>
 #include <memory>
 #include <optional>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace futures {
 
@@ -123,8 +125,10 @@ public:
         close();
         feed_ = std::move(other.feed_);
         deadline_ = other.deadline_;
-        value_ = std::move(other.value_);
-        taken_ = other.taken_;
+        if (other.value_) {
+            value_.emplace(*std::move(other.value_));
+        }
+        taken_ = std::exchange(other.taken_, false);
         return *this;
     }
 
@@ -133,6 +137,38 @@ public:
     Iterator begin() { return Iterator(this); }
 
     std::default_sentinel_t end() const noexcept { return {}; }
+
+    /// The results that are left, as Python's list(): `std::vector v = pool.map(fn,
+    /// inputs).to_vector()`. Waits for them. Throws what the first call that failed
+    /// threw, or TimeoutError; then the range is closed.
+    std::vector<value_type> to_vector() { return to<std::vector<value_type>>(); }
+
+    /// The same in another container: `to<std::set<int>>()`, `to<std::deque>()`.
+    template <class Container>
+    Container to() {
+        if (taken_) {
+            advance();
+        }
+        Container all;
+        try {
+            for (; !at_end(); advance()) {
+                if constexpr (requires { all.emplace_back(take()); }) {
+                    all.emplace_back(take());
+                } else {
+                    all.insert(all.end(), take());
+                }
+            }
+        } catch (...) {
+            close();
+            throw;
+        }
+        return all;
+    }
+
+    template <template <class...> class Container>
+    Container<value_type> to() {
+        return to<Container<value_type>>();
+    }
 
     /// Cancels what has not begun; the range is at its end.
     void close() noexcept {
@@ -182,6 +218,84 @@ private:
     mp::Deadline deadline_;
     std::optional<value_type> value_;
     bool taken_ = false;  // the first result was asked for
+};
+
+/// map() of items in braces, where Python has lists, for an executor that has map():
+/// `pool.map(add, {1, 2}, {3, 4})`. Beside one range or more, lists come last, or one
+/// comes first.
+template <class E>
+class MapsLists {
+public:
+    template <class Fn, class... T>
+        requires(sizeof...(T) > 0 && !std::same_as<std::decay_t<Fn>, MapOptions>)
+    auto map(Fn&& fn, std::initializer_list<T>... lists) {
+        return self().map(MapOptions(), std::forward<Fn>(fn), std::vector<T>(lists)...);
+    }
+
+    template <class Fn, class... T>
+        requires(sizeof...(T) > 0 && !std::same_as<std::decay_t<Fn>, MapOptions>)
+    auto map(const MapOptions& options, Fn&& fn, std::initializer_list<T>... lists) {
+        return self().map(options, std::forward<Fn>(fn), std::vector<T>(lists)...);
+    }
+
+    template <class Fn, class Range, class T, class... Ts>
+        requires(!std::same_as<std::decay_t<Fn>, MapOptions>)
+    auto
+    map(Fn&& fn,
+        Range&& range,
+        std::initializer_list<T> list,
+        std::initializer_list<Ts>... lists) {
+        return map(
+            MapOptions(),
+            std::forward<Fn>(fn),
+            std::forward<Range>(range),
+            list,
+            lists...
+        );
+    }
+
+    template <class Fn, class Range, class T, class... Ts>
+        requires(!std::same_as<std::decay_t<Fn>, MapOptions>)
+    auto
+    map(const MapOptions& options,
+        Fn&& fn,
+        Range&& range,
+        std::initializer_list<T> list,
+        std::initializer_list<Ts>... lists) {
+        return self().map(
+            options,
+            std::forward<Fn>(fn),
+            std::forward<Range>(range),
+            std::vector<T>(list),
+            std::vector<Ts>(lists)...
+        );
+    }
+
+    template <class Fn, class T, class... Ranges>
+        requires(sizeof...(Ranges) > 0 && !std::same_as<std::decay_t<Fn>, MapOptions>)
+    auto map(Fn&& fn, std::initializer_list<T> list, Ranges&&... ranges) {
+        return map(
+            MapOptions(), std::forward<Fn>(fn), list, std::forward<Ranges>(ranges)...
+        );
+    }
+
+    template <class Fn, class T, class... Ranges>
+        requires(sizeof...(Ranges) > 0 && !std::same_as<std::decay_t<Fn>, MapOptions>)
+    auto
+    map(const MapOptions& options,
+        Fn&& fn,
+        std::initializer_list<T> list,
+        Ranges&&... ranges) {
+        return self().map(
+            options,
+            std::forward<Fn>(fn),
+            std::vector<T>(list),
+            std::forward<Ranges>(ranges)...
+        );
+    }
+
+private:
+    E& self() noexcept { return static_cast<E&>(*this); }
 };
 
 namespace detail {

@@ -85,7 +85,7 @@ struct ProcessPoolStatistics {
         0;  ///< claimed by a worker that died, run by another
 };
 
-class ProcessPoolExecutor {
+class ProcessPoolExecutor : public MapsLists<ProcessPoolExecutor> {
 public:
     /// Starts nothing yet. Throws std::invalid_argument for less than one worker or
     /// task, for more than 512 workers, for max_tasks_per_child with fork;
@@ -157,6 +157,8 @@ public:
             [&](mp::detail::ByteWriter& out) { detail::encode_chunk(out, fn, items); }
         );
     }
+
+    using MapsLists::map;
 
     /// Refuses new work. What was submitted is still done, or cancelled if no worker
     /// has taken it and the options say so. Waits until the workers have ended, unless

@@ -52,7 +52,7 @@ class ThreadPool;
 
 }  // namespace detail
 
-class ThreadPoolExecutor {
+class ThreadPoolExecutor : public MapsLists<ThreadPoolExecutor> {
 public:
     /// Throws std::invalid_argument for less than one worker, mp::StateError while the
     /// program exits.
@@ -108,6 +108,8 @@ public:
             *this, options, std::forward<Fn>(fn), std::forward<Ranges>(ranges)...
         );
     }
+
+    using MapsLists::map;
 
     /// Refuses new work. What was submitted is still done, or cancelled if it has not
     /// begun and the options say so. Waits until the threads have ended, unless the

@@ -81,7 +81,7 @@ void chunk_thunk(mp::detail::CallFrame& frame) {
 template <class... Stored, class Item, std::size_t... i>
 void write_item(mp::detail::ByteWriter& out, Item& item, std::index_sequence<i...>) {
     mp::OutArchive archive(out);
-    (mp::detail::write_converted<Stored>(out, archive, std::move(std::get<i>(item))),
+    (mp::detail::write_converted<Stored>(out, archive, std::get<i>(std::move(item))),
      ...);
 }
 

@@ -24,6 +24,14 @@ namespace futures::detail {
 /// What became of one item of a chunk: a value, or an exception.
 template <class R>
 struct ItemOutcome {
+    ItemOutcome() = default;
+    /// Said here, because a container of values that cannot be copied says it can.
+    ItemOutcome(const ItemOutcome&) = delete;
+    ItemOutcome& operator=(const ItemOutcome&) = delete;
+    ItemOutcome(ItemOutcome&&) = default;
+    ItemOutcome& operator=(ItemOutcome&&) = default;
+    ~ItemOutcome() = default;
+
     std::optional<MapValue<R>> value;
     std::exception_ptr exception;
 };
@@ -93,7 +101,7 @@ public:
         if (outcomes_[next_].exception != nullptr) {
             std::rethrow_exception(outcomes_[next_].exception);
         }
-        value = std::move(outcomes_[next_].value);
+        value.emplace(*std::move(outcomes_[next_].value));
     }
 
     void drop_first() override {

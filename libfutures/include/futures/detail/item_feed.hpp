@@ -98,6 +98,18 @@ public:
 
 private:
     void submit() {
+        constexpr bool copies = (is_copied<RangeItem<Ranges>> && ...);
+        static_assert(
+            copies,
+            "each call gets a copy of its item, and the items of this range cannot be "
+            "copied: give the range away, map(fn, std::move(items))"
+        );
+        if constexpr (copies) {
+            submit_next();
+        }
+    }
+
+    void submit_next() {
         futures_.push_back(std::apply(
             [this](auto&&... args) {
                 return executor_->submit(fn_, std::forward<decltype(args)>(args)...);

@@ -26,7 +26,7 @@ struct CallWithItem;
 
 template <class Fn, class... Args>
 struct CallWithItem<Fn, std::tuple<Args...>> {
-    using Result = std::decay_t<std::invoke_result_t<Fn, Args...>>;
+    using Result = std::decay_t<std::invoke_result_t<Fn, std::remove_cvref_t<Args>...>>;
 };
 
 template <class R>
