@@ -51,6 +51,13 @@ struct Owner {
     }
 };
 
+/// Travels as it stands.
+struct Plain {
+    int n = 0;
+    UniqueMap map;
+    Uniques parts;
+};
+
 class Hidden {
 public:
     Hidden() = default;
@@ -113,6 +120,10 @@ Owner owner(int n) {
     return {"owner", uniques(n)};
 }
 
+Plain plain(int n) {
+    return {n, unique_map(n), uniques(n)};
+}
+
 Hidden hidden(int n) {
     return Hidden(n);
 }
@@ -138,6 +149,10 @@ int sum(const Uniques& all) {
 
 int value_of_owner(Owner owner) {
     return sum(owner.parts);
+}
+
+int value_of_plain(Plain plain) {
+    return *plain.map.at(plain.n) + sum(plain.parts);
 }
 
 int value_of_hidden(Hidden hidden) {
@@ -267,6 +282,25 @@ TEST_CASE("Owned objects of classes are results and items, too", "[pools]") {
             CHECK(
                 pool.map(options, value_of_jobs, made_of(jobs, numbers)).to_vector() ==
                 numbers
+            );
+        }
+    });
+}
+
+TEST_CASE("A plain struct may hold what cannot be copied", "[pools]") {
+    in_each_pool([](auto& pool) {
+        CHECK(value_of_plain(pool.submit(plain, 1).result()) == 2);
+        CHECK(pool.submit(value_of_plain, plain(2)).result() == 4);
+        std::vector<Future<Plain>> all;
+        all.push_back(pool.submit(plain, 3));
+        for (Future<Plain>& future : futures::as_completed(all)) {
+            CHECK(value_of_plain(std::move(future).result()) == 6);
+        }
+        for (const MapOptions& options : all_options()) {
+            std::vector plains = pool.map(options, plain, numbers).to_vector();
+            CHECK(
+                pool.map(options, value_of_plain, std::move(plains)).to_vector() ==
+                std::vector{2, 4, 6, 8, 10}
             );
         }
     });
