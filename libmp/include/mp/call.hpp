@@ -4,15 +4,21 @@
 // Differs: nothing is registered and arguments are checked when compiling; a lambda
 //          travels too, if it captures nothing. Functions of a program started again
 //          from the same file are found; another build is BinaryMismatch.
+//          What processes share (a Queue, a Lock, a Connection ...) may be an argument:
+//          the call carries it to whichever child is started with the call.
 // Threads: any; a Call is a value.
+// Owns:    duplicates of the descriptors of what it carries, together with its copies.
 // Read next: mp/detail/call_traits.hpp, mp/detail/call_thunk.hpp, docs/concepts/call.md
 #pragma once
 
 #include "mp/detail/call_thunk.hpp"
+#include "mp/detail/carried.hpp"
 
 #include <boost/serialization/access.hpp>
 
 #include <cstddef>
+#include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <utility>
@@ -33,14 +39,20 @@ concept TransportableTarget =
     detail::CallTraits<Fn, Args...>::refusal == detail::Refusal::none;
 
 /// A call to be made in another process. Make one with mp::call(). It can be copied and
-/// serialised; serialised data of strangers must not be run, because it names code.
+/// serialised; serialised data of strangers must not be run, because it names code. One
+/// that carries what processes share is serialised only for a child that is being
+/// started.
 class Call {
 public:
     /// Nothing to call.
     Call() = default;
 
-    /// A call from its bytes(), as a trusted peer sent them.
-    explicit Call(std::span<const std::byte> bytes);
+    /// A call from its bytes(), as a trusted peer sent them. `carried` is what they do
+    /// not hold.
+    explicit Call(
+        std::span<const std::byte> bytes,
+        std::shared_ptr<const detail::Carried> carried = {}
+    );
 
     explicit operator bool() const noexcept { return !bytes_.empty(); }
 
@@ -54,27 +66,45 @@ public:
 
     std::span<const std::byte> bytes() const noexcept;
 
+    /// For pools: what it carries beside its bytes, or null.
+    const std::shared_ptr<const detail::Carried>& carried() const noexcept {
+        return carried_;
+    }
+
 private:
     friend class boost::serialization::access;
 
     template <class Archive>
     void serialize(Archive& archive, unsigned) {
         archive& bytes_;
+        std::vector<std::uint32_t> descriptors;
+        if constexpr (Archive::is_saving::value) {
+            descriptors = hand_over();
+        }
+        archive& descriptors;
+        if constexpr (!Archive::is_saving::value) {
+            take_over(descriptors);
+        }
     }
 
+    std::vector<std::uint32_t> hand_over() const;
+    void take_over(const std::vector<std::uint32_t>& descriptors);
+
     std::vector<unsigned char> bytes_;
+    std::shared_ptr<const detail::Carried> carried_;
 };
 
 /// fn(args...), to be made later or elsewhere: `.initializer = mp::call(connect,
-/// "db")`. Arguments are converted to the parameters' types and copied now. Throws what
-/// their serialize() throws.
+/// "db")`. Arguments are converted to the parameters' types and copied now; what
+/// processes share stays shared. Throws what their serialize() throws.
 template <class Fn = detail::OverloadedName<>, class... Args>
 Call call(Fn&& fn, Args&&... args) {
+    detail::CarryingScope scope;
     detail::ByteWriter bytes;
     detail::encode_call<detail::CallResult::dropped>(
         bytes, fn, std::forward<Args>(args)...
     );
-    return Call(bytes.data());
+    return Call(bytes.data(), scope.take());
 }
 
 }  // namespace mp

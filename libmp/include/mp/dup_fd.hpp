@@ -39,7 +39,7 @@ public:
     void serialize(Archive& archive, unsigned) {
         std::uint32_t number = 0;
         if constexpr (Archive::is_saving::value) {
-            number = detail::save_fd(fileno(), "a DupFd");
+            number = detail::save_fd(fd_, fileno(), "a DupFd");
             archive& number;
         } else {
             archive& number;

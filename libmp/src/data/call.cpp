@@ -4,7 +4,10 @@
 
 #include "mp/errors.hpp"
 
+#include "data/spawning.hpp"
+
 #include <cstring>
+#include <utility>
 
 namespace mp {
 
@@ -90,11 +93,14 @@ std::string call_name(std::span<const std::byte> bytes) {
 
 }  // namespace detail
 
-Call::Call(std::span<const std::byte> bytes)
+Call::Call(
+    std::span<const std::byte> bytes, std::shared_ptr<const detail::Carried> carried
+)
     : bytes_(
           reinterpret_cast<const unsigned char*>(bytes.data()),
           reinterpret_cast<const unsigned char*>(bytes.data()) + bytes.size()
-      ) {}
+      ),
+      carried_(std::move(carried)) {}
 
 void Call::operator()() const {
     if (bytes_.empty()) {
@@ -103,7 +109,37 @@ void Call::operator()() const {
     detail::ByteReader in(bytes());
     detail::ByteWriter out;
     detail::CallFrame frame{in, out};
-    detail::run_call(frame);
+    if (carried_) {
+        const detail::ArrivedScope scope(*carried_);
+        detail::run_call(frame);
+    } else {
+        detail::run_call(frame);
+    }
+}
+
+std::vector<std::uint32_t> Call::hand_over() const {
+    std::vector<std::uint32_t> descriptors;
+    for (std::uint32_t place = 0; carried_ && place < carried_->size(); ++place) {
+        if (!detail::spawning()) {
+            throw StateError(
+                "a call that carries what processes share can travel only to a "
+                "process that is being started"
+            );
+        }
+        descriptors.push_back(detail::hand_over(carried_->fd(place)));
+    }
+    return descriptors;
+}
+
+void Call::take_over(const std::vector<std::uint32_t>& descriptors) {
+    carried_.reset();
+    if (!descriptors.empty()) {
+        auto carried = std::make_shared<detail::Carried>();
+        for (const std::uint32_t number : descriptors) {
+            carried->add_received(detail::take_over(number));
+        }
+        carried_ = std::move(carried);
+    }
 }
 
 std::string Call::name() const {

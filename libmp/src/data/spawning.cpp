@@ -10,34 +10,33 @@
 namespace mp::detail {
 namespace {
 
-thread_local SpawningScope* current_scope = nullptr;
-
 // Filled once, by the thread in which the child begins, before it runs user code.
 FdList& received_fds() {
     static auto* const fds = new FdList;
     return *fds;
 }
 
-SpawningScope& scope_for(const char* what) {
-    if (current_scope == nullptr) {
+TravelScope& scope_for(const char* what) {
+    TravelScope* const scope = travel_scope();
+    if (scope == nullptr) {
         throw StateError(
             std::string(what) +
             " is shared between processes only by passing it to a process "
-            "that is being started"
+            "that is being started, or in the mp::call() that initialises the workers "
+            "of a pool"
         );
     }
-    return *current_scope;
+    return *scope;
 }
 
 }  // namespace
 
-SpawningScope::SpawningScope() : outer_(std::exchange(current_scope, this)) {}
-
-SpawningScope::~SpawningScope() {
-    current_scope = outer_;
-}
-
-std::uint32_t SpawningScope::add_once(const void* key, int fd) {
+std::uint32_t SpawningScope::add(
+    const TravelKey& key, int fd, const char* /*what*/, TakenOver taken
+) {
+    if (taken == TakenOver::by_each) {
+        return add(UniqueFd::duplicate_of(fd));
+    }
     for (const auto& [known, index] : keys_) {
         if (known == key) {
             return index;
@@ -48,18 +47,36 @@ std::uint32_t SpawningScope::add_once(const void* key, int fd) {
 }
 
 bool spawning() noexcept {
-    return current_scope != nullptr;
+    return travel_scope() != nullptr && travel_scope()->is_for_child();
 }
 
-std::uint32_t hand_over(int fd, const char* what) {
-    return scope_for(what).add(UniqueFd::duplicate_of(fd));
+bool can_hand_over(const TravelKey& key) noexcept {
+    return travel_scope() != nullptr && travel_scope()->takes(key);
 }
 
-std::uint32_t hand_over_once(const void* key, int fd, const char* what) {
-    return scope_for(what).add_once(key, fd);
+std::uint32_t hand_over(int fd, const char* what, const TravelKey& key) {
+    return scope_for(what).add(key, fd, what, TakenOver::by_each);
+}
+
+std::uint32_t hand_over_once(const TravelKey& key, int fd, const char* what) {
+    return scope_for(what).add(key, fd, what, TakenOver::once);
+}
+
+void hand_over_block(const TravelKey& key, std::size_t offset, const char* what) {
+    scope_for(what).enter_block(key, offset, what);
 }
 
 UniqueFd take_over(std::uint32_t index) {
+    if (const Carried* const carried = arrived_with_call()) {
+        if (index < carried->size()) {
+            return UniqueFd::duplicate_of(carried->fd(index));
+        }
+        throw SerializationError(
+            SerializationPhase::decode,
+            "descriptor " + std::to_string(index) + " of " +
+                std::to_string(carried->size()) + " did not travel with this call"
+        );
+    }
     FdList& fds = received_fds();
     UniqueFd fd = fds.take(index);
     if (!fd) {

@@ -3,15 +3,17 @@
 // descriptors travel with it?
 // Python:  multiprocessing.context.get_spawning_popen, reduction.DupFd.
 // Differs: descriptors are numbered in the order they are handed over; the child takes
-//          each one once.
+//          each one once, those of a call as often as it is decoded.
 // Threads: the list belongs to the thread that starts the child.
 // Owns:    duplicates of the descriptors until they are sent, and those received until
 //          they are taken.
 #pragma once
 
+#include "mp/detail/carried.hpp"
 #include "mp/detail/fd_list.hpp"
 #include "mp/fd.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <utility>
 #include <vector>
@@ -19,45 +21,55 @@
 namespace mp::detail {
 
 /// Collects descriptors for one child while it lives.
-class SpawningScope {
+class SpawningScope final : public TravelScope {
 public:
-    SpawningScope();
-    ~SpawningScope();
-    SpawningScope(const SpawningScope&) = delete;
-    SpawningScope& operator=(const SpawningScope&) = delete;
-
     std::uint32_t add(UniqueFd fd) { return fds_.add(std::move(fd)); }
 
-    /// As add(), but a descriptor with a key seen before is not sent again: the index
-    /// it has already.
-    std::uint32_t add_once(const void* key, int fd);
+    /// A descriptor with a key seen before is not sent again: the index it has already.
+    std::uint32_t
+    add(const TravelKey& key, int fd, const char* what, TakenOver taken) override;
+
+    bool is_for_child() const noexcept override { return true; }
 
     /// What was collected; the scope collects no more.
     std::vector<UniqueFd> take() noexcept { return fds_.release(); }
 
 private:
-    SpawningScope* outer_;
     FdList fds_;
-    std::vector<std::pair<const void*, std::uint32_t>> keys_;
+    std::vector<std::pair<TravelKey, std::uint32_t>> keys_;
 };
 
 /// True while this thread serialises for a child that is being started.
 bool spawning() noexcept;
 
-/// Duplicates `fd` into the list that travels with the child; returns its index there.
-/// Throws StateError when no child is being started: "what" names the object for the
-/// text.
-std::uint32_t hand_over(int fd, const char* what = "this object");
+/// True when add() of this thread's scope would take a descriptor with that key.
+bool can_hand_over(const TravelKey& key) noexcept;
 
-/// The same for a descriptor that several objects share: it travels once. `key` is the
-/// address of what they share.
-std::uint32_t hand_over_once(const void* key, int fd, const char* what);
+/// Duplicates `fd` into what travels with a child that is being started, or with a call
+/// for one; returns its index there. Throws StateError when there is no such thing:
+/// "what" names the object for the text. `key` says what it belongs to.
+std::uint32_t
+hand_over(int fd, const char* what = "this object", const TravelKey& key = nullptr);
 
-/// In the child: the descriptor with that index. Throws SerializationError when there
-/// is none or it was taken before.
+/// The same for a descriptor that several objects share: it travels once. `key` is what
+/// they share.
+std::uint32_t hand_over_once(const TravelKey& key, int fd, const char* what);
+
+/// First, for an object that is one of many in what `key` names. Throws as hand_over().
+void hand_over_block(const TravelKey& key, std::size_t offset, const char* what);
+
+/// In the child: the descriptor with that index, of the call that is being decoded, or
+/// of those that came when the child was started. The latter can be taken once. Throws
+/// SerializationError when there is none (any more).
 UniqueFd take_over(std::uint32_t index);
 
 /// In the child, before anything is decoded.
 void set_received_fds(std::vector<UniqueFd> fds);
+
+/// This thread's innermost scope, or null.
+TravelScope* travel_scope() noexcept;
+
+/// What came with the call that this thread decodes, or null.
+const Carried* arrived_with_call() noexcept;
 
 }  // namespace mp::detail

@@ -31,9 +31,9 @@ IncomingFds::~IncomingFds() {
     incoming = outer_;
 }
 
-std::uint32_t save_fd(int fd, const char* what) {
+std::uint32_t save_fd(const TravelKey& key, int fd, const char* what) {
     if (outgoing == nullptr) {
-        return hand_over(fd, what);
+        return hand_over(fd, what, key);
     }
     if (!outgoing->allowed_) {
         throw StateError(

@@ -60,21 +60,21 @@ void SharedBlock::throw_none(const char* what) {
 }
 
 SharedBlock::Ticket SharedBlock::hand_over(const char* what) const {
-    if (!spawning()) {
-        hand_over_once(nullptr, -1, what);  // throws, saying why
-    }
     if (!record_) {
         throw StateError(std::string(what) + " that was moved from cannot travel");
     }
-    const Arena& arena = *record_->place.arena;
-    const ProcessTable& processes = arena.processes();
+    const std::shared_ptr<Arena>& arena = record_->place.arena;
+    const ProcessTable& processes = arena->processes();
+    hand_over_block(arena, record_->place.offset, what);
     record_->own = false;
+    // The table stays as long as this process.
+    const TravelKey table(std::shared_ptr<void>(), &processes);
     return {
-        .arena_fd = hand_over_once(&arena, arena.fileno(), what),
-        .table_fd = hand_over_once(&processes, processes.fileno(), what),
+        .arena_fd = hand_over_once(arena, arena->fileno(), what),
+        .table_fd = hand_over_once(table, processes.fileno(), what),
         .table_made_at = processes.name().made_at,
         .table_maker = processes.name().maker,
-        .arena_number = arena.name().number,
+        .arena_number = arena->name().number,
         .offset = record_->place.offset,
         .size = size_,
     };

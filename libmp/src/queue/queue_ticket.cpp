@@ -11,14 +11,20 @@
 namespace mp::detail {
 namespace {
 
-/// The queues that came to this process, by their memory.
-struct Arrived {
+/// The queues that came to this process or left it, by their memory: one that comes
+/// back, or that a forked child is given, is the same one.
+struct Known {
     os::ForkLock lock;
     std::map<const std::byte*, std::weak_ptr<QueueCore>> queues MP_GUARDED_BY(lock);
+
+    std::weak_ptr<QueueCore>& at(const std::byte* place) MP_REQUIRES(lock) {
+        std::erase_if(queues, [](const auto& known) { return known.second.expired(); });
+        return queues[place];
+    }
 };
 
-Arrived& arrived() {
-    static auto* const instance = new Arrived;
+Known& known_queues() {
+    static auto* const instance = new Known;
     return *instance;
 }
 
@@ -31,20 +37,23 @@ void throw_other_queue(const std::string& type) {
     );
 }
 
-QueueTicket QueueTicket::of(const QueueCore& core, const char* what) {
+QueueTicket QueueTicket::of(const std::shared_ptr<QueueCore>& core, const char* what) {
     QueueTicket ticket;
-    ticket.data_ = hand_over_once(&core, core.data_fileno(), what);
+    ticket.data_ = hand_over_once(core, core->data_fileno(), what);
     // Another address in the core: the second descriptor is not the first one.
-    const void* const second = reinterpret_cast<const std::byte*>(&core) + 1;
-    ticket.event_ = hand_over_once(second, core.event_fileno(), what);
-    ticket.block_ = core.control_block();
+    const TravelKey second(core, reinterpret_cast<const std::byte*>(core.get()) + 1);
+    ticket.event_ = hand_over_once(second, core->event_fileno(), what);
+    ticket.block_ = core->control_block();
+    Known& all = known_queues();
+    const os::ForkLockHeld held(all.lock);
+    all.at(ticket.block_.data()) = core;
     return ticket;
 }
 
 std::shared_ptr<QueueCore> QueueTicket::open() const {
-    Arrived& all = arrived();
+    Known& all = known_queues();
     const os::ForkLockHeld held(all.lock);
-    auto& known = all.queues[block_.data()];
+    auto& known = all.at(block_.data());
     auto core = known.lock();
     if (!core) {
         core = std::make_shared<QueueCore>(

@@ -184,8 +184,9 @@ std::pair<std::string, std::int64_t> SharedMemory::hand_over() const {
         throw StateError("a SharedMemory that was never opened cannot travel");
     }
     std::int64_t travelling = -1;
-    if (state_->memory && detail::spawning()) {
-        travelling = detail::hand_over(state_->memory->fileno(), "a SharedMemory");
+    if (state_->memory && detail::can_hand_over(state_)) {
+        travelling =
+            detail::hand_over(state_->memory->fileno(), "a SharedMemory", state_);
     }
     return {state_->name, travelling};
 }

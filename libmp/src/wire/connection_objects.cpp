@@ -74,7 +74,7 @@ std::pair<std::uint32_t, std::uint8_t> Connection::hand_over() const {
         ~Leave() { state.leave(); }
     } const leave{*state};
     return {
-        detail::save_fd(state->fd(), "a Connection"),
+        detail::save_fd(state, state->fd(), "a Connection"),
         static_cast<std::uint8_t>(state->direction())};
 }
 

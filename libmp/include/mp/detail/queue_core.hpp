@@ -188,12 +188,12 @@ private:
     mutable std::atomic<std::uint64_t> seen_taken_{0};
 };
 
-/// A handle travels to a child that is being started, and nowhere else; one child has
-/// one core for a queue, however many handles come.
+/// A handle travels to a child that is being started, or in a call for one, and nowhere
+/// else; one child has one core for a queue, however many handles come.
 class QueueTicket {
 public:
-    /// Throws StateError, naming `what`, unless a child is being started.
-    static QueueTicket of(const QueueCore& core, const char* what);
+    /// Throws StateError, naming `what`, unless it can travel now.
+    static QueueTicket of(const std::shared_ptr<QueueCore>& core, const char* what);
 
     std::shared_ptr<QueueCore> open() const;
 

@@ -99,7 +99,8 @@ protected:
     template <class Archive>
     void travel(Archive& archive, const char* what) {
         if constexpr (Archive::is_saving::value) {
-            QueueTicket ticket = QueueTicket::of(core(), what);
+            static_cast<void>(core());  // there is one
+            QueueTicket ticket = QueueTicket::of(core_, what);
             archive& ticket;
         } else {
             QueueTicket ticket;

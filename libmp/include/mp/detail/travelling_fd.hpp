@@ -7,6 +7,7 @@
 // Owns:    duplicates on the way out, what came and was not taken on the way in.
 #pragma once
 
+#include "mp/detail/carried.hpp"
 #include "mp/detail/fd_list.hpp"
 #include "mp/fd.hpp"
 
@@ -29,7 +30,7 @@ public:
     const std::vector<UniqueFd>& fds() const noexcept { return fds_.all(); }
 
 private:
-    friend std::uint32_t save_fd(int fd, const char* what);
+    friend std::uint32_t save_fd(const TravelKey& key, int fd, const char* what);
 
     OutgoingFds* outer_;
     bool allowed_;
@@ -55,9 +56,9 @@ private:
 };
 
 /// Sends a duplicate of `fd` along; returns the number by which load_fd() finds it.
-/// `what` names the object for the error. Throws StateError when nothing is being sent
-/// that can carry it.
-std::uint32_t save_fd(int fd, const char* what);
+/// `key` is what it belongs to, `what` names the object for the error. Throws
+/// StateError when nothing is being sent that can carry it.
+std::uint32_t save_fd(const TravelKey& key, int fd, const char* what);
 
 /// Each once. Throws SerializationError when it did not come or was taken before.
 UniqueFd load_fd(std::uint32_t number);
