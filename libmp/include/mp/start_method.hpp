@@ -47,6 +47,11 @@ struct GetStartMethodOptions {
 /// The default without settling it, if `allow_none`: nothing when it is still open.
 std::optional<StartMethod> get_start_method(GetStartMethodOptions options);
 
+/// Whether the first fork beside threads that are not the library's own is said on
+/// stderr; at first it is. Such a fork copies the locks that those threads hold. The
+/// log has it in any case. Python: warnings.simplefilter("ignore", DeprecationWarning).
+void set_fork_warning(bool on) noexcept;
+
 /// All of them, the default of the library first.
 std::vector<StartMethod> get_all_start_methods();
 

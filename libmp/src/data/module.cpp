@@ -16,12 +16,14 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <link.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <memory>
 #include <optional>
 
 namespace mp::detail {
@@ -128,6 +130,32 @@ int visit(dl_phdr_info* info, std::size_t, void* to) {
     }
 }
 
+/// Kept per thread, so that no lock can be held by another thread while this one forks.
+/// Not a thread_local object: that would end at exit(), or before others of its thread,
+/// while handlers and destructors still start processes.
+Scan& scan_of_this_thread() {
+    static const pthread_key_t key = [] {
+        pthread_key_t made{};
+        const int error = ::pthread_key_create(&made, [](void* scan) {
+            delete static_cast<Scan*>(scan);
+        });
+        if (error != 0) {
+            os::throw_error(error, "pthread_key_create");
+        }
+        return made;
+    }();
+    auto* scan = static_cast<Scan*>(::pthread_getspecific(key));
+    if (scan == nullptr) {
+        auto fresh = std::make_unique<Scan>();
+        scan = fresh.get();
+        if (const int error = ::pthread_setspecific(key, scan); error != 0) {
+            os::throw_error(error, "pthread_setspecific");
+        }
+        static_cast<void>(fresh.release());
+    }
+    return *scan;
+}
+
 /// A name by which the loader opens the file of `fd`. It takes a name that it has seen
 /// for the same library, and descriptor numbers come again: so each name is new.
 std::string new_name_of(int fd, const std::string& path) {
@@ -189,9 +217,7 @@ bool Module::has_code_at(std::uintptr_t address) const noexcept {
 }
 
 const std::vector<Module>& loaded_modules() {
-    // Kept per thread, so that no lock can be held by another thread while this one
-    // forks.
-    static thread_local Scan scan;
+    Scan& scan = scan_of_this_thread();
     scan.fresh = false;
     dl_iterate_phdr(visit, &scan);
     if (scan.failed) {

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <locale>
 #include <string>
 
 namespace mp {
@@ -37,6 +38,7 @@ int quota_count(int all) {
     int least = all;
     while (!group.empty()) {
         std::ifstream file("/sys/fs/cgroup" + (group == "/" ? "" : group) + "/cpu.max");
+        file.imbue(std::locale::classic());
         double quota = 0;
         double period = 0;
         if (file >> quota >> period && period > 0) {

@@ -13,6 +13,8 @@
 #include <cstdio>
 #include <dirent.h>
 #include <fstream>
+#include <locale>
+#include <sstream>
 #include <stdexcept>
 
 namespace mp::os {
@@ -23,6 +25,33 @@ std::array<std::atomic<void (*)()>, max_handlers> handlers{};
 std::atomic<std::size_t> handler_count{0};
 
 thread_local bool in_fork_process = false;
+
+/// Empty for a thread that has ended, or is about to: one that was joined may be listed
+/// for a moment.
+std::string name_of_thread(const std::string& id) {
+    constexpr unsigned long exiting = 0x4;  // PF_EXITING
+    std::ifstream file("/proc/self/task/" + id + "/stat");
+    file.imbue(std::locale::classic());
+    std::string line;
+    std::getline(file, line);
+    // "id (name) state ppid pgrp session tty tpgid flags ...": the name may hold
+    // anything.
+    const auto begin = line.find('(');
+    const auto end = line.rfind(')');
+    if (begin == std::string::npos || end == std::string::npos || end < begin) {
+        return {};
+    }
+    std::istringstream rest(line.substr(end + 1));
+    rest.imbue(std::locale::classic());
+    char state = 'X';
+    long number = 0;
+    unsigned long flags = 0;
+    rest >> state >> number >> number >> number >> number >> number >> flags;
+    if (state == 'X' || state == 'Z' || (flags & exiting) != 0) {
+        return {};
+    }
+    return end == begin + 1 ? id : line.substr(begin + 1, end - begin - 1);
+}
 
 // An exception of a handler, for want of memory, must not reach the parent's code, of
 // which the child is in the middle.
@@ -75,10 +104,9 @@ std::vector<std::string> other_threads() {
         if (id[0] == '.' || id == own) {
             continue;
         }
-        std::ifstream comm("/proc/self/task/" + id + "/comm");
-        std::string name;
-        std::getline(comm, name);
-        names.push_back(name.empty() ? id : name);
+        if (const std::string name = name_of_thread(id); !name.empty()) {
+            names.push_back(name);
+        }
     }
     ::closedir(directory);
     return names;

@@ -19,6 +19,7 @@
 #include <charconv>
 #include <fstream>
 #include <limits>
+#include <locale>
 #include <string>
 
 namespace mp::detail {
@@ -64,6 +65,7 @@ ipc::mapped_region map_whole(int fd, std::size_t size) {
 
 std::size_t number_in(const std::string& path, std::size_t otherwise) {
     std::ifstream file(path);
+    file.imbue(std::locale::classic());
     std::size_t value = 0;
     return file >> value ? value : otherwise;  // "max" is no number
 }
@@ -153,6 +155,7 @@ void Segment::dont_fork() const noexcept {
 std::size_t available_memory() {
     std::size_t kilobytes = std::numeric_limits<std::size_t>::max() / 1024;
     std::ifstream file("/proc/meminfo");
+    file.imbue(std::locale::classic());
     for (std::string key, rest; file >> key; std::getline(file, rest)) {
         if (key == "MemAvailable:") {
             file >> kilobytes;

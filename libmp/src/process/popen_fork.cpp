@@ -4,6 +4,7 @@
 
 #include "mp/after_fork.hpp"
 #include "mp/errors.hpp"
+#include "mp/start_method.hpp"
 
 #include "os/fork.hpp"
 #include "os/pipe.hpp"
@@ -24,6 +25,8 @@
 namespace mp::detail {
 namespace {
 
+std::atomic<bool> warn_on_stderr{true};
+
 // Other threads' locks stay locked in the child for ever. Said once, as Python does.
 void warn_of_threads() {
     static std::atomic<bool> said{false};
@@ -32,12 +35,16 @@ void warn_of_threads() {
         said.exchange(true)) {
         return;
     }
-    log_warning(
+    const std::string text =
         "this process has other threads (" + others.front() +
         (others.size() > 1 ? ", ..." : "") +
         "); fork may lead to deadlocks in the child, because it copies the locks they "
-        "hold"
-    );
+        "hold";
+    if (warn_on_stderr) {
+        log_warning_on_stderr(text);
+    } else {
+        log_warning(text);
+    }
 }
 
 // If the kernel reaps children by itself, a child that ends at once would take its pid
@@ -106,3 +113,7 @@ std::shared_ptr<PopenFork> PopenFork::launch(const std::function<int()>& body) {
 }
 
 }  // namespace mp::detail
+
+void mp::set_fork_warning(bool on) noexcept {
+    mp::detail::warn_on_stderr = on;
+}

@@ -25,6 +25,13 @@ void log_warning(
     int line = __builtin_LINE()
 ) noexcept;
 
+/// Shown on stderr, too, where errors are.
+void log_warning_on_stderr(
+    std::string_view message,
+    const char* file = __builtin_FILE(),
+    int line = __builtin_LINE()
+) noexcept;
+
 void log_info(
     std::string_view message,
     const char* file = __builtin_FILE(),

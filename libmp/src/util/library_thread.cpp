@@ -21,7 +21,9 @@ LibraryThread::LibraryThread() noexcept {
 }
 
 LibraryThread::~LibraryThread() {
-    threads.fetch_sub(1);
+    if (counted_) {
+        threads.fetch_sub(1);
+    }
 }
 
 int LibraryThread::count() noexcept {

@@ -7,6 +7,7 @@
 
 #include <spdlog/sinks/sink.h>
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <span>
@@ -138,6 +139,24 @@ void log_error(std::string_view message, const char* file, int line) noexcept {
 
 void log_warning(std::string_view message, const char* file, int line) noexcept {
     log(spdlog::level::warn, message, file, line);
+}
+
+void log_warning_on_stderr(
+    std::string_view message, const char* file, int line
+) noexcept {
+    log(spdlog::level::warn, message, file, line);
+    const auto& ours = stderr_sink();
+    const auto& sinks = get_logger().sinks();
+    // Not when the program took our sink out, wants no warnings, or has just seen it.
+    if (std::find(sinks.begin(), sinks.end(), ours) != sinks.end() &&
+        get_logger().should_log(spdlog::level::warn) &&
+        !ours->should_log(spdlog::level::warn)) {
+        ours->log(spdlog::details::log_msg(
+            "mp",
+            spdlog::level::warn,
+            spdlog::string_view_t(message.data(), message.size())
+        ));
+    }
 }
 
 void log_info(std::string_view message, const char* file, int line) noexcept {
