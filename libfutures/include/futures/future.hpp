@@ -16,6 +16,7 @@
 
 #include <concepts>
 #include <cstddef>
+#include <cxxabi.h>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -43,6 +44,7 @@ void await_value(StateBase& state, mp::Timeout timeout);
 std::exception_ptr await_exception(StateBase& state, mp::Timeout timeout);
 /// Requires: an exception is being handled.
 void log_callback_error(const StateBase& state) noexcept;
+void log_callback_exit(const StateBase& state) noexcept;
 [[noreturn]] void throw_no_state();
 
 }  // namespace detail
@@ -259,13 +261,16 @@ private:
         explicit DoneCallback(Callback callback)
             : Watcher(true), callback_(std::move(callback)) {}
 
-        void told(detail::StateBase& state) noexcept override {
+        void told(detail::StateBase& state) override {
             try {
                 state.add_reference();
                 std::invoke(
                     callback_,
                     Future(detail::StatePtr<State>(static_cast<State*>(&state)))
                 );
+            } catch (const abi::__forced_unwind&) {
+                detail::log_callback_exit(state);
+                throw;  // the thread ends
             } catch (...) {
                 detail::log_callback_error(state);
             }

@@ -17,6 +17,7 @@
 #include "futures/detail/process_task.hpp"
 #include "futures/executor.hpp"
 #include "futures/future.hpp"
+#include "futures/shared_objects.hpp"
 #include "mp/call.hpp"
 #include "mp/context.hpp"
 #include "mp/timeout.hpp"
@@ -52,13 +53,16 @@ struct ProcessPoolOptions {
     /// max_tasks_per_child is set.
     std::optional<mp::Context> mp_context = {};
     /// Called in each worker before its first task: mp::call(connect, "db"). If it
-    /// throws, the pool is broken.
+    /// throws, the pool is broken. What processes share may be among its arguments.
     mp::Call initializer = {};
     /// A worker ends after so many tasks and is replaced. Not with fork.
     std::optional<Count> max_tasks_per_child = {};
     OnWorkerLoss on_worker_loss = OnWorkerLoss::break_pool;
     /// Workers are called prefix_0, prefix_1 ...; without it, as other processes.
     std::string worker_name_prefix = {};
+    /// What processes share and tasks are to get as arguments: `.shared = {queue,
+    /// lock}`. The arguments of the initializer need not be named again.
+    SharedObjects shared = {};
 };
 
 /// For one task.
@@ -85,6 +89,19 @@ struct ProcessPoolStatistics {
         0;  ///< claimed by a worker that died, run by another
 };
 
+class ProcessPoolExecutor;
+
+namespace detail {
+
+template <>
+class WeakExecutor<ProcessPoolExecutor>
+    : public WeakPoolExecutor<ProcessPoolExecutor, ProcessPool> {
+public:
+    using WeakPoolExecutor::WeakPoolExecutor;
+};
+
+}  // namespace detail
+
 class ProcessPoolExecutor : public MapsLists<ProcessPoolExecutor> {
 public:
     /// Starts nothing yet. Throws std::invalid_argument for less than one worker or
@@ -95,6 +112,8 @@ public:
 
     ProcessPoolExecutor(const ProcessPoolExecutor&) = delete;
     ProcessPoolExecutor& operator=(const ProcessPoolExecutor&) = delete;
+    /// The work, and what map() still has to submit, goes on with the new one. The old
+    /// one has no work and takes none: submit() and map() throw mp::StateError.
     ProcessPoolExecutor(ProcessPoolExecutor&&) noexcept = default;
     ProcessPoolExecutor& operator=(ProcessPoolExecutor&& other) noexcept;
 
@@ -179,6 +198,15 @@ public:
     ProcessPoolStatistics statistics() const;
 
 private:
+    template <class E, class Pool>
+    friend class detail::WeakPoolExecutor;
+
+    /// Uses the pool and does not end it.
+    ProcessPoolExecutor(
+        detail::Borrowed, std::shared_ptr<detail::ProcessPool> pool
+    ) noexcept
+        : pool_(std::move(pool)), borrowed_(true) {}
+
     template <class R, class Read, class Encode>
     Future<R>
     submit_task(SubmitOptions options, detail::TaskName name, Encode&& encode) {
@@ -190,6 +218,7 @@ private:
         detail::CallStore store(*pool_);
         mp::detail::ByteWriter call(store);
         try {
+            const detail::GivenToPool given(*pool_);
             encode(call);
         } catch (...) {
             fail_unsent(*task);
@@ -215,6 +244,7 @@ private:
     void close() noexcept;
 
     std::shared_ptr<detail::ProcessPool> pool_;
+    bool borrowed_ = false;
 };
 
 }  // namespace futures

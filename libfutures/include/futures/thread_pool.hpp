@@ -46,9 +46,18 @@ struct ThreadPoolStatistics {
 template <class Fn, class... Args>
 concept Submittable = std::invocable<std::decay_t<Fn>, std::decay_t<Args>...>;
 
+class ThreadPoolExecutor;
+
 namespace detail {
 
 class ThreadPool;
+
+template <>
+class WeakExecutor<ThreadPoolExecutor>
+    : public WeakPoolExecutor<ThreadPoolExecutor, ThreadPool> {
+public:
+    using WeakPoolExecutor::WeakPoolExecutor;
+};
 
 }  // namespace detail
 
@@ -61,6 +70,8 @@ public:
 
     ThreadPoolExecutor(const ThreadPoolExecutor&) = delete;
     ThreadPoolExecutor& operator=(const ThreadPoolExecutor&) = delete;
+    /// The work, and what map() still has to submit, goes on with the new one. The old
+    /// one has no work and takes none: submit() and map() throw mp::StateError.
     ThreadPoolExecutor(ThreadPoolExecutor&&) noexcept = default;
     ThreadPoolExecutor& operator=(ThreadPoolExecutor&& other) noexcept;
 
@@ -120,6 +131,15 @@ public:
     ThreadPoolStatistics statistics() const;
 
 private:
+    template <class E, class Pool>
+    friend class detail::WeakPoolExecutor;
+
+    /// Uses the pool and does not end it.
+    ThreadPoolExecutor(
+        detail::Borrowed, std::shared_ptr<detail::ThreadPool> pool
+    ) noexcept
+        : pool_(std::move(pool)), borrowed_(true) {}
+
     template <class R, class Call>
     Future<R> submit_task(detail::ThreadTask<R, Call>* task) {
         Future<R> future{detail::StatePtr<detail::State<R>>(task)};
@@ -136,6 +156,7 @@ private:
     void close() noexcept;
 
     std::shared_ptr<detail::ThreadPool> pool_;
+    bool borrowed_ = false;
 };
 
 /// The name of the calling thread: of a pool's thread in full length, of others as the

@@ -3,18 +3,17 @@
 
 #include "future/exception_text.hpp"
 #include "util/diagnostics.hpp"
-
-#include <sstream>
+#include "util/number_text.hpp"
 
 namespace futures::detail {
 
 namespace {
 
 [[noreturn]] void throw_timeout(const StateBase& state, mp::Timeout timeout) {
-    std::ostringstream text;
-    text << state.describe(nullptr) << " is not done after "
-         << std::chrono::duration<double>(timeout.duration()).count() << " s";
-    throw TimeoutError(text.str());
+    throw TimeoutError(
+        state.describe(nullptr) + " is not done after " +
+        mp::detail::seconds_text(timeout.duration())
+    );
 }
 
 /// Waits until the future is finished.
@@ -50,6 +49,17 @@ void log_callback_error(const StateBase& state) noexcept {
         );
     } catch (...) {
         mp::detail::log_error("exception calling a future's callback");
+    }
+}
+
+void log_callback_exit(const StateBase& state) noexcept {
+    try {
+        mp::detail::log_error(
+            "a callback for " + state.describe(nullptr) +
+            " called pthread_exit(): its thread ends"
+        );
+    } catch (...) {
+        mp::detail::log_error("a future's callback called pthread_exit()");
     }
 }
 

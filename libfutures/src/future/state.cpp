@@ -9,10 +9,13 @@
 #include "os/spin.hpp"
 #include "util/demangle.hpp"
 #include "util/diagnostics.hpp"
+#include "util/hex.hpp"
 
 #include <sched.h>
 
-#include <sstream>
+#include <cstdint>
+#include <cxxabi.h>
+#include <string>
 
 namespace futures::detail {
 
@@ -217,7 +220,7 @@ void StateBase::tell_waiters() noexcept {
     unlock_list(0);
 }
 
-void StateBase::run_callbacks() noexcept {
+void StateBase::run_callbacks() {
     for (;;) {
         lock_list();
         Watcher* at = watchers_;
@@ -231,8 +234,17 @@ void StateBase::run_callbacks() noexcept {
         if (at == nullptr) {
             return;
         }
-        at->told(*this);
-        delete at;
+        const std::unique_ptr<Watcher> callback(at);
+        callback->told(*this);
+    }
+}
+
+void StateBase::run_all_callbacks() {
+    try {
+        run_callbacks();
+    } catch (const abi::__forced_unwind&) {
+        run_callbacks();
+        throw;
     }
 }
 
@@ -304,7 +316,7 @@ bool StateBase::cancel() {
         if (is_told(cancelled)) {
             tell_waiters();
         }
-        run_callbacks();
+        run_all_callbacks();
     }
     return true;
 }
@@ -363,7 +375,7 @@ void StateBase::abandon_settling() noexcept {
     word_.fetch_and(~settling_bit, std::memory_order_release);
 }
 
-void StateBase::end_settling(Outcome outcome) noexcept {
+void StateBase::end_settling(Outcome outcome) {
     add_reference();  // the one that finish() drops
     finish(outcome);
 }
@@ -432,33 +444,34 @@ void StateBase::throw_invalid(const char* call) const {
 }
 
 std::string StateBase::describe(const char* value_type) const {
-    std::ostringstream text;
-    text << "<Future at " << static_cast<const void*>(this) << " state=";
+    std::string text = "<Future at " +
+                       mp::detail::hex_number(reinterpret_cast<std::uintptr_t>(this)) +
+                       " state=";
     switch (state()) {
     case FutureState::pending:
-        text << "pending";
+        text += "pending";
         break;
     case FutureState::running:
-        text << "running";
+        text += "running";
         break;
     case FutureState::cancelled:
     case FutureState::cancelled_and_notified:
-        text << "cancelled";
+        text += "cancelled";
         break;
     case FutureState::finished:
-        text << "finished";
+        text += "finished";
         if (raised()) {
-            text << " raised";
+            text += " raised";
             if (exception_ != nullptr) {
-                text << ' ' << type_name(exception_);
+                text += ' ' + type_name(exception_);
             }
         } else if (value_type != nullptr) {
-            text << " returned " << mp::detail::demangled(value_type);
+            text += " returned " + mp::detail::demangled(value_type);
         }
         break;
     }
-    text << '>';
-    return text.str();
+    text += '>';
+    return text;
 }
 
 }  // namespace futures::detail

@@ -21,7 +21,7 @@ public:
     void are_this_threads() noexcept { slot() = this; }
 
     /// Does what there is to do; sleeps until the deadline, ring(), or something to do.
-    virtual void turn(const mp::Deadline& deadline) noexcept = 0;
+    virtual void turn(const mp::Deadline& deadline) = 0;
 
     /// Ends the sleep of turn(), or the next one at once.
     virtual void ring() noexcept = 0;

@@ -40,13 +40,23 @@ bool Board::submit(BoardTask& task, std::span<const std::byte> call) {
         if (refusing_) {
             return false;
         }
-        if (!backlog_.empty() || !place(task, call)) {
-            put_in_backlog(task, call);
-        }
+        // First: nobody sees it concluded and not submitted.
         // order: a count; see outstanding().
         submitted_.store(
             submitted_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed
         );
+        try {
+            if (!backlog_.empty() || !place(task, call)) {
+                put_in_backlog(task, call);
+            }
+        } catch (...) {
+            // order: as above.
+            submitted_.store(
+                submitted_.load(std::memory_order_relaxed) - 1,
+                std::memory_order_relaxed
+            );
+            throw;
+        }
         tail = tail_;
     }
     auto& cpu = view_.header().submit_cpu;
@@ -153,7 +163,8 @@ bool Board::cancel(BoardTask& task) noexcept {
         }
         task.message.clear();
         task.taken_back = true;
-        concluded_.fetch_add(1, std::memory_order_relaxed);  // order: a count
+        // order: release pairs with outstanding(), which sees the submission.
+        concluded_.fetch_add(1, std::memory_order_release);
     }
     return true;
 }
@@ -215,8 +226,9 @@ BoardStatistics Board::statistics() const {
         const MutexLock lock(drain_mutex_);
         result.stray_results = stray_;
     }
-    result.submitted = submitted_.load();
+    // In this order: what is concluded was submitted.
     result.concluded = concluded_.load();
+    result.submitted = submitted_.load();
     result.backlog = backlog_size_.load();
     result.worker_wakes = worker_wakes_.load();
     return result;

@@ -78,7 +78,7 @@ public:
 
     /// Runs the callbacks of what ended; returns how many futures had some. Requires:
     /// no lock of the program is held.
-    std::size_t run_callbacks() noexcept;
+    std::size_t run_callbacks();
 
     /// Says that this thread is about to sleep on the doorbell. Returns false if there
     /// is something to drain first.
@@ -150,9 +150,11 @@ public:
 
     /// Tasks that are not finished. Exact for whoever knows that nobody submits.
     std::uint64_t outstanding() const noexcept {
-        // order: counts; a stale one is corrected at the next look.
-        return submitted_.load(std::memory_order_relaxed) -
-               concluded_.load(std::memory_order_relaxed);
+        // order: acquire pairs with conclude() and cancel(), so that what is concluded
+        // was submitted.
+        const auto concluded = concluded_.load(std::memory_order_acquire);
+        // order: a count; a stale one is corrected at the next look.
+        return submitted_.load(std::memory_order_relaxed) - concluded;
     }
 
     BoardStatistics statistics() const;
@@ -207,7 +209,7 @@ private:
     void enlist() noexcept;
     bool spin(BoardTask& task) noexcept;
     void lead(BoardTask& task, const mp::Deadline& deadline) noexcept;
-    void wait_in_manager(BoardTask& task, const mp::Deadline& deadline) noexcept;
+    void wait_in_manager(BoardTask& task, const mp::Deadline& deadline);
     void kick_leader() noexcept;
     void kick_waiter_for(const BoardTask* task) noexcept;
 

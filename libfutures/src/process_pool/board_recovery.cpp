@@ -55,6 +55,7 @@ Board::Leftovers Board::leftovers_of(std::uint32_t worker) {
 
 std::size_t Board::recover(std::uint32_t worker, const Verdict& verdict) {
     std::vector<BoardTask*> running;
+    std::size_t lost = 0;
     {
         const MutexLock draining(drain_mutex_);
         drain_ring(worker);  // the last thing that it finished is not lost
@@ -71,8 +72,13 @@ std::size_t Board::recover(std::uint32_t worker, const Verdict& verdict) {
         std::sort(again.begin(), again.end(), [](const auto* a, const auto* b) {
             return a->position > b->position;
         });
+        lost = running.size() - static_cast<std::size_t>(
+                                    std::count(running.begin(), running.end(), nullptr)
+                                );
         {
             const MutexLock lock(mutex_);
+            // Before a future tells of it.
+            counts_.lost += lost;
             for (BoardTask* task : again) {
                 give_back(*task);
             }
@@ -85,11 +91,6 @@ std::size_t Board::recover(std::uint32_t worker, const Verdict& verdict) {
         }
     }
     forget_worker(worker);
-    const auto lost =
-        running.size() -
-        static_cast<std::size_t>(std::count(running.begin(), running.end(), nullptr));
-    const MutexLock lock(mutex_);
-    counts_.lost += lost;
     return lost;
 }
 

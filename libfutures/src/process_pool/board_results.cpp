@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <cxxabi.h>
 
 namespace futures::detail {
 
@@ -133,8 +134,8 @@ void Board::take_result(BoardTask& task, const ResultItem& item, std::uint32_t w
 }
 
 void Board::conclude(BoardTask& task) noexcept {
-    // order: a count.
-    concluded_.fetch_add(1, std::memory_order_relaxed);
+    // order: release pairs with outstanding(), which sees the submission.
+    concluded_.fetch_add(1, std::memory_order_release);
     BoardTask* const address = &task;
     if (task.finish()) {
         with_callbacks_.push_back(task);
@@ -144,7 +145,7 @@ void Board::conclude(BoardTask& task) noexcept {
     kick_waiter_for(address);
 }
 
-std::size_t Board::run_callbacks() noexcept {
+std::size_t Board::run_callbacks() {
     for (std::size_t ran = 0;; ++ran) {
         BoardTask* task = nullptr;
         {
@@ -154,7 +155,14 @@ std::size_t Board::run_callbacks() noexcept {
             }
             task = &with_callbacks_.pop_front();
         }
-        task->finish_callbacks();
+        try {
+            task->finish_callbacks();
+        } catch (const abi::__forced_unwind&) {
+            // A callback ended this thread: the others are for the next one.
+            const MutexLock lock(drain_mutex_);
+            with_callbacks_.push_front(*task);
+            throw;
+        }
     }
 }
 

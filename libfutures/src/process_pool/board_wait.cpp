@@ -147,14 +147,20 @@ bool Board::managed_here() const noexcept {
 
 /// A callback waits for a future of its own pool. Its thread is the manager, so it goes
 /// on with the manager's work meanwhile.
-void Board::wait_in_manager(BoardTask& task, const mp::Deadline& deadline) noexcept {
-    BoardTask* const outer = manager_task_.exchange(&task);
+void Board::wait_in_manager(BoardTask& task, const mp::Deadline& deadline) {
+    // Also when a callback in a turn ends the thread.
+    // NOLINTNEXTLINE(cppcoreguidelines-special-member-functions): of one place only
+    const struct Restore {
+        std::atomic<BoardTask*>& place;
+        BoardTask* outer;
+
+        ~Restore() { place.store(outer); }
+    } restore{manager_task_, manager_task_.exchange(&task)};
     // order: pairs with kick_waiter_for(), as in lead().
     mp::os::full_fence();
     while (!task.is_finished() && !deadline.expired()) {
         turn_(deadline);
     }
-    manager_task_.store(outer);
 }
 
 void Board::kick_waiter_for(const BoardTask* task) noexcept {

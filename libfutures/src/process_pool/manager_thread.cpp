@@ -3,12 +3,17 @@
 
 #include "executor/exit_hook.hpp"
 #include "os/signals.hpp"
+#include "util/diagnostics.hpp"
 #include "util/library_thread.hpp"
 
 #include <pthread.h>
 
+#include <cxxabi.h>
+#include <exception>
 #include <new>
+#include <string>
 #include <system_error>
+#include <utility>
 
 namespace futures::detail {
 
@@ -32,16 +37,34 @@ ManagerThread::~ManagerThread() {
     join();
 }
 
-void ManagerThread::start(std::shared_ptr<void> keep_alive) {
+void ManagerThread::start(const std::shared_ptr<void>& keep_alive) {
+    const mp::detail::MutexLock lock(thread_mutex_);
+    start_locked(keep_alive);
+}
+
+void ManagerThread::start_locked(const std::shared_ptr<void>& keep_alive) {
     const os::SignalsBlocked blocked;  // signals are the program's threads' business
-    const mp::detail::MutexLock lock(join_mutex_);
-    thread_ = std::thread([this, keep = std::move(keep_alive)] { loop(); });
+    threads_.reserve(threads_.size() + 1);
+    threads_.emplace_back(
+        [this, keep = keep_alive, counted = mp::detail::LibraryThread()] { run(keep); }
+    );
+}
+
+std::thread ManagerThread::next_to_join() {
+    const mp::detail::MutexLock lock(thread_mutex_);
+    std::thread next;
+    if (!threads_.empty()) {
+        next = std::move(threads_.front());
+        threads_.erase(threads_.begin());
+    }
+    return next;
 }
 
 void ManagerThread::join() {
-    const mp::detail::MutexLock lock(join_mutex_);
-    if (thread_.joinable()) {
-        thread_.join();
+    const mp::detail::MutexLock joining(join_mutex_);
+    // One that ended itself in a callback has started the next one before.
+    for (std::thread next = next_to_join(); next.joinable(); next = next_to_join()) {
+        next.join();
     }
 }
 
@@ -50,13 +73,15 @@ bool ManagerThread::is_current() const noexcept {
 }
 
 void ManagerThread::join_at_exit() {
-    const mp::detail::MutexLock lock(join_mutex_);
-    detail::join_at_exit(std::move(thread_));
+    left_to_exit_ = true;
+    for (std::thread next = next_to_join(); next.joinable(); next = next_to_join()) {
+        detail::join_at_exit(std::move(next));
+    }
 }
 
 void ManagerThread::abandon() noexcept MP_NO_THREAD_SAFETY_ANALYSIS {
-    // A std::thread that is joinable may not be destroyed; this one exists no more.
-    new (&thread_) std::thread();
+    // A std::thread that is joinable may not be destroyed; these exist no more.
+    new (&threads_) std::vector<std::thread>();
 }
 
 void ManagerThread::watch(std::uint32_t worker, int pidfd) {
@@ -67,9 +92,39 @@ void ManagerThread::unwatch(int pidfd) noexcept {
     epoll_.remove(pidfd);
 }
 
-void ManagerThread::loop() noexcept {
-    const mp::detail::LibraryThread ours;
+void ManagerThread::run(const std::shared_ptr<void>& keep_alive) {
     pthread_setname_np(pthread_self(), "mp-pool");
+    try {
+        loop();
+    } catch (const abi::__forced_unwind&) {
+        // A callback called pthread_exit(). Another thread goes on, or else this one,
+        // as long as it is needed.
+        if (!replace(keep_alive)) {
+            loop();
+        }
+        throw;
+    }
+}
+
+bool ManagerThread::replace(const std::shared_ptr<void>& keep_alive) noexcept {
+    try {
+        const mp::detail::MutexLock lock(thread_mutex_);
+        start_locked(keep_alive);
+    } catch (const std::exception& error) {
+        mp::detail::log_error(
+            std::string("no thread can be had in place of one that a callback ended: "
+            ) +
+            error.what()
+        );
+        return false;
+    }
+    if (left_to_exit_) {
+        join_at_exit();
+    }
+    return true;
+}
+
+void ManagerThread::loop() {
     are_this_threads();
     board_.set_manager([this](const mp::Deadline& deadline) { turn(deadline); });
     going_ = duties_.housekeeping();
@@ -79,7 +134,7 @@ void ManagerThread::loop() noexcept {
 }
 
 /// Drains, runs callbacks, then looks a little longer before it sleeps.
-void ManagerThread::turn(const mp::Deadline& deadline) noexcept {
+void ManagerThread::turn(const mp::Deadline& deadline) {
     // In a flood of results, workers still die and want to be replaced.
     constexpr int busy_turns = 64;
     const bool results = board_.drain() > 0 || spin();

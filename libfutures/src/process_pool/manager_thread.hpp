@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <memory>
 #include <thread>
+#include <vector>
 
 namespace futures::detail {
 
@@ -44,7 +45,7 @@ public:
 
     /// `keep_alive` lives as long as the thread. Throws std::system_error when there is
     /// no thread to be had.
-    void start(std::shared_ptr<void> keep_alive);
+    void start(const std::shared_ptr<void>& keep_alive);
 
     /// Waits until it has ended. Any threads but the manager's.
     void join();
@@ -64,10 +65,16 @@ public:
     void unwatch(int pidfd) noexcept;
 
 private:
-    void loop() noexcept;
+    void run(const std::shared_ptr<void>& keep_alive) MP_EXCLUDES(thread_mutex_);
+    void loop();
+    void start_locked(const std::shared_ptr<void>& keep_alive)
+        MP_REQUIRES(thread_mutex_);
+    bool replace(const std::shared_ptr<void>& keep_alive) noexcept
+        MP_EXCLUDES(thread_mutex_);
+    std::thread next_to_join() MP_EXCLUDES(thread_mutex_);
     bool spin() noexcept;
     void look(const mp::Deadline& deadline) noexcept;
-    void turn(const mp::Deadline& deadline) noexcept override;
+    void turn(const mp::Deadline& deadline) override;
 
     void ring() noexcept override { board_.doorbell().ring(); }
 
@@ -76,14 +83,19 @@ private:
     ManagerDuties& duties_;
     mp::os::Epoll epoll_;
 
-    // Guarded by join_mutex_.
+    // Held by the thread that joins.
     mp::detail::Mutex join_mutex_;
-    std::thread thread_ MP_GUARDED_BY(join_mutex_);
+
+    // Guarded by thread_mutex_.
+    mp::detail::Mutex thread_mutex_;
+    /// The last one is the manager; one before it ended itself in a callback.
+    std::vector<std::thread> threads_ MP_GUARDED_BY(thread_mutex_);
 
     // The thread's own.
     mp::detail::SpinHistory spins_;
     int busy_turns_ = 0;
     bool going_ = true;
+    bool left_to_exit_ = false;  ///< the threads are joined as the program ends
 };
 
 }  // namespace futures::detail

@@ -27,6 +27,14 @@ CallStore::grow(std::span<const std::byte> written, std::size_t wanted) {
     return block_.bytes();
 }
 
+GivenToPool::GivenToPool(const ProcessPool& pool) noexcept
+    : scope_(
+          pool.given(),
+          " is an argument of a task only where the pool was given it before: name it "
+          "in ProcessPoolOptions, .shared = {queue, lock}, or as an argument of the "
+          "pool's initializer"
+      ) {}
+
 PoolTask::PoolTask(std::shared_ptr<ProcessPool> pool, TaskName task_name) noexcept
     : name(task_name), pool_(std::move(pool)), board_(pool_->board()) {}
 
@@ -83,14 +91,16 @@ ProcessPoolExecutor::~ProcessPoolExecutor() {
 
 void ProcessPoolExecutor::close() noexcept {
     if (pool_) {
-        pool_->close();
+        if (!borrowed_) {
+            pool_->close();
+        }
         pool_.reset();
     }
 }
 
 void ProcessPoolExecutor::check_accepting() const {
     if (!pool_) {
-        throw mp::StateError("this ProcessPoolExecutor was moved from");
+        throw mp::StateError("this ProcessPoolExecutor was moved from, or is gone");
     }
     pool_->check_accepting();
 }

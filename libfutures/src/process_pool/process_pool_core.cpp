@@ -6,6 +6,7 @@
 #include "mp/errors.hpp"
 
 #include "executor/exit_hook.hpp"
+#include "process_pool/worker_body.hpp"
 #include "util/diagnostics.hpp"
 #include "util/exit_function.hpp"
 
@@ -13,6 +14,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <system_error>
 
 namespace futures::detail {
 
@@ -65,6 +67,7 @@ mp::Context checked_context(const ProcessPoolOptions& options) {
 
 ProcessPool::ProcessPool(ProcessPoolOptions options)
     : options_(std::move(options)),
+      given_(given_to_workers(options_.shared.keep(), options_.initializer)),
       max_workers_(checked_max_workers(options_)),
       context_(checked_context(options_)),
       method_(context_.get_start_method()),
@@ -129,19 +132,58 @@ bool ProcessPool::begin_with(PoolTask& task, std::span<const std::byte> call) {
     if (mp::detail::exiting()) {
         throw_exiting();
     }
-    exit_part_ = detail::finish_at_exit(weak_from_this());
-    if (method_ == mp::StartMethod::fork) {
-        // All of them, before there is a thread of ours: a fork copies one thread, and
-        // the locks that others hold.
-        start_workers_locked(max_workers_);
-    }
-    manager_.start(shared_from_this());
+    start_all_parts();
     stage_ = Stage::working;
     // order: pairs with submit().
     begun_.store(true, std::memory_order_release);
     // Before the manager can have the mutex: a worker that died at once has not broken
     // the pool yet, so the first task gets its future, which then tells.
     return board_.submit(task, call);
+}
+
+void ProcessPool::start_all_parts() {
+    const int exit_part = detail::finish_at_exit(weak_from_this());
+    try {
+        if (method_ == mp::StartMethod::fork) {
+            // All of them, before there is a thread of ours: a fork copies one thread,
+            // and the locks that others hold.
+            start_workers_locked(max_workers_);
+        }
+        manager_.start(shared_from_this());
+    } catch (const std::system_error& error) {
+        take_back_start(exit_part);
+        throw std::system_error(
+            error.code(), "the manager thread of a ProcessPoolExecutor cannot be made"
+        );
+    } catch (...) {
+        take_back_start(exit_part);
+        throw;
+    }
+    exit_part_ = exit_part;
+}
+
+/// Nobody would ever end these workers. The next submit() begins again.
+void ProcessPool::take_back_start(int exit_part) noexcept {
+    mp::detail::drop_exit_part(exit_part);
+    for (std::uint32_t index = 0; index < max_workers_; ++index) {
+        const Worker worker = workers_.take(index);
+        if (!worker.process) {
+            continue;
+        }
+        try {
+            manager_.unwatch(worker.sentinel);
+            WorkerTable::send(*worker.process, SIGKILL);
+            worker.process->join();
+            board_.recover(index, [](BoardTask&) { return std::exception_ptr(); });
+            worker.process->close();
+        } catch (const std::exception& error) {
+            mp::detail::log_error(
+                std::string("a worker that is not needed cannot be ended: ") +
+                error.what()
+            );
+        }
+    }
+    alive_ = 0;
 }
 
 void ProcessPool::want_workers() noexcept {

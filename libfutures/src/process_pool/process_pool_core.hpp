@@ -52,6 +52,9 @@ public:
 
     CallArena& calls() noexcept { return *calls_; }
 
+    /// What its workers have been given that processes share.
+    const mp::detail::Carried& given() const noexcept { return given_; }
+
     /// The executor is gone. Waits, unless this is the manager thread.
     void close() noexcept;
 
@@ -79,6 +82,8 @@ private:
     // process_pool_core.cpp
     /// The first submit(); false when another thread was quicker.
     bool begin_with(PoolTask& task, std::span<const std::byte> call);
+    void start_all_parts() MP_REQUIRES(mutex_);
+    void take_back_start(int exit_part) noexcept MP_REQUIRES(mutex_);
     void want_workers() noexcept;
     void await_starting() const MP_REQUIRES(mutex_);
 
@@ -115,6 +120,7 @@ private:
 
     // Set once in the constructor.
     const ProcessPoolOptions options_;
+    const mp::detail::Carried given_;
     const std::uint32_t max_workers_;
     const mp::Context context_;
     const mp::StartMethod method_;

@@ -8,12 +8,12 @@
 #include "process_pool/crash_report.hpp"
 #include "process_pool/process_pool_core.hpp"
 #include "util/diagnostics.hpp"
+#include "util/number_text.hpp"
 
 #include <signal.h>
 
 #include <algorithm>
 #include <chrono>
-#include <sstream>
 #include <utility>
 
 namespace futures::detail {
@@ -28,12 +28,6 @@ constexpr std::uint32_t usual_retries = 2;
 /// Workers that die one after the other before they could run anything: something is
 /// wrong that a new worker does not cure.
 constexpr std::uint32_t max_stillborn = 8;
-
-std::string in_seconds(mp::Timeout limit) {
-    std::ostringstream text;
-    text << std::chrono::duration<double>(limit.duration()).count() << " s";
-    return text.str();
-}
 
 }  // namespace
 
@@ -130,8 +124,8 @@ ProcessPool::verdict_on(PoolTask& task, std::uint32_t index, const Worker& worke
     if (timed_out && task.losses > task.retries) {
         return std::make_exception_ptr(TaskTimeout(
             "the task " + task.name.text() + " ran longer than its limit of " +
-            in_seconds(task.time_limit) + ": worker '" + process.name() + "' (pid " +
-            std::to_string(process.pid()) + ") was killed"
+            mp::detail::seconds_text(task.time_limit.duration()) + ": worker '" +
+            process.name() + "' (pid " + std::to_string(process.pid()) + ") was killed"
         ));
     }
     if (timed_out) {

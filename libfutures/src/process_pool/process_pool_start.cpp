@@ -59,6 +59,7 @@ ProcessPool::make_process(std::uint32_t index, const ResultArenaReader& arena) {
     start.doorbell = TravellingFd(board_.doorbell().fileno());
     start.index = index;
     start.policy = board_.options().policy;
+    start.shared = options_.shared.keep();
     start.initializer = options_.initializer;
     if (options_.max_tasks_per_child) {
         start.max_tasks =

@@ -34,12 +34,14 @@ mp::detail::Segment map_segment(const TravellingFd& fd) {
 
 class PoolRunner final : public TaskRunner {
 public:
-    explicit PoolRunner(std::string where) : where_(std::move(where)) {}
+    PoolRunner(std::string where, const mp::detail::Carried& given)
+        : where_(std::move(where)), given_(given) {}
 
     ResultKind run(std::span<const std::byte> call, ByteWriter& out) noexcept override {
         ByteReader in(call);
         CallFrame frame{in, out};
         try {
+            const mp::detail::ArrivedScope scope(given_);
             mp::detail::run_call(frame);
             return ResultKind::value;
         } catch (...) {
@@ -86,13 +88,31 @@ private:
     }
 
     const std::string where_;
+    const mp::detail::Carried& given_;
 };
 
 std::string where() {
     return mp::current_process().name() + ", pid " + std::to_string(getpid());
 }
 
+void call_if_any(const mp::Call& call) {
+    if (call) {
+        call();
+    }
+}
+
 }  // namespace
+
+mp::detail::Carried
+given_to_workers(const mp::Call& shared, const mp::Call& initializer) {
+    mp::detail::Carried given;
+    for (const mp::Call* const call : {&shared, &initializer}) {
+        if (call->carried()) {
+            given.append(*call->carried());
+        }
+    }
+    return given;
+}
 
 void run_worker(const WorkerStart& start) {
     signal(SIGINT, SIG_IGN);  // Ctrl-C is the parent's business; it ends us
@@ -109,11 +129,13 @@ void run_worker(const WorkerStart& start) {
     options.max_tasks = start.max_tasks;
     options.doorbell = start.doorbell.get();
     BoardWorker worker(view, calls.data(), results, options);
-    PoolRunner runner(where());
-    if (start.initializer) {
+    const auto given = given_to_workers(start.shared, start.initializer);
+    PoolRunner runner(where(), given);
+    if (start.shared || start.initializer) {
         control.phase.store(WorkerPhase::initialising);
         try {
-            start.initializer();
+            call_if_any(start.shared);
+            call_if_any(start.initializer);
         } catch (...) {
             ByteWriter exception;
             runner.encode_current(CallPhase::run, exception);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "mp/call.hpp"
+#include "mp/detail/carried.hpp"
 
 #include "data/spawning.hpp"
 #include "os/spin.hpp"
@@ -51,6 +52,7 @@ struct WorkerStart {
     std::uint32_t index = 0;
     std::uint64_t max_tasks = 0;
     mp::detail::SpinPolicy policy{};
+    mp::Call shared;
     mp::Call initializer;
 
     template <class Archive>
@@ -63,9 +65,14 @@ struct WorkerStart {
         archive& max_tasks;
         archive& policy.pauses;
         archive& policy.yields;
+        archive& shared;
         archive& initializer;
     }
 };
+
+/// What processes share of both, in the order by which tasks name it.
+mp::detail::Carried
+given_to_workers(const mp::Call& shared, const mp::Call& initializer);
 
 /// The target of a worker's process.
 void run_worker(const WorkerStart& start);

@@ -12,6 +12,12 @@
 
 namespace futures {
 
+std::exception_ptr detail::thread_ended_in_task() {
+    return std::make_exception_ptr(
+        mp::StateError("the task ended its thread by pthread_exit()")
+    );
+}
+
 namespace {
 
 std::ptrdiff_t default_workers() {
@@ -51,8 +57,10 @@ ThreadPoolExecutor::ThreadPoolExecutor(Count max_workers)
     : ThreadPoolExecutor(ThreadPoolOptions{.max_workers = max_workers}) {}
 
 ThreadPoolExecutor& ThreadPoolExecutor::operator=(ThreadPoolExecutor&& other) noexcept {
-    close();
-    pool_ = std::move(other.pool_);
+    if (this != &other) {
+        close();
+        pool_ = std::move(other.pool_);
+    }
     return *this;
 }
 
@@ -64,13 +72,15 @@ void ThreadPoolExecutor::close() noexcept {
     if (pool_ == nullptr) {
         return;
     }
-    pool_->leave();
+    if (!borrowed_) {
+        pool_->leave();
+    }
     pool_.reset();
 }
 
 void ThreadPoolExecutor::submit_work(detail::Work& work) {
     if (pool_ == nullptr) {
-        throw mp::StateError("the thread pool was moved from");
+        throw mp::StateError("this ThreadPoolExecutor was moved from, or is gone");
     }
     pool_->submit(work);
 }

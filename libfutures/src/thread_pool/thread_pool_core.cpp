@@ -13,6 +13,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <cxxabi.h>
 #include <system_error>
 #include <utility>
 
@@ -127,45 +128,122 @@ void ThreadPool::need_worker() {
     idle_.reserve(number + 1);
     Worker& worker = workers_.emplace_back();
     worker.name = prefix_ + "_" + std::to_string(number);
-    worker.older = newest_.load();
     try {
-        worker.thread =
-            std::thread([pool = shared_from_this(), &worker] { pool->work(worker); });
-    } catch (const std::system_error&) {
+        start_thread(worker, nullptr);
+    } catch (const std::system_error& error) {
         workers_.pop_back();
         if (number == 0) {
-            throw;
+            throw std::system_error(
+                error.code(), "the first thread of " + prefix_ + " cannot be made"
+            );
         }
         return;  // the others will do it
+    } catch (...) {
+        workers_.pop_back();
+        throw;
     }
-    newest_ = &worker;
     threads_ = number + 1;
     ++alive_;
 }
 
+void ThreadPool::start_thread(Worker& worker, Work* first) {
+    worker.older = newest_.load();
+    worker.thread = std::thread([pool = shared_from_this(),
+                                 &worker,
+                                 first,
+                                 counted = mp::detail::LibraryThread()] {
+        pool->work(worker, first);
+    });
+    newest_ = &worker;
+}
+
 // Working
 
-void ThreadPool::work(Worker& self) noexcept {
-    const mp::detail::LibraryThread counted;
+/// `first` is what a thread was at that ended itself.
+void ThreadPool::work(Worker& self, Work* first) {
     this_thread = {this, &self.name};
     pthread_setname_np(pthread_self(), self.name.substr(0, 15).c_str());
-    if (initialise()) {
-        Work* work = queue_.pop();
-        while (work != nullptr || (work = search(self)) != nullptr) {
+    Work* work = first;
+    bool ready = false;
+    try {
+        ready = initialise();
+        if (ready) {
+            if (work == nullptr) {
+                work = queue_.pop();
+            }
+            while (work != nullptr || (work = search(self)) != nullptr) {
+                work->run(self.completed);
+                work = queue_.pop();
+            }
+        } else if (work != nullptr) {
             work->run(self.completed);
-            work = queue_.pop();
         }
+    } catch (const abi::__forced_unwind&) {
+        if (ready) {
+            thread_ended(self, work);
+        } else if (work != nullptr) {
+            work->run(self.completed);
+        }
+        this_thread = {};
+        throw;
     }
     this_thread = {};
 }
 
-bool ThreadPool::initialise() noexcept {
+/// A task or a callback called pthread_exit() in this thread: another one takes its
+/// place.
+void ThreadPool::thread_ended(Worker& self, Work* unfinished) noexcept {
+    if (replace_thread(self, unfinished)) {
+        return;
+    }
+    if (unfinished != nullptr) {
+        unfinished->run(self.completed);
+    }
+    --threads_;  // a submit() makes one as soon as there can be one
+    bool last = false;
+    {
+        const mp::detail::MutexLock lock(mutex_);
+        last = --alive_ == 0;
+    }
+    if (last && !queue_.is_empty()) {
+        break_with(std::make_exception_ptr(mp::StateError(
+            "the last thread of " + prefix_ +
+            " ended itself by pthread_exit(), and no other can be made"
+        )));
+    }
+}
+
+bool ThreadPool::replace_thread(const Worker& ended, Work* unfinished) noexcept {
+    try {
+        const mp::detail::MutexLock lock(mutex_);
+        idle_.reserve(threads_.load());
+        Worker& worker = workers_.emplace_back();
+        try {
+            worker.name = ended.name;
+            start_thread(worker, unfinished);
+            return true;
+        } catch (...) {
+            workers_.pop_back();
+        }
+    } catch (...) {
+        static_cast<void>(0);  // no memory for it
+    }
+    return false;
+}
+
+bool ThreadPool::initialise() {
     if (initializer_ == nullptr) {
         return true;
     }
     try {
         initializer_();
         return true;
+    } catch (const abi::__forced_unwind&) {
+        // Another thread would not fare better.
+        initializer_failed(std::make_exception_ptr(
+            mp::StateError("the initializer ended its thread by pthread_exit()")
+        ));
+        throw;
     } catch (...) {
         try {
             mp::detail::log_error(
@@ -175,11 +253,15 @@ bool ThreadPool::initialise() noexcept {
         } catch (...) {
             mp::detail::log_error("exception in the initializer of a thread pool");
         }
-        break_with(std::current_exception());
-        const mp::detail::MutexLock lock(mutex_);
-        --alive_;
+        initializer_failed(std::current_exception());
         return false;
     }
+}
+
+void ThreadPool::initializer_failed(std::exception_ptr cause) {
+    break_with(std::move(cause));
+    const mp::detail::MutexLock lock(mutex_);
+    --alive_;
 }
 
 /// The next work, or null when the worker is to end.

@@ -67,8 +67,12 @@ private:
     void need_worker();
 
     // -- in the workers
-    void work(Worker& self) noexcept;
-    bool initialise() noexcept;
+    void start_thread(Worker& worker, Work* first) MP_REQUIRES(mutex_);
+    void work(Worker& self, Work* first);
+    void thread_ended(Worker& self, Work* unfinished) noexcept;
+    bool replace_thread(const Worker& ended, Work* unfinished) noexcept;
+    bool initialise();
+    void initializer_failed(std::exception_ptr cause);
     Work* search(Worker& self) noexcept;
     bool sleep(Worker& self) noexcept;
     bool may_end() noexcept;
@@ -78,10 +82,10 @@ private:
     static void check_not_exiting();
     void close(Mode mode) noexcept;
     void join() noexcept;
-    void break_with(std::exception_ptr cause) noexcept;
+    void break_with(std::exception_ptr cause);
     std::exception_ptr broken() const;
-    void fail_queued() noexcept;
-    void cancel_queued() noexcept;
+    void fail_queued();
+    void cancel_queued();
 
     // Set once in the constructor.
     const std::size_t max_workers_;

@@ -67,26 +67,35 @@ void ThreadPool::leave() noexcept {
 /// All threads but the calling one.
 void ThreadPool::join() noexcept {
     const mp::detail::MutexLock joining(join_mutex_);
-    Worker* worker = nullptr;
-    {
-        const mp::detail::MutexLock lock(mutex_);  // none is being added any more
-        worker = newest_.load();
-    }
-    for (; worker != nullptr; worker = worker->older) {
-        if (!worker->thread.joinable()) {
-            continue;
+    const Worker* joined = nullptr;
+    for (;;) {
+        Worker* newest = nullptr;
+        {
+            // Submitters add none any more; a thread that ends in the middle of a task
+            // adds one before it can be joined.
+            const mp::detail::MutexLock lock(mutex_);
+            newest = newest_.load();
         }
-        if (worker->thread.get_id() == std::this_thread::get_id()) {
-            join_at_exit(std::move(worker->thread));
-        } else {
-            worker->thread.join();
+        if (newest == joined) {
+            return;
         }
+        for (Worker* worker = newest; worker != joined; worker = worker->older) {
+            if (!worker->thread.joinable()) {
+                continue;
+            }
+            if (worker->thread.get_id() == std::this_thread::get_id()) {
+                join_at_exit(std::move(worker->thread));
+            } else {
+                worker->thread.join();
+            }
+        }
+        joined = newest;
     }
 }
 
 // Work that is left
 
-void ThreadPool::break_with(std::exception_ptr cause) noexcept {
+void ThreadPool::break_with(std::exception_ptr cause) {
     {
         const mp::detail::MutexLock lock(mutex_);
         if (broken_cause_ == nullptr) {
@@ -114,13 +123,13 @@ std::exception_ptr ThreadPool::broken() const {
     );
 }
 
-void ThreadPool::fail_queued() noexcept {
+void ThreadPool::fail_queued() {
     while (Work* const work = queue_.pop()) {
         work->fail(broken());
     }
 }
 
-void ThreadPool::cancel_queued() noexcept {
+void ThreadPool::cancel_queued() {
     while (Work* const work = queue_.pop()) {
         work->cancel_work();
     }

@@ -99,9 +99,9 @@ public:
         return has_callback;
     }
 
-    void finish_callbacks() noexcept override { callback(*this); }
+    void finish_callbacks() override { callback(*this); }
 
-    void cancel_future() noexcept override {}
+    void cancel_future() override {}
 
     bool is_finished() const noexcept override { return state_.load() != 0; }
 

@@ -88,7 +88,11 @@ TEST_CASE("fork beside threads: a log that wants no warnings gets none", "[proce
           }).empty());
 }
 
-TEST_CASE("fork beside threads: those of the library do not count", "[process]") {
+// ThreadSanitizer has a thread of its own, which counts.
+
+TEST_CASE(
+    "fork beside threads: those of the library do not count", "[process][no-tsan]"
+) {
     CHECK(test::stderr_of([] {
               std::binary_semaphore go(0);
               mp::detail::LibraryThread counted;
@@ -99,7 +103,9 @@ TEST_CASE("fork beside threads: those of the library do not count", "[process]")
           }).empty());
 }
 
-TEST_CASE("fork beside threads: those that were joined do not count", "[process]") {
+TEST_CASE(
+    "fork beside threads: those that were joined do not count", "[process][no-tsan]"
+) {
     CHECK(test::stderr_of([] {
               for (int i = 0; i < 50; ++i) {
                   std::thread([] {}).join();

@@ -136,11 +136,12 @@ public:
     /// Returns whether callbacks are left to run; if not, the task may be gone.
     virtual bool finish() noexcept = 0;
 
-    /// Runs the callbacks; then the task may be gone.
-    virtual void finish_callbacks() noexcept = 0;
+    /// Runs the callbacks; then the task may be gone. When one ends the thread, the
+    /// others are left for another call.
+    virtual void finish_callbacks() = 0;
 
     /// Cancels the future of a task that the board took back. Runs callbacks.
-    virtual void cancel_future() noexcept = 0;
+    virtual void cancel_future() = 0;
 
     /// The future is done: finish() was called, or it was cancelled.
     virtual bool is_finished() const noexcept = 0;

@@ -46,7 +46,7 @@ public:
 
     template <class F>
     ChunkFeed(E& executor, std::ptrdiff_t chunksize, F&& fn, Ranges&&... ranges)
-        : executor_(&executor),
+        : executor_(executor),
           fn_(std::forward<F>(fn)),
           input_(std::forward<Ranges>(ranges)...),
           chunksize_(chunksize) {}
@@ -143,6 +143,7 @@ private:
     /// Chunks as long as all of their items fit the buffer, and one when nothing is
     /// under way.
     void top_up() {
+        auto&& executor = executor_.lock();
         while (!input_.at_end() &&
                (in_flight_ == 0 || in_flight_ <= limit_ - chunksize_)) {
             std::vector<Item> items;
@@ -150,12 +151,12 @@ private:
                 items.push_back(input_.next());
             }
             const std::size_t count = items.size();
-            chunks_.push_back({executor_->submit_chunk(fn_, std::move(items)), count});
+            chunks_.push_back({executor.submit_chunk(fn_, std::move(items)), count});
             in_flight_ += static_cast<std::ptrdiff_t>(count);
         }
     }
 
-    E* executor_;
+    WeakExecutor<E> executor_;
     Fn fn_;
     Zip<Ranges...> input_;
     const std::ptrdiff_t chunksize_;

@@ -30,7 +30,7 @@ public:
 
     template <class F>
     ItemFeed(E& executor, F&& fn, Ranges&&... ranges)
-        : executor_(&executor),
+        : executor_(executor),
           fn_(std::forward<F>(fn)),
           input_(std::forward<Ranges>(ranges)...) {}
 
@@ -39,8 +39,9 @@ public:
     void start(std::ptrdiff_t limit) {
         lazy_ = limit != PTRDIFF_MAX;
         try {
+            auto&& executor = executor_.lock();
             for (; limit > 0 && !input_.at_end(); --limit) {
-                submit();
+                submit(executor);
             }
         } catch (...) {
             cancel_rest();
@@ -54,7 +55,8 @@ public:
         if (lazy_ && error_ == nullptr) {
             try {
                 if (!input_.at_end()) {
-                    submit();
+                    auto&& executor = executor_.lock();
+                    submit(executor);
                 }
             } catch (...) {
                 error_ = std::current_exception();
@@ -97,7 +99,7 @@ public:
     }
 
 private:
-    void submit() {
+    void submit(E& executor) {
         constexpr bool copies = (is_copied<RangeItem<Ranges>> && ...);
         static_assert(
             copies,
@@ -105,20 +107,20 @@ private:
             "copied: give the range away, map(fn, std::move(items))"
         );
         if constexpr (copies) {
-            submit_next();
+            submit_next(executor);
         }
     }
 
-    void submit_next() {
+    void submit_next(E& executor) {
         futures_.push_back(std::apply(
-            [this](auto&&... args) {
-                return executor_->submit(fn_, std::forward<decltype(args)>(args)...);
+            [&](auto&&... args) {
+                return executor.submit(fn_, std::forward<decltype(args)>(args)...);
             },
             input_.next()
         ));
     }
 
-    E* executor_;
+    WeakExecutor<E> executor_;
     Fn fn_;
     Zip<Ranges...> input_;
     std::deque<Future<Result>> futures_;

@@ -9,6 +9,7 @@
 #include "mp/timeout.hpp"
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <tuple>
 #include <type_traits>
@@ -27,6 +28,35 @@ struct CallWithItem;
 template <class Fn, class... Args>
 struct CallWithItem<Fn, std::tuple<Args...>> {
     using Result = std::decay_t<std::invoke_result_t<Fn, std::remove_cvref_t<Args>...>>;
+};
+
+/// Says that an executor only uses a pool.
+struct Borrowed {};
+
+/// Finds an executor again that was moved, or destroyed, since the map() began.
+template <class E, class Pool>
+class WeakPoolExecutor {
+public:
+    explicit WeakPoolExecutor(const E& executor) noexcept : pool_(executor.pool_) {}
+
+    /// One that has the pool for a moment and does not end it. When there is no pool
+    /// any more its submit() throws mp::StateError.
+    E lock() const noexcept { return E(Borrowed(), pool_.lock()); }
+
+private:
+    std::weak_ptr<Pool> pool_;
+};
+
+/// Any other executor has to stay where it is.
+template <class E>
+class WeakExecutor {
+public:
+    explicit WeakExecutor(E& executor) noexcept : executor_(executor) {}
+
+    E& lock() const noexcept { return executor_; }
+
+private:
+    E& executor_;
 };
 
 template <class R>

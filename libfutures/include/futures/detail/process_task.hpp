@@ -10,6 +10,7 @@
 #include "futures/detail/recycle.hpp"
 #include "futures/detail/state.hpp"
 #include "mp/call.hpp"
+#include "mp/detail/carried.hpp"
 #include "mp/remote_error.hpp"
 #include "mp/timeout.hpp"
 
@@ -92,6 +93,15 @@ private:
     Block block_;
 };
 
+/// While it lives, what this thread encodes may be what the pool's workers were given.
+class GivenToPool {
+public:
+    explicit GivenToPool(const ProcessPool& pool) noexcept;
+
+private:
+    mp::detail::GivenScope scope_;
+};
+
 /// Throws what is being handled as SerializationError{phase}, with it as its cause;
 /// SystemExit and BinaryMismatch as they are.
 [[noreturn]] void throw_serialization_error(mp::SerializationPhase phase);
@@ -129,12 +139,12 @@ public:
         return this->conclude(Outcome::exception);
     }
 
-    void finish_callbacks() noexcept override {
+    void finish_callbacks() override {
         this->run_callbacks();
         this->drop_reference();
     }
 
-    void cancel_future() noexcept override { this->cancel(); }
+    void cancel_future() override { this->cancel(); }
 
     bool is_finished() const noexcept override { return this->done(); }
 

@@ -184,15 +184,19 @@ public:
     }
 
     /// conclude(), the callbacks, and drop_reference().
-    void finish(Outcome outcome) noexcept {
+    void finish(Outcome outcome) {
         if (conclude(outcome)) {
-            run_callbacks();
-            drop_reference();
+            const Kept kept{*this};
+            run_all_callbacks();
         }
     }
 
-    /// In order, each once, outside any lock. What one throws is logged.
-    void run_callbacks() noexcept;
+    /// In order, each once, outside any lock. What one throws is logged. One that ends
+    /// its thread leaves the others for the next call.
+    void run_callbacks();
+
+    /// For a thread of the program: the others are run before the thread ends.
+    void run_all_callbacks();
 
     // -- changing, for plain futures
 
@@ -201,7 +205,7 @@ public:
     /// its text.
     void begin_settling(const char* call);
     void abandon_settling() noexcept;
-    void end_settling(Outcome outcome) noexcept;
+    void end_settling(Outcome outcome);
 
     /// Marks the value as moved out; throws InvalidStateError the second time.
     void take_value();
@@ -247,6 +251,14 @@ protected:
     }
 
 private:
+    /// A reference, dropped at the end.
+    // NOLINTNEXTLINE(cppcoreguidelines-special-member-functions): of one place only
+    struct Kept {
+        StateBase& state;
+
+        ~Kept() { state.drop_reference(); }
+    };
+
     [[noreturn]] void throw_invalid(const char* call) const;
     bool conclude_watched(Outcome outcome) noexcept;
     void tell_waiters() noexcept;

@@ -11,12 +11,16 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <cxxabi.h>
 #include <exception>
 #include <new>
 #include <tuple>
 #include <utility>
 
 namespace futures::detail {
+
+/// What the future of a call gets that ended its thread by pthread_exit().
+std::exception_ptr thread_ended_in_task();
 
 /// A task in the queue of a thread pool.
 class Work {
@@ -26,12 +30,14 @@ public:
     Work& operator=(const Work&) = delete;
 
     /// Runs it unless it was cancelled. Counts it as completed before anybody can know
-    /// its result.
-    virtual void run(std::atomic<std::uint64_t>& completed) noexcept = 0;
+    /// its result. When the call, or a callback, ends the thread (pthread_exit), the
+    /// unwinding passes through here; then it is to be run again, which does the rest:
+    /// the call's future gets an exception.
+    virtual void run(std::atomic<std::uint64_t>& completed) = 0;
     /// Ends it with an exception unless it was cancelled.
-    virtual void fail(std::exception_ptr exception) noexcept = 0;
+    virtual void fail(std::exception_ptr exception) = 0;
     /// Ends it as cancelled.
-    virtual void cancel_work() noexcept = 0;
+    virtual void cancel_work() = 0;
     virtual bool is_cancelled() const noexcept = 0;
     /// One reference more.
     virtual void keep() noexcept = 0;
@@ -52,12 +58,24 @@ public:
     ThreadTask(const ThreadTask&) = delete;
     ThreadTask& operator=(const ThreadTask&) = delete;
 
-    void run(std::atomic<std::uint64_t>& completed) noexcept override {
+    void run(std::atomic<std::uint64_t>& completed) override {
+        if (stage_ == Stage::callbacks) {
+            finish_callbacks(completed);
+            return;
+        }
         auto outcome = Outcome::value;
-        const bool started = this->start();
-        if (started) {
+        const bool ended_thread = stage_ == Stage::calling;
+        const bool started = ended_thread || this->start();
+        if (ended_thread) {
+            this->store_exception(thread_ended_in_task());
+            outcome = Outcome::exception;
+            call_.~Call();
+        } else if (started) {
+            stage_ = Stage::calling;
             try {
                 this->emplace_from(std::move(call_));
+            } catch (const abi::__forced_unwind&) {
+                throw;
             } catch (...) {
                 this->store_exception(std::current_exception());
                 outcome = Outcome::exception;
@@ -76,14 +94,12 @@ public:
             // that it submits, which then needs another thread.
             // order: relaxed, as above; a submit() of this thread sees it in any case.
             completed.fetch_sub(1, std::memory_order_relaxed);
-            this->run_callbacks();
-            this->drop_reference();
-            // order: as the store above.
-            completed.fetch_add(1, std::memory_order_release);
+            stage_ = Stage::callbacks;
+            finish_callbacks(completed);
         }
     }
 
-    void fail(std::exception_ptr exception) noexcept override {
+    void fail(std::exception_ptr exception) override {
         if (this->start()) {
             call_.~Call();
             this->store_exception(std::move(exception));
@@ -93,7 +109,7 @@ public:
         }
     }
 
-    void cancel_work() noexcept override {
+    void cancel_work() override {
         this->cancel();
         this->drop_reference();
     }
@@ -105,6 +121,15 @@ public:
     void keep() noexcept override { this->add_reference(); }
 
 private:
+    enum class Stage : std::uint8_t { queued, calling, callbacks };
+
+    void finish_callbacks(std::atomic<std::uint64_t>& completed) {
+        this->run_callbacks();
+        this->drop_reference();
+        // order: as in run().
+        completed.fetch_add(1, std::memory_order_release);
+    }
+
     ~ThreadTask() override {
         if (this->state() == FutureState::pending) {  // it was not accepted
             call_.~Call();
@@ -116,6 +141,7 @@ private:
     union {
         Call call_;  // until it has run or was cancelled
     };
+    Stage stage_ = Stage::queued;  // of the thread that runs it
 };
 
 /// A callable with its arguments.

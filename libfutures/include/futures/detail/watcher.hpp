@@ -19,7 +19,8 @@ public:
 
     /// A callback is told outside any lock, by the thread that concludes the future. A
     /// waiter is told under the state's list lock and may only set flags and wake.
-    virtual void told(StateBase& state) noexcept = 0;
+    /// A callback may end its thread (pthread_exit); nothing else leaves it.
+    virtual void told(StateBase& state) = 0;
 
 private:
     friend class StateBase;
