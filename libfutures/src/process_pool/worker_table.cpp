@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "process_pool/worker_table.hpp"
 
+#include "os/pidfd.hpp"
 #include "process_pool/crash_report.hpp"
 
 #include <signal.h>
@@ -72,7 +73,7 @@ void WorkerTable::send_all(int signal) const noexcept {
 void WorkerTable::resume_all() const noexcept {
     for (const Worker& worker : workers_) {
         if (worker.process) {
-            ::kill(worker.process->pid(), SIGCONT);
+            resume(*worker.process);
         }
     }
 }
@@ -85,7 +86,16 @@ void WorkerTable::send(const mp::Process& process, int signal) noexcept {
             return;
         }
         handle.terminate();
-        ::kill(process.pid(), SIGCONT);  // one that is stopped cannot end
+        resume(process);  // one that is stopped cannot end
+    } catch (const std::exception&) {
+        return;  // it has ended
+    }
+}
+
+void WorkerTable::resume(const mp::Process& process) noexcept {
+    try {
+        // By its pidfd: the host may have reaped it, and its pid may be another's.
+        mp::os::pidfd_send_signal(process.sentinel(), SIGCONT);
     } catch (const std::exception&) {
         return;  // it has ended
     }

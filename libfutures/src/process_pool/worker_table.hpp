@@ -64,6 +64,8 @@ public:
     static void send(const mp::Process& process, int signal) noexcept;
 
 private:
+    static void resume(const mp::Process& process) noexcept;
+
     std::vector<Worker> workers_;
 };
 

@@ -21,18 +21,23 @@ namespace mp::os {
 /// application's own forks. Registered once a process family; at most 16.
 void on_fork_in_child(void (*handler)());
 
-/// glibc's fork(), after the standard streams were flushed so that no text is written
-/// twice. Throws std::system_error.
+/// glibc's fork(), after the standard streams were written out. In the child the text
+/// that still waits is the parent's no more: see drop_text_of_parent(). Throws
+/// std::system_error.
 pid_t fork_process();
 
 /// In a handler of on_fork_in_child(): is it fork_process() that forks, and not the
 /// program itself?
 bool forking_a_process() noexcept;
 
+/// Is the calling thread the only one of this process? False where nobody can tell.
+bool is_only_thread() noexcept;
+
 /// The names of the threads of this process, the calling one left out.
 std::vector<std::string> other_threads();
 
-/// Points standard input at /dev/null, as in every child.
+/// Points standard input at /dev/null, as in every child, and drops what was read
+/// ahead.
 void close_standard_input() noexcept;
 
 /// Opens a closed standard stream (0, 1, 2) on /dev/null: for a process that is about

@@ -13,10 +13,10 @@ namespace mp::os {
 
 enum class AtFork : bool { begins_anew, takes_over };
 
-/// The T of this process: made at the first use, never destroyed, so that exit handlers
-/// and static destructors may still use it. In a child of fork() another one takes its
-/// place before any other code of the library runs there; nothing there takes the
-/// parent's lock.
+/// The T of this process: made when the program is loaded, never destroyed, so that
+/// exit handlers and static destructors may still use it. In a child of fork() another
+/// one takes its place before any other code of the library runs there; nothing there
+/// takes the parent's lock.
 ///
 /// With AtFork::takes_over the fresh one gets the parent's, in `take_over(parents)`,
 /// to keep or close something of it; what must not be destroyed there it releases.
@@ -31,7 +31,7 @@ public:
             on_fork_in_child(replace_in_child);
             return true;
         }();
-        static_cast<void>(ready);
+        static_cast<void>(ready && made_early_);
         return *current_;
     }
 
@@ -39,6 +39,7 @@ private:
     static void replace_in_child() {
         // First the fresh one: code that runs during the take-over finds it.
         T* const parents = current_;
+        parents_ = parents;
         current_ = new T;
         if constexpr (at_fork == AtFork::takes_over) {
             current_->take_over(std::unique_ptr<T>(parents));
@@ -46,6 +47,11 @@ private:
     }
 
     static inline T* current_ = nullptr;
+    // What is left alone there is still known to somebody: it is no leak.
+    static inline T* parents_ = nullptr;
+    // While the program is loaded: no fork can fall into the making, in another thread,
+    // of what the child then waits for.
+    static inline const bool made_early_ = (get(), true);
 };
 
 }  // namespace mp::os

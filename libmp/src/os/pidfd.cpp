@@ -6,6 +6,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -36,6 +37,19 @@ struct PidfdInfo {
 
 constexpr std::uint64_t pidfd_info_exit = 1U << 3;
 
+// Readable for ever, as the pidfd of a process that has ended.
+UniqueFd fd_of_ended_process() {
+    return UniqueFd(check(::eventfd(1, EFD_CLOEXEC), "eventfd"));
+}
+
+/// Is it a child of this process, which may have ended?
+bool is_own_child(int pidfd) noexcept {
+    siginfo_t info{};
+    const auto type = static_cast<idtype_t>(P_PIDFD);
+    const auto id = static_cast<id_t>(pidfd);
+    return ::waitid(type, id, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
 }  // namespace
 
 UniqueFd pidfd_open(pid_t pid) {
@@ -44,14 +58,18 @@ UniqueFd pidfd_open(pid_t pid) {
 
 UniqueFd pidfd_of_new_child(pid_t pid) {
     try {
-        return pidfd_open(pid);
-    } catch (const std::system_error& error) {
-        // No process of that pid: the kernel has reaped it, and may have given the pid
-        // away.
-        if (error.code() != std::errc::no_such_process) {
-            ::kill(pid, SIGKILL);
-            restarting([&] { return ::waitpid(pid, nullptr, 0); });
+        UniqueFd pidfd = pidfd_open(pid);
+        // Reaped before or since; in the first case the pid may be another's by now.
+        if (!is_own_child(pidfd.get()) && !pidfd_ended(pidfd.get())) {
+            return fd_of_ended_process();
         }
+        return pidfd;
+    } catch (const std::system_error& error) {
+        if (error.code() == std::errc::no_such_process) {
+            return fd_of_ended_process();
+        }
+        ::kill(pid, SIGKILL);
+        restarting([&] { return ::waitpid(pid, nullptr, 0); });
         throw;
     } catch (...) {
         ::kill(pid, SIGKILL);
@@ -112,6 +130,22 @@ std::optional<ExitStatus> pidfd_remembered_status(int pidfd) {
         return std::nullopt;
     }
     return exit_status(info.exit_code);
+}
+
+std::optional<int> pidfd_collect(int pidfd) {
+    if (!pidfd_ended(pidfd)) {
+        return std::nullopt;
+    }
+    try {
+        if (const auto status = pidfd_reap(pidfd)) {
+            return status->code;
+        }
+    } catch (const std::system_error&) {
+        // ECHILD: the kernel reaped it because SIGCHLD is ignored, or somebody else's
+        // waitpid(-1) did.
+    }
+    const auto status = pidfd_remembered_status(pidfd);
+    return status ? status->code : unknown_code;
 }
 
 }  // namespace mp::os

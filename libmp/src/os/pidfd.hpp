@@ -13,8 +13,10 @@ namespace mp::os {
 /// Throws std::system_error; ENOSYS means a kernel before Linux 5.3.
 UniqueFd pidfd_open(pid_t pid);
 
-/// The same for a child that this process has just made. If it fails the child is
-/// killed and reaped before the exception leaves.
+/// The same for a child that this process has just made. When it has ended and somebody
+/// else has reaped it, a descriptor that reads as that of a process that has ended, of
+/// which nothing more is known. If it fails the child is killed and reaped before the
+/// exception leaves.
 UniqueFd pidfd_of_new_child(pid_t pid);
 
 /// False when the process is gone.
@@ -35,6 +37,14 @@ std::optional<ExitStatus> pidfd_reap(int pidfd);
 
 /// What the kernel remembers of a process that somebody else reaped (Linux 6.15).
 std::optional<ExitStatus> pidfd_remembered_status(int pidfd);
+
+/// What Python reports when nobody can tell any more how a process ended.
+constexpr int unknown_code = 255;
+
+/// The exit code of a child of this process that has ended, which is reaped; what is
+/// left to know, or unknown_code, when somebody else reaped it. Nothing when it still
+/// runs.
+std::optional<int> pidfd_collect(int pidfd);
 
 /// A wait status (as of waitpid) in Python's form.
 ExitStatus exit_status(int wait_status);

@@ -54,12 +54,6 @@ SignalsBlocked::~SignalsBlocked() {
     ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
 }
 
-bool children_are_reaped_by_kernel() noexcept {
-    struct sigaction action {};
-    ::sigaction(SIGCHLD, nullptr, &action);
-    return action.sa_handler == SIG_IGN || (action.sa_flags & SA_NOCLDWAIT) != 0;
-}
-
 void ignore_signal(int signal) noexcept {
     set_disposition(signal, SIG_IGN);
 }

@@ -25,9 +25,6 @@ private:
     sigset_t before_;
 };
 
-/// Will the kernel reap children by itself (SIGCHLD ignored, or SA_NOCLDWAIT)?
-bool children_are_reaped_by_kernel() noexcept;
-
 void ignore_signal(int signal) noexcept;
 void default_signal(int signal) noexcept;
 

@@ -11,6 +11,7 @@
 #include "data/spawning.hpp"
 #include "os/fork.hpp"
 #include "os/signals.hpp"
+#include "os/stream_text.hpp"
 #include "process/child_link.hpp"
 #include "process/preparation.hpp"
 #include "process/resource_tracker_client.hpp"
@@ -23,7 +24,6 @@
 
 #include <cstdint>
 #include <cstdio>
-#include <cstdlib>
 #include <exception>
 #include <utility>
 
@@ -32,6 +32,7 @@ namespace {
 
 void settle_in(const Preparation& preparation) {
     os::close_standard_input();
+    os::write_out_at_terminate();
     os::restore_signals();
     inherit_start_method(preparation.start_method);
     set_log_level(preparation.log_level);
@@ -80,7 +81,7 @@ void run_child(UniqueFd socket) {
     } catch (const std::exception& error) {
         std::fprintf(stderr, "a child process could not begin: %s\n", error.what());
     }
-    std::exit(code);
+    leave(code);
 }
 
 }  // namespace mp::detail

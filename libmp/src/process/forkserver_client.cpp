@@ -32,8 +32,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// How long a stopped server may take to end before it is killed.
-constexpr auto exit_grace = 1s;
+// How long a server may take to end, with the static objects of the program, before it
+// is killed.
+constexpr auto exit_grace = 5s;
 
 // How long a server that is replaced may take to hear of it.
 constexpr auto retire_grace = 1s;
@@ -326,13 +327,15 @@ void ForkServer::stop() noexcept {
         } catch (const std::exception&) {
             socket_.reset();
         }
+        // Its child that was asked for ahead is the server's to end and to reap.
+        ready_.reset();
         if (!os::wait_readable(pidfd_.get(), Deadline(exit_grace))) {
             os::pidfd_send_signal(pidfd_.get(), SIGKILL);
             os::wait_readable(pidfd_.get(), Deadline(exit_grace));
         }
-        os::pidfd_reap(pidfd_.get());
+        os::pidfd_collect(pidfd_.get());
     } catch (const std::exception&) {
-        // ECHILD: somebody else reaped it.
+        // It cannot be waited for; it ends by itself.
     }
 }
 

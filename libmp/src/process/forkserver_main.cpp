@@ -18,11 +18,11 @@
 #include "process/child_link.hpp"
 #include "process/child_main.hpp"
 #include "process/forkserver_protocol.hpp"
+#include "util/exit_function.hpp"
 
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <unistd.h>
 
 #include <array>
 #include <chrono>
@@ -43,8 +43,8 @@ using namespace std::chrono_literals;
 // of the time. Two, because pools start several at once.
 constexpr std::size_t max_spares = 2;
 
-// How long an idle spare that is told to go may take before it is killed.
-constexpr auto exit_grace = 500ms;
+// How long a killed child may take to go.
+constexpr auto exit_grace = 5s;
 
 // A child that waits for its message.
 struct Spare {
@@ -70,12 +70,14 @@ public:
     /// gone.
     bool serve();
 
-    /// Spares end when nobody holds the other end of their sockets.
-    void dismiss_spares();
+    /// Ends and reaps the children that nobody will ever use; those that an application
+    /// uses live on.
+    void dismiss_unused() noexcept;
 
 private:
     bool answer_request();
     void retire();
+    void read_last_requests() noexcept;
     void hand_over(const ForkRequest& request);
     void make_spare();
     [[noreturn]] void become_child(UniqueFd childs_socket);
@@ -84,6 +86,9 @@ private:
     void send(const ForkReply& reply, std::span<const int> fds = {});
 
     UniqueFd socket_;
+    // The client asks ahead: the child of its last request has not begun, for a client
+    // that uses it asks for the next one first.
+    std::uint64_t last_request_ = 0;
     std::vector<ServedChild> children_;
     std::vector<Spare> spares_;
     // 0 after a fork failed, until the client asks for a child.
@@ -142,7 +147,7 @@ bool Server::serve() {
     }
     report_ended();
     std::erase_if(spares_, [](const Spare& spare) {
-        return os::pidfd_reap(spare.pidfd.get()).has_value();
+        return os::pidfd_collect(spare.pidfd.get()).has_value();
     });
     if (entries.front().revents != 0 && !answer_request()) {
         return false;
@@ -169,6 +174,7 @@ bool Server::answer_request() {
         refuse(request, "another fork server has taken its place");
         return true;
     }
+    last_request_ = request.serial;
     wanted_spares_ = max_spares;
     try {
         if (spares_.empty()) {
@@ -224,6 +230,10 @@ void Server::make_spare() {
 }
 
 void Server::become_child(UniqueFd childs_socket) {
+    // The objects and exit handlers of this program are the server's. Its children are
+    // forked without other threads beside.
+    own_exit_of_forked_child(true);
+    look_for_leaks_at_end();
     socket_.reset();
     children_.clear();
     spares_.clear();
@@ -232,19 +242,55 @@ void Server::become_child(UniqueFd childs_socket) {
     run_child(std::move(childs_socket));
 }
 
-void Server::dismiss_spares() {
-    for (Spare& spare : spares_) {
-        spare.link.reset();
-    }
-    const Deadline deadline(exit_grace);
-    for (const Spare& spare : spares_) {
-        if (!os::wait_readable(spare.pidfd.get(), deadline)) {
-            os::pidfd_send_signal(spare.pidfd.get(), SIGKILL);
-            os::wait_readable(spare.pidfd.get(), Deadline(exit_grace));
+// Those that came before the end of the stream: what they say of the children before
+// them counts.
+void Server::read_last_requests() noexcept {
+    try {
+        for (;;) {
+            ForkRequest request;
+            const auto room = std::as_writable_bytes(std::span(&request, 1));
+            os::receive_exactly(socket_.get(), room, Deadline(0s));
+            if (request.serial != ForkRequest::retire) {
+                last_request_ = request.serial;
+            }
         }
-        os::pidfd_reap(spare.pidfd.get());
+    } catch (const std::exception&) {
+        // That was the last one.
+    }
+}
+
+void Server::dismiss_unused() noexcept {
+    read_last_requests();
+    // Killed: none of them has run any code of the program yet, and on a busy machine a
+    // child that ends by itself may take long to.
+    std::vector<int> unused;
+    try {
+        for (const Spare& spare : spares_) {
+            unused.push_back(spare.pidfd.get());
+        }
+        for (const ServedChild& child : children_) {
+            if (child.serial == last_request_) {
+                unused.push_back(child.pidfd.get());
+            }
+        }
+        for (const int pidfd : unused) {
+            if (!os::pidfd_ended(pidfd)) {
+                os::pidfd_send_signal(pidfd, SIGKILL);
+            }
+        }
+        const Deadline deadline(exit_grace);
+        for (const int pidfd : unused) {
+            os::wait_readable(pidfd, deadline);
+            os::pidfd_collect(pidfd);
+        }
+        for (const ServedChild& child : children_) {
+            os::pidfd_collect(child.pidfd.get());
+        }
+    } catch (const std::exception&) {
+        // They end by themselves when nobody holds the other end of their sockets.
     }
     spares_.clear();
+    children_.clear();
 }
 
 void Server::refuse(const ForkRequest& request, const std::string& text) {
@@ -258,15 +304,12 @@ void Server::refuse(const ForkRequest& request, const std::string& text) {
 
 void Server::report_ended() {
     std::erase_if(children_, [&](const ServedChild& child) {
-        const auto status = os::pidfd_reap(child.pidfd.get());
-        if (status) {
-            send(
-                {.serial = child.serial,
-                 .kind = ForkReplyKind::ended,
-                 .value = status->code}
+        const auto code = os::pidfd_collect(child.pidfd.get());
+        if (code) {
+            send({.serial = child.serial, .kind = ForkReplyKind::ended, .value = *code}
             );
         }
-        return status.has_value();
+        return code.has_value();
     });
 }
 
@@ -297,11 +340,10 @@ void run_fork_server(UniqueFd socket) {
     } catch (const std::exception& error) {
         std::fprintf(stderr, "the fork server ends: %s\n", error.what());
     }
-    server.dismiss_spares();
-    // Children of an application live on without their server. Its static destructors
-    // and exit handlers belong to a program that never ran main: leave without them.
-    std::fflush(nullptr);
-    ::_exit(0);
+    server.dismiss_unused();
+    // Children of an application live on without their server. What static initialisers
+    // and preloaded functions made here is this process's to destroy.
+    std::exit(0);
 }
 
 }  // namespace mp::detail

@@ -47,7 +47,7 @@ bool Popen::wait(const Deadline& deadline) const {
 std::optional<int> Popen::poll() {
     const MutexLock held(mutex_);
     if (!code_ && has_ended()) {
-        code_ = collect(Deadline(helper_grace)).value_or(unknown_code);
+        code_ = collect(Deadline(helper_grace)).value_or(os::unknown_code);
         lifeline_.cut();
     }
     return code_;
@@ -90,18 +90,7 @@ void Popen::send_signal(int signal) {
 }
 
 int Popen::collect_own_child() const {
-    try {
-        if (const auto status = os::pidfd_reap(pidfd_.get())) {
-            return status->code;
-        }
-    } catch (const std::system_error&) {
-        // ECHILD: the kernel reaped it because SIGCHLD is ignored, or somebody else's
-        // waitpid(-1) did.
-    }
-    if (const auto status = os::pidfd_remembered_status(pidfd_.get())) {
-        return status->code;
-    }
-    return unknown_code;
+    return os::pidfd_collect(pidfd_.get()).value_or(os::unknown_code);
 }
 
 void LinkedPopen::send(
@@ -154,7 +143,7 @@ void LinkedPopen::throw_ended_early() {
     const auto code = poll();
     throw SpawnError(
         SpawnStage::handshake,
-        "the child " + in_words(code.value_or(unknown_code)) +
+        "the child " + in_words(code.value_or(os::unknown_code)) +
             " before it said that it runs; does main() begin with "
             "mp::freeze_support(argc, argv)?"
     );

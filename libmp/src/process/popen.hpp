@@ -75,9 +75,6 @@ protected:
     /// Reaps a child of this process.
     int collect_own_child() const;
 
-    /// What Python reports when nobody can tell any more how a process ended.
-    static constexpr int unknown_code = 255;
-
 private:
     // Set once.
     pid_t pid_ = 0;

@@ -3,21 +3,23 @@
 #include "process/popen_fork.hpp"
 
 #include "mp/after_fork.hpp"
+#include "mp/detail/event_fd.hpp"
 #include "mp/errors.hpp"
 #include "mp/start_method.hpp"
 
+#include "os/check.hpp"
 #include "os/fork.hpp"
-#include "os/pipe.hpp"
 #include "os/signals.hpp"
+#include "os/stream_text.hpp"
 #include "util/diagnostics.hpp"
 #include "util/exit_function.hpp"
 #include "util/library_thread.hpp"
 #include "util/parent_watch.hpp"
 
-#include <unistd.h>
+#include <poll.h>
 
+#include <array>
 #include <atomic>
-#include <cstdlib>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -30,7 +32,7 @@ std::atomic<bool> warn_on_stderr{true};
 // Other threads' locks stay locked in the child for ever. Said once, as Python does.
 void warn_of_threads() {
     static std::atomic<bool> said{false};
-    const auto others = os::other_threads();
+    const auto others = os::other_threads();  // none, if all have ended meanwhile
     if (static_cast<int>(others.size()) <= LibraryThread::count() ||
         said.exchange(true)) {
         return;
@@ -47,39 +49,37 @@ void warn_of_threads() {
     }
 }
 
-// If the kernel reaps children by itself, a child that ends at once would take its pid
-// with it before the pidfd is open: it waits for the end of this pipe.
-struct Gate {
-    UniqueFd reader;
-    UniqueFd writer;
-
-    static Gate make() {
-        Gate gate;
-        if (os::children_are_reaped_by_kernel()) {
-            std::tie(gate.reader, gate.writer) = os::make_pipe();
-        }
-        return gate;
-    }
+// Anybody may reap a child as soon as it has ended: the kernel where SIGCHLD is
+// ignored, a handler of the program or a thread of it that waits for any child. One
+// that ended at once would take its pid with it before the pidfd is open, and the pid
+// may come again. So a child does nothing before this bell, or the end of its parent.
+class Gate {
+public:
+    void open() const noexcept { bell_.ring(); }
 
     // CHILD SIDE: async-signal-safe calls only.
     void child_wait() noexcept {
-        if (reader) {
-            writer.reset();
-            char byte = 0;
-            while (::read(reader.get(), &byte, 1) < 0) {
-            }
-            reader.reset();
-        }
+        std::array<pollfd, 2> signs{
+            pollfd{.fd = bell_.fileno(), .events = POLLIN, .revents = 0},
+            pollfd{.fd = parent_watch_fd(), .events = POLLIN, .revents = 0},
+        };
+        os::restarting([&] { return ::poll(signs.data(), signs.size(), -1); });
+        bell_.close();
     }
     // END OF CHILD SIDE
+
+private:
+    EventFd bell_;
 };
 
 // All that the child does, to its exit. An exception that left it would find the
 // parent's handlers.
-[[noreturn]] void run_forked_child(const std::function<int()>& body) noexcept {
+[[noreturn]] void
+run_forked_child(const std::function<int()>& body, bool was_alone) noexcept {
     os::restore_signals();
-    own_exit_of_forked_child();
+    own_exit_of_forked_child(was_alone);
     os::close_standard_input();
+    os::write_out_at_terminate();
     int code = 1;
     try {
         run_after_fork_hooks();
@@ -87,23 +87,27 @@ struct Gate {
     } catch (const std::exception& error) {
         log_error(std::string("a forked child could not begin: ") + error.what());
     }
-    std::exit(code);
+    leave(code);
 }
 
 }  // namespace
 
 std::shared_ptr<PopenFork> PopenFork::launch(const std::function<int()>& body) {
     try {
-        warn_of_threads();
+        const bool alone = os::is_only_thread();
+        if (!alone) {
+            warn_of_threads();
+        }
         watch_pipe_for_children();
-        Gate gate = Gate::make();
+        Gate gate;
         auto child = std::make_shared<PopenFork>();
         const pid_t pid = os::fork_process();
         if (pid == 0) {
             gate.child_wait();
-            run_forked_child(body);
+            run_forked_child(body, alone);
         }
         child->own(pid, os::pidfd_of_new_child(pid));
+        gate.open();
         return child;
     } catch (const std::system_error& error) {
         std::throw_with_nested(SpawnError(

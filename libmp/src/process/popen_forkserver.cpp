@@ -54,7 +54,7 @@ std::optional<int> PopenForkserver::collect(const Deadline& deadline) {
         server_.reset();  // It is gone.
     }
     const auto status = os::pidfd_remembered_status(sentinel());
-    return status ? status->code : unknown_code;
+    return status ? status->code : os::unknown_code;
 }
 
 }  // namespace mp::detail

@@ -5,6 +5,7 @@
 #include "mp/detail/nested_exception.hpp"
 #include "mp/errors.hpp"
 
+#include "os/stream_text.hpp"
 #include "util/demangle.hpp"
 
 #include <cstdio>
@@ -56,7 +57,7 @@ int run_process_body(const std::string& name, const std::function<void()>& body)
         print(report);
         code = 1;
     }
-    std::fflush(nullptr);
+    os::write_out_streams();
     return code;
 }
 

@@ -97,11 +97,11 @@ Link& link() {
 
 void reap(UniqueFd& pidfd) noexcept {
     try {
-        if (pidfd && os::pidfd_reap(pidfd.get())) {
+        if (pidfd && os::pidfd_collect(pidfd.get())) {
             pidfd.reset();
         }
     } catch (const std::exception&) {
-        pidfd.reset();  // ECHILD: somebody else reaped it.
+        pidfd.reset();
     }
 }
 
@@ -136,8 +136,10 @@ void start(Link& all) MP_REQUIRES(all.mutex) {
             throw_no_start(SpawnStage::handshake);
         }
     } catch (const std::exception&) {
-        os::pidfd_send_signal(pidfd.get(), SIGKILL);
-        os::wait_readable(pidfd.get(), Deadline(exit_grace));
+        if (!os::pidfd_ended(pidfd.get())) {
+            os::pidfd_send_signal(pidfd.get(), SIGKILL);
+            os::wait_readable(pidfd.get(), Deadline(exit_grace));
+        }
         reap(pidfd);
         throw_no_start(SpawnStage::handshake);
     }

@@ -47,6 +47,9 @@ struct Hooks {
     }
 };
 
+// Before main, so that no fork can fall into the making.
+[[maybe_unused]] const bool made_early = (Hooks::instance(), true);
+
 void run_logged(const Hook& hook) noexcept {
     try {
         hook.run();

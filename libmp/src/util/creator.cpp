@@ -50,4 +50,11 @@ std::uint64_t process_token() noexcept {
     return token;
 }
 
+namespace {
+
+// Before main, so that no fork can fall into the making.
+[[maybe_unused]] const bool made_early = (process_token(), true);
+
+}  // namespace
+
 }  // namespace mp::detail

@@ -6,11 +6,8 @@
 #include "os/per_process.hpp"
 #include "util/diagnostics.hpp"
 
-#include <unistd.h>
-
 #include <array>
 #include <atomic>
-#include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <memory>
@@ -118,20 +115,10 @@ bool exiting() noexcept {
     return parts().begun.load();
 }
 
-void own_exit_of_forked_child() {
-    {
-        Parts& all = parts();
-        const MutexLock held(all.mutex);
-        all.registered = true;
-    }
-    ::on_exit(
-        [](int status, void*) {
-            run_exit_step();
-            std::fflush(nullptr);
-            ::_exit(status);
-        },
-        nullptr
-    );
+void inherit_exit_step() {
+    Parts& all = parts();
+    const MutexLock held(all.mutex);
+    all.registered = true;
 }
 
 }  // namespace mp::detail

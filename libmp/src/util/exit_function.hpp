@@ -36,9 +36,23 @@ void run_exit_step() noexcept;
 /// True from the moment the step began: executors take no more work.
 bool exiting() noexcept;
 
-/// First thing in a forked child: exit() there runs the handlers registered in the
-/// child, then our step, then leaves; the parent's handlers and static destructors do
-/// not run.
-void own_exit_of_forked_child();
+/// First thing in a forked child, before it registers anything: from here on leave()
+/// and exit() there run our step, write out what the child printed, and end the process
+/// by _exit(). No thread_local or static object and no exit handler of the parent is
+/// run, and no lock is taken that another thread of the parent may have held. If the
+/// parent `was_alone`, without other threads, what the child itself made goes first:
+/// its thread_locals, static objects and exit handlers.
+void own_exit_of_forked_child(bool was_alone = false);
+
+/// In a forked child that began without threads and objects of others: a sanitizer that
+/// looks for leaks does so at its end. Elsewhere what the parent holds would look like
+/// leaks.
+void look_for_leaks_at_end() noexcept;
+
+/// exit(), also where another library stands before our exit().
+[[noreturn]] void leave(int code) noexcept;
+
+/// In a forked child: its end runs the step without std::atexit.
+void inherit_exit_step();
 
 }  // namespace mp::detail

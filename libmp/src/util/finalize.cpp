@@ -139,6 +139,13 @@ struct detail::FinalizerTable {
     }
 };
 
+namespace {
+
+// Before main, so that no fork can fall into the making.
+[[maybe_unused]] const bool made_early = (detail::FinalizerTable::instance(), true);
+
+}  // namespace
+
 bool Finalize::Record::run() {
     if (!claim(State::running)) {
         return false;

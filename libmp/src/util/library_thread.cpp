@@ -10,14 +10,16 @@ namespace {
 
 std::atomic<int> threads{0};
 
+// Before main, so that no fork can fall into it.
+[[maybe_unused]] const bool registered_early = [] {
+    os::on_fork_in_child([] { threads.store(0); });
+    return true;
+}();
+
 }  // namespace
 
 LibraryThread::LibraryThread() noexcept {
-    static const bool registered = [] {
-        os::on_fork_in_child([] { threads.store(0); });
-        return true;
-    }();
-    threads.fetch_add(registered ? 1 : 0);
+    threads.fetch_add(1);
 }
 
 LibraryThread::~LibraryThread() {

@@ -11,7 +11,10 @@
 #include "support/gone.hpp"
 #include "support/proc.hpp"
 
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -289,6 +292,42 @@ TEST_CASE("stop_helpers: the server's children live on", "[forkserver]") {
     CHECK(ours.recv<int>() == 42);
     CHECK(child.join(20s));
     CHECK_FALSE(child.is_alive());
+}
+
+TEST_CASE("stop_helpers: nothing that was asked for ahead is left", "[forkserver]") {
+    // What the server does not reap itself comes to this process.
+    const int left = test::run_in_fork_for(50s, [] {
+        ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+        for (int round = 0; round < 10; ++round) {
+            for (int i = 0; i < round % 3 + 1; ++i) {
+                if (exit_code_of(forkserver().Process(do_nothing)) != 0) {
+                    return -1;
+                }
+            }
+            mp::stop_helpers();
+            if (::waitpid(-1, nullptr, WNOHANG) >= 0) {
+                return round + 1;
+            }
+        }
+        return 0;
+    });
+    CHECK(left == 0);
+}
+
+TEST_CASE("the fork server of a killed process leaves nothing", "[forkserver]") {
+    const int adopted = test::run_in_fork_for(50s, [] {
+        ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+        const pid_t client = test::fork_child([] {
+            exit_code_of(forkserver().Process(do_nothing));
+            return ::raise(SIGKILL);
+        });
+        int others = 0;
+        for (pid_t ended = 0; (ended = ::waitpid(-1, nullptr, 0)) > 0;) {
+            others += ended != client ? 1 : 0;
+        }
+        return others;
+    });
+    CHECK(adopted == 1);  // the server alone
 }
 
 TEST_CASE("stop_helpers: threads may start children meanwhile", "[forkserver]") {

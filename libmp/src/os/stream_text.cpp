@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "os/stream_text.hpp"
+
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <fstream>
+#include <iostream>
+#include <stdio_ext.h>
+#include <streambuf>
+#ifdef __GLIBCXX__
+#include <ext/stdio_filebuf.h>
+#endif
+
+// The C library's own way through its open FILEs. It exports these functions, and no
+// header declares them; where one is missing there are the standard streams.
+// NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming)
+extern "C" {
+[[gnu::weak]] FILE* _IO_iter_begin();
+[[gnu::weak]] FILE* _IO_iter_end();
+[[gnu::weak]] FILE* _IO_iter_next(FILE*);
+[[gnu::weak]] FILE* _IO_iter_file(FILE*);
+[[gnu::weak]] void _IO_list_lock();
+[[gnu::weak]] void _IO_list_unlock();
+}
+
+namespace mp::os {
+namespace {
+
+template <class Use>
+void for_each_file(Use use) noexcept {
+    if (_IO_iter_begin == nullptr || _IO_iter_end == nullptr ||
+        _IO_iter_next == nullptr || _IO_iter_file == nullptr) {
+        use(stdout);
+        use(stderr);
+        return;
+    }
+    for (FILE* at = _IO_iter_begin(); at != _IO_iter_end(); at = _IO_iter_next(at)) {
+        use(_IO_iter_file(at));
+    }
+}
+
+// No FILE comes or goes meanwhile.
+class FileListHeld {
+public:
+    FileListHeld() noexcept {
+        if (can_lock()) {
+            _IO_list_lock();
+        }
+    }
+
+    ~FileListHeld() {
+        if (can_lock()) {
+            _IO_list_unlock();
+        }
+    }
+
+    FileListHeld(const FileListHeld&) = delete;
+    FileListHeld& operator=(const FileListHeld&) = delete;
+
+private:
+    static bool can_lock() noexcept {
+        return _IO_list_lock != nullptr && _IO_list_unlock != nullptr;
+    }
+};
+
+// NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming)
+
+void write_out(FILE* file) noexcept {
+    if (::__fpending(file) > 0 && ::ftrylockfile(file) == 0) {
+        ::fflush_unlocked(file);
+        ::funlockfile(file);
+    }
+}
+
+template <class Char>
+void write_out(std::basic_ostream<Char>& stream) noexcept {
+    try {
+        if (auto* const buffer = stream.rdbuf()) {
+            buffer->pubsync();
+        }
+    } catch (...) {
+        // As at every exit: nobody is left to tell.
+    }
+}
+
+// Only a class derived from a buffer may say where its text begins and ends.
+template <class Char>
+class Waiting : public std::basic_streambuf<Char> {
+public:
+    static void drop(std::basic_streambuf<Char>& buffer) noexcept {
+        const auto size = (buffer.*(&Waiting::pptr))() - (buffer.*(&Waiting::pbase))();
+        (buffer.*(&Waiting::pbump))(-static_cast<int>(size));
+    }
+};
+
+// A buffer of another kind is no file: what is in it belongs to nobody else.
+template <class Char>
+void drop_text(std::basic_ostream<Char>& stream) noexcept {
+    if (auto* const file = dynamic_cast<std::basic_filebuf<Char>*>(stream.rdbuf())) {
+        Waiting<Char>::drop(*file);
+    }
+}
+
+template <class Char>
+void drop_read_ahead_of([[maybe_unused]] std::basic_istream<Char>& stream) noexcept {
+#ifdef __GLIBCXX__
+    using Buffer = __gnu_cxx::stdio_filebuf<Char>;
+    auto* const file = dynamic_cast<Buffer*>(stream.rdbuf());
+    if (file == nullptr || file->fd() != 0) {
+        return;
+    }
+    try {
+        file->pubseekpos(0);  // forgets what was read: here is where it goes on
+    } catch (...) {
+        // It cannot; then it reads to the end of what it has.
+    }
+#endif
+}
+
+template <class Use>
+void for_each_output_stream(Use use) noexcept {
+    use(std::cout);
+    use(std::clog);  // shares its buffer with std::cerr
+    use(std::wcout);
+    use(std::wclog);
+}
+
+std::terminate_handler terminate_before = nullptr;
+
+[[noreturn]] void write_out_and_terminate() {
+    write_out_streams();
+    if (terminate_before != nullptr) {
+        terminate_before();
+    }
+    std::abort();
+}
+
+}  // namespace
+
+void write_out_before_fork() noexcept {
+    write_out(stdout);
+    write_out(stderr);
+}
+
+void drop_text_of_parent() noexcept {
+    for_each_file([](FILE* file) {
+        // One without a descriptor writes to this process's memory.
+        if (::__fpending(file) > 0 && ::fileno_unlocked(file) >= 0) {
+            ::__fpurge(file);
+        }
+    });
+    for_each_output_stream([](auto& stream) { drop_text(stream); });
+}
+
+void drop_read_ahead() noexcept {
+    ::__fpurge(stdin);
+    drop_read_ahead_of(std::cin);
+    drop_read_ahead_of(std::wcin);
+}
+
+void write_out_streams() noexcept {
+    for_each_output_stream([](auto& stream) { write_out(stream); });
+    const FileListHeld held;
+    for_each_file([](FILE* file) { write_out(file); });
+}
+
+void write_out_at_terminate() noexcept {
+    const std::terminate_handler before = std::set_terminate(write_out_and_terminate);
+    if (before != write_out_and_terminate) {
+        terminate_before = before;
+    }
+}
+
+}  // namespace mp::os
