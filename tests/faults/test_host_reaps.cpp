@@ -9,14 +9,15 @@
 #include "support/pools.hpp"
 #include "support/start_methods.hpp"
 
+#include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <atomic>
+#include <array>
 #include <cerrno>
 #include <chrono>
-#include <memory>
 #include <thread>
 
 using namespace std::chrono_literals;
@@ -109,6 +110,26 @@ int use_everything(const mp::Context& context, int starts) {
     return 0;
 }
 
+// Both ends of a pipe that the child of a fork has until its end.
+std::array<int, 2> life{};
+
+/// From now on each fork() of this process returns late: when the child has ended, and
+/// was reaped, if it ends by itself meanwhile.
+void look_late_at_children() {
+    ::pthread_atfork(
+        [] { static_cast<void>(::pipe(life.data())); },
+        [] {
+            ::close(life[1]);
+            pollfd end{.fd = life[0], .events = POLLIN, .revents = 0};
+            if (::poll(&end, 1, 200) > 0) {
+                ::waitpid(-1, nullptr, 0);
+            }
+            ::close(life[0]);
+        },
+        [] { ::close(life[0]); }
+    );
+}
+
 template <class Reaper>
 int status_beside(const mp::Context& context, int starts) {
     return test::run_in_fork_for(50s, [&] {
@@ -119,19 +140,39 @@ int status_beside(const mp::Context& context, int starts) {
 
 }  // namespace
 
-TEST_CASE("a host that reaps all children in its SIGCHLD handler", "[faults]") {
+TEST_CASE("host_reaps: all children, in its SIGCHLD handler", "[faults]") {
     const mp::Context context = each_start_method();
     CAPTURE(context.get_start_method());
     CHECK(status_beside<ByHandler>(context, 40) == 0);
 }
 
-TEST_CASE("a host that ignores SIGCHLD", "[faults]") {
+TEST_CASE("host_reaps: a child does not end before its parent looks", "[faults]") {
+    const int status = test::run_in_fork_for(50s, [] {
+        const ByHandler reaper;
+        look_late_at_children();
+        for (int i = 0; i < 5; ++i) {
+            mp::Process child({.start_method = mp::StartMethod::fork}, exit_with_7);
+            child.start();
+            child.join();
+            if (child.exitcode() != 7) {
+                return 1;
+            }
+        }
+        return 0;
+    });
+    CHECK(status == 0);
+}
+
+TEST_CASE("host_reaps: the kernel does, as SIGCHLD is ignored", "[faults]") {
     const mp::Context context = each_start_method();
     CAPTURE(context.get_start_method());
     CHECK(status_beside<ByKernel>(context, 40) == 0);
 }
 
-TEST_CASE("a host that reaps all children in a thread", "[faults][no-asan][no-tsan]") {
+TEST_CASE(
+    "host_reaps: all children, in a thread that waits for any",
+    "[faults][no-asan][no-tsan]"
+) {
     const mp::Context context = each_start_method();
     CAPTURE(context.get_start_method());
     CHECK(status_beside<ByThread>(context, 40) == 0);

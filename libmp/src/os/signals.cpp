@@ -54,6 +54,12 @@ SignalsBlocked::~SignalsBlocked() {
     ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
 }
 
+bool children_are_reaped_at_once() noexcept {
+    struct sigaction action {};
+    ::sigaction(SIGCHLD, nullptr, &action);
+    return action.sa_handler != SIG_DFL || (action.sa_flags & SA_NOCLDWAIT) != 0;
+}
+
 void ignore_signal(int signal) noexcept {
     set_disposition(signal, SIG_IGN);
 }

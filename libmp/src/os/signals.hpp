@@ -25,6 +25,10 @@ private:
     sigset_t before_;
 };
 
+/// May children be reaped without this thread: by the kernel (SIGCHLD ignored, or
+/// SA_NOCLDWAIT) or by a handler of the program?
+bool children_are_reaped_at_once() noexcept;
+
 void ignore_signal(int signal) noexcept;
 void default_signal(int signal) noexcept;
 

@@ -20,6 +20,7 @@
 
 #include <array>
 #include <atomic>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -49,27 +50,40 @@ void warn_of_threads() {
     }
 }
 
-// Anybody may reap a child as soon as it has ended: the kernel where SIGCHLD is
-// ignored, a handler of the program or a thread of it that waits for any child. One
-// that ended at once would take its pid with it before the pidfd is open, and the pid
-// may come again. So a child does nothing before this bell, or the end of its parent.
+// A host may reap a child as soon as it has ended: the kernel where SIGCHLD is ignored,
+// a handler of the program, or a thread of it that waits for any child. One that ended
+// at once would take its pid with it before the pidfd is open, and the pid may come
+// again. So such a child does nothing before this bell, or the end of its parent.
 class Gate {
 public:
-    void open() const noexcept { bell_.ring(); }
+    explicit Gate(bool alone) {
+        if (!alone || os::children_are_reaped_at_once()) {
+            bell_.emplace();
+        }
+    }
+
+    void open() const noexcept {
+        if (bell_) {
+            bell_->ring();
+        }
+    }
 
     // CHILD SIDE: async-signal-safe calls only.
     void child_wait() noexcept {
+        if (!bell_) {
+            return;
+        }
         std::array<pollfd, 2> signs{
-            pollfd{.fd = bell_.fileno(), .events = POLLIN, .revents = 0},
+            pollfd{.fd = bell_->fileno(), .events = POLLIN, .revents = 0},
             pollfd{.fd = parent_watch_fd(), .events = POLLIN, .revents = 0},
         };
         os::restarting([&] { return ::poll(signs.data(), signs.size(), -1); });
-        bell_.close();
+        bell_->close();
     }
     // END OF CHILD SIDE
 
 private:
-    EventFd bell_;
+    std::optional<EventFd> bell_;
 };
 
 // All that the child does, to its exit. An exception that left it would find the
@@ -99,7 +113,7 @@ std::shared_ptr<PopenFork> PopenFork::launch(const std::function<int()>& body) {
             warn_of_threads();
         }
         watch_pipe_for_children();
-        Gate gate;
+        Gate gate(alone);
         auto child = std::make_shared<PopenFork>();
         const pid_t pid = os::fork_process();
         if (pid == 0) {
