@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "os/fork.hpp"
 
+#include "mp/errors.hpp"
+
 #include "os/check.hpp"
 #include "os/stream_text.hpp"
 
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <atomic>
+#include <cstdlib>
 #include <dirent.h>
 #include <fstream>
 #include <locale>
@@ -29,6 +33,8 @@ std::array<std::atomic<void (*)()>, max_handlers> handlers{};
 std::atomic<std::size_t> handler_count{0};
 
 thread_local bool in_fork_process = false;
+// This thread forks, and the handlers of this program run.
+thread_local bool handlers_run = false;
 
 /// Empty for a thread that has ended, or is about to: one that was joined may be listed
 /// for a moment.
@@ -70,7 +76,8 @@ void run_handlers() noexcept {
 }  // namespace
 
 void on_fork_in_child(void (*handler)()) {
-    static const int registered = ::pthread_atfork(nullptr, nullptr, run_handlers);
+    static const int registered =
+        ::pthread_atfork([] { handlers_run = true; }, nullptr, run_handlers);
     const std::size_t slot = handler_count.fetch_add(1);
     if (registered != 0 || slot >= max_handlers) {
         throw std::logic_error("no room for another fork handler");
@@ -81,8 +88,18 @@ void on_fork_in_child(void (*handler)()) {
 pid_t fork_process() {
     write_out_before_fork();
     in_fork_process = true;
+    handlers_run = false;
     const pid_t pid = ::fork();
     in_fork_process = false;
+    if (pid >= 0 && !handlers_run) {
+        // The C library has dropped them, since the main thread is leaving exit(). The
+        // child takes itself for its parent.
+        if (pid == 0) {
+            ::_exit(EXIT_FAILURE);
+        }
+        restarting([&] { return ::waitpid(pid, nullptr, 0); });
+        throw StateError("no process can be forked any more: this program has ended");
+    }
     if (pid == 0) {
         drop_text_of_parent();
     }

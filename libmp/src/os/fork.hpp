@@ -22,8 +22,8 @@ namespace mp::os {
 void on_fork_in_child(void (*handler)());
 
 /// glibc's fork(), after the standard streams were written out. In the child the text
-/// that still waits is the parent's no more: see drop_text_of_parent(). Throws
-/// std::system_error.
+/// that still waits is dropped: see drop_text_of_parent(). Throws std::system_error, or
+/// StateError at the very end of exit(), when another thread still runs.
 pid_t fork_process();
 
 /// In a handler of on_fork_in_child(): is it fork_process() that forks, and not the

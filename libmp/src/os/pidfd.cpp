@@ -133,16 +133,15 @@ std::optional<ExitStatus> pidfd_remembered_status(int pidfd) {
 }
 
 std::optional<int> pidfd_collect(int pidfd) {
-    if (!pidfd_ended(pidfd)) {
-        return std::nullopt;
-    }
     try {
-        if (const auto status = pidfd_reap(pidfd)) {
-            return status->code;
-        }
+        const auto status = pidfd_reap(pidfd);
+        return status ? std::optional(status->code) : std::nullopt;
     } catch (const std::system_error&) {
         // ECHILD: the kernel reaped it because SIGCHLD is ignored, or somebody else's
         // waitpid(-1) did.
+    }
+    if (!pidfd_ended(pidfd)) {
+        return std::nullopt;
     }
     const auto status = pidfd_remembered_status(pidfd);
     return status ? status->code : unknown_code;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "os/stream_text.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -73,38 +75,73 @@ void write_out(FILE* file) noexcept {
     }
 }
 
+// What waits in a buffer; only a class derived from it may look.
+template <class Char>
+class Waiting : public std::basic_streambuf<Char> {
+public:
+    using Buffer = std::basic_streambuf<Char>;
+
+    static auto to_write(const Buffer& buffer) noexcept {
+        return (buffer.*(&Waiting::pptr))() - (buffer.*(&Waiting::pbase))();
+    }
+
+    static auto to_read(const Buffer& buffer) noexcept {
+        return (buffer.*(&Waiting::egptr))() - (buffer.*(&Waiting::gptr))();
+    }
+
+    static void drop_to_write(Buffer& buffer) noexcept {
+        (buffer.*(&Waiting::pbump))(-static_cast<int>(to_write(buffer)));
+    }
+};
+
+// What the standard streams begin with: without text of their own, since stdin, stdout
+// and stderr have it. To ask no more of them saves a child some page faults.
+const std::ios_base::Init streams_are_made;
+const std::array<const void*, 6> buffers_at_load{
+    std::cin.rdbuf(),
+    std::cout.rdbuf(),
+    std::clog.rdbuf(),
+    std::wcin.rdbuf(),
+    std::wcout.rdbuf(),
+    std::wclog.rdbuf(),
+};
+
+bool was_there_at_load(const void* buffer) noexcept {
+    return std::find(buffers_at_load.begin(), buffers_at_load.end(), buffer) !=
+           buffers_at_load.end();
+}
+
 template <class Char>
 void write_out(std::basic_ostream<Char>& stream) noexcept {
+    auto* const buffer = stream.rdbuf();
+    if (buffer == nullptr ||
+        (was_there_at_load(buffer) && Waiting<Char>::to_write(*buffer) == 0)) {
+        return;
+    }
     try {
-        if (auto* const buffer = stream.rdbuf()) {
-            buffer->pubsync();
-        }
+        buffer->pubsync();
     } catch (...) {
         // As at every exit: nobody is left to tell.
     }
 }
 
-// Only a class derived from a buffer may say where its text begins and ends.
-template <class Char>
-class Waiting : public std::basic_streambuf<Char> {
-public:
-    static void drop(std::basic_streambuf<Char>& buffer) noexcept {
-        const auto size = (buffer.*(&Waiting::pptr))() - (buffer.*(&Waiting::pbase))();
-        (buffer.*(&Waiting::pbump))(-static_cast<int>(size));
-    }
-};
-
 // A buffer of another kind is no file: what is in it belongs to nobody else.
 template <class Char>
 void drop_text(std::basic_ostream<Char>& stream) noexcept {
-    if (auto* const file = dynamic_cast<std::basic_filebuf<Char>*>(stream.rdbuf())) {
-        Waiting<Char>::drop(*file);
+    auto* const buffer = stream.rdbuf();
+    if (buffer != nullptr && Waiting<Char>::to_write(*buffer) != 0 &&
+        dynamic_cast<std::basic_filebuf<Char>*>(buffer) != nullptr) {
+        Waiting<Char>::drop_to_write(*buffer);
     }
 }
 
 template <class Char>
 void drop_read_ahead_of([[maybe_unused]] std::basic_istream<Char>& stream) noexcept {
 #ifdef __GLIBCXX__
+    if (was_there_at_load(stream.rdbuf()) &&
+        Waiting<Char>::to_read(*stream.rdbuf()) == 0) {
+        return;
+    }
     using Buffer = __gnu_cxx::stdio_filebuf<Char>;
     auto* const file = dynamic_cast<Buffer*>(stream.rdbuf());
     if (file == nullptr || file->fd() != 0) {

@@ -90,9 +90,18 @@ void end_of_own_thread_locals(void*) {
     finish_with_statics();
 }
 
+using Exit = void (*)(int);
+
+Exit find_exit() noexcept {
+    return reinterpret_cast<Exit>(::dlsym(RTLD_NEXT, "exit"));
+}
+
+// Looked for while the program is loaded, which spares each child that.
+const Exit exit_found_early = find_exit();
+
 [[noreturn]] void exit_of_c_library(int code) noexcept {
-    using Exit = void (*)(int);
-    if (const auto exit = reinterpret_cast<Exit>(::dlsym(RTLD_NEXT, "exit"))) {
+    const Exit exit = exit_found_early != nullptr ? exit_found_early : find_exit();
+    if (exit != nullptr) {
         exit(code);
     }
     ::_exit(code);
