@@ -39,7 +39,7 @@ constexpr std::uint64_t pidfd_info_exit = 1U << 3;
 
 // Readable for ever, as the pidfd of a process that has ended.
 UniqueFd fd_of_ended_process() {
-    return UniqueFd(check(::eventfd(1, EFD_CLOEXEC), "eventfd"));
+    return new_fd("eventfd", [] { return ::eventfd(1, EFD_CLOEXEC); });
 }
 
 /// Is it a child of this process, which may have ended?
