@@ -39,16 +39,22 @@ private:
     static void replace_in_child() {
         // First the fresh one: code that runs during the take-over finds it.
         T* const parents = current_;
-        parents_ = parents;
         current_ = new T;
+        left_alone_ = new LeftAlone{parents, left_alone_};
         if constexpr (at_fork == AtFork::takes_over) {
             current_->take_over(std::unique_ptr<T>(parents));
         }
     }
 
     static inline T* current_ = nullptr;
-    // What is left alone there is still known to somebody: it is no leak.
-    static inline T* parents_ = nullptr;
+    // The parent's, its parent's, and so on: what is left alone is still known to
+    // somebody, so it is no leak. What was taken over may be gone.
+    struct LeftAlone {
+        const T* parents;
+        const LeftAlone* before;
+    };
+
+    static inline const LeftAlone* left_alone_ = nullptr;
     // While the program is loaded: no fork can fall into the making, in another thread,
     // of what the child then waits for.
     static inline const bool made_early_ = (get(), true);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // A program whose standard streams are closed, at its start or later: all of them or
-// some, by each method. Whatever it prints gets lost, and nothing else does.
+// some, by each method. Whatever it prints gets lost, and nothing else does. Hundreds of
+// processes start here, which takes minutes under AddressSanitizer.
 #include "futures/process_pool.hpp"
 #include "mp/forkserver.hpp"
 #include "mp/listener.hpp"
@@ -195,7 +196,7 @@ int use_everything(const mp::Context& context, int mixture) {
 // [no-tsan]: threads after a fork of a process with threads.
 TEST_CASE(
     "Standard streams: closed at the start, in each mixture",
-    "[process_pool][no-tsan][slow]"
+    "[process_pool][no-tsan][no-asan][slow]"
 ) {
     const mp::Context context = each_start_method();
     const int mixture = GENERATE(1, 2, 3, 4, 5, 6, 7);
@@ -208,7 +209,8 @@ TEST_CASE(
 }
 
 TEST_CASE(
-    "Standard streams: closed between two uses", "[process_pool][no-tsan][slow]"
+    "Standard streams: closed between two uses",
+    "[process_pool][no-tsan][no-asan][slow]"
 ) {
     const mp::Context context = each_start_method();
     const int mixture = GENERATE(1, 6, 7);
@@ -229,7 +231,7 @@ TEST_CASE(
 
 TEST_CASE(
     "Standard streams: a thread that prints all the time reaches nothing of ours",
-    "[process_pool][no-tsan][slow]"
+    "[process_pool][no-tsan][no-asan][slow]"
 ) {
     const mp::Context context = each_start_method();
     CHECK(test::run_in_fork_for(120s, [&] {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // A server that begins as root and becomes another user: before it uses the library, or
 // after. What starts then is that user; what runs already keeps its promises.
+// AddressSanitizer looks for leaks by tracing, which the kernel refuses to a process
+// that has dropped its privileges.
 #include "futures/process_pool.hpp"
 #include "mp/forkserver.hpp"
 #include "mp/listener.hpp"
@@ -207,14 +209,16 @@ void check_as_root(Body body) {
 }  // namespace
 
 // [no-tsan]: threads after a fork of a process with threads.
-TEST_CASE("Dropped privileges: before the first use", "[process_pool][no-tsan][slow]") {
+TEST_CASE(
+    "Dropped privileges: before the first use", "[process_pool][no-tsan][no-asan][slow]"
+) {
     const mp::Context context = each_start_method();
     check_as_root([&] { return drop() ? what_starts_now(context) : 99; });
 }
 
 TEST_CASE(
     "Dropped privileges: after the first use what starts is the present user's",
-    "[process_pool][no-tsan][slow]"
+    "[process_pool][no-tsan][no-asan][slow]"
 ) {
     const mp::Context context = each_start_method();
     check_as_root([&] {
@@ -227,7 +231,7 @@ TEST_CASE(
 
 TEST_CASE(
     "Dropped privileges: what began before keeps its promises",
-    "[process_pool][no-tsan][slow]"
+    "[process_pool][no-tsan][no-asan][slow]"
 ) {
     const mp::Context context = each_start_method();
     check_as_root([&] {
@@ -242,7 +246,7 @@ TEST_CASE(
 
 TEST_CASE(
     "Dropped privileges: workers that run for ever are killed with their pool",
-    "[process_pool][no-tsan][slow]"
+    "[process_pool][no-tsan][no-asan][slow]"
 ) {
     const mp::Context context = each_start_method();
     check_as_root([&] {
@@ -264,7 +268,7 @@ TEST_CASE(
 
 TEST_CASE(
     "Dropped privileges: an effective user that changes to and fro",
-    "[process_pool][no-tsan][slow]"
+    "[process_pool][no-tsan][no-asan][slow]"
 ) {
     const mp::Context context = each_start_method();
     check_as_root([&] {
