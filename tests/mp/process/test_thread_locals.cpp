@@ -185,11 +185,11 @@ namespace {
 
 void make_things(mp::Connection out) {
     // Kept to the end of the process.
-    const auto& kept = *new mp::Connection(out);
+    static const auto* const kept = new mp::Connection(out);
     static Noted object;
-    object.arm(kept.fileno(), 's');
-    childs_thread_local.arm(kept.fileno(), 't');
-    handler_fd = kept.fileno();
+    object.arm(kept->fileno(), 's');
+    childs_thread_local.arm(kept->fileno(), 't');
+    handler_fd = kept->fileno();
     std::atexit(note_handler);
 }
 
