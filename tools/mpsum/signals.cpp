@@ -66,7 +66,11 @@ SignalWatch::SignalWatch(std::function<void(int)> on_signal) {
         mp::os::check(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), "signalfd")
     );
     stop_.reset(mp::os::check(::eventfd(0, EFD_CLOEXEC), "eventfd"));
-    thread_ = std::thread([this, call = std::move(on_signal)] { watch(call); });
+    // The thread holds no lock while it waits: no reason to warn when workers are forked
+    // beside it. Counted before it is there, so that no fork takes it for a foreign one.
+    thread_ = std::thread([this,
+                           call = std::move(on_signal),
+                           counted = mp::detail::LibraryThread()] { watch(call); });
 }
 
 SignalWatch::~SignalWatch() {
@@ -76,9 +80,6 @@ SignalWatch::~SignalWatch() {
 }
 
 void SignalWatch::watch(const std::function<void(int)>& on_signal) {
-    // Holds no lock while it waits: no reason to warn when workers are forked beside
-    // it.
-    const mp::detail::LibraryThread not_foreign;
     for (;;) {
         std::array<pollfd, 2> fds{
             {{signals_.get(), POLLIN, 0}, {stop_.get(), POLLIN, 0}}};
