@@ -67,15 +67,6 @@ concept Executor = requires(E& executor, void (*task)(), ShutdownOptions options
     executor.shutdown(options);
 };
 
-/// What map() accepts besides its options: a callable, and one range or more.
-template <class Fn, class... Ranges>
-concept Mappable = sizeof...(Ranges) > 0 && !std::same_as<std::decay_t<Fn>, MapOptions>;
-
-/// What `fn(items...)` gives, as a future holds it.
-template <class Fn, class... Args>
-using ResultOfCall =
-    std::decay_t<std::invoke_result_t<std::decay_t<Fn>, std::decay_t<Args>...>>;
-
 /// What map() returns: the results in the order of the input, to go through once.
 /// `for (int x : pool.map(f, inputs))`. Destroying it, or close(), cancels what has not
 /// begun.
@@ -113,6 +104,9 @@ public:
     private:
         MapResults* results_;
     };
+
+    /// Nothing.
+    MapResults() : deadline_(mp::forever) {}
 
     MapResults(std::unique_ptr<detail::MapFeed<R>> feed, mp::Deadline deadline)
         : feed_(std::move(feed)), deadline_(deadline) {}

@@ -5,6 +5,10 @@
 // Threads: see the headers.
 #pragma once
 
+// clang-format off: first, else each refusal begins with a long chain of includes
+#include "mp/detail/refusal.hpp"
+// clang-format on
+
 #include "futures/as_completed.hpp"
 #include "futures/errors.hpp"
 #include "futures/executor.hpp"

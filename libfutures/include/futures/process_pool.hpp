@@ -13,7 +13,13 @@
 //          docs/concepts/process_pool.md, docs/protocols/board.md
 #pragma once
 
+// clang-format off: first, else each refusal begins with a long chain of includes
+#include "mp/detail/refusal.hpp"
+// clang-format on
+
 #include "futures/detail/chunk.hpp"
+#include "futures/detail/map_check.hpp"
+#include "futures/detail/overloaded_name.hpp"
 #include "futures/detail/process_task.hpp"
 #include "futures/executor.hpp"
 #include "futures/future.hpp"
@@ -102,7 +108,9 @@ public:
 
 }  // namespace detail
 
-class ProcessPoolExecutor : public MapsLists<ProcessPoolExecutor> {
+class ProcessPoolExecutor : public MapsLists<ProcessPoolExecutor>,
+                            detail::SubmitOfName<SubmitOptions>,
+                            detail::MapOfName<MapOptions> {
 public:
     /// Starts nothing yet. Throws std::invalid_argument for less than one worker or
     /// task, for more than 512 workers, for max_tasks_per_child with fork;
@@ -130,23 +138,35 @@ public:
     template <class Fn, class... Args>
         requires(!std::same_as<std::decay_t<Fn>, SubmitOptions>)
     auto submit(Fn&& fn, Args&&... args) {
-        return submit(
-            SubmitOptions(), std::forward<Fn>(fn), std::forward<Args>(args)...
-        );
+        using Call = mp::detail::CallTraits<const Fn&, Args...>;
+        if constexpr (mp::detail::accepts<Call::refusal_with_result, Fn, Args...>()) {
+            return submit(
+                SubmitOptions(), std::forward<Fn>(fn), std::forward<Args>(args)...
+            );
+        } else {
+            return Future<typename Call::Result>();
+        }
     }
 
     /// `pool.submit({.timeout = 2s, .retries = 1}, fetch, url)`
     template <class Fn, class... Args>
     auto submit(SubmitOptions options, Fn&& fn, Args&&... args) {
-        using R = typename mp::detail::CallTraits<const Fn&, Args...>::Result;
-        return submit_task<R, detail::ReadResult<R>>(
-            options,
-            detail::TaskName::of(fn),
-            [&](mp::detail::ByteWriter& out) {
-                mp::detail::encode_call(out, fn, std::forward<Args>(args)...);
-            }
-        );
+        using Call = mp::detail::CallTraits<const Fn&, Args...>;
+        using R = typename Call::Result;
+        if constexpr (mp::detail::accepts<Call::refusal_with_result, Fn, Args...>()) {
+            return submit_task<R, detail::ReadResult<R>>(
+                options,
+                detail::TaskName::of(fn),
+                [&](mp::detail::ByteWriter& out) {
+                    mp::detail::encode_call(out, fn, std::forward<Args>(args)...);
+                }
+            );
+        } else {
+            return Future<R>();
+        }
     }
+
+    using detail::SubmitOfName<SubmitOptions>::submit;
 
     /// Calls `fn` for the items of the ranges, side by side, until the shortest ends;
     /// `for (int x : pool.map(fn, inputs))` gives the results in order. Everything is
@@ -154,17 +174,33 @@ public:
     template <class Fn, class... Ranges>
         requires(!std::same_as<std::decay_t<Fn>, MapOptions>)
     auto map(Fn&& fn, Ranges&&... ranges) {
-        return map(MapOptions(), std::forward<Fn>(fn), std::forward<Ranges>(ranges)...);
+        using Check = detail::MapCheck<mp::detail::CallTraits, Fn, Ranges...>;
+        if constexpr (mp::detail::accepts<Check::refusal_with_result, Fn, Ranges...>(
+                      )) {
+            return map(
+                MapOptions(), std::forward<Fn>(fn), std::forward<Ranges>(ranges)...
+            );
+        } else {
+            return MapResults<typename Check::Result>();
+        }
     }
 
     /// A chunksize above 1 makes long inputs of short calls much faster: so many items
     /// travel in one task.
     template <class Fn, class... Ranges>
     auto map(const MapOptions& options, Fn&& fn, Ranges&&... ranges) {
-        return detail::map_chunks(
-            *this, options, std::forward<Fn>(fn), std::forward<Ranges>(ranges)...
-        );
+        using Check = detail::MapCheck<mp::detail::CallTraits, Fn, Ranges...>;
+        if constexpr (mp::detail::accepts<Check::refusal_with_result, Fn, Ranges...>(
+                      )) {
+            return detail::map_chunks(
+                *this, options, std::forward<Fn>(fn), std::forward<Ranges>(ranges)...
+            );
+        } else {
+            return MapResults<typename Check::Result>();
+        }
     }
+
+    using detail::MapOfName<MapOptions>::map;
 
     /// For map(): one task that calls `fn` for each item.
     template <class Fn, class Item>

@@ -7,9 +7,16 @@
 // Owns:    its threads; they end when it is shut down, or before the program exits.
 #pragma once
 
+// clang-format off: first, else each refusal begins with a long chain of includes
+#include "mp/detail/refusal.hpp"
+// clang-format on
+
+#include "futures/detail/map_check.hpp"
+#include "futures/detail/overloaded_name.hpp"
 #include "futures/detail/thread_task.hpp"
 #include "futures/executor.hpp"
 #include "futures/future.hpp"
+#include "mp/detail/local_call.hpp"
 
 #include <concepts>
 #include <cstddef>
@@ -42,10 +49,6 @@ struct ThreadPoolStatistics {
     std::uint64_t begun = 0;      ///< of these, taken by a thread, or dropped
 };
 
-/// A call that std::invoke can make with decayed copies.
-template <class Fn, class... Args>
-concept Submittable = std::invocable<std::decay_t<Fn>, std::decay_t<Args>...>;
-
 class ThreadPoolExecutor;
 
 namespace detail {
@@ -59,9 +62,16 @@ public:
     using WeakPoolExecutor::WeakPoolExecutor;
 };
 
+/// A thread's tasks have no options.
+struct NoOptions {
+    NoOptions() = delete;
+};
+
 }  // namespace detail
 
-class ThreadPoolExecutor : public MapsLists<ThreadPoolExecutor> {
+class ThreadPoolExecutor : public MapsLists<ThreadPoolExecutor>,
+                           detail::SubmitOfName<detail::NoOptions>,
+                           detail::MapOfName<MapOptions> {
 public:
     /// Throws std::invalid_argument for less than one worker, mp::StateError while the
     /// program exits.
@@ -85,42 +95,59 @@ public:
     /// another task of the same executor may wait for ever: all threads can be in that
     /// place.
     template <class Fn, class... Args>
-        requires Submittable<Fn, Args...> Future<ResultOfCall<Fn, Args...>>
-        submit(Fn&& fn, Args&&... args) {
-            using R = ResultOfCall<Fn, Args...>;
-            if constexpr (sizeof...(Args) == 0) {
-                return submit_task(
-                    new detail::ThreadTask<R, std::decay_t<Fn>>(std::forward<Fn>(fn))
-                );
-            } else {
-                using Call = detail::BoundCall<std::decay_t<Fn>, std::decay_t<Args>...>;
-                return submit_task(new detail::ThreadTask<R, Call>(
-                    std::in_place, std::forward<Fn>(fn), std::forward<Args>(args)...
-                ));
-            }
+    auto submit(Fn&& fn, Args&&... args) {
+        using Check = mp::detail::LocalCall<Fn, Args...>;
+        using R = typename Check::Result;
+        if constexpr (!mp::detail::accepts<Check::refusal, Fn, Args...>()) {
+            return Future<R>();
+        } else if constexpr (sizeof...(Args) == 0) {
+            return submit_task(
+                new detail::ThreadTask<R, std::decay_t<Fn>>(std::forward<Fn>(fn))
+            );
+        } else {
+            using Call = detail::BoundCall<std::decay_t<Fn>, std::decay_t<Args>...>;
+            return submit_task(new detail::ThreadTask<R, Call>(
+                std::in_place, std::forward<Fn>(fn), std::forward<Args>(args)...
+            ));
         }
+    }
+
+    using detail::SubmitOfName<detail::NoOptions>::submit;
 
     /// Calls `fn` for the items of the ranges, side by side, until the shortest ends;
     /// `for (int x : threads.map(fn, inputs))` gives the results in order. Everything
     /// is submitted at the call, unless a buffersize is set. `fn` is copied for each
     /// item.
     template <class Fn, class... Ranges>
-        requires Mappable<Fn, Ranges...>
+        requires(!std::same_as<std::decay_t<Fn>, MapOptions>)
     auto map(Fn&& fn, Ranges&&... ranges) {
-        return detail::map_items(
-            *this, MapOptions(), std::forward<Fn>(fn), std::forward<Ranges>(ranges)...
-        );
+        using Check = detail::MapCheck<mp::detail::LocalCall, Fn, Ranges...>;
+        if constexpr (mp::detail::accepts<Check::refusal, Fn, Ranges...>()) {
+            return detail::map_items(
+                *this,
+                MapOptions(),
+                std::forward<Fn>(fn),
+                std::forward<Ranges>(ranges)...
+            );
+        } else {
+            return MapResults<typename Check::Result>();
+        }
     }
 
     template <class Fn, class... Ranges>
-        requires Mappable<Fn, Ranges...>
     auto map(const MapOptions& options, Fn&& fn, Ranges&&... ranges) {
-        return detail::map_items(
-            *this, options, std::forward<Fn>(fn), std::forward<Ranges>(ranges)...
-        );
+        using Check = detail::MapCheck<mp::detail::LocalCall, Fn, Ranges...>;
+        if constexpr (mp::detail::accepts<Check::refusal, Fn, Ranges...>()) {
+            return detail::map_items(
+                *this, options, std::forward<Fn>(fn), std::forward<Ranges>(ranges)...
+            );
+        } else {
+            return MapResults<typename Check::Result>();
+        }
     }
 
     using MapsLists::map;
+    using detail::MapOfName<MapOptions>::map;
 
     /// Refuses new work. What was submitted is still done, or cancelled if it has not
     /// begun and the options say so. Waits until the threads have ended, unless the

@@ -16,6 +16,7 @@
 
 #include <boost/serialization/access.hpp>
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -97,14 +98,33 @@ private:
 /// fn(args...), to be made later or elsewhere: `.initializer = mp::call(connect,
 /// "db")`. Arguments are converted to the parameters' types and copied now; what
 /// processes share stays shared. Throws what their serialize() throws.
-template <class Fn = detail::OverloadedName<>, class... Args>
+template <class Fn, class... Args>
 Call call(Fn&& fn, Args&&... args) {
-    detail::CarryingScope scope;
-    detail::ByteWriter bytes;
-    detail::encode_call<detail::CallResult::dropped>(
-        bytes, fn, std::forward<Args>(args)...
-    );
-    return Call(bytes.data(), scope.take());
+    constexpr auto why = detail::CallTraits<const Fn&, Args...>::refusal;
+    if constexpr (detail::accepts<why, Fn, Args...>()) {
+        detail::CarryingScope scope;
+        detail::ByteWriter bytes;
+        detail::encode_call<detail::CallResult::dropped>(
+            bytes, fn, std::forward<Args>(args)...
+        );
+        return Call(bytes.data(), scope.take());
+    } else {
+        return Call();
+    }
 }
+
+/// For an overloaded name, which has no type; see futures/detail/overloaded_name.hpp.
+template <class T = void>
+auto call(...) {
+    return typename detail::NameTheOverload<T>::type();
+}
+
+#ifndef __clang__
+template <
+    class T = void,
+    class... Args,
+    class Name = typename detail::NameTheOverloadBefore<T, Args...>::type>
+    requires std::same_as<Name, detail::Refused> Call call(Name&&, Args&&...);
+#endif
 
 }  // namespace mp

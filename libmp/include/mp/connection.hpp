@@ -16,9 +16,11 @@
 
 #include "mp/archivable.hpp"
 #include "mp/detail/bytes.hpp"
+#include "mp/detail/refusal.hpp"
 #include "mp/detail/travelling_fd.hpp"
 #include "mp/detail/type_name.hpp"
 #include "mp/detail/type_tag.hpp"
+#include "mp/detail/value_refusal.hpp"
 #include "mp/fd.hpp"
 #include "mp/reduction.hpp"
 #include "mp/timeout.hpp"
@@ -57,31 +59,37 @@ public:
     /// while the other end is not reading and what lies between is full. Throws
     /// SerializationError, before anything is sent.
     template <class T>
-        requires Archivable<detail::Sent<T>>
     void send(const T& object) {
-        detail::OutgoingFds fds(carries_fds());
-        detail::ByteWriter message;
-        message.put_value(detail::type_tag<detail::Sent<T>>());
-        if constexpr (std::same_as<T, detail::Sent<T>>) {
-            detail::encode(message, object);
-        } else {
-            detail::encode(message, detail::Sent<T>(object));
+        using Sent = detail::Sent<T>;
+        if constexpr (detail::accepts<detail::refusal_of_archived<Sent>(), T>()) {
+            detail::OutgoingFds fds(carries_fds());
+            detail::ByteWriter message;
+            message.put_value(detail::type_tag<Sent>());
+            if constexpr (std::same_as<T, Sent>) {
+                detail::encode(message, object);
+            } else {
+                detail::encode(message, Sent(object));
+            }
+            send_message(message.data(), fds);
         }
-        send_message(message.data(), fds);
     }
 
     /// Blocks for one object. Throws SerializationError when something else was sent:
     /// that message is gone then, the next one is whole. EOFError when every copy of
     /// the other end is closed.
-    template <Archivable T>
+    template <class T>
     T recv() {
-        detail::IncomingFds fds;
-        const std::vector<std::byte> message = recv_message(fds);
-        detail::ByteReader reader(message);
-        check_tag(reader, detail::type_tag<T>(), detail::type_name<T>());
-        T object = detail::decode<T>(reader);
-        check_end(reader, detail::type_name<T>());
-        return object;
+        if constexpr (detail::accepts<detail::refusal_of_archived<T>(), T>()) {
+            detail::IncomingFds fds;
+            const std::vector<std::byte> message = recv_message(fds);
+            detail::ByteReader reader(message);
+            check_tag(reader, detail::type_tag<T>(), detail::type_name<T>());
+            T object = detail::decode<T>(reader);
+            check_end(reader, detail::type_name<T>());
+            return object;
+        } else {
+            throw detail::Refused();
+        }
     }
 
     /// Sends the bytes from `offset` on, at most `size` of them, as one message; an

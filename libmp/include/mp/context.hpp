@@ -41,29 +41,75 @@ public:
 
     /// A Process that starts by this context's method; named "SpawnProcess-1" and so
     /// on.
-    template <class... Args>
-        requires std::constructible_from<mp::Process, Args...> mp::Process
-        Process(Args&&... args)
-    const { return bound(mp::Process(std::forward<Args>(args)...)); }
+    mp::Process Process() const { return bound(mp::Process()); }
 
-    template <class... Args>
-        requires std::constructible_from<mp::Process, ProcessOptions, Args...>
-            mp::Process Process(ProcessOptions options, Args&&... args)
-    const {
-        return bound(mp::Process(std::move(options), std::forward<Args>(args)...));
+    mp::Process Process(ProcessOptions options) const {
+        return bound(mp::Process(std::move(options)));
     }
 
-    mp::Pipe Pipe(Duplex duplex = Duplex::yes) const { return mp::Pipe(duplex); }
+    template <class Fn, class... Args>
+        requires(detail::NotOptions<Fn>)
+    mp::Process Process(Fn&& target, Args&&... args)
+    const {
+        return Process(
+            ProcessOptions(), std::forward<Fn>(target), std::forward<Args>(args)...
+        );
+    }
 
-    mp::Pipe Pipe(PipeOptions options) const { return mp::Pipe(options); }
+    template <class Fn, class... Args>
+        requires(detail::NotOptions<Fn>)
+    mp::Process Process(ProcessOptions options, Fn&& target, Args&&... args)
+    const {
+        using Check = detail::LocalCall<Fn, Args...>;
+        if constexpr (detail::accepts<Check::refusal, Fn, Args...>()) {
+            return bound(mp::Process(
+                std::move(options),
+                std::forward<Fn>(target),
+                std::forward<Args>(args)...
+            ));
+        } else {
+            return mp::Process();
+        }
+    }
+
+    /// For an overloaded name, which has no type: says so.
+    template <class T = void>
+    auto Process(...) const {
+        return typename detail::NameTheOverload<T>::type();
+    }
+
+#ifndef __clang__
+    template <
+        class T = void,
+        class First,
+        class... Rest,
+        class Name = typename detail::NameTheOverloadBefore<T, First, Rest...>::type>
+        requires std::same_as<Name, detail::Refused> mp::Process
+        Process(Name&&, First&&, Rest&&...)
+    const;
+#endif
+
+    mp::Pipe Pipe(Duplex duplex = Duplex::yes) const {
+        return mp::Pipe(duplex);
+    }
+
+    mp::Pipe Pipe(PipeOptions options) const {
+        return mp::Pipe(options);
+    }
 
     /// Locks and signals work with children started by any method; a context makes them
     /// because Python's does. See mp/synchronize.hpp.
-    mp::Lock Lock() const { return mp::Lock(); }
+    mp::Lock Lock() const {
+        return mp::Lock();
+    }
 
-    mp::RLock RLock() const { return mp::RLock(); }
+    mp::RLock RLock() const {
+        return mp::RLock();
+    }
 
-    mp::Semaphore Semaphore(int value = 1) const { return mp::Semaphore(value); }
+    mp::Semaphore Semaphore(int value = 1) const {
+        return mp::Semaphore(value);
+    }
 
     mp::Semaphore Semaphore(SemaphoreOptions options) const {
         return mp::Semaphore(options);
@@ -77,15 +123,25 @@ public:
         return mp::BoundedSemaphore(options);
     }
 
-    mp::Event Event() const { return mp::Event(); }
+    mp::Event Event() const {
+        return mp::Event();
+    }
 
-    mp::Condition Condition() const { return mp::Condition(); }
+    mp::Condition Condition() const {
+        return mp::Condition();
+    }
 
-    mp::Condition Condition(const mp::Lock& lock) const { return mp::Condition(lock); }
+    mp::Condition Condition(const mp::Lock& lock) const {
+        return mp::Condition(lock);
+    }
 
-    mp::Condition Condition(const mp::RLock& lock) const { return mp::Condition(lock); }
+    mp::Condition Condition(const mp::RLock& lock) const {
+        return mp::Condition(lock);
+    }
 
-    mp::Barrier Barrier(int parties) const { return mp::Barrier(parties); }
+    mp::Barrier Barrier(int parties) const {
+        return mp::Barrier(parties);
+    }
 
     mp::Barrier Barrier(BarrierOptions options) const {
         return mp::Barrier(std::move(options));

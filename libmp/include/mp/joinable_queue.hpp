@@ -14,9 +14,13 @@ template <class T>
 class JoinableQueue : public Queue<T> {
 public:
     explicit JoinableQueue(std::int64_t maxsize = 0)
-        : JoinableQueue(QueueOptions{.maxsize = maxsize}) {}
+        : JoinableQueue(QueueOptions{.maxsize = maxsize}) {
+        static_cast<void>(detail::accepts<detail::refusal_of_archived<T>(), T>());
+    }
 
-    explicit JoinableQueue(const QueueOptions& options) : Queue<T>(options, true) {}
+    explicit JoinableQueue(const QueueOptions& options) : Queue<T>(options, true) {
+        static_cast<void>(detail::accepts<detail::refusal_of_archived<T>(), T>());
+    }
 
     explicit JoinableQueue(detail::Decoding decoding) noexcept : Queue<T>(decoding) {}
 

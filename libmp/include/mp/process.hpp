@@ -173,22 +173,41 @@ public:
     explicit Process(ProcessOptions options) : BaseProcess(std::move(options)) {}
 
     template <class Fn, class... Args>
-        requires(detail::ProcessTarget<Fn, Args...>)
+        requires(detail::NotOptions<Fn>)
     explicit Process(Fn&& target, Args&&... arguments)
         : Process(
               ProcessOptions{},
               std::forward<Fn>(target),
               std::forward<Args>(arguments)...
-          ) {}
+          ) {
+        using Check = detail::LocalCall<Fn, Args...>;
+        static_cast<void>(detail::accepts<Check::refusal, Fn, Args...>());
+    }
 
     template <class Fn, class... Args>
-        requires(detail::ProcessTarget<Fn, Args...>)
+        requires(detail::NotOptions<Fn>)
     Process(ProcessOptions options, Fn&& target, Args&&... arguments)
         : BaseProcess(std::move(options)),
-          target_(std::make_unique<
-                  detail::TypedTarget<std::decay_t<Fn>, std::decay_t<Args>...>>(
+          target_(detail::make_target(
               std::forward<Fn>(target), std::forward<Args>(arguments)...
-          )) {}
+          )) {
+        using Check = detail::LocalCall<Fn, Args...>;
+        static_cast<void>(detail::accepts<Check::refusal, Fn, Args...>());
+    }
+
+    /// For an overloaded name, which has no type: says so.
+    template <class T = void>
+    explicit Process(...) {
+        static_cast<void>(sizeof(detail::NameTheOverload<T>));
+    }
+
+    template <
+        class T = void,
+        class First,
+        class... Rest,
+        class Name = typename detail::NameTheOverloadBefore<T, First, Rest...>::type>
+        requires std::same_as<Name, detail::Refused>
+    explicit Process(Name&&, First&&, Rest&&...);
 
     void run() override;
 

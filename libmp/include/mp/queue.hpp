@@ -26,10 +26,13 @@ template <class T>
 class Queue : public detail::QueueHandle<T> {
 public:
     /// Throws ResourceLimitExceeded, std::system_error.
-    explicit Queue(std::int64_t maxsize = 0)
-        : Queue(QueueOptions{.maxsize = maxsize}) {}
+    explicit Queue(std::int64_t maxsize = 0) : Queue(QueueOptions{.maxsize = maxsize}) {
+        static_cast<void>(detail::accepts<detail::refusal_of_archived<T>(), T>());
+    }
 
-    explicit Queue(const QueueOptions& options) : Queue(options, false) {}
+    explicit Queue(const QueueOptions& options) : Queue(options, false) {
+        static_cast<void>(detail::accepts<detail::refusal_of_archived<T>(), T>());
+    }
 
     explicit Queue(detail::Decoding) noexcept {}
 

@@ -12,6 +12,8 @@
 #include "mp/archive.hpp"
 #include "mp/detail/bytes.hpp"
 #include "mp/detail/decoding.hpp"
+#include "mp/detail/refusal.hpp"
+#include "mp/detail/value_refusal.hpp"
 
 #include <cstddef>
 #include <span>
@@ -60,10 +62,6 @@ void decode_into(ByteReader& in, T& value) {
 /// The next value; more may follow it.
 template <class T>
 T decode(ByteReader& in) {
-    static_assert(
-        std::is_default_constructible_v<T> || has_decoding_constructor<T>,
-        "a value is made first and read into then: give the type a default constructor"
-    );
     if constexpr (!std::is_same_v<DecodedAs<T>, T>) {
         return T(decode<DecodedAs<T>>(in));
     } else {
@@ -76,10 +74,12 @@ T decode(ByteReader& in) {
 }  // namespace detail
 
 /// The bytes of `value`.
-template <Archivable T>
+template <class T>
 std::vector<std::byte> dumps(const T& value) {
     detail::ByteWriter out;
-    detail::encode(out, value);
+    if constexpr (detail::accepts<detail::refusal_of_archived<T>(), T>()) {
+        detail::encode(out, value);
+    }
     const auto bytes = out.data();
     return {bytes.begin(), bytes.end()};
 }
@@ -87,14 +87,18 @@ std::vector<std::byte> dumps(const T& value) {
 /// The value that dumps() was given. Throws SerializationError{decode} unless `bytes`
 /// are those of exactly one T. Bytes of a peer that is not authenticated are safe for
 /// types without pointers only.
-template <Archivable T>
+template <class T>
 T loads(std::span<const std::byte> bytes) {
-    detail::ByteReader in(bytes);
-    T value = detail::decode<T>(in);
-    if (in.left() != 0) {
-        detail::throw_left_over(in.left(), detail::type_name<T>());
+    if constexpr (detail::accepts<detail::refusal_of_archived<T>(), T>()) {
+        detail::ByteReader in(bytes);
+        T value = detail::decode<T>(in);
+        if (in.left() != 0) {
+            detail::throw_left_over(in.left(), detail::type_name<T>());
+        }
+        return value;
+    } else {
+        throw detail::Refused();
     }
-    return value;
 }
 
 }  // namespace mp

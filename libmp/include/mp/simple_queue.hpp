@@ -18,7 +18,9 @@ namespace mp {
 template <class T>
 class SimpleQueue : public detail::QueueHandle<T> {
 public:
-    SimpleQueue() : detail::QueueHandle<T>(QueueOptions{}, false) {}
+    SimpleQueue() : detail::QueueHandle<T>(QueueOptions{}, false) {
+        static_cast<void>(detail::accepts<detail::refusal_of_archived<T>(), T>());
+    }
 
     explicit SimpleQueue(detail::Decoding) noexcept {}
 

@@ -147,6 +147,21 @@ TEST_CASE("ProcessPool: many tasks, many submitters", "[process_pool]") {
     CHECK(statistics.concluded == 12001);
 }
 
+TEST_CASE("ProcessPool: map() sends what submit() sends", "[process_pool]") {
+    const auto context = each_start_method();
+    ProcessPoolExecutor pool({.max_workers = 1, .mp_context = context});
+    const auto longer = [](auto text) {
+        return text += "!";
+    };
+    const std::vector<const char*> texts = {"a", "b"};
+    CHECK(pool.submit(longer, "a").result() == "a!");
+    std::vector<std::string> results;
+    for (std::string result : pool.map({.chunksize = 2}, longer, texts)) {
+        results.push_back(std::move(result));
+    }
+    CHECK(results == std::vector<std::string>{"a!", "b!"});
+}
+
 TEST_CASE(
     "ProcessPool: map keeps the order, item errors stay single", "[process_pool]"
 ) {

@@ -3,16 +3,26 @@
 // call will be, which is known then, too.
 #include "mp/call.hpp"
 #include "mp/data/call_targets.hpp"
+#include "mp/detail/local_call.hpp"
 #include "mp/serialization.hpp"
 
 #include "support/catch.hpp"
 
+#include <array>
+#include <bitset>
+#include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <type_traits>
+#include <utility>
+#include <variant>
 #include <vector>
 
 using namespace mp::detail;
@@ -43,6 +53,62 @@ struct NoDefault {
     int value;
 };
 
+/// Without a serialize().
+class Closed {
+public:
+    Closed() = default;
+
+private:
+    int value_ = 0;
+};
+
+class Private {
+    friend class boost::serialization::access;
+
+    template <class Archive>
+    void serialize(Archive& archive, unsigned) {
+        archive& value_;
+    }
+
+    int value_ = 0;
+};
+
+class Inherits : public Private {};
+
+class Split {
+public:
+    template <class Archive>
+    void save(Archive& archive, unsigned) const {
+        archive << value_;
+    }
+
+    template <class Archive>
+    void load(Archive& archive, unsigned) {
+        archive >> value_;
+    }
+
+    BOOST_SERIALIZATION_SPLIT_MEMBER()
+
+private:
+    int value_ = 0;
+};
+
+class Last final : public Private {};
+
+class Free {
+public:
+    int value() const { return value_; }
+
+private:
+    int value_ = 0;
+};
+
+template <class Archive>
+void serialize(Archive&, Free&, unsigned) {}
+
+template <class Fn, class... Args>
+constexpr Refusal why_here = LocalCall<Fn, Args...>::refusal;
+
 template <class Fn, class... Args>
 constexpr Refusal why = CallTraits<Fn, Args...>::refusal_with_result;
 
@@ -54,10 +120,102 @@ TEST_CASE("call: the result of a call tells its type before the call") {
                    CallTraits<decltype(&same), const char*>::Result,
                    std::string>);
     STATIC_REQUIRE(std::is_void_v<CallTraits<decltype(nothing)>::Result>);
-    STATIC_REQUIRE(std::is_void_v<CallTraits<decltype(add), int>::Result>);
     STATIC_REQUIRE(std::is_same_v<
                    CallTraits<decltype(&Counter::next), Counter>::Result,
                    int>);
+    // Of a refused call, as far as the function tells.
+    STATIC_REQUIRE(std::is_same_v<CallTraits<decltype(add), int>::Result, int>);
+    STATIC_REQUIRE(std::is_same_v<CallTraits<decltype(&Counter::next)>::Result, int>);
+    STATIC_REQUIRE(std::is_same_v<CallTraits<Adder>::Result, int>);
+    auto same_again = [](auto x) {
+        return x;
+    };
+    STATIC_REQUIRE(std::is_same_v<
+                   CallTraits<decltype(same_again), int*>::Result,
+                   mp::detail::Refused>);
+}
+
+TEST_CASE("call: the body of a callable is not compiled for what is refused anyway") {
+    auto uses_member = [](auto x) {
+        return x.no_such_member;
+    };
+    STATIC_REQUIRE(why<decltype(uses_member), int*> == Refusal::pointer);
+    STATIC_REQUIRE(why<decltype(uses_member), std::string_view> == Refusal::view);
+}
+
+TEST_CASE("call: a container is refused for what it holds") {
+    auto takes_any = [](auto) {
+    };
+    using Any = decltype(takes_any);
+    STATIC_REQUIRE(why<Any, std::vector<int*>> == Refusal::pointer);
+    STATIC_REQUIRE(why<Any, std::vector<std::vector<int*>>> == Refusal::pointer);
+    STATIC_REQUIRE(why<Any, std::map<int, std::string_view>> == Refusal::view);
+    STATIC_REQUIRE(why<Any, std::pair<int, const char*>> == Refusal::pointer);
+    STATIC_REQUIRE(why<Any, std::array<std::string_view, 2>> == Refusal::view);
+    STATIC_REQUIRE(
+        why<Any, std::optional<std::function<int()>>> == Refusal::std_function
+    );
+    STATIC_REQUIRE(
+        why<Any, std::variant<int, NoDefault>> == Refusal::not_default_constructible
+    );
+    STATIC_REQUIRE(
+        why<Any, std::vector<NoDefault>> == Refusal::not_default_constructible
+    );
+    STATIC_REQUIRE(
+        why<Any, std::map<int, NoDefault>> == Refusal::not_default_constructible
+    );
+    STATIC_REQUIRE(why<Any, std::set<NoDefault>> == Refusal::not_default_constructible);
+    STATIC_REQUIRE(why<Any, std::vector<Closed>> == Refusal::not_archivable);
+    STATIC_REQUIRE(why<Any, std::tuple<int, Closed>> == Refusal::not_archivable);
+}
+
+TEST_CASE("call: every way to write serialize() is found") {
+    auto takes_any = [](auto) {
+    };
+    using Any = decltype(takes_any);
+    STATIC_REQUIRE(why<Any, Private> == Refusal::none);
+    STATIC_REQUIRE(why<Any, Inherits> == Refusal::none);
+    STATIC_REQUIRE(why<Any, Split> == Refusal::none);
+    STATIC_REQUIRE(why<Any, Free> == Refusal::none);
+    STATIC_REQUIRE(why<Any, Last> == Refusal::none);
+    STATIC_REQUIRE(why<Any, std::filesystem::path> == Refusal::none);
+    STATIC_REQUIRE(why<Any, std::bitset<8>> == Refusal::none);
+    STATIC_REQUIRE(why<Any, std::vector<std::shared_ptr<Private>>> == Refusal::none);
+    STATIC_REQUIRE(why<Any, Closed> == Refusal::not_archivable);
+}
+
+TEST_CASE("call: in this process fewer calls are refused") {
+    int kept = 0;
+    auto captures = [&kept](int x) {
+        return x + kept;
+    };
+    STATIC_REQUIRE(why_here<decltype(captures), int> == Refusal::none);
+    STATIC_REQUIRE(why_here<decltype(refused::reads), int*> == Refusal::none);
+    STATIC_REQUIRE(why_here<decltype(refused::count), const char*> == Refusal::none);
+    STATIC_REQUIRE(why_here<decltype(&Counter::plus), Counter*, int> == Refusal::none);
+    STATIC_REQUIRE(
+        why_here<decltype(refused::writes_to), std::reference_wrapper<int>> ==
+        Refusal::none
+    );
+    STATIC_REQUIRE(
+        why_here<decltype(refused::writes_to), int&> == Refusal::lvalue_reference_here
+    );
+    STATIC_REQUIRE(
+        why_here<decltype(&Counter::plus), int, int> == Refusal::no_object_here
+    );
+    STATIC_REQUIRE(
+        why_here<decltype(&Counter::plus), Counter*> == Refusal::too_few_arguments
+    );
+    STATIC_REQUIRE(why_here<decltype(captures)> == Refusal::too_few_arguments);
+    STATIC_REQUIRE(why_here<decltype(add), int> == Refusal::too_few_arguments);
+    STATIC_REQUIRE(
+        why_here<decltype(add), int, int, int> == Refusal::too_many_arguments
+    );
+    STATIC_REQUIRE(
+        why_here<decltype(add), int, std::string> == Refusal::not_convertible
+    );
+    STATIC_REQUIRE(why_here<int, int> == Refusal::not_callable);
+    CHECK(captures(0) == 0);
 }
 
 TEST_CASE("call: what cannot travel is refused when compiling, and for its reason") {
@@ -85,7 +243,7 @@ TEST_CASE("call: what cannot travel is refused when compiling, and for its reaso
     );
     STATIC_REQUIRE(why<decltype(add), int, int, int> == Refusal::too_many_arguments);
     STATIC_REQUIRE(why<Adder, int, int> == Refusal::too_many_arguments);
-    STATIC_REQUIRE(why<Adder> == Refusal::not_invocable);
+    STATIC_REQUIRE(why<Adder> == Refusal::too_few_arguments);
     STATIC_REQUIRE(
         why<decltype(refused::writes_to), int&> == Refusal::lvalue_reference
     );

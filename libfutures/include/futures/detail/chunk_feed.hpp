@@ -36,13 +36,27 @@ struct ItemOutcome {
     std::exception_ptr exception;
 };
 
+template <class Chunk>
+struct ResultOfChunk;
+template <class R>
+struct ResultOfChunk<Future<std::vector<ItemOutcome<R>>>> {
+    using type = R;
+};
+
+/// What an item of a chunk gives. The executor knows it: arguments may be something
+/// else when they arrive, literals std::string.
+template <class E, class Fn, class Item>
+using ChunkResult = typename ResultOfChunk<decltype(std::declval<E&>().submit_chunk(
+    std::declval<const Fn&>(), std::declval<std::vector<Item>>()
+))>::type;
+
 /// One future for `chunksize` items.
 template <class E, class Fn, class... Ranges>
 class ChunkFeed final
-    : public MapFeed<typename CallWithItem<Fn, typename Zip<Ranges...>::Item>::Result> {
+    : public MapFeed<ChunkResult<E, Fn, typename Zip<Ranges...>::Item>> {
 public:
     using Item = typename Zip<Ranges...>::Item;
-    using Result = typename CallWithItem<Fn, Item>::Result;
+    using Result = ChunkResult<E, Fn, Item>;
 
     template <class F>
     ChunkFeed(E& executor, std::ptrdiff_t chunksize, F&& fn, Ranges&&... ranges)

@@ -207,18 +207,6 @@ void encode_call_as(
     (write_converted<Stored>(out, archive, std::forward<Args>(args)), ...);
 }
 
-/// Does not compile unless fn(args...) and its result can travel, and says why.
-template <class Fn, class... Args>
-constexpr void explain() {
-    refuse_to_compile<CallTraits<Fn, Args...>::refusal_with_result, Fn, Args...>();
-}
-
-/// As explain(), for a call whose result is dropped.
-template <class Fn, class... Args>
-constexpr void explain_without_result() {
-    refuse_to_compile<CallTraits<Fn, Args...>::refusal, Fn, Args...>();
-}
-
 /// Appends fn(args...) as bytes that run_call() runs in another run of this program.
 /// The arguments stay as they are, rvalues too. Throws what a serialize() throws; then
 /// `out` ends in half a call.
@@ -227,8 +215,7 @@ void encode_call(ByteWriter& out, const Fn& fn, Args&&... args) {
     using Traits = CallTraits<const Fn&, Args...>;
     constexpr Refusal why =
         kept == CallResult::kept ? Traits::refusal_with_result : Traits::refusal;
-    refuse_to_compile<why, Fn, Args...>();
-    if constexpr (why == Refusal::none) {
+    if constexpr (accepts<why, Fn, Args...>()) {
         encode_call_as<kept>(
             typename Traits::Stored(), out, fn, std::forward<Args>(args)...
         );

@@ -5,9 +5,9 @@
 // Threads: any; types only.
 #pragma once
 
-#include "mp/detail/call_refusal.hpp"
-#include "mp/detail/decoding.hpp"
-#include "mp/detail/type_name.hpp"
+#include "mp/detail/members.hpp"
+#include "mp/detail/refusal.hpp"
+#include "mp/detail/value_refusal.hpp"
 #include "mp/reduction.hpp"
 
 #include <functional>
@@ -20,123 +20,50 @@
 
 namespace mp::detail {
 
-// ---- the parameters of a callable
+// ---- the signature of a callable
+
+template <class R, class... P>
+struct Signature {
+    using Result = R;
+    using Parameters = TypeList<P...>;
+};
 
 template <class R, bool N, class... P>
-TypeList<P...> parameters_of(R (*)(P...) noexcept(N));
+Signature<R, P...> signature_of(R (*)(P...) noexcept(N));
 template <class R, class C, bool N, class... P>
-TypeList<P...> parameters_of(R (C::*)(P...) noexcept(N));
+Signature<R, P...> signature_of(R (C::*)(P...) noexcept(N));
 template <class R, class C, bool N, class... P>
-TypeList<P...> parameters_of(R (C::*)(P...) const noexcept(N));
+Signature<R, P...> signature_of(R (C::*)(P...) const noexcept(N));
 template <class R, class C, bool N, class... P>
-TypeList<P...> parameters_of(R (C::*)(P...) & noexcept(N));
+Signature<R, P...> signature_of(R (C::*)(P...) & noexcept(N));
 template <class R, class C, bool N, class... P>
-TypeList<P...> parameters_of(R (C::*)(P...) const& noexcept(N));
+Signature<R, P...> signature_of(R (C::*)(P...) const& noexcept(N));
 template <class R, class C, bool N, class... P>
-TypeList<P...> parameters_of(R (C::*)(P...) && noexcept(N));
+Signature<R, P...> signature_of(R (C::*)(P...) && noexcept(N));
 template <class R, class C, bool N, class... P>
-TypeList<P...> parameters_of(R (C::*)(P...) const&& noexcept(N));
+Signature<R, P...> signature_of(R (C::*)(P...) const&& noexcept(N));
 
 template <class C, class F>
 C class_of(F C::*);
 
-/// A function or member function, whose parameters are known.
+/// A function or member function, whose signature is known.
 template <class F>
-concept HasParameters = requires(F f) {
-    parameters_of(f);
+concept HasSignature = requires(F f) {
+    signature_of(f);
 };
 
-/// A class with exactly one operator(), so that its parameters are known.
+/// A class with exactly one operator(), so that its signature is known.
 template <class F>
 concept HasOneCallOperator = requires {
-    parameters_of(&F::operator());
+    signature_of(&F::operator());
 };
 
-// ---- what travels for one argument
-
-template <class T>
-inline constexpr bool is_function_pointer =
-    std::is_pointer_v<T>&& std::is_function_v<std::remove_pointer_t<T>>;
-
-/// A callable travels as its code, wherever it stands.
-template <class T>
-inline constexpr bool travels_as_code =
-    is_function_pointer<T> || std::is_member_function_pointer_v<T> ||
-    is_stateless_closure<T>;
-
-template <class T>
-inline constexpr bool is_view = false;
-template <class C, class Traits>
-inline constexpr bool is_view<std::basic_string_view<C, Traits>> = true;
-template <class T, std::size_t n>
-inline constexpr bool is_view<std::span<T, n>> = true;
-
-template <class T>
-inline constexpr bool is_std_function = false;
 template <class F>
-inline constexpr bool is_std_function<std::function<F>> = true;
+using SignatureOf = decltype(signature_of(std::declval<F>()));
+template <class F>
+using SignatureOfOperator = decltype(signature_of(&F::operator()));
 
-template <class T>
-inline constexpr bool is_reference_wrapper = false;
-template <class T>
-inline constexpr bool is_reference_wrapper<std::reference_wrapper<T>> = true;
-
-template <class... Ts>
-constexpr Refusal first_refusal(Ts... whys) {
-    Refusal first = Refusal::none;
-    ((first = first == Refusal::none ? whys : first), ...);
-    return first;
-}
-
-template <class T, class... Around>
-constexpr Refusal refusal_of_value();
-
-/// The first member of a plain struct that cannot travel says more than the struct.
-template <class T, class... Around, class... Inner>
-constexpr Refusal refusal_of_members(TypeList<Inner...>) {
-    return first_refusal(refusal_of_value<std::remove_const_t<Inner>, T, Around...>()...
-    );
-}
-
-template <class T, class... Around>
-constexpr Refusal refusal_of_parts() {
-    if constexpr (Parts<T>::obstacle != Obstacle::none) {
-        return refusal_of(Parts<T>::obstacle);
-    } else {
-        return refusal_of_members<T, Around...>(typename Parts<T>::Types());
-    }
-}
-
-/// Why a value of type T cannot travel, where it is a member of all the types Around.
-template <class T, class... Around>
-constexpr Refusal refusal_of_value() {
-    // NOLINTNEXTLINE(bugprone-branch-clone): what goes in any case, then what else does
-    if constexpr (std::is_void_v<T> || (travels_as_code<T> && sizeof...(Around) == 0)) {
-        return Refusal::none;
-    } else if constexpr (is_capturing_closure<T>) {
-        return Refusal::capturing_closure;
-    } else if constexpr (is_std_function<T>) {
-        return Refusal::std_function;
-    } else if constexpr (std::is_bind_expression_v<T>) {
-        return Refusal::std_bind;
-    } else if constexpr (is_reference_wrapper<T>) {
-        return Refusal::reference_wrapper;
-    } else if constexpr (is_view<T>) {
-        return Refusal::view;
-    } else if constexpr (is_overruled<T> && sizeof...(Around) != 0) {
-        return is_archivable<T> ? Refusal::none : Refusal::not_archivable;
-    } else if constexpr (std::is_pointer_v<T> || std::is_member_pointer_v<T>) {
-        return Refusal::pointer;
-    } else if constexpr (!is_overruled<T> && kind_of<T>() == Kind::plain_struct) {
-        return refusal_of_parts<T, Around...>();
-    } else if constexpr (!Archivable<T>) {
-        return Refusal::not_archivable;
-    } else if constexpr (sizeof...(Around) == 0 && !std::is_default_constructible_v<T> && !has_decoding_constructor<T>) {
-        return Refusal::not_default_constructible;
-    } else {
-        return Refusal::none;
-    }
-}
+// ---- what travels for one argument
 
 /// For a parameter P: its value. An argument of a derived class keeps its class where
 /// the parameter refers to the base, as it would in this process.
@@ -199,15 +126,15 @@ struct CallShape {
 
 template <HasOneCallOperator Function, class... Args>
 struct CallShape<Function, Args...>
-    : MatchedTo<decltype(parameters_of(&Function::operator())), Args...> {};
+    : MatchedTo<typename SignatureOfOperator<Function>::Parameters, Args...> {};
 
-template <HasParameters Function, class... Args>
+template <HasSignature Function, class... Args>
     requires is_function_pointer<Function>
 struct CallShape<Function, Args...>
     : std::conditional_t<
-          (sizeof...(Args) < decltype(parameters_of(std::declval<Function>()))::size),
+          (sizeof...(Args) < SignatureOf<Function>::Parameters::size),
           Mismatched<Refusal::too_few_arguments>,
-          MatchedTo<decltype(parameters_of(std::declval<Function>())), Args...>> {
+          MatchedTo<typename SignatureOf<Function>::Parameters, Args...>> {
 };
 
 template <class Function>
@@ -222,10 +149,10 @@ concept HoldsMemberOf = std::is_base_of_v<C, Object> ||
         requires std::is_base_of_v<C, std::remove_cvref_t<decltype(*o)>>;
     });
 
-template <HasParameters Function, class Object, class... Args>
+template <HasSignature Function, class Object, class... Args>
     requires std::is_member_function_pointer_v<Function>
 struct CallShape<Function, Object, Args...> {
-    using Parameters = decltype(parameters_of(std::declval<Function>()));
+    using Parameters = typename SignatureOf<Function>::Parameters;
     using Class = decltype(class_of(std::declval<Function>()));
     using Rest = std::conditional_t<
         (sizeof...(Args) < Parameters::size),
@@ -264,13 +191,21 @@ constexpr auto result_on_lvalue(TypeList<Object, Stored...>)
 template <class Function, class... Stored>
 constexpr auto call_result(TypeList<Stored...> stored) {
     if constexpr (called_with_rvalues<Function, Stored...>) {
-        return std::type_identity<
-            std::decay_t<std::invoke_result_t<Function&, Stored...>>>();
-    } else if constexpr (called_on_lvalue<Function, Stored...>) {
-        return std::type_identity<
-            std::decay_t<decltype(result_on_lvalue<Function>(stored))>>();
+        return std::type_identity<std::invoke_result_t<Function&, Stored...>>();
     } else {
-        return std::type_identity<void>();
+        return std::type_identity<decltype(result_on_lvalue<Function>(stored))>();
+    }
+}
+
+/// What a call that is refused would give, as far as its callable tells.
+template <class Function>
+constexpr auto result_of_refused() {
+    if constexpr (HasSignature<Function>) {
+        return std::type_identity<typename SignatureOf<Function>::Result>();
+    } else if constexpr (HasOneCallOperator<Function>) {
+        return std::type_identity<typename SignatureOfOperator<Function>::Result>();
+    } else {
+        return std::type_identity<Refused>();
     }
 }
 
@@ -294,16 +229,28 @@ inline constexpr bool becomes =
     std::is_same_v<DecodedAs<std::remove_cvref_t<Arg>>, Stored> ||
     std::is_convertible_v<Arg, Stored>;
 
+/// A class whose operator() takes more; default arguments do not show in its signature.
+template <class Function, std::size_t arguments>
+inline constexpr bool lacks_arguments = false;
+template <HasOneCallOperator Function, std::size_t arguments>
+inline constexpr bool lacks_arguments<Function, arguments> =
+    arguments < SignatureOfOperator<Function>::Parameters::size;
+
+/// The values first: to ask whether the call can be made may compile the callable's
+/// body, and what does not compile there would stand before our text.
 template <class Function, class... Stored, class... Args>
 constexpr Refusal refusal_of_arguments(TypeList<Stored...>, TypeList<Args...>) {
-    if constexpr (!(becomes<Args, Stored> && ...)) {
-        constexpr Refusal values = first_refusal(refusal_of_value<Stored>()...);
-        return values != Refusal::none ? values : Refusal::not_convertible;
+    constexpr Refusal values =
+        first_refusal(Refusal::none, refusal_of_value<Stored>()...);
+    if constexpr (values != Refusal::none) {
+        return values;
+    } else if constexpr (!(becomes<Args, Stored> && ...)) {
+        return Refusal::not_convertible;
     } else if constexpr (!called_with_rvalues<Function, Stored...> && !called_on_lvalue<Function, Stored...>) {
-        constexpr Refusal values = first_refusal(refusal_of_value<Stored>()...);
-        return values != Refusal::none ? values : Refusal::not_invocable;
+        return lacks_arguments<Function, sizeof...(Args)> ? Refusal::too_few_arguments
+                                                          : Refusal::not_invocable;
     } else {
-        return first_refusal(Refusal::none, refusal_of_value<Stored>()...);
+        return Refusal::none;
     }
 }
 
@@ -321,20 +268,33 @@ constexpr Refusal refusal_of_call() {
     }
 }
 
+template <Refusal why, class Function, class Stored>
+constexpr auto result_type() {
+    if constexpr (why == Refusal::none) {
+        return call_result<Function>(Stored());
+    } else {
+        return result_of_refused<Function>();
+    }
+}
+
 template <class Fn, class... Args>
 struct CallTraits {
     /// What travels for `fn`.
     using Function = std::decay_t<Fn>;
     /// A TypeList of what travels for each argument.
     using Stored = typename CallShape<Function, Args...>::Stored;
-    /// What fn returns, decayed; void if the call cannot travel.
-    using Result = typename decltype(call_result<Function>(Stored()))::type;
 
     /// Why fn(args...) cannot travel; its result does not count.
     static constexpr Refusal refusal = refusal_of_call<Function, Args...>();
+
+    /// What fn returns, decayed; if the call cannot travel, what fn says that it
+    /// returns, or Refused.
+    using Result =
+        std::decay_t<typename decltype(result_type<refusal, Function, Stored>())::type>;
+
     /// Why the call, or its result on the way back, cannot travel.
     static constexpr Refusal refusal_with_result =
-        first_refusal(refusal, refusal_of_value<Result>());
+        refusal != Refusal::none ? refusal : refusal_of_value<Result>();
 };
 
 }  // namespace mp::detail

@@ -9,7 +9,9 @@
 #include "mp/detail/bytes.hpp"
 #include "mp/detail/full_archive_fwd.hpp"
 #include "mp/detail/nesting.hpp"
+#include "mp/detail/refusal.hpp"
 #include "mp/detail/type_name.hpp"
+#include "mp/detail/value_refusal.hpp"
 
 #include <boost/mpl/bool.hpp>
 #include <boost/serialization/collection_size_type.hpp>
@@ -161,13 +163,7 @@ private:
             detail::PointersNeedTheHeaderMpSerialization<T>::load_binary_archive(
                 in_, value
             );
-        } else {
-            static_assert(
-                kind != Kind::none,
-                "values of this type mean nothing in another process: it is a view, a "
-                "pointer to a non-class, a lambda with captures, a std::function, or a "
-                "class that tells Boost that it is not serialisable"
-            );
+        } else if constexpr (detail::accepts<detail::refusal_of_part<T>(), T>()) {
             if (get_tracked()) {
                 load_tracked(value);
                 return;

@@ -10,7 +10,9 @@
 #include "mp/detail/bytes.hpp"
 #include "mp/detail/full_archive_fwd.hpp"
 #include "mp/detail/nesting.hpp"
+#include "mp/detail/refusal.hpp"
 #include "mp/detail/tracked_class.hpp"
+#include "mp/detail/value_refusal.hpp"
 
 #include <boost/mpl/bool.hpp>
 #include <boost/serialization/serialization.hpp>
@@ -135,13 +137,7 @@ private:
             detail::PointersNeedTheHeaderMpSerialization<T>::save_binary_archive(
                 out_, value
             );
-        } else {
-            static_assert(
-                kind != Kind::none,
-                "values of this type mean nothing in another process: it is a view, a "
-                "pointer to a non-class, a lambda with captures, a std::function, or a "
-                "class that tells Boost that it is not serialisable"
-            );
+        } else if constexpr (detail::accepts<detail::refusal_of_part<T>(), T>()) {
             if (put_tracked<T>()) {
                 save_tracked(value);
                 return;

@@ -9,6 +9,7 @@
 
 #include "mp/detail/members.hpp"
 #include "mp/detail/own_serialize.hpp"
+#include "mp/detail/refusal.hpp"
 
 #include <cstddef>
 #include <type_traits>
@@ -25,33 +26,8 @@ constexpr bool is_plain_struct() {
     }
 }
 
-/// Why a plain struct cannot be taken apart; what else the texts below name.
-enum class Obstacle {
-    none,
-    not_default_constructible,
-    base_class,
-    too_many_members,
-    union_member,
-    reference_member,
-    bit_field,
-};
-
-// Said here, and when a call is refused.
-#define MP_DETAIL_BASE_CLASS_TEXT                                                      \
-    "a struct with a base class cannot be taken apart: give it a serialize() that "    \
-    "archives boost::serialization::base_object<Base>(*this) and its members"
-#define MP_DETAIL_TOO_MANY_MEMBERS_TEXT                                                \
-    "a struct of more than 100 members cannot be taken apart: give it a serialize(), " \
-    "or put members together into structs"
-#define MP_DETAIL_UNION_MEMBER_TEXT                                                    \
-    "a struct with a union cannot be taken apart, as nobody knows which member of it " \
-    "is alive: use a std::variant, or give the struct a serialize()"
-#define MP_DETAIL_REFERENCE_MEMBER_TEXT                                                \
-    "a struct with a reference cannot travel, because that refers to an object of "    \
-    "this process: hold the value, or give the struct a serialize()"
-#define MP_DETAIL_BIT_FIELD_TEXT                                                       \
-    "a struct with a bit-field cannot be taken apart: give it a serialize() that "     \
-    "copies the bit-field into a variable and back"
+/// Why a plain struct cannot be taken apart.
+using Obstacle = Refusal;
 
 // ---- what initialises members; never defined, as nothing is ever made
 
@@ -123,17 +99,17 @@ constexpr bool has_union(std::index_sequence<member...>) {
 
 // ---- the members
 
-template <Obstacle why>
+template <Refusal why>
 struct Whole {
-    static constexpr Obstacle obstacle = why;
+    static constexpr Refusal obstacle = why;
     static constexpr std::size_t count = 0;
     using Types = TypeList<>;
 };
 
 template <class List>
 struct Apart {
-    static constexpr Obstacle obstacle =
-        List::bit_field ? Obstacle::bit_field : Obstacle::none;
+    static constexpr Refusal obstacle =
+        List::bit_field ? Refusal::bit_field : Refusal::none;
     using Types = typename List::Types;
     static constexpr std::size_t count = Types::size;
 };
@@ -141,21 +117,21 @@ struct Apart {
 template <class T>
 constexpr auto take_apart() {
     if constexpr (!Members<0>::initialise<T>) {
-        return Whole<Obstacle::not_default_constructible>();
+        return Whole<Refusal::not_default_constructible>();
     } else if constexpr (std::is_empty_v<T>) {
         return Apart<MemberList<false>>();
     } else if constexpr (takes<T, 0, AnyBase<T>>) {
-        return Whole<Obstacle::base_class>();
+        return Whole<Refusal::base_class>();
     } else {
         constexpr std::size_t braces = count_braces<T>();
         if constexpr (braces > max_members) {
-            return Whole<Obstacle::too_many_members>();
+            return Whole<Refusal::too_many_members>();
         } else {
             constexpr std::size_t count = braces + count_more<T, braces>();
             if constexpr (count == braces && takes<T, braces, AnyReference>) {
-                return Whole<Obstacle::reference_member>();
+                return Whole<Refusal::reference_member>();
             } else if constexpr (has_union<T>(std::make_index_sequence<braces>())) {
-                return Whole<Obstacle::union_member>();
+                return Whole<Refusal::union_member>();
             } else {
                 return Apart<decltype(Members<count>::list(std::declval<T&>()))>();
             }
@@ -171,17 +147,8 @@ using Parts = decltype(take_apart<T>());
 template <class T, class F>
 void pass_members(T& value, F f) {
     using PartsOfT = Parts<std::remove_const_t<T>>;
-    constexpr Obstacle why = PartsOfT::obstacle;
-    static_assert(why != Obstacle::base_class, MP_DETAIL_BASE_CLASS_TEXT);
-    static_assert(why != Obstacle::too_many_members, MP_DETAIL_TOO_MANY_MEMBERS_TEXT);
-    static_assert(why != Obstacle::union_member, MP_DETAIL_UNION_MEMBER_TEXT);
-    static_assert(why != Obstacle::reference_member, MP_DETAIL_REFERENCE_MEMBER_TEXT);
-    static_assert(why != Obstacle::bit_field, MP_DETAIL_BIT_FIELD_TEXT);
-    static_assert(
-        why != Obstacle::not_default_constructible,
-        "a value is made first and read into then: give the type a default constructor"
-    );
-    if constexpr (why == Obstacle::none) {
+    constexpr Refusal why = PartsOfT::obstacle;
+    if constexpr (accepts<why, T>()) {
         Members<PartsOfT::count>::pass(value, f);
     }
 }

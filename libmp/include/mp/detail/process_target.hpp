@@ -7,6 +7,7 @@
 
 #include "mp/call.hpp"
 #include "mp/detail/bytes.hpp"
+#include "mp/detail/local_call.hpp"
 
 #include <concepts>
 #include <functional>
@@ -78,9 +79,17 @@ template <class Fn>
 concept NotOptions = !std::same_as<std::remove_cvref_t<Fn>, ProcessOptions> &&
                      !std::derived_from<std::remove_cvref_t<Fn>, BaseProcess>;
 
+/// Nothing if the call cannot be made in this process; then accepts() says why.
 template <class Fn, class... Args>
-concept ProcessTarget =
-    NotOptions<Fn> && std::invocable<std::decay_t<Fn>, std::decay_t<Args>...>;
+std::unique_ptr<Target> make_target(Fn&& fn, Args&&... args) {
+    if constexpr (accepts<LocalCall<Fn, Args...>::refusal, Fn, Args...>()) {
+        return std::make_unique<TypedTarget<std::decay_t<Fn>, std::decay_t<Args>...>>(
+            std::forward<Fn>(fn), std::forward<Args>(args)...
+        );
+    } else {
+        return nullptr;
+    }
+}
 
 }  // namespace detail
 }  // namespace mp

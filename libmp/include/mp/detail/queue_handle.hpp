@@ -7,8 +7,10 @@
 #include "mp/archivable.hpp"
 #include "mp/detail/bytes.hpp"
 #include "mp/detail/queue_core.hpp"
+#include "mp/detail/refusal.hpp"
 #include "mp/detail/type_name.hpp"
 #include "mp/detail/type_tag.hpp"
+#include "mp/detail/value_refusal.hpp"
 #include "mp/errors.hpp"
 #include "mp/reduction.hpp"
 #include "mp/timeout.hpp"
@@ -77,23 +79,30 @@ protected:
           })) {}
 
     void put_object(const T& object, Timeout timeout) {
-        ByteWriter message;
-        encode(message, object);
-        core().put(message.data(), timeout);
+        if constexpr (refusal_of_archived<T>() == Refusal::none) {
+            ByteWriter message;
+            encode(message, object);
+            core().put(message.data(), timeout);
+        }
     }
 
     T get_object(Timeout timeout) {
-        QueueItem item;
-        core().get(item, timeout);
-        ByteReader reader(item.bytes());
-        T object = decode<T>(reader);
-        if (reader.left() != 0) {
-            throw SerializationError(
-                SerializationPhase::decode,
-                "an item of the queue is longer than a " + std::string(type_name<T>())
-            );
+        if constexpr (refusal_of_archived<T>() == Refusal::none) {
+            QueueItem item;
+            core().get(item, timeout);
+            ByteReader reader(item.bytes());
+            T object = decode<T>(reader);
+            if (reader.left() != 0) {
+                throw SerializationError(
+                    SerializationPhase::decode,
+                    "an item of the queue is longer than a " +
+                        std::string(type_name<T>())
+                );
+            }
+            return object;
+        } else {
+            throw Refused();
         }
-        return object;
     }
 
     template <class Archive>
