@@ -163,7 +163,7 @@ def main():
         compiler = Compiler(command, flags, folder)
         units = []
         for kind, doors_of_kind in doors.items():
-            if kind.endswith("_g++") and compiler.is_clang:
+            if kind.endswith("_g++" if compiler.is_clang else "_clang++"):
                 continue
             for door in doors_of_kind:
                 together = []

@@ -13,7 +13,9 @@
 
 // clang makes a function whose return type is deduced as soon as it is chosen, and
 // finds the text in it; g++ first looks at what is passed through "...". There the
-// second form finds the text: where no type can be deduced the default is used.
+// second form finds the text: where no type can be deduced the default is used, also
+// for options in braces before such a name. (Not for those of map(): it takes braces
+// after the callable, too, and g++ could not tell them apart.)
 namespace futures::detail {
 
 template <class Options>
@@ -36,13 +38,6 @@ public:
         class Name = typename mp::detail::NameTheOverloadBefore<T, Args...>::type>
         requires std::same_as<Name, mp::detail::Refused> mp::detail::Refused
         submit(Name&&, Args&&...);
-
-    template <
-        class T = void,
-        class... Args,
-        class Name = typename mp::detail::NameTheOverload<T>::type>
-        requires std::same_as<Name, mp::detail::Refused> mp::detail::Refused
-        submit(const Options&, Name&&, Args&&...);
 #endif
 };
 
@@ -62,17 +57,12 @@ public:
 #ifndef __clang__
     template <
         class T = void,
-        class... Args,
-        class Name = typename mp::detail::NameTheOverloadBefore<T, Args...>::type>
+        class First,
+        class... Rest,
+        class Name =
+            typename mp::detail::NameTheOverloadBefore<T, First, Rest...>::type>
         requires std::same_as<Name, mp::detail::Refused> mp::detail::Refused
-        map(Name&&, Args&&...);
-
-    template <
-        class T = void,
-        class... Args,
-        class Name = typename mp::detail::NameTheOverload<T>::type>
-        requires std::same_as<Name, mp::detail::Refused> mp::detail::Refused
-        map(const Options&, Name&&, Args&&...);
+        map(Name&&, First&&, Rest&&...);
 #endif
 };
 
