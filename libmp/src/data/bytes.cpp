@@ -13,6 +13,7 @@ namespace mp::detail {
 
 namespace {
 
+#if defined(__x86_64__)
 // glibc 2.36's memcpy turns to `rep movsb` at 2 KB. On some processors and some pairs
 // of addresses that is up to thirty times slower than a plain loop, until the
 // non-temporal path takes over far above 512 KB.
@@ -23,10 +24,12 @@ constexpr std::size_t loop_up_to = 512UL * 1024;
 struct Step {
     alignas(16) unsigned char bytes[64];
 };
+#endif
 
 }  // namespace
 
 void copy_block(void* to, const void* from, std::size_t size) noexcept {
+#if defined(__x86_64__)
     if (size < loop_from || size > loop_up_to) {
         std::memcpy(to, from, size);
         return;
@@ -44,6 +47,9 @@ void copy_block(void* to, const void* from, std::size_t size) noexcept {
     if (size != 0) {
         std::memcpy(target, source, size);
     }
+#else
+    std::memcpy(to, from, size);
+#endif
 }
 
 void throw_message_ends(std::size_t wanted, std::size_t left) {
