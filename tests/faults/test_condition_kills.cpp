@@ -62,6 +62,8 @@ constexpr std::array condition_places{
     Place{"condition: place taken", ""},
     Place{"condition: lock released", ""},
     Place{"condition: notice seen", ""},
+    Place{"watchers: place taken", ""},
+    Place{"watchers: place left", ""},
     Place{"condition: after the sleep", ""},
     Place{"condition: notice taken over", "condition: notice seen"},
     Place{"condition: orphan freed", "condition: notice seen"},

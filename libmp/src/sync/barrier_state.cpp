@@ -7,6 +7,8 @@
 #include "os/failpoint.hpp"
 #include "os/spin.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 
@@ -57,6 +59,33 @@ public:
 private:
     BarrierState& barrier_;
     bool held_ = false;
+};
+
+/// The caller as a waiter that may watch for others, until this goes.
+class BarrierState::Watching {
+public:
+    Watching(BarrierState& barrier, ProcessTable& processes)
+        : barrier_(barrier),
+          me_(static_cast<Watchers::Waiter>(processes.self()) << 32U |
+              static_cast<std::uint32_t>(::gettid())) {}
+
+    ~Watching() {
+        if (barrier_.watchers_.leave(me_)) {
+            // The process that told us may have been killed before it woke all.
+            futex_wake(barrier_.bell_, everybody, FutexScope::shared);
+        }
+    }
+
+    Watching(const Watching&) = delete;
+    Watching& operator=(const Watching&) = delete;
+
+    bool for_others(const ProcessTable& processes) const noexcept {
+        return barrier_.watchers_.watches(me_, processes);
+    }
+
+private:
+    BarrierState& barrier_;
+    const Watchers::Waiter me_;
 };
 
 std::uint32_t BarrierState::waiting() const noexcept {
@@ -209,6 +238,8 @@ void BarrierState::wait_for_end(
     Party& place, ProcessTable& processes, const Deadline& deadline
 ) {
     spin([&] { return place.state.load() != waits || deadline.expired(); });
+    const Watching watching(*this, processes);
+    auto interval = recheck_interval;
     for (;;) {
         const std::uint32_t heard = bell_.load();
         const std::uint32_t state = place.state.load();
@@ -222,9 +253,15 @@ void BarrierState::wait_for_end(
         }
         MP_FAILPOINT("barrier: before the sleep");
         if (!deadline.expired()) {
+            const bool watches = watching.for_others(processes);
             futex_wait(
-                bell_, heard, deadline.sooner(recheck_interval), FutexScope::shared
+                bell_,
+                heard,
+                deadline.sooner(watches ? recheck_interval : interval),
+                FutexScope::shared
             );
+            // Not at once: the watcher may have left between the look and the sleep.
+            interval = std::min(2 * interval, Watchers::longest_interval);
         }
         MP_FAILPOINT("barrier: after the sleep");
         look_after(place, processes, deadline);

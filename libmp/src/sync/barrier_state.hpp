@@ -8,6 +8,7 @@
 
 #include "memory/process_table.hpp"
 #include "sync/owner_lock.hpp"
+#include "sync/watchers.hpp"
 
 #include <atomic>
 #include <cstddef>
@@ -53,6 +54,7 @@ private:
     enum PartyState : std::uint32_t { free = 0, waits, passed, breaks };
 
     class Held;
+    class Watching;
 
     Party* begin() noexcept { return reinterpret_cast<Party*>(this + 1); }
     Party* end() noexcept { return begin() + std::size_t{2} * parties_; }
@@ -92,6 +94,7 @@ private:
     std::atomic<std::uint32_t> broken_;
     /// number of the round:63 | the one before was broken:1. One store ends a round.
     std::atomic<std::uint64_t> round_;
+    Watchers watchers_;
 };
 
 static_assert(sizeof(BarrierState) % alignof(BarrierState::Party) == 0);

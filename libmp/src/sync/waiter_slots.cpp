@@ -6,6 +6,8 @@
 #include "os/spin.hpp"
 #include "sync/owner_lock.hpp"
 
+#include <algorithm>
+
 namespace mp::detail {
 
 namespace {
@@ -72,7 +74,21 @@ bool WaiterSlots::sleep(
     const OwnerLock& lock,
     const Deadline& deadline
 ) {
+    const bool was_notified = sleep_in_place(place, processes, lock, deadline);
+    if (watchers_.leave(place.waiting)) {
+        find_watcher(processes);
+    }
+    return was_notified;
+}
+
+bool WaiterSlots::sleep_in_place(
+    const Place& place,
+    const ProcessTable& processes,
+    const OwnerLock& lock,
+    const Deadline& deadline
+) {
     Word& mine = slots_.at(place.index);
+    auto interval = recheck_interval;
     spin([&] { return mine.load() != place.waiting || deadline.expired(); });
     for (;;) {
         std::uint64_t seen = mine.load();
@@ -86,19 +102,39 @@ bool WaiterSlots::sleep(
             }
             continue;
         }
+        const bool watching = watchers_.watches(place.waiting, processes);
         futex_wait(
             sleepers_word(mine),
             static_cast<std::uint32_t>(place.waiting),
-            deadline.sooner(recheck_interval),
+            deadline.sooner(watching ? recheck_interval : interval),
             FutexScope::shared
         );
         MP_FAILPOINT("condition: after the sleep");
+        // Not at once: the watcher may have left between the look and the sleep.
+        interval = std::min(2 * interval, Watchers::longest_interval);
+        if (watching) {
+            find_watcher(processes);
+        }
         if (lock.is_orphaned(processes)) {
             // It may have changed what we wait for and have died before notify().
             seen = place.waiting;
             mine.compare_exchange_strong(seen, notified_of(place.waiting));
         } else {
             take_over_orphan(processes, mine, place.waiting);
+        }
+    }
+}
+
+// If there is a place for a watcher, wakes a waiter of a process that has none: it
+// finds nothing new, and takes the place before it sleeps again.
+void WaiterSlots::find_watcher(const ProcessTable& processes) noexcept {
+    const std::uint32_t end = watchers_.has_room(processes) ? used() : 0;
+    for (std::uint32_t i = 0; i < end; ++i) {
+        const std::uint64_t seen = slots_.at(i).load();
+        if (state_of(seen) == waits && !watchers_.has_one_of(process_of(seen)) &&
+            !processes.dead(process_of(seen))) {
+            futex_wake(sleepers_word(slots_.at(i)), 1, FutexScope::shared);
+            return;
         }
     }
 }

@@ -13,6 +13,7 @@
 #include "mp/timeout.hpp"
 
 #include "memory/process_table.hpp"
+#include "sync/watchers.hpp"
 
 #include <array>
 #include <atomic>
@@ -78,6 +79,13 @@ private:
     /// The half of the word that changes with its state.
     static const FutexWord& sleepers_word(const Word& word) noexcept;
 
+    bool sleep_in_place(
+        const Place& place,
+        const ProcessTable& processes,
+        const OwnerLock& lock,
+        const Deadline& deadline
+    );
+    void find_watcher(const ProcessTable& processes) noexcept;
     std::uint32_t used() const noexcept;
     Word* oldest(std::uint64_t& word) noexcept;
     static bool
@@ -89,6 +97,7 @@ private:
     std::atomic<std::uint32_t> last_ticket_;
     std::atomic<std::uint32_t> used_;  ///< no place from here on was ever taken
     std::array<Word, capacity> slots_;
+    Watchers watchers_;  ///< known by what stands in their slots
 };
 
 }  // namespace mp::detail

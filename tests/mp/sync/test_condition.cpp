@@ -9,6 +9,7 @@
 #include "support/soon.hpp"
 
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -38,6 +39,79 @@ pid_t waiting_child(mp::Condition& cond) {
 }
 
 }  // namespace
+
+TEST_CASE("Condition: many idle waiters cost as little as one", "[condition]") {
+    mp::Condition cond;
+    constexpr int count = 200;
+    std::vector<std::thread> waiters;
+    for (int i = 0; i < count; ++i) {
+        waiters.emplace_back([&] {
+            cond.acquire();
+            cond.wait();
+            cond.release();
+        });
+    }
+    REQUIRE(soon([&] { return cond.waiting() == count; }));
+    const auto sleeps = [] {
+        rusage usage{};
+        ::getrusage(RUSAGE_SELF, &usage);
+        return usage.ru_nvcsw;
+    };
+    // While one waiter of another condition looks for deaths again and again.
+    mp::Condition other;
+    other.acquire();
+    CHECK_FALSE(other.wait(1s));  // the first sleeps are shorter
+    const auto before = sleeps();
+    CHECK_FALSE(other.wait(2s));
+    CHECK(sleeps() - before < 10 * count);
+    other.release();
+    notify(cond, count);
+    for (std::thread& waiter : waiters) {
+        waiter.join();
+    }
+}
+
+TEST_CASE("Condition: the waiters that watch may be killed or leave", "[condition]") {
+    mp::Condition cond;
+    // More processes than there are places for watchers, with two waiters each.
+    constexpr int processes = 12;
+    std::vector<pid_t> children;
+    for (int i = 0; i < processes; ++i) {
+        children.push_back(test::fork_child([&] {
+            const auto wait = [&] {
+                cond.acquire();
+                const bool notified = cond.wait(30s);
+                cond.release();
+                return notified;
+            };
+            std::thread second(wait);
+            const bool notified = wait();
+            second.join();
+            return notified ? 0 : 1;
+        }));
+        REQUIRE(soon([&] { return cond.waiting() == 2 * (i + 1); }));
+    }
+    // The oldest watch: some are killed, some are notified.
+    for (int i = 0; i < 4; ++i) {
+        ::kill(children.at(static_cast<std::size_t>(i)), SIGKILL);
+        CHECK(test::exit_status(children.at(static_cast<std::size_t>(i))) == -SIGKILL);
+    }
+    notify(cond, 8);
+    for (int i = 4; i < 8; ++i) {
+        CHECK(test::exit_status(children.at(static_cast<std::size_t>(i))) == 0);
+    }
+    // One dies with the lock: all that are left wake up.
+    CHECK(test::run_in_fork([&] {
+              cond.acquire();
+              ::raise(SIGKILL);
+              return 0;
+          }) == -SIGKILL);
+    for (int i = 8; i < processes; ++i) {
+        CHECK(test::exit_status(children.at(static_cast<std::size_t>(i))) == 0);
+    }
+    cond.acquire();
+    cond.release();
+}
 
 TEST_CASE("Condition: needs its lock", "[condition]") {
     mp::Condition cond;
