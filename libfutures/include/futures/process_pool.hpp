@@ -69,6 +69,10 @@ struct ProcessPoolOptions {
     /// What processes share and tasks are to get as arguments: `.shared = {queue,
     /// lock}`. The arguments of the initializer need not be named again.
     SharedObjects shared = {};
+    /// How much free memory for large arguments and results the pool keeps, all workers
+    /// together, when it has had nothing to do for three quarters of a second. What is
+    /// above this goes back to the system.
+    std::uint64_t trim_threshold = std::uint64_t{16} << 20U;
 };
 
 /// For one task.

@@ -17,12 +17,15 @@ Board::Board(BoardOptions options)
     : options_(options),
       segment_("mp-board", BoardView::size_for(options.slots, options.workers)),
       view_(segment_.data()),
+      guard_timer_(std::make_shared<GuardTimer>(options.trim_threshold)),
       slot_tasks_(new std::atomic<BoardTask*>[options.slots]()),
       rings_(new RingState[options.workers]()),
       arenas_(options.workers) {
     BoardHeader& header = view_.header();
     header.slots = options.slots;
     header.workers = options.workers;
+    // Of the pool's share, the calls' arena keeps one part, too.
+    header.trim_threshold = options.trim_threshold / (options.workers + 1);
     slots_ = view_.slots();
     header.submit_cpu = -1;
 }
@@ -66,7 +69,7 @@ bool Board::submit(BoardTask& task, std::span<const std::byte> call) {
         cpu.store(here, std::memory_order_relaxed);
     }
     wake_for_work(tail);
-    guard_timer_.arm();
+    guard_timer_->arm();
     return true;
 }
 

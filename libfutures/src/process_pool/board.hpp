@@ -30,6 +30,7 @@ struct BoardOptions {
     std::uint32_t workers = 1;
     std::uint64_t slots = 1024;  ///< a power of two
     mp::detail::SpinPolicy policy{};
+    std::uint64_t trim_threshold = 0;  ///< free bytes that an idle pool keeps
 };
 
 struct BoardStatistics {
@@ -103,7 +104,11 @@ public:
     bool managed_here() const noexcept;
 
     /// For the tick: wakes all workers if nobody has moved although work is there.
-    void guard() noexcept;
+    /// Returns true once the pool has been idle for a while: then call trim().
+    bool guard() noexcept;
+
+    /// Idle workers give memory back to the system.
+    void trim() noexcept;
 
     /// A worker's index has a new process, which starts after this.
     void prepare(std::uint32_t worker, std::shared_ptr<ResultArenaReader> arena);
@@ -140,7 +145,12 @@ public:
 
     const mp::detail::EventFd& doorbell() const noexcept { return doorbell_; }
 
-    GuardTimer& guard_timer() noexcept { return guard_timer_; }
+    GuardTimer& guard_timer() noexcept { return *guard_timer_; }
+
+    /// For arenas, whose messages may outlive the board.
+    const std::shared_ptr<GuardTimer>& idle_timer() const noexcept {
+        return guard_timer_;
+    }
 
     const mp::detail::Segment& segment() const noexcept { return segment_; }
 
@@ -224,8 +234,8 @@ private:
     Turn turn_;
 
     // Own synchronisation.
+    std::shared_ptr<GuardTimer> guard_timer_;
     mp::detail::EventFd doorbell_;
-    GuardTimer guard_timer_;
     std::unique_ptr<std::atomic<BoardTask*>[]> slot_tasks_;  ///< null: a free slot
     std::unique_ptr<RingState[]> rings_;                     ///< by worker
     std::atomic<std::uint64_t> submitted_{0};

@@ -116,6 +116,7 @@ struct BoardHeader {
     // Set once, before the first worker starts.
     std::uint64_t slots;
     std::uint32_t workers;
+    std::uint64_t trim_threshold;  ///< free bytes that an idle worker's arena keeps
 
     alignas(cache_line) std::atomic<std::uint64_t> tail;  ///< parent: next position
     alignas(cache_line) std::atomic<std::uint64_t> head;  ///< first that may be ready
@@ -125,6 +126,8 @@ struct BoardHeader {
     ) std::atomic<std::uint64_t> parent_sleeper;  ///< generation << 2 | Sleeper
     alignas(cache_line) mp::detail::FutexWord client_wakes;
     alignas(cache_line) std::atomic<std::uint32_t> stop;
+    /// How often the pool became idle: workers give memory back before they sleep.
+    std::atomic<std::uint32_t> trims;
     alignas(cache_line) std::atomic<std::int32_t> submit_cpu;
 };
 

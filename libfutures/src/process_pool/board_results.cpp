@@ -119,7 +119,14 @@ void Board::take_result(BoardTask& task, const ResultItem& item, std::uint32_t w
         case MessagePlace::arena: {
             BlockReference reference{};
             std::memcpy(&reference, item.bytes.data(), sizeof reference);
-            task.message.adopt(arenas_[worker]->open(reference));
+            ResultArenaReader& arena = *arenas_[worker];
+            if (arena.is_tight()) [[unlikely]] {
+                task.message.clear();
+                const Block block = arena.open(reference);
+                task.message.assign(block.bytes());
+            } else {
+                task.message.adopt(arena.open(reference));
+            }
             return;
         }
         }

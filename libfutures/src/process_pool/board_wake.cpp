@@ -52,8 +52,8 @@ void Board::stop_workers() noexcept {
     kick_workers();
 }
 
-void Board::guard() noexcept {
-    guard_timer_.answer();
+bool Board::guard() noexcept {
+    guard_timer_->answer();
     bool again = false;
     bool stuck = false;
     {
@@ -70,13 +70,24 @@ void Board::guard() noexcept {
         kick_workers();
     }
     if (again) {
-        guard_timer_.again();
-        return;
+        guard_timer_->busy();
+        guard_timer_->again();
+        return false;
     }
-    guard_timer_.stop();
+    if (guard_timer_->rested()) {
+        guard_timer_->idle();
+        return true;
+    }
+    guard_timer_->rest();
     if (outstanding() > 0) {
-        guard_timer_.arm();  // submitted since we looked
+        guard_timer_->arm();  // submitted since we looked
     }
+    return false;
+}
+
+void Board::trim() noexcept {
+    view_.header().trims.fetch_add(1);
+    kick_workers();
 }
 
 }  // namespace futures::detail

@@ -39,6 +39,7 @@ BoardWorker::BoardWorker(
       results_(results),
       options_(options),
       mask_(view.header().slots - 1),
+      trims_(view.header().trims.load()),
       store_(results),
       out_(store_) {}
 
@@ -64,6 +65,7 @@ void BoardWorker::run(TaskRunner& runner) noexcept {
             tell();  // never start a task while a finished one is untold
         }
         if (!position) {
+            give_memory_back();
             sleep();
             continue;
         }
@@ -203,12 +205,23 @@ void BoardWorker::sleep() noexcept {
     // order: pairs with Board::wake_for_work.
     mp::os::full_fence();
     MP_FAILPOINT("worker: before sleep");
-    if (looks_empty() && header_.stop.load() == 0) {
+    if (looks_empty() && header_.stop.load() == 0 && header_.trims.load() == trims_) {
         futex_wait(control_.park, 0, mp::Deadline(mp::forever), FutexScope::shared);
     }
     MP_FAILPOINT("worker: after sleep");
     sleepers.fetch_and(~bit);
     MP_FAILPOINT("worker: bit cleared");
+}
+
+void BoardWorker::give_memory_back() noexcept {
+    // order: relaxed, sleep() looks again.
+    const std::uint32_t trims = header_.trims.load(std::memory_order_relaxed);
+    if (trims_ != trims) {
+        trims_ = trims;
+        MP_FAILPOINT("worker: before the trim");
+        results_.trim(header_.trim_threshold);
+        MP_FAILPOINT("worker: after the trim");
+    }
 }
 
 // ---- running

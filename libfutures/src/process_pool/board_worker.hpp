@@ -59,6 +59,7 @@ private:
     std::optional<std::uint64_t> search() noexcept;
     bool spin(std::optional<std::uint64_t>& position) noexcept;
     void found_by_search() noexcept;
+    void give_memory_back() noexcept;
     void sleep() noexcept;
     bool looks_empty() const noexcept;
     void execute(std::uint64_t position, TaskRunner& runner) noexcept;
@@ -78,6 +79,7 @@ private:
     BoardWorkerOptions options_;
 
     std::uint64_t mask_;
+    std::uint32_t trims_;  ///< those of the board that were seen
     std::uint64_t seen_tail_ = 0;
     std::uint64_t written_ = 0;
     bool untold_ = false;  ///< a result was committed and nobody was woken for it

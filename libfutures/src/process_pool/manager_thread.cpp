@@ -174,7 +174,9 @@ void ManagerThread::look(const mp::Deadline& deadline) noexcept {
         if (tag == doorbell_tag) {
             board_.doorbell().take();
         } else if (tag == guard_tag) {
-            board_.guard();
+            if (board_.guard()) {
+                duties_.idle();
+            }
         } else {
             duties_.worker_gone(static_cast<std::uint32_t>(tag));
         }

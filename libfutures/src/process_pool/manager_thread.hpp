@@ -30,6 +30,9 @@ public:
     /// the thread is to end.
     virtual bool housekeeping() noexcept = 0;
 
+    /// The pool has been idle for a while.
+    virtual void idle() noexcept = 0;
+
     /// The process of this worker is gone.
     virtual void worker_gone(std::uint32_t worker) noexcept = 0;
 };

@@ -3,6 +3,8 @@
 
 #include "mp/errors.hpp"
 
+#include "os/address_space.hpp"
+#include "os/failpoint.hpp"
 #include "os/page.hpp"
 
 #include <unistd.h>
@@ -32,9 +34,28 @@ constexpr std::uint64_t max_warm_bytes = std::uint64_t{256} << 20U;
 /// Only a reservation this large is worth a look at how much memory there is.
 constexpr std::uint64_t worth_a_check = std::uint64_t{64} << 20U;
 
-/// The first line of a result arena: the list of blocks that the parent gave back.
-struct alignas(cache_line) ArenaHeader {
-    std::atomic<std::uint64_t> returned;  ///< offset + 1 of the latest; 0: none
+/// An arena below this was made so small by limits. Results are copied out of it, so
+/// that its worker can go on while the program keeps them.
+constexpr std::size_t tight_below = std::size_t{1} << 30U;
+
+/// The smallest arena that is worth a pool.
+constexpr std::size_t least_arena = std::size_t{128} << 10U;
+
+/// Of the addresses that are left, a pool takes one part in so many for calls, and one
+/// for the results of all its workers.
+constexpr std::size_t parts_for_calls = 8;
+constexpr std::size_t parts_for_results = 8;
+
+/// Holes that are tried before fresh memory is: they may be warm.
+constexpr std::size_t few_holes = 8;
+
+/// The first lines of a result arena.
+struct ArenaHeader {
+    /// The list of blocks that the parent gave back: offset + 1 of the latest; 0: none.
+    alignas(cache_line) std::atomic<std::uint64_t> returned;
+    /// The worker sleeps on the bell until the list is not empty.
+    alignas(cache_line) std::atomic<std::uint32_t> waiting;
+    mp::detail::FutexWord bell;
 };
 
 ArenaHeader& arena_header(std::byte* memory) noexcept {
@@ -67,7 +88,7 @@ static_assert(class_for(512) == 0 && class_for(513) == 1 && class_for(1025) == 5
 // ---- BlockTable
 
 BlockTable::BlockTable(mp::detail::Segment& segment) noexcept
-    : segment_(segment), fresh_(page_size()) {}
+    : segment_(segment), fresh_(page_size()), touched_(fresh_) {}
 
 BlockTable::BlockHeader& BlockTable::header_of(std::uint64_t offset) const noexcept {
     return *reinterpret_cast<BlockHeader*>(
@@ -75,11 +96,17 @@ BlockTable::BlockHeader& BlockTable::header_of(std::uint64_t offset) const noexc
     );
 }
 
-std::uint64_t BlockTable::allocate(std::uint64_t size) {
+std::uint64_t BlockTable::whole_size(std::uint64_t offset) const noexcept {
+    return size_of_class(header_of(offset).size_class);
+}
+
+std::optional<std::uint64_t> BlockTable::allocate(std::uint64_t size) {
     if (size > segment_.size() / 2) {
         throw mp::ResourceLimitExceeded(
             "a message of " + std::to_string(size) +
-            " bytes is too long for an arena of " + std::to_string(segment_.size())
+            " bytes is too long for an arena of " + std::to_string(segment_.size()) +
+            " (" + mp::os::address_limits() +
+            "; a pool with fewer max_workers has larger ones)"
         );
     }
     const std::uint32_t size_class = class_for(size + sizeof(BlockHeader));
@@ -88,39 +115,144 @@ std::uint64_t BlockTable::allocate(std::uint64_t size) {
         free_.resize(size_class + 1);
     }
     auto& list = free_[size_class];
-    std::uint64_t offset = 0;
     const bool reused = !list.empty();
     const bool warm = reused && list.back().warm;
     if (!warm && whole >= worth_a_check) {
         mp::detail::check_available_memory(whole, "a message");
     }
+    std::optional<std::uint64_t> offset;
     if (reused) {
         offset = list.back().offset;
         warm_ -= warm ? whole : 0;
         list.pop_back();
     } else {
-        offset = fresh_block(whole) + sizeof(BlockHeader);
+        offset = place_for(whole);
+        if (!offset) {
+            return std::nullopt;
+        }
     }
-    header_of(offset).size_class = size_class;
+    header_of(*offset).size_class = size_class;
     in_use_ += whole;
     return offset;
 }
 
-std::uint64_t BlockTable::fresh_block(std::uint64_t size) {
-    // Large blocks begin one line before a page, so that giving their pages back leaves
-    // only the headers.
-    std::uint64_t at = fresh_;
-    if (is_large(size)) {
-        at = rounded_up(at + sizeof(BlockHeader), page_size()) - sizeof(BlockHeader);
+std::optional<std::uint64_t> BlockTable::place_for(std::uint64_t whole) {
+    auto offset = holes_.size() <= few_holes ? block_in_a_hole(whole) : std::nullopt;
+    if (!offset) {
+        offset = fresh_block(whole);
     }
-    if (at + size > segment_.size()) {
-        throw mp::ResourceLimitExceeded(
-            "no room for a message of " + std::to_string(size) +
-            " bytes: the arena of " + std::to_string(segment_.size()) + " bytes is full"
-        );
+    if (!offset) {
+        // Free blocks of other sizes may make one.
+        merge();
+        offset = fresh_block(whole);
     }
-    fresh_ = at + size;
-    return at;
+    return offset ? offset : block_in_a_hole(whole);
+}
+
+namespace {
+
+/// Large blocks begin one line before a page, so that giving their pages back leaves
+/// only the headers.
+std::uint64_t begin_of_block(std::uint64_t at, std::uint64_t whole) noexcept {
+    constexpr std::uint64_t header = sizeof(BlockTable::BlockHeader);
+    return is_large(whole) ? rounded_up(at + header, page_size()) - header : at;
+}
+
+}  // namespace
+
+std::optional<std::uint64_t> BlockTable::fresh_block(std::uint64_t whole) {
+    const std::uint64_t at = begin_of_block(fresh_, whole);
+    if (at > segment_.size() || whole > segment_.size() - at) {
+        return std::nullopt;
+    }
+    if (at > fresh_) {
+        gaps_.push_back({fresh_, at});
+    }
+    fresh_ = at + whole;
+    touched_ = std::max(touched_, fresh_);
+    return at + sizeof(BlockHeader);
+}
+
+std::optional<std::uint64_t> BlockTable::block_in_a_hole(std::uint64_t whole) {
+    for (auto hole = holes_.begin(); hole != holes_.end(); ++hole) {
+        const std::uint64_t at = begin_of_block(hole->begin, whole);
+        if (at > hole->end || whole > hole->end - at) {
+            continue;
+        }
+        if (at > hole->begin) {
+            gaps_.push_back({hole->begin, at});
+        }
+        hole->begin = at + whole;
+        if (hole->begin == hole->end) {
+            holes_.erase(hole);
+        }
+        return at + sizeof(BlockHeader);
+    }
+    return std::nullopt;
+}
+
+/// All that is free, as few holes as possible, ordered by address.
+void BlockTable::merge() {
+    std::vector<Extent> all;
+    std::size_t count = holes_.size() + gaps_.size();
+    for (const auto& list : free_) {
+        count += list.size();
+    }
+    all.reserve(count);
+    all.insert(all.end(), holes_.begin(), holes_.end());
+    all.insert(all.end(), gaps_.begin(), gaps_.end());
+    for (std::uint32_t size_class = 0; size_class < free_.size(); ++size_class) {
+        for (const FreeBlock& block : free_[size_class]) {
+            const std::uint64_t begin = block.offset - sizeof(BlockHeader);
+            all.push_back({begin, begin + size_of_class(size_class)});
+        }
+    }
+    std::sort(all.begin(), all.end(), [](const Extent& a, const Extent& b) {
+        return a.begin < b.begin;
+    });
+    // From here on nothing throws.
+    std::size_t merged = 0;
+    for (const Extent& extent : all) {
+        if (merged > 0 && all[merged - 1].end == extent.begin) {
+            all[merged - 1].end = extent.end;
+        } else {
+            all[merged++] = extent;
+        }
+    }
+    all.erase(all.begin() + static_cast<std::ptrdiff_t>(merged), all.end());
+    if (!all.empty() && all.back().end == fresh_) {
+        fresh_ = all.back().begin;
+        all.pop_back();
+    }
+    holes_ = std::move(all);
+    gaps_.clear();
+    for (auto& list : free_) {
+        list.clear();
+    }
+    warm_ = 0;
+}
+
+void BlockTable::trim(std::uint64_t kept) noexcept {
+    try {
+        merge();
+    } catch (const std::bad_alloc&) {
+        return;  // at the next time, then
+    }
+    const auto punch = [&](std::uint64_t begin, std::uint64_t end) {
+        begin = rounded_up(begin, page_size());
+        end = rounded_down(end, page_size());
+        const std::uint64_t stays = begin < end ? std::min(kept, end - begin) : 0;
+        kept -= stays;
+        begin += rounded_up(stays, page_size());
+        if (begin < end) {
+            segment_.punch_hole(begin, end - begin);
+        }
+        return begin;
+    };
+    for (const Extent& hole : holes_) {
+        punch(hole.begin, hole.end);
+    }
+    touched_ = std::max(fresh_, punch(fresh_, rounded_up(touched_, page_size())));
 }
 
 void BlockTable::release(std::uint64_t offset) noexcept {
@@ -146,7 +278,9 @@ void BlockTable::release(std::uint64_t offset) noexcept {
 
 // ---- capacity
 
-std::size_t arena_capacity() {
+namespace {
+
+std::size_t largest_arena() {
 #ifdef __SANITIZE_THREAD__
     return std::size_t{4} << 30U;  // TSan leaves little address space to a program
 #else
@@ -156,34 +290,59 @@ std::size_t arena_capacity() {
 #endif
 }
 
-mp::detail::Segment make_arena_segment(const char* name) {
-    constexpr std::size_t least = std::size_t{16} << 20U;
-    for (std::size_t size = arena_capacity();; size /= 2) {
-        try {
-            return {name, size};
-        } catch (const mp::ResourceLimitExceeded&) {
-            if (size <= least) {
-                throw;
-            }
-        }
-    }
+}  // namespace
+
+ArenaSizes arena_sizes(std::uint32_t workers) {
+    const std::size_t most = largest_arena();
+    const auto fitting = [&](std::size_t parts, std::size_t count) {
+        return std::clamp(mp::os::largest_reservation(parts, count), least_arena, most);
+    };
+    return {
+        .calls = fitting(parts_for_calls, 1),
+        .results = fitting(parts_for_results, workers)};
 }
 
 // ---- CallArena
 
-CallArena::CallArena() : segment_(make_arena_segment("mp-calls")), table_(segment_) {}
+CallArena::CallArena(std::size_t size, std::shared_ptr<GuardTimer> idle)
+    : idle_(std::move(idle)),
+      segment_(mp::detail::Segment::up_to("mp-calls", size, least_arena)),
+      table_(segment_) {}
 
 Block CallArena::allocate(std::uint64_t size) {
+    if (idle_ && is_large(size)) {
+        idle_->arm();  // while it is filled, the pool is not at rest
+    }
     const mp::detail::MutexLock lock(mutex_);
-    return {shared_from_this(), table_.allocate(size), size};
+    if (const auto offset = table_.allocate(size)) {
+        return {shared_from_this(), *offset, size};
+    }
+    throw mp::ResourceLimitExceeded(
+        "no room for a message of " + std::to_string(size) + " bytes: the arena of " +
+        std::to_string(segment_.size()) +
+        " bytes is full of tasks that are not done (" + mp::os::address_limits() +
+        "; map() with a buffersize submits fewer at a time)"
+    );
+}
+
+void CallArena::trim(std::uint64_t kept) noexcept {
+    const mp::detail::MutexLock lock(mutex_);
+    table_.trim(kept);
 }
 
 void CallArena::give_back(std::uint64_t offset) noexcept {
     if (!creator_.is_here()) {
         return;  // a copy in a forked child: the parent gives it back
     }
-    const mp::detail::MutexLock lock(mutex_);
-    table_.release(offset);
+    std::uint64_t size = 0;
+    {
+        const mp::detail::MutexLock lock(mutex_);
+        size = table_.whole_size(offset);
+        table_.release(offset);
+    }
+    if (idle_) {
+        idle_->given_back(size);
+    }
 }
 
 std::uint64_t CallArena::bytes_in_use() const {
@@ -193,7 +352,13 @@ std::uint64_t CallArena::bytes_in_use() const {
 
 // ---- ResultArenaReader
 
-ResultArenaReader::ResultArenaReader() : segment_(make_arena_segment("mp-results")) {}
+ResultArenaReader::ResultArenaReader(std::size_t size, std::shared_ptr<GuardTimer> idle)
+    : idle_(std::move(idle)),
+      segment_(mp::detail::Segment::up_to("mp-results", size, least_arena)) {}
+
+bool ResultArenaReader::is_tight() const noexcept {
+    return segment_.size() < tight_below;
+}
 
 Block ResultArenaReader::open(BlockReference reference) {
     const auto [offset, size] = reference;
@@ -214,21 +379,29 @@ void ResultArenaReader::give_back(std::uint64_t offset) noexcept {
     }
     // Only takes all at once: no block can come back to the list while one of us
     // pushes it, so there is no ABA.
-    auto& next = reinterpret_cast<BlockTable::BlockHeader*>(
-                     segment_.data() + offset - sizeof(BlockTable::BlockHeader)
-    )
-                     ->next_returned;
-    auto& latest = arena_header(segment_.data()).returned;
+    auto& block = *reinterpret_cast<BlockTable::BlockHeader*>(
+        segment_.data() + offset - sizeof(BlockTable::BlockHeader)
+    );
+    ArenaHeader& header = arena_header(segment_.data());
+    // A worker that is faulty may have written anything here: it is only counted.
+    const std::uint64_t whole = size_of_class(block.size_class % 128);
     // order: the exchange below is what publishes; this is only its expected value.
-    std::uint64_t seen = latest.load(std::memory_order_relaxed);
+    std::uint64_t seen = header.returned.load(std::memory_order_relaxed);
     do {
         // order: published by the exchange.
-        next.store(seen, std::memory_order_relaxed);
-        // order: pairs with ResultArenaWriter::take_returned, so that it sees `next`,
-        // and our reads of the block come before its next use.
-    } while (!latest.compare_exchange_weak(
-        seen, offset + 1, std::memory_order_release, std::memory_order_relaxed
-    ));
+        block.next_returned.store(seen, std::memory_order_relaxed);
+        // Pairs with ResultArenaWriter::take_returned, so that it sees `next_returned`,
+        // and our reads of the block come before its next use; and with
+        // wait_for_returned(): either it sees the block, or we see that it waits.
+    } while (!header.returned.compare_exchange_weak(seen, offset + 1));
+    if (header.waiting.load() != 0) [[unlikely]] {
+        header.waiting.store(0);
+        header.bell.fetch_add(1);
+        futex_wake(header.bell, 1, mp::detail::FutexScope::shared);
+    }
+    if (idle_) {
+        idle_->given_back(whole);
+    }
 }
 
 // ---- ResultArenaWriter
@@ -237,8 +410,38 @@ ResultArenaWriter::ResultArenaWriter(mp::detail::Segment segment) noexcept
     : segment_(std::move(segment)), table_(segment_) {}
 
 std::uint64_t ResultArenaWriter::allocate(std::uint64_t size) {
-    take_returned();
-    return table_.allocate(size);
+    for (;;) {
+        take_returned();
+        if (const auto offset = table_.allocate(size)) {
+            return *offset;
+        }
+        // The parent copies what it takes out of a tight arena and gives it back; it
+        // knows of all that was given away. Else the program may keep it for ever.
+        if (segment_.size() >= tight_below || given_away_ == 0) {
+            throw mp::ResourceLimitExceeded(
+                "no room for a result of " + std::to_string(size) +
+                " bytes: the arena of " + std::to_string(segment_.size()) +
+                " bytes is full (" + mp::os::address_limits() +
+                "; a pool with fewer max_workers has larger ones)"
+            );
+        }
+        wait_for_returned();
+    }
+}
+
+void ResultArenaWriter::wait_for_returned() noexcept {
+    ArenaHeader& header = arena_header(segment_.data());
+    const std::uint32_t heard = header.bell.load();
+    header.waiting.store(1);
+    MP_FAILPOINT("worker: waits for room");
+    if (header.returned.load() == 0) {
+        futex_wait(
+            header.bell,
+            heard,
+            mp::Deadline(mp::forever),
+            mp::detail::FutexScope::shared
+        );
+    }
 }
 
 std::uint64_t ResultArenaWriter::bytes_in_use() noexcept {
@@ -254,8 +457,14 @@ void ResultArenaWriter::take_returned() noexcept {
         const std::uint64_t offset = next - 1;
         // order: made visible by the exchange.
         next = table_.header_of(offset).next_returned.load(std::memory_order_relaxed);
+        given_away_ -= std::min(given_away_, table_.whole_size(offset));
         table_.release(offset);
     }
+}
+
+void ResultArenaWriter::trim(std::uint64_t kept) noexcept {
+    take_returned();
+    table_.trim(kept);
 }
 
 // ---- ResultStore

@@ -15,11 +15,13 @@
 #include "mp/thread_safety.hpp"
 
 #include "process_pool/board_layout.hpp"
+#include "process_pool/guard_timer.hpp"
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -38,11 +40,18 @@ public:
 
     explicit BlockTable(mp::detail::Segment& segment) noexcept;
 
-    /// The offset of the user's part. Throws ResourceLimitExceeded.
-    std::uint64_t allocate(std::uint64_t size);
+    /// The offset of the user's part; nothing when there is no room now. Throws
+    /// ResourceLimitExceeded when there is no memory, or never room for so much.
+    std::optional<std::uint64_t> allocate(std::uint64_t size);
     void release(std::uint64_t offset) noexcept;
 
+    /// Gives free memory back to the system, all but the first `kept` bytes.
+    void trim(std::uint64_t kept) noexcept;
+
     BlockHeader& header_of(std::uint64_t offset) const noexcept;
+
+    /// What the block there takes.
+    std::uint64_t whole_size(std::uint64_t offset) const noexcept;
 
     std::uint64_t bytes_in_use() const noexcept { return in_use_; }
 
@@ -52,29 +61,47 @@ private:
         bool warm;  ///< its pages were not given back
     };
 
-    std::uint64_t fresh_block(std::uint64_t size);
+    struct Extent {
+        std::uint64_t begin;
+        std::uint64_t end;
+    };
+
+    std::optional<std::uint64_t> place_for(std::uint64_t whole);
+    std::optional<std::uint64_t> fresh_block(std::uint64_t whole);
+    std::optional<std::uint64_t> block_in_a_hole(std::uint64_t whole);
+    void merge();
 
     mp::detail::Segment& segment_;
-    std::uint64_t fresh_;  ///< everything from here on was never used
+    std::uint64_t fresh_;    ///< nothing from here on is in use, or in a list
+    std::uint64_t touched_;  ///< nothing from here on was used since the last trim
     std::uint64_t warm_ = 0;
     std::uint64_t in_use_ = 0;
     std::vector<std::vector<FreeBlock>> free_;  ///< by size class, the latest last
+    std::vector<Extent> holes_;  ///< what merge() made of free blocks, by address
+    std::vector<Extent> gaps_;   ///< too small for a block, until the next merge()
 };
 
-/// How large a segment is made for an arena: sparse, so it costs address space only.
-std::size_t arena_capacity();
+/// How large the segments of a pool's arenas are: sparse, so they cost addresses only.
+/// Smaller where limits, or the addresses that a process has, leave less.
+struct ArenaSizes {
+    std::size_t calls;
+    std::size_t results;  ///< of each worker
+};
 
-/// A segment for an arena; smaller than arena_capacity() if limits say so.
-mp::detail::Segment make_arena_segment(const char* name);
+ArenaSizes arena_sizes(std::uint32_t workers);
 
 class CallArena : public MessageArena, public std::enable_shared_from_this<CallArena> {
 public:
-    CallArena();
+    /// `size`: as arena_sizes() says, or less. `idle` hears what comes back.
+    explicit CallArena(std::size_t size, std::shared_ptr<GuardTimer> idle = nullptr);
 
     /// Throws ResourceLimitExceeded.
     Block allocate(std::uint64_t size);
 
     void give_back(std::uint64_t offset) noexcept override;
+
+    /// Gives free memory back to the system, all but so many bytes.
+    void trim(std::uint64_t kept) noexcept;
 
     std::byte* memory() const noexcept override { return segment_.data(); }
 
@@ -85,6 +112,7 @@ public:
 private:
     // Set once in the constructor.
     const mp::detail::Creator creator_;
+    const std::shared_ptr<GuardTimer> idle_;
     mp::detail::Segment segment_;
 
     // Guarded by mutex_.
@@ -97,7 +125,14 @@ private:
 class ResultArenaReader : public MessageArena,
                           public std::enable_shared_from_this<ResultArenaReader> {
 public:
-    ResultArenaReader();
+    /// As CallArena.
+    explicit ResultArenaReader(
+        std::size_t size, std::shared_ptr<GuardTimer> idle = nullptr
+    );
+
+    /// Whether it is so small that results are to be copied out of it at once: its
+    /// worker waits until there is room again.
+    bool is_tight() const noexcept;
 
     /// The block that a result entry names. Throws mp::SerializationError if there
     /// cannot be one: the worker is faulty.
@@ -111,6 +146,7 @@ public:
 
 private:
     const mp::detail::Creator creator_;
+    const std::shared_ptr<GuardTimer> idle_;
     mp::detail::Segment segment_;
 };
 
@@ -120,10 +156,20 @@ public:
     /// `segment` is what the parent's ResultArenaReader made.
     explicit ResultArenaWriter(mp::detail::Segment segment) noexcept;
 
+    /// In a tight arena it waits until the parent has given back enough. Throws
+    /// ResourceLimitExceeded.
     std::uint64_t allocate(std::uint64_t size);
 
     /// For a block that was never told to the parent.
     void release(std::uint64_t offset) noexcept { table_.release(offset); }
+
+    /// This block is the parent's from now on.
+    void give_away(std::uint64_t offset) noexcept {
+        given_away_ += table_.whole_size(offset);
+    }
+
+    /// Gives free memory back to the system, all but so many bytes.
+    void trim(std::uint64_t kept) noexcept;
 
     std::byte* memory() const noexcept { return segment_.data(); }
 
@@ -131,9 +177,11 @@ public:
 
 private:
     void take_returned() noexcept;
+    void wait_for_returned() noexcept;
 
     mp::detail::Segment segment_;
     BlockTable table_;
+    std::uint64_t given_away_ = 0;  ///< bytes that the parent has
 };
 
 /// Where a worker encodes a result that is too long for its writer's own buffer.
@@ -147,6 +195,7 @@ public:
 
     /// The message, of so many bytes; it is the reader's from now on.
     BlockReference give_away(std::uint64_t size) noexcept {
+        arena_.give_away(offset_);
         return {std::exchange(offset_, 0), size};
     }
 

@@ -6,6 +6,7 @@
 #include "mp/errors.hpp"
 
 #include "executor/exit_hook.hpp"
+#include "os/address_space.hpp"
 #include "process_pool/worker_body.hpp"
 #include "util/diagnostics.hpp"
 #include "util/exit_function.hpp"
@@ -59,6 +60,18 @@ mp::Context checked_context(const ProcessPoolOptions& options) {
     return context;
 }
 
+/// Tasks that do not fit on the board wait behind it.
+std::uint64_t slots_for(std::uint32_t workers) {
+    constexpr std::size_t parts_of_addresses = 8;
+    constexpr std::uint64_t least = 64;
+    const std::size_t most = mp::os::largest_reservation(parts_of_addresses);
+    std::uint64_t slots = BoardOptions{}.slots;
+    while (slots > least && BoardView::size_for(slots, workers) > most) {
+        slots /= 2;
+    }
+    return slots;
+}
+
 [[noreturn]] void throw_exiting() {
     throw mp::StateError("no new work is accepted: the program is exiting");
 }
@@ -71,8 +84,13 @@ ProcessPool::ProcessPool(ProcessPoolOptions options)
       max_workers_(checked_max_workers(options_)),
       context_(checked_context(options_)),
       method_(context_.get_start_method()),
-      calls_(std::make_shared<CallArena>()),
-      board_({.workers = max_workers_}),
+      arena_sizes_(arena_sizes(max_workers_)),
+      board_(
+          {.workers = max_workers_,
+           .slots = slots_for(max_workers_),
+           .trim_threshold = options_.trim_threshold}
+      ),
+      calls_(std::make_shared<CallArena>(arena_sizes_.calls, board_.idle_timer())),
       workers_(max_workers_),
       manager_(board_, *this) {
     if (mp::detail::exiting()) {

@@ -64,6 +64,7 @@ public:
     // ---- the manager thread
 
     bool housekeeping() noexcept override;
+    void idle() noexcept override;
     void worker_gone(std::uint32_t index) noexcept override;
 
 private:
@@ -127,8 +128,9 @@ private:
     const mp::detail::Creator creator_;
 
     // Own synchronisation.
-    std::shared_ptr<CallArena> calls_;
+    const ArenaSizes arena_sizes_;
     Board board_;
+    std::shared_ptr<CallArena> calls_;
     std::atomic<std::uint32_t> alive_{0};  ///< workers, those being started too
     std::atomic<bool> begun_{false};
     std::atomic<bool> accepting_{true};

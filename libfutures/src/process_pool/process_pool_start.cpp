@@ -43,7 +43,9 @@ void ProcessPool::start_workers_locked(std::size_t count) {
 std::vector<ProcessPool::Starting> ProcessPool::make_processes(std::size_t count) {
     std::vector<Starting> starting;
     for (const std::uint32_t index : workers_.free_indices(count)) {
-        auto arena = std::make_shared<ResultArenaReader>();
+        auto arena = std::make_shared<ResultArenaReader>(
+            arena_sizes_.results, board_.idle_timer()
+        );
         board_.prepare(index, arena);
         starting.push_back({index, make_process(index, *arena)});
     }

@@ -63,6 +63,11 @@ bool ProcessPool::housekeeping() noexcept {
     }
 }
 
+void ProcessPool::idle() noexcept {
+    calls_->trim(options_.trim_threshold / (max_workers_ + 1));
+    board_.trim();
+}
+
 void ProcessPool::end_workers() noexcept {
     if (!end_grace_) {
         board_.stop_workers();

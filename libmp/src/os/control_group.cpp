@@ -1,9 +1,87 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "os/control_group.hpp"
 
+#include <algorithm>
 #include <fstream>
+#include <limits>
+#include <locale>
+#include <string_view>
 
 namespace mp::os {
+
+namespace {
+
+constexpr auto unlimited = std::numeric_limits<std::size_t>::max();
+
+/// The divided hierarchies write a number for "no limit".
+constexpr std::size_t no_machine_has = std::size_t{1} << 60U;
+
+/// What the two kinds of hierarchies call the same things.
+struct Names {
+    const char* limit;
+    const char* used;
+    std::string_view cache;  ///< in memory.stat
+};
+
+constexpr Names unified{"/memory.max", "/memory.current", "inactive_file"};
+constexpr Names divided{
+    "/memory.limit_in_bytes", "/memory.usage_in_bytes", "total_inactive_file"};
+
+std::size_t number_in(const std::string& path, std::size_t otherwise) {
+    std::ifstream file(path);
+    file.imbue(std::locale::classic());
+    std::size_t value = 0;
+    return file >> value ? value : otherwise;  // "max" is no number
+}
+
+std::size_t reclaimable(const std::string& group, std::string_view name) {
+    std::ifstream file(group + "/memory.stat");
+    file.imbue(std::locale::classic());
+    std::size_t value = 0;
+    for (std::string key; file >> key >> value;) {
+        if (key == name) {
+            return value;
+        }
+    }
+    return 0;
+}
+
+std::size_t left_in_group(const std::string& group, const Names& names) {
+    const std::size_t limit = number_in(group + names.limit, unlimited);
+    if (limit > no_machine_has) {
+        return unlimited;
+    }
+    std::size_t used = number_in(group + names.used, 0);
+    used -= std::min(used, reclaimable(group, names.cache));
+    return limit - std::min(limit, used);
+}
+
+/// From the group to the root. In a container the path may be that of the machine, of
+/// which only the last part is here: what is not there is no limit.
+std::size_t
+left_on_the_way_up(const std::string& root, std::string group, const Names& names) {
+    std::size_t left = unlimited;
+    while (!group.empty() && group != "/") {
+        left = std::min(left, left_in_group(root + group, names));
+        group.erase(group.rfind('/'));
+    }
+    return std::min(left, left_in_group(root, names));
+}
+
+bool names_memory(std::string_view controllers) {
+    while (!controllers.empty()) {
+        const std::size_t comma = controllers.find(',');
+        if (controllers.substr(0, comma) == "memory") {
+            return true;
+        }
+        controllers.remove_prefix(
+            comma == std::string_view::npos ? controllers.size() : comma + 1
+        );
+    }
+    return false;
+}
+
+}  // namespace
 
 std::string control_group() {
     std::ifstream file("/proc/self/cgroup");
@@ -14,6 +92,29 @@ std::string control_group() {
         }
     }
     return {};
+}
+
+std::size_t left_in_control_groups(const ControlGroupFiles& files) {
+    std::size_t left = unlimited;
+    std::ifstream file(files.membership);
+    for (std::string line; std::getline(file, line);) {
+        // A hierarchy: "number:its controllers:/path".
+        const std::size_t first = line.find(':');
+        const std::size_t second = line.find(':', first + 1);
+        if (first == std::string::npos || second == std::string::npos ||
+            line.compare(second + 1, 1, "/") != 0) {
+            continue;
+        }
+        const std::string controllers = line.substr(first + 1, second - first - 1);
+        const std::string group = line.substr(second + 1);
+        if (names_memory(controllers)) {
+            const std::string root = files.folder + "/memory";
+            left = std::min(left, left_on_the_way_up(root, group, divided));
+        } else if (controllers.empty()) {
+            left = std::min(left, left_on_the_way_up(files.folder, group, unified));
+        }
+    }
+    return left;
 }
 
 }  // namespace mp::os

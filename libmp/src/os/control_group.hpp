@@ -1,13 +1,26 @@
 // SPDX-License-Identifier: BSL-1.0
-// control_group: where the limits of this process's control group (a container's) are.
+// control_group: where the limits of this process's control group (a container's) are,
+// and how much memory its groups leave.
 #pragma once
 
+#include <cstddef>
 #include <string>
 
 namespace mp::os {
 
+/// Where the system tells of control groups; elsewhere in tests.
+struct ControlGroupFiles {
+    std::string membership = "/proc/self/cgroup";
+    std::string folder = "/sys/fs/cgroup";
+};
+
 /// The path of this process in the unified hierarchy, below /sys/fs/cgroup: "/" or
 /// "/a/b". Empty when there is none.
 std::string control_group();
+
+/// How many bytes of memory the groups of this process leave it, the tightest on the
+/// way up, in both kinds of hierarchies. What the kernel can drop at once, pages of
+/// files that are not in use, counts as free. The greatest number without a limit.
+std::size_t left_in_control_groups(const ControlGroupFiles& files = {});
 
 }  // namespace mp::os

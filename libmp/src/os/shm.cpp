@@ -3,9 +3,11 @@
 
 #include "mp/errors.hpp"
 
+#include "os/address_space.hpp"
 #include "os/check.hpp"
 #include "os/control_group.hpp"
 #include "os/new_fd.hpp"
+#include "os/page.hpp"
 
 #include <boost/interprocess/mapped_region.hpp>
 
@@ -16,7 +18,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <fstream>
 #include <limits>
 #include <locale>
@@ -58,29 +59,17 @@ ipc::mapped_region map_whole(int fd, std::size_t size) {
     } catch (const ipc::interprocess_exception& error) {
         throw ResourceLimitExceeded(
             "cannot map a shared segment of " + std::to_string(size) +
-            " bytes: " + error.what()
+            " bytes: " + error.what() + " (" + os::address_limits() + ")"
         );
     }
 }
 
-std::size_t number_in(const std::string& path, std::size_t otherwise) {
-    std::ifstream file(path);
+/// Then a page of a segment that the system has not promised to all is SIGBUS.
+bool overcommit_is_off() {
+    std::ifstream file("/proc/sys/vm/overcommit_memory");
     file.imbue(std::locale::classic());
-    std::size_t value = 0;
-    return file >> value ? value : otherwise;  // "max" is no number
-}
-
-/// What the control group of this process leaves, at its own level.
-std::size_t left_in_control_group() {
-    constexpr auto unlimited = std::numeric_limits<std::size_t>::max();
-    const std::string group = os::control_group();
-    if (group.empty()) {
-        return unlimited;
-    }
-    const std::string folder = "/sys/fs/cgroup" + group;
-    const std::size_t limit = number_in(folder + "/memory.max", unlimited);
-    const std::size_t used = number_in(folder + "/memory.current", 0);
-    return limit == unlimited ? unlimited : limit - std::min(limit, used);
+    int mode = 0;
+    return file >> mode && mode == 2;
 }
 
 }  // namespace
@@ -91,7 +80,8 @@ void check_file_size_limit(std::size_t size) {
     if (limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < size) {
         throw ResourceLimitExceeded(
             "a shared segment of " + std::to_string(size) +
-            " bytes is beyond RLIMIT_FSIZE (" + std::to_string(limit.rlim_cur) + ")"
+            " bytes is beyond RLIMIT_FSIZE (ulimit -f), which is " +
+            std::to_string(limit.rlim_cur)
         );
     }
 }
@@ -116,6 +106,19 @@ Segment::Segment(const char* name, std::size_t size) {
         "F_ADD_SEALS"
     );
     mapping_ = std::make_unique<Mapping>(Mapping{map_whole(fd_.get(), size)});
+}
+
+Segment Segment::up_to(const char* name, std::size_t size, std::size_t least) {
+    for (;;) {
+        try {
+            return {name, size};
+        } catch (const ResourceLimitExceeded&) {
+            if (size <= least) {
+                throw;
+            }
+            size = std::max(os::rounded_down(size / 2, os::page_size()), least);
+        }
+    }
 }
 
 Segment::Segment(UniqueFd fd) : fd_(std::move(fd)) {
@@ -153,16 +156,30 @@ void Segment::dont_fork() const noexcept {
 }
 
 std::size_t available_memory() {
-    std::size_t kilobytes = std::numeric_limits<std::size_t>::max() / 1024;
+    std::size_t available = std::numeric_limits<std::size_t>::max();
+    std::size_t commit_limit = available;
+    std::size_t committed = 0;
     std::ifstream file("/proc/meminfo");
     file.imbue(std::locale::classic());
     for (std::string key, rest; file >> key; std::getline(file, rest)) {
+        const auto read_bytes = [&](std::size_t& bytes) {
+            if (std::size_t kilobytes = 0; file >> kilobytes) {
+                bytes = kilobytes * 1024;
+            }
+        };
         if (key == "MemAvailable:") {
-            file >> kilobytes;
-            break;
+            read_bytes(available);
+        } else if (key == "CommitLimit:") {
+            read_bytes(commit_limit);
+        } else if (key == "Committed_AS:") {
+            read_bytes(committed);
         }
     }
-    return std::min(kilobytes * 1024, left_in_control_group());
+    if (overcommit_is_off()) {
+        available =
+            std::min(available, commit_limit - std::min(commit_limit, committed));
+    }
+    return std::min(available, os::left_in_control_groups());
 }
 
 void check_available_memory(std::size_t size, const char* what) {

@@ -5,6 +5,7 @@
 #include "mp/errors.hpp"
 
 #include "memory/process_table.hpp"
+#include "os/address_space.hpp"
 #include "os/failpoint.hpp"
 #include "os/page.hpp"
 #include "queue/queue_layout.hpp"
@@ -23,6 +24,9 @@ namespace {
 
 constexpr std::uint64_t max_chunks_ever = 1UL << 20U;
 
+/// Of the addresses that are left, a queue takes one part in so many.
+constexpr std::size_t parts_of_addresses = 8;
+
 std::uint64_t half_of_memory() {
     const auto pages = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES));
     return pages * os::page_size() / 2;
@@ -30,8 +34,71 @@ std::uint64_t half_of_memory() {
 
 std::uint64_t chunks_for(std::uint64_t bytes) {
     return std::bit_ceil(std::clamp<std::uint64_t>(
-        (bytes + chunk_bytes - 1) / chunk_bytes, 4, max_chunks_ever
+        (bytes + chunk_bytes - 1) / chunk_bytes, least_chunks, max_chunks_ever
     ));
+}
+
+/// How the segment of a queue is divided.
+struct Room {
+    std::uint64_t chunks;
+    std::uint64_t large;
+
+    std::uint64_t first_chunk() const {
+        return os::rounded_up(3 * chunks * sizeof(std::uint32_t), os::page_size());
+    }
+
+    std::uint64_t whole() const { return first_chunk() + chunks * chunk_bytes + large; }
+
+    bool is_least() const {
+        return chunks == least_chunks && large == least_large_bytes;
+    }
+
+    Room half() const {
+        return {
+            .chunks = std::max(chunks / 2, least_chunks),
+            .large = std::max(
+                os::rounded_down(large / 2, large_alignment), least_large_bytes
+            )};
+    }
+};
+
+/// What a queue of this kind can ever fill, as far as that is known.
+Room room_for(const QueueLimits& limits) {
+    const std::uint64_t bytes =
+        limits.max_bytes != 0 ? limits.max_bytes : half_of_memory();
+    std::uint64_t small = bytes;
+    std::uint64_t large = bytes;
+    const std::uint64_t longest =
+        limits.item_bytes != 0 ? std::min(limits.item_bytes, max_inline) : max_inline;
+    const std::uint64_t in_chunk = chunk_bytes / (sizeof(ItemHeader) + longest + 15);
+    if (limits.max_items != 0 && limits.max_items / in_chunk < max_chunks_ever) {
+        // Those of the items, the one that is being read, and the ends of two.
+        const std::uint64_t chunks = limits.max_items / in_chunk + 3;
+        small = std::min(small, chunks * chunk_bytes);
+    }
+    if (limits.item_bytes != 0 && limits.item_bytes <= max_inline) {
+        large = 0;
+    }
+    return {
+        .chunks = chunks_for(small),
+        .large = os::rounded_down(std::max(large, least_large_bytes), large_alignment)};
+}
+
+Segment make_segment(Room& room) {
+    const std::uint64_t most = os::largest_reservation(parts_of_addresses);
+    while (room.whole() > most && !room.is_least()) {
+        room = room.half();
+    }
+    for (;;) {
+        try {
+            return {"mp-queue", room.whole()};
+        } catch (const ResourceLimitExceeded&) {
+            if (room.is_least()) {
+                throw;
+            }
+            room = room.half();
+        }
+    }
 }
 
 }  // namespace
@@ -53,14 +120,9 @@ std::span<std::byte> QueueItem::room(std::size_t size) {
 }
 
 QueueCore::QueueCore(const QueueLimits& limits) : joinable_(limits.joinable) {
-    const std::uint64_t bytes =
-        limits.max_bytes != 0 ? limits.max_bytes : half_of_memory();
-    const std::uint64_t chunks = chunks_for(bytes);
-    const std::uint64_t large =
-        std::max<std::uint64_t>(bytes, 1U << 20U) & ~std::uint64_t{large_alignment - 1};
-    const std::size_t tables = 3 * chunks * sizeof(std::uint32_t);
-    const std::size_t first_chunk = os::rounded_up(tables, os::page_size());
-    data_ = Segment("mp-queue", first_chunk + chunks * chunk_bytes + large);
+    const Room wanted = room_for(limits);
+    Room room = wanted;
+    data_ = make_segment(room);
     block_ = SharedBlock::allocate(
         limits.joinable ? sizeof(QueueControl) : offsetof(QueueControl, done_lock), 64
     );
@@ -68,9 +130,11 @@ QueueCore::QueueCore(const QueueLimits& limits) : joinable_(limits.joinable) {
     processes_ = &block_.processes();
     QueueControl& made = control();
     made.max_items = limits.max_items;
-    made.max_chunks = chunks;
-    made.first_chunk = first_chunk;
-    made.large_bytes = large;
+    made.max_chunks = room.chunks;
+    made.first_chunk = room.first_chunk();
+    made.large_bytes = room.large;
+    made.trim_threshold = limits.trim_threshold;
+    made.shrunk = room.whole() < wanted.whole() ? 1 : 0;
     made.type_tag = limits.type_tag;
     made.joinable = limits.joinable ? 1 : 0;
     made.put_ends[0].fresh = 1;
@@ -135,7 +199,10 @@ QueueCore::try_put(std::span<const std::byte> message, Timeout timeout) {
     if (shared.max_items != 0 && is_full(number)) {
         return Attempt::in_vain;
     }
-    PutEnd end = shared.put_ends[number % 2];
+    // order: relaxed, as the number.
+    const std::uint64_t turn = number + shared.trims.load(std::memory_order_relaxed);
+    PutEnd end = shared.put_ends[turn % 2];
+    const std::uint64_t head_before = end.large_head;
     if (!place(end, number, message)) {
         return Attempt::in_vain;
     }
@@ -144,11 +211,17 @@ QueueCore::try_put(std::span<const std::byte> message, Timeout timeout) {
     if (shared.is_watched()) [[unlikely]] {
         event_.ring();
     }
-    shared.put_ends[(number + 1) % 2] = end;
+    PutEnd& next = shared.put_ends[(turn + 1) % 2];
+    next = end;
     MP_FAILPOINT("put: before the commit");
     // order: release, pairs with get: a consumer that sees the count sees the item.
     shared.put_count.store(number + 1, std::memory_order_release);
     MP_FAILPOINT("put: committed");
+    if (next.large_touched > kept_large_bytes) [[unlikely]] {
+        // The area may have begun anew at its front, far from where it ended.
+        punch_large(next, kept_large_bytes);
+        punch_behind(next, head_before);
+    }
     held.release();
     MP_FAILPOINT("put: released");
     shared.consumers.wake_one();
@@ -163,6 +236,9 @@ void QueueCore::get(QueueItem& item, Timeout timeout) {
         return;
     }
     const Deadline deadline(timeout);
+    if (control().is_worth_a_trim()) [[unlikely]] {
+        trim();  // for a consumer that was killed before its own
+    }
     for (;;) {
         control().consumers.wait(
             deadline,
@@ -212,6 +288,9 @@ QueueCore::Attempt QueueCore::try_get(QueueItem& item, Timeout timeout) {
     shared.producers.wake_one();
     if (shared.is_watched()) [[unlikely]] {
         calm_if_empty();
+    }
+    if (shared.is_worth_a_trim()) [[unlikely]] {
+        trim();
     }
     return Attempt::done;
 }
@@ -314,9 +393,11 @@ void QueueCore::check_fits(std::size_t size) const {
     const std::uint64_t max_size = control().large_bytes - sizeof(LargeHeader);
     if (size > max_size) {
         throw std::invalid_argument(
-            "an item of " + std::to_string(size) +
-            " bytes does not fit a queue whose max_bytes allows for " +
-            std::to_string(max_size)
+            "an item of " + std::to_string(size) + " bytes does not fit a queue " +
+            (control().shrunk != 0
+                 ? "for which limits of this process left room for items of " +
+                       std::to_string(max_size) + ": " + os::address_limits()
+                 : "whose max_bytes allows for " + std::to_string(max_size))
         );
     }
 }

@@ -17,11 +17,8 @@
 namespace mp::detail {
 namespace {
 
-/// Memory that an empty area keeps.
-constexpr std::uint64_t kept_bytes = 64UL << 20U;
-
-/// Items from which on it is worth while to ask how much memory there is.
-constexpr std::uint64_t worth_a_look = 1UL << 20U;
+/// New memory is compared with what there is, every so often.
+constexpr std::uint64_t worth_a_look = 8UL << 20U;
 
 /// The number of a block that only fills the end of the area.
 constexpr std::uint64_t filler = ~std::uint64_t{0};
@@ -69,14 +66,11 @@ void QueueCore::reclaim(PutEnd& end) noexcept {
             end.large_head = 0;
         }
     }
-    // Empty: begin again at the front, where the memory is warm.
+    // Empty: begin again at the front, where the memory is warm. The blocks behind it
+    // stay as they are until this end counts: the next producer goes over them again if
+    // we are killed before. See punch_large().
     end.large_head = 0;
     end.large_tail = 0;
-    if (end.large_touched > kept_bytes) {
-        const auto base = static_cast<std::size_t>(&large_area() - data_.data());
-        data_.punch_hole(base + kept_bytes, end.large_touched - kept_bytes);
-        end.large_touched = kept_bytes;
-    }
 }
 
 /// Null when there is no room now.
@@ -100,10 +94,11 @@ LargeHeader* QueueCore::find_large_room(PutEnd& end, std::uint64_t room) {
     LargeHeader& block = large_at(end.large_tail);
     const std::uint64_t behind = end.large_tail + room;
     if (behind > end.large_touched) {
-        if (room >= worth_a_look) {
+        if (behind / worth_a_look != end.large_touched / worth_a_look) {
             check_available_memory(behind - end.large_touched, "an item of a queue");
         }
         end.large_touched = behind;
+        note_touched(end);
     }
     end.large_tail = behind;
     return &block;
@@ -155,6 +150,9 @@ void QueueCore::close_large(LargeHeader& block) noexcept {
     QueueControl& shared = control();
     shared.large_read.fetch_add(1);
     shared.producers.wake_one();
+    if (shared.is_worth_a_trim()) [[unlikely]] {
+        trim();
+    }
 }
 
 }  // namespace mp::detail

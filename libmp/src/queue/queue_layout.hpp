@@ -30,6 +30,10 @@ struct alignas(16) GetEnd {
     std::uint64_t offset;
 };
 
+/// What an empty queue may keep beyond its threshold: the chunk that is in use, and so
+/// much that a trim is worth its while.
+inline constexpr std::uint64_t trim_slack = 512UL << 10U;
+
 enum class QueueShut : std::uint32_t { no, to_producers, to_all };
 
 /// In a SharedBlock, so zeroed at first.
@@ -41,9 +45,13 @@ struct QueueControl {
     std::uint64_t large_bytes;  ///< size of the area for large items
     std::uint64_t type_tag;
     std::uint64_t joinable;
+    std::uint64_t trim_threshold;  ///< free bytes that an empty queue keeps
+    std::uint64_t shrunk;          ///< limits left less room than was asked for
 
-    // Guarded by put_lock; what committed items need is in put_ends[put_count & 1].
+    // Guarded by put_lock; what committed items need is in
+    // put_ends[(put_count + trims) & 1].
     alignas(64) OwnerLock put_lock;
+    std::atomic<std::uint64_t> trims;  ///< a trim's commit
     std::array<PutEnd, 2> put_ends;
     alignas(64) std::atomic<std::uint64_t> put_count;  ///< items ever put: the commit
 
@@ -56,6 +64,9 @@ struct QueueControl {
 
     alignas(64) std::atomic<QueueShut> shut;
     std::atomic<std::uint32_t> watched;  ///< a process asked for the descriptor
+    /// Memory that the items took and did not give back, in use or not: a guess that is
+    /// never too low. Written with put_lock, and rarely.
+    std::atomic<std::uint64_t> touched;
 
     Sleepers consumers;
     Sleepers producers;
@@ -68,6 +79,13 @@ struct QueueControl {
     /// What each process has taken and not reported done: its id, and how many, signed:
     /// another may report. One word, so one operation changes both.
     std::array<std::atomic<std::uint64_t>, ProcessTable::capacity> accounts;
+
+    /// Whether a queue that is empty now has memory to give back.
+    bool is_worth_a_trim() const noexcept {
+        // order: relaxed, a hint; the trim itself looks with put_lock.
+        const std::uint64_t all = touched.load(std::memory_order_relaxed);
+        return all > trim_threshold && all - trim_threshold > trim_slack;
+    }
 
     bool is_watched() const noexcept {
         // order: relaxed. To a producer it comes with put_lock, from the thread that
@@ -109,5 +127,12 @@ inline constexpr std::size_t chunk_bytes = 128UL << 10U;
 /// Longer items go to the area for large ones, where they are read in place.
 inline constexpr std::size_t max_inline = chunk_bytes / 4;
 inline constexpr std::size_t large_alignment = 64;
+
+/// Memory for large items that a queue with something in it keeps.
+inline constexpr std::uint64_t kept_large_bytes = 64UL << 20U;
+
+/// Of the area that the chunks stand in, and of that for large items.
+inline constexpr std::uint64_t least_chunks = 4;
+inline constexpr std::uint64_t least_large_bytes = chunk_bytes;
 
 }  // namespace mp::detail

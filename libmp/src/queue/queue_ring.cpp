@@ -81,13 +81,13 @@ bool QueueCore::next_chunk(PutEnd& end) {
     std::uint32_t id = 0;
     if (end.recycled < in_use) {
         id = chunk_in_order(end.recycled++);
-    } else if (end.retired > 0) {
-        id = retired_chunk(--end.retired);
-    } else if (end.fresh < control().max_chunks) {
-        if (end.fresh % chunks_between_looks == 0) {
+    } else if (end.retired > 0 || end.fresh < control().max_chunks) {
+        if ((end.fresh - end.retired) % chunks_between_looks == 0) {
             check_available_memory(chunks_between_looks * chunk_bytes, "a queue");
         }
-        id = static_cast<std::uint32_t>(end.fresh++);
+        id = end.retired > 0 ? retired_chunk(--end.retired)
+                             : static_cast<std::uint32_t>(end.fresh++);
+        note_touched(end);
     } else {
         return false;
     }

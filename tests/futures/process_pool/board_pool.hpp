@@ -131,7 +131,7 @@ public:
 
     TestPool(BoardOptions options, RunCounts& counts, FaultPlan plan = {})
         : board(options),
-          calls(std::make_shared<CallArena>()),
+          calls(std::make_shared<CallArena>(arena_sizes(1).calls)),
           counts_(counts),
           plan_(std::move(plan)),
           workers_(options.workers),
@@ -154,6 +154,11 @@ public:
     }
 
     bool housekeeping() noexcept override { return !closing_; }
+
+    void idle() noexcept override {
+        calls->trim(0);
+        board.trim();
+    }
 
     void worker_gone(std::uint32_t index) noexcept override {
         const std::lock_guard lock(mutex_);
@@ -185,7 +190,7 @@ private:
     };
 
     void spawn(std::uint32_t index) {
-        auto arena = std::make_shared<ResultArenaReader>();
+        auto arena = std::make_shared<ResultArenaReader>(arena_sizes(1).results);
         board.prepare(index, arena);
         const Failpoint fault = plan_ ? plan_() : Failpoint{};
         auto lifeline = mp::detail::Lifeline::make();

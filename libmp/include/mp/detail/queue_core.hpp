@@ -53,8 +53,10 @@ private:
 };
 
 struct QueueLimits {
-    std::uint64_t max_items = 0;  ///< 0: no bound
-    std::uint64_t max_bytes = 0;  ///< 0: half of the machine's memory
+    std::uint64_t max_items = 0;   ///< 0: no bound
+    std::uint64_t max_bytes = 0;   ///< 0: half of the machine's memory
+    std::uint64_t item_bytes = 0;  ///< no item is longer; 0: not known
+    std::uint64_t trim_threshold = 0;
     bool joinable = false;
     std::uint64_t type_tag = 0;
 };
@@ -145,6 +147,14 @@ private:
     bool has_places() const noexcept;
     bool may_have_room(std::uint64_t before) const noexcept;
     std::uint64_t moved() const noexcept;
+
+    // queue_trim.cpp
+    void trim() noexcept;
+    bool trim_step() noexcept;
+    void punch_chunks(PutEnd& end) noexcept;
+    bool punch_large(PutEnd& end, std::uint64_t kept) noexcept;
+    void punch_behind(const PutEnd& end, std::uint64_t head_before) noexcept;
+    void note_touched(const PutEnd& end) const noexcept;
 
     // queue_polling.cpp, and fileno()
     void calm_if_empty() const noexcept;

@@ -27,11 +27,27 @@ struct QueueOptions {
     std::int64_t maxsize = 0;
     /// Most memory that items may take, those above 32 KiB and the others each; beyond
     /// it the queue is full. 0: half of the machine's memory. No memory is taken before
-    /// there are items.
+    /// there are items. Less where RLIMIT_AS, RLIMIT_FSIZE or the addresses of the
+    /// process leave less.
     std::uint64_t max_bytes = 0;
+    /// How much free memory the queue keeps for its next items when it is empty. What
+    /// is above this goes back to the system with the last item.
+    std::uint64_t trim_threshold = std::uint64_t{16} << 20U;
 };
 
 namespace detail {
+
+/// No value of T is longer in a queue; 0 when that is not known.
+template <class T>
+constexpr std::uint64_t most_bytes() {
+    if constexpr (kind_of<T>() != Kind::object && is_bitwise<T>()) {
+        return sizeof(T);
+    } else if constexpr (kind_of<T>() == Kind::boolean || kind_of<T>() == Kind::empty) {
+        return 1;
+    } else {
+        return 0;
+    }
+}
 
 /// Throws SerializationError: the queue is one of another type.
 [[noreturn]] void throw_other_queue(const std::string& type);
@@ -74,6 +90,8 @@ protected:
               .max_items =
                   options.maxsize > 0 ? static_cast<std::uint64_t>(options.maxsize) : 0,
               .max_bytes = options.max_bytes,
+              .item_bytes = most_bytes<T>(),
+              .trim_threshold = options.trim_threshold,
               .joinable = joinable,
               .type_tag = type_tag<T>(),
           })) {}

@@ -25,6 +25,10 @@ public:
     /// growing a file beyond the first would kill the process with SIGXFSZ.
     Segment(const char* name, std::size_t size);
 
+    /// A new segment of `size` bytes, or of half of that, a quarter ... down to `least`
+    /// where limits or the addresses of the process leave no more. Throws as above.
+    static Segment up_to(const char* name, std::size_t size, std::size_t least);
+
     /// Maps the segment of this descriptor, whole. What another process made.
     explicit Segment(UniqueFd fd);
 
@@ -58,8 +62,9 @@ private:
 /// it would kill the process with SIGXFSZ.
 void check_file_size_limit(std::size_t size);
 
-/// How much memory this process can still get: what the system has available, and what
-/// its control group leaves. A guess, for refusing what cannot work.
+/// How much memory this process can still get: what the system has available or, where
+/// it promises no more than it has, may still promise, and what its control groups
+/// leave. A guess, for refusing what cannot work.
 std::size_t available_memory();
 
 /// Throws ResourceLimitExceeded, naming both sizes, if `size` bytes are more than
