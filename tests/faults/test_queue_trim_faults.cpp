@@ -138,3 +138,18 @@ TEST_CASE("O28: a producer killed while it gives memory back", "[faults][queue]"
     get_all(queue);
     CHECK(queue.qsize() == 0);
 }
+
+TEST_CASE("O28: memory of a producer killed in its item", "[faults][queue]") {
+    mp::Queue<std::string> queue;
+    const int status = test::run_in_fork([&] {
+        test::arm({"put: filled a large block"});
+        queue.put(std::string(100 * megabyte, 'x'), 20s);
+        return 0;
+    });
+    REQUIRE(status == -SIGKILL);
+    REQUIRE(test::memory_of("mp-queue") > 90 * megabyte);
+    CHECK_THROWS_AS(queue.get_nowait(), mp::Empty);
+    queue.put(item_of(1));
+    CHECK(queue.get() == item_of(1));
+    CHECK(test::memory_of("mp-queue") < 18 * megabyte);
+}

@@ -23,7 +23,9 @@ void set_forkserver_preload(std::vector<void (*)()> functions);
 /// directory. (Working directory and start method are those of the start; other
 /// credentials renew the server by themselves.) Python: none; there a server can only
 /// be stopped, by a private function.
-/// Waits for the end of a server that has no children, a second or two at most.
+/// Waits for a start that is under way, and for the end of a server that has no
+/// children: some milliseconds; if it is stopped or its static objects take their time,
+/// up to ten seconds.
 void forkserver_refresh();
 
 /// Ends the helper processes of this process, the fork server and the resource tracker,

@@ -157,9 +157,16 @@ void close_standard_input() noexcept {
 
 void fill_standard_streams() noexcept {
     for (int stream = 0; stream <= 2; ++stream) {
-        if (::fcntl(stream, F_GETFD) < 0) {
-            // The lowest free number is this one: those below are open by now.
-            ::open("/dev/null", stream == 0 ? O_RDONLY : O_WRONLY);
+        const int flags = ::fcntl(stream, F_GETFD);
+        if (flags >= 0 && (flags & FD_CLOEXEC) == 0) {
+            continue;
+        }
+        // Where it is closed this is the lowest free number: those below are open by
+        // now.
+        const int null = ::open("/dev/null", stream == 0 ? O_RDONLY : O_WRONLY);
+        if (null >= 0 && null != stream) {
+            ::dup2(null, stream);
+            ::close(null);
         }
     }
 }

@@ -59,23 +59,20 @@ UniqueFd pidfd_open(pid_t pid) {
 UniqueFd pidfd_of_new_child(pid_t pid) {
     try {
         UniqueFd pidfd = pidfd_open(pid);
-        // Reaped before or since; in the first case the pid may be another's by now.
-        if (!is_own_child(pidfd.get()) && !pidfd_ended(pidfd.get())) {
-            return fd_of_ended_process();
+        if (is_own_child(pidfd.get()) || pidfd_ended(pidfd.get())) {
+            return pidfd;
         }
-        return pidfd;
-    } catch (const std::system_error& error) {
-        if (error.code() == std::errc::no_such_process) {
-            return fd_of_ended_process();
+    } catch (const std::exception& error) {
+        const auto* const failed = dynamic_cast<const std::system_error*>(&error);
+        if (failed == nullptr || failed->code() != std::errc::no_such_process) {
+            ::kill(pid, SIGKILL);
+            restarting([&] { return ::waitpid(pid, nullptr, 0); });
+            throw;
         }
-        ::kill(pid, SIGKILL);
-        restarting([&] { return ::waitpid(pid, nullptr, 0); });
-        throw;
-    } catch (...) {
-        ::kill(pid, SIGKILL);
-        restarting([&] { return ::waitpid(pid, nullptr, 0); });
-        throw;
     }
+    // Reaped before or since: the pid may be another's by now, so nothing is done to
+    // it.
+    return fd_of_ended_process();
 }
 
 bool pidfd_send_signal(int pidfd, int signal) {

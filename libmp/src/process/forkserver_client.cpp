@@ -45,6 +45,15 @@ struct Registry {
     // the server is not waited for.
     void take_over(std::unique_ptr<Registry> parents) MP_NO_THREAD_SAFETY_ANALYSIS {
         preload = parents->preload;
+        // The Popens that were copied into this process keep them, too.
+        if (parents->server) {
+            parents->server->abandon();
+        }
+        for (const std::weak_ptr<ForkServer>& old : parents->retired) {
+            if (const auto one = old.lock()) {
+                one->abandon();
+            }
+        }
     }
 
     Mutex mutex;
@@ -180,6 +189,25 @@ void ForkServer::retire() noexcept {
         // It is gone, or has been stopped: then its children's ends are all it can do.
         hung_up_ = true;
     }
+    // The server kills the child that was asked for ahead. Our end of its socket, which
+    // may have arrived already, goes with it: whoever has that commands the child.
+    read_what_there_is();
+}
+
+void ForkServer::read_what_there_is() noexcept {
+    try {
+        for (;;) {
+            read_reply(Deadline(0s));
+        }
+    } catch (const std::exception&) {
+        // That was all.
+    }
+}
+
+void ForkServer::abandon() noexcept {
+    socket_.reset();
+    ready_.reset();
+    pidfd_.reset();
 }
 
 ForkServer::Started ForkServer::fork_child(const Deadline& deadline) {
@@ -319,14 +347,8 @@ void ForkServer::stop() noexcept {
         if (!socket_) {
             return;  // it was stopped before
         }
-        // Statuses that are on their way are still worth having.
-        try {
-            for (;;) {
-                read_reply(Deadline(0s));
-            }
-        } catch (const std::exception&) {
-            socket_.reset();
-        }
+        read_what_there_is();  // statuses that are on their way
+        socket_.reset();
         // Its child that was asked for ahead is the server's to end and to reap.
         ready_.reset();
         if (!os::wait_readable(pidfd_.get(), Deadline(exit_grace))) {

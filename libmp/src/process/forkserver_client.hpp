@@ -67,6 +67,10 @@ public:
     /// Closes the socket, which ends the server, and waits for that.
     void stop() noexcept;
 
+    /// In a forked child, whose parent's server it is: closes the copies of its
+    /// descriptors. Takes no lock.
+    void abandon() noexcept MP_NO_THREAD_SAFETY_ANALYSIS;
+
     /// What it and its children may do is what its client could do when it started it.
     const os::Credentials& credentials() const noexcept { return credentials_; }
 
@@ -74,6 +78,7 @@ private:
     Started next_child(const Deadline& deadline) MP_REQUIRES(mutex_);
     void ask(const Deadline& deadline) MP_REQUIRES(mutex_);
     void read_reply(const Deadline& deadline) MP_REQUIRES(mutex_);
+    void read_what_there_is() noexcept MP_REQUIRES(mutex_);
     std::string read_text(std::int32_t size, const Deadline& deadline)
         MP_REQUIRES(mutex_);
 

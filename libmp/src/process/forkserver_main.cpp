@@ -77,6 +77,7 @@ public:
 private:
     bool answer_request();
     void retire();
+    std::vector<int> unused() const;
     void read_last_requests() noexcept;
     void hand_over(const ForkRequest& request);
     void make_spare();
@@ -86,8 +87,6 @@ private:
     void send(const ForkReply& reply, std::span<const int> fds = {});
 
     UniqueFd socket_;
-    // The client asks ahead: the child of its last request has not begun, for a client
-    // that uses it asks for the next one first.
     std::uint64_t last_request_ = 0;
     std::vector<ServedChild> children_;
     std::vector<Spare> spares_;
@@ -95,6 +94,12 @@ private:
     std::size_t wanted_spares_ = max_spares;
     bool retired_ = false;
 };
+
+void kill_child(int pidfd) {
+    if (!os::pidfd_ended(pidfd)) {
+        os::pidfd_send_signal(pidfd, SIGKILL);
+    }
+}
 
 std::string names_of_threads() {
     std::string names;
@@ -192,11 +197,24 @@ bool Server::answer_request() {
 void Server::retire() {
     retired_ = true;
     wanted_spares_ = 0;
+    for (const int pidfd : unused()) {
+        kill_child(pidfd);
+    }
+}
+
+// Those that have run no code of the program. The client asks ahead: the child of its
+// last request has not begun, for a client that uses it asks for the next one first.
+std::vector<int> Server::unused() const {
+    std::vector<int> pidfds;
     for (const Spare& spare : spares_) {
-        if (!os::pidfd_ended(spare.pidfd.get())) {
-            os::pidfd_send_signal(spare.pidfd.get(), SIGKILL);
+        pidfds.push_back(spare.pidfd.get());
+    }
+    for (const ServedChild& child : children_) {
+        if (child.serial == last_request_) {
+            pidfds.push_back(child.pidfd.get());
         }
     }
+    return pidfds;
 }
 
 void Server::hand_over(const ForkRequest& request) {
@@ -263,23 +281,13 @@ void Server::dismiss_unused() noexcept {
     read_last_requests();
     // Killed: none of them has run any code of the program yet, and on a busy machine a
     // child that ends by itself may take long to.
-    std::vector<int> unused;
     try {
-        for (const Spare& spare : spares_) {
-            unused.push_back(spare.pidfd.get());
-        }
-        for (const ServedChild& child : children_) {
-            if (child.serial == last_request_) {
-                unused.push_back(child.pidfd.get());
-            }
-        }
-        for (const int pidfd : unused) {
-            if (!os::pidfd_ended(pidfd)) {
-                os::pidfd_send_signal(pidfd, SIGKILL);
-            }
+        const std::vector<int> killed = unused();
+        for (const int pidfd : killed) {
+            kill_child(pidfd);
         }
         const Deadline deadline(exit_grace);
-        for (const int pidfd : unused) {
+        for (const int pidfd : killed) {
             os::wait_readable(pidfd, deadline);
             os::pidfd_collect(pidfd);
         }
@@ -303,14 +311,20 @@ void Server::refuse(const ForkRequest& request, const std::string& text) {
 }
 
 void Server::report_ended() {
+    std::vector<ForkReply> replies;
     std::erase_if(children_, [&](const ServedChild& child) {
         const auto code = os::pidfd_collect(child.pidfd.get());
         if (code) {
-            send({.serial = child.serial, .kind = ForkReplyKind::ended, .value = *code}
+            replies.push_back(
+                {.serial = child.serial, .kind = ForkReplyKind::ended, .value = *code}
             );
         }
         return code.has_value();
     });
+    // Only now, when the list is whole: it throws if the client is gone.
+    for (const ForkReply& reply : replies) {
+        send(reply);
+    }
 }
 
 void Server::send(const ForkReply& reply, std::span<const int> fds) {

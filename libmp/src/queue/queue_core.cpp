@@ -199,9 +199,7 @@ QueueCore::try_put(std::span<const std::byte> message, Timeout timeout) {
     if (shared.max_items != 0 && is_full(number)) {
         return Attempt::in_vain;
     }
-    // order: relaxed, as the number.
-    const std::uint64_t turn = number + shared.trims.load(std::memory_order_relaxed);
-    PutEnd end = shared.put_ends[turn % 2];
+    PutEnd end = shared.valid_put_end();
     const std::uint64_t head_before = end.large_head;
     if (!place(end, number, message)) {
         return Attempt::in_vain;
@@ -211,7 +209,7 @@ QueueCore::try_put(std::span<const std::byte> message, Timeout timeout) {
     if (shared.is_watched()) [[unlikely]] {
         event_.ring();
     }
-    PutEnd& next = shared.put_ends[(turn + 1) % 2];
+    PutEnd& next = shared.other_put_end();
     next = end;
     MP_FAILPOINT("put: before the commit");
     // order: release, pairs with get: a consumer that sees the count sees the item.

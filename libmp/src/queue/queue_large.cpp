@@ -99,6 +99,8 @@ LargeHeader* QueueCore::find_large_room(PutEnd& end, std::uint64_t room) {
         }
         end.large_touched = behind;
         note_touched(end);
+        // Known to the next producer, too: we may be killed while we fill it.
+        control().valid_put_end().large_touched = behind;
     }
     end.large_tail = behind;
     return &block;
@@ -117,6 +119,7 @@ LargeHeader* QueueCore::place_large(PutEnd& end, std::span<const std::byte> mess
             message.data(),
             message.size()
         );
+        MP_FAILPOINT("put: filled a large block");
     }
     return block;
 }

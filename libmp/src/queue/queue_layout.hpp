@@ -48,8 +48,7 @@ struct QueueControl {
     std::uint64_t trim_threshold;  ///< free bytes that an empty queue keeps
     std::uint64_t shrunk;          ///< limits left less room than was asked for
 
-    // Guarded by put_lock; what committed items need is in
-    // put_ends[(put_count + trims) & 1].
+    // Guarded by put_lock.
     alignas(64) OwnerLock put_lock;
     std::atomic<std::uint64_t> trims;  ///< a trim's commit
     std::array<PutEnd, 2> put_ends;
@@ -79,6 +78,20 @@ struct QueueControl {
     /// What each process has taken and not reported done: its id, and how many, signed:
     /// another may report. One word, so one operation changes both.
     std::array<std::atomic<std::uint64_t>, ProcessTable::capacity> accounts;
+
+    /// Which of the two counts. Requires: put_lock.
+    std::size_t put_turn() const noexcept {
+        // order: relaxed, only the holder of the lock changes these two.
+        return (put_count.load(std::memory_order_relaxed) +
+                trims.load(std::memory_order_relaxed)) %
+               2;
+    }
+
+    /// What committed items need. Requires: put_lock.
+    PutEnd& valid_put_end() noexcept { return put_ends.at(put_turn()); }
+
+    /// What becomes valid with the next commit. Requires: put_lock.
+    PutEnd& other_put_end() noexcept { return put_ends.at(1 - put_turn()); }
 
     /// Whether a queue that is empty now has memory to give back.
     bool is_worth_a_trim() const noexcept {

@@ -55,11 +55,10 @@ bool QueueCore::trim_step() noexcept {
     if (shared.get_count.load(std::memory_order_acquire) != number) {
         return false;
     }
-    const std::uint64_t turn = number + trims;
-    PutEnd end = shared.put_ends[turn % 2];
+    PutEnd end = shared.valid_put_end();
     reclaim(end);
     punch_chunks(end);
-    PutEnd& next = shared.put_ends[(turn + 1) % 2];
+    PutEnd& next = shared.other_put_end();
     next = end;
     MP_FAILPOINT("trim: before the commit");
     // order: release, as put's commit; the next holder of the lock sees it anyway.

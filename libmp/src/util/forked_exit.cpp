@@ -113,14 +113,13 @@ bool runs_here(pid_t thread) noexcept {
 
 [[noreturn]] void end_forked_child(int code) noexcept {
     const pid_t me = ::gettid();
-    pid_t ending = ending_thread.exchange(me);
-    const bool again = ending == me;  // a handler calls exit()
-    if (ending != 0 && !again && runs_here(ending)) {
-        ending_thread = ending;
-        for (;;) {
+    pid_t ending = 0;
+    while (!ending_thread.compare_exchange_strong(ending, me) && ending != me) {
+        while (runs_here(ending)) {
             ::pause();
         }
     }
+    const bool again = ending == me;  // a handler calls exit()
     exit_code = code;
     if (alone && !again) {
         // The destructors of this thread's own thread_locals can be had from it alone.

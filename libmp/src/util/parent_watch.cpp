@@ -104,9 +104,11 @@ Lifeline Lifeline::make() {
     watch_pipe_for_children();  // its fork handler takes care of the lifelines, too
     Lifeline line;
     UniqueFd held;
-    std::tie(line.childs_end_, held) = os::make_pipe();
     Lifelines& all = Lifelines::get();
+    // With the lock: a child that is forked meanwhile finds in the table all that it
+    // must not hold.
     const os::ForkLockHeld locked(all.lock);
+    std::tie(line.childs_end_, held) = os::make_pipe();
     all.held.emplace(all.last + 1, std::move(held));
     line.number_ = ++all.last;
     return line;

@@ -55,6 +55,25 @@ TEST_CASE("start_program: only listed descriptors are inherited", "[exec]") {
     ::close(inheritable);
 }
 
+TEST_CASE("start_program: a standard stream that would be closed is there", "[exec]") {
+    const int status = test::run_in_fork([] {
+        for (int stream = 0; stream <= 2; ++stream) {
+            ::fcntl(stream, F_SETFD, FD_CLOEXEC);
+        }
+        const std::string fds = "/proc/self/fd/";
+        const pid_t child = mp::os::start_program(
+            "/bin/sh",
+            {"-c",
+             "test -e " + fds + "0 && test -e " + fds + "1 && test -e " + fds + "2"},
+            {}
+        );
+        int ended = 0;
+        ::waitpid(child, &ended, 0);
+        return WEXITSTATUS(ended);
+    });
+    CHECK(status == 0);
+}
+
 TEST_CASE(
     "start_program: without close_range only listed descriptors are, too", "[exec]"
 ) {

@@ -10,6 +10,8 @@
 #include "support/fork_child.hpp"
 #include "support/gone.hpp"
 #include "support/proc.hpp"
+#include "support/soon.hpp"
+#include "support/temp_dir.hpp"
 
 #include <signal.h>
 #include <sys/prctl.h>
@@ -19,6 +21,8 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -50,6 +54,10 @@ void leave_a_thread() {
             ::pause();
         }
     }).detach();
+}
+
+void leave_a_note_at_exit() {
+    std::atexit([] { std::ofstream(::getenv("MP_TEST_NOTE")).put('x'); });
 }
 
 void do_nothing() {}
@@ -91,6 +99,16 @@ std::vector<pid_t> servers() {
     test::for_each_relative([&](const test::ProcStat& one) {
         if (one.parent == ::getpid() && !one.zombie() &&
             std::string_view(one.name) == "mp-forkserver") {
+            found.push_back(one.pid);
+        }
+    });
+    return found;
+}
+
+std::vector<pid_t> children_of(pid_t server) {
+    std::vector<pid_t> found;
+    test::for_each_process([&](const test::ProcStat& one) {
+        if (one.parent == server && !one.zombie()) {
             found.push_back(one.pid);
         }
     });
@@ -256,6 +274,20 @@ TEST_CASE(
     CHECK(servers().empty());
 }
 
+TEST_CASE(
+    "forkserver_refresh: nothing that was asked for ahead is left", "[forkserver]"
+) {
+    const Preload none({});
+    auto [ours, theirs] = mp::Pipe();
+    mp::Process child = forkserver().Process(exit_with, theirs);
+    child.start();
+    const pid_t old = servers().front();
+    mp::forkserver_refresh();
+    CHECK(test::soon([&] { return children_of(old) == std::vector{child.pid()}; }));
+    ours.send(7);
+    CHECK(child.join(20s));
+}
+
 TEST_CASE("forkserver_refresh: threads may start children meanwhile", "[forkserver]") {
     const Preload none({});
     constexpr int rounds = 20;
@@ -292,6 +324,29 @@ TEST_CASE("stop_helpers: the server's children live on", "[forkserver]") {
     CHECK(ours.recv<int>() == 42);
     CHECK(child.join(20s));
     CHECK_FALSE(child.is_alive());
+}
+
+TEST_CASE("stop_helpers: a forked child does not hold the server up", "[forkserver]") {
+    const test::TempDir directory;
+    const std::string note = directory.path() / "note";
+    ::setenv("MP_TEST_NOTE", note.c_str(), 1);
+    {
+        const Preload preload({leave_a_note_at_exit});
+        auto [ours, theirs] = mp::Pipe();
+        auto [to_forked, forkeds] = mp::Pipe();
+        mp::Process served = forkserver().Process(exit_with, theirs);
+        served.start();
+        mp::Process forked = mp::get_context("fork").Process(exit_with, forkeds);
+        forked.start();  // with a copy of what `served` knows of the server
+        mp::stop_helpers();
+        // It ended by itself, and was not killed for want of an end of its socket.
+        CHECK(std::filesystem::exists(note));
+        ours.send(0);
+        to_forked.send(0);
+        CHECK(served.join(20s));
+        CHECK(forked.join(20s));
+    }
+    ::unsetenv("MP_TEST_NOTE");
 }
 
 TEST_CASE("stop_helpers: nothing that was asked for ahead is left", "[forkserver]") {

@@ -11,6 +11,7 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <utility>
 
 using test::memory_of;
 
@@ -19,6 +20,23 @@ namespace {
 constexpr std::uint64_t megabyte = std::uint64_t{1} << 20U;
 
 using Block = std::array<char, 1024>;
+
+template <std::size_t size>
+struct Struct {
+    std::array<char, size> bytes;
+};
+
+/// Puts so many, and then takes them.
+template <class T>
+void fill_and_empty(mp::Queue<T> queue, int count) {
+    for (int i = 0; i < count; ++i) {
+        queue.put_nowait(T{});
+    }
+    REQUIRE(std::cmp_equal(queue.qsize(), count));
+    for (int i = 0; i < count; ++i) {
+        queue.get_nowait();
+    }
+}
 
 void take(mp::Queue<Block> queue, int count) {
     for (int i = 0; i < count; ++i) {
@@ -33,6 +51,17 @@ TEST_CASE("Queue: one of a few small items reserves little", "[queue]") {
     CHECK(test::sizes_of("mp-queue").length < megabyte);
     const mp::Queue<Block> larger(100);
     CHECK(test::sizes_of("mp-queue").length < 2 * megabyte);
+}
+
+TEST_CASE("Queue: as many plain structs as maxsize fit", "[queue]") {
+    fill_and_empty(mp::Queue<Struct<16>>(5000), 5000);
+    fill_and_empty(mp::Queue<Struct<1000>>(300), 300);
+    fill_and_empty(mp::Queue<std::array<Struct<8>, 20>>(300), 300);
+    // Around the size from which on items stand in the area for large ones.
+    fill_and_empty(mp::Queue<Struct<32'767>>(100), 100);
+    fill_and_empty(mp::Queue<Struct<32'768>>(100), 100);
+    fill_and_empty(mp::Queue<Struct<32'768>>(), 100);
+    fill_and_empty(mp::Queue<Struct<32'769>>(), 100);
 }
 
 TEST_CASE("Queue: as many items as maxsize fit, of a known size", "[queue]") {

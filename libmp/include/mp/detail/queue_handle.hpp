@@ -16,8 +16,11 @@
 #include "mp/timeout.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
+#include <tuple>
+#include <type_traits>
 
 namespace mp {
 
@@ -40,10 +43,21 @@ namespace detail {
 /// No value of T is longer in a queue; 0 when that is not known.
 template <class T>
 constexpr std::uint64_t most_bytes() {
-    if constexpr (kind_of<T>() != Kind::object && is_bitwise<T>()) {
+    constexpr Kind kind = kind_of<T>();
+    if constexpr (kind == Kind::scalar || kind == Kind::primitive) {
         return sizeof(T);
-    } else if constexpr (kind_of<T>() == Kind::boolean || kind_of<T>() == Kind::empty) {
+    } else if constexpr (kind == Kind::boolean || kind == Kind::empty) {
         return 1;
+    } else if constexpr (kind == Kind::duration || kind == Kind::time_point) {
+        return most_bytes<typename T::rep>();
+    } else if constexpr (kind == Kind::array && std::is_array_v<T>) {
+        return std::extent_v<T> * most_bytes<std::remove_extent_t<T>>();
+    } else if constexpr (kind == Kind::array) {
+        return std::tuple_size_v<T> * most_bytes<typename T::value_type>();
+    } else if constexpr (kind == Kind::plain_struct && is_bitwise<T>()) {
+        // A byte before it, usually. One that is somewhere saved through pointers goes
+        // to the full archive, with an entry for each part of it.
+        return sizeof(T) * 16 + 4096;
     } else {
         return 0;
     }
