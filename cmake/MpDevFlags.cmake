@@ -24,11 +24,13 @@ elseif(MP_SANITIZE)
     message(FATAL_ERROR "MP_SANITIZE is address, thread or empty, not \"${MP_SANITIZE}\"")
 endif()
 
-# Hundreds of test programs are linked; lld takes a quarter of the time that GNU ld takes.
-if(MP_LLD)
+# Hundreds of test programs are linked; lld takes a quarter of the time that GNU ld takes. Not for
+# the libraries, which others get; and lld does not link what GCC's link-time optimisation compiled.
+if(MP_LLD AND NOT CMAKE_INTERPROCEDURAL_OPTIMIZATION AND NOT CMAKE_CXX_FLAGS MATCHES "-flto")
     find_program(MP_LLD_PROGRAM ld.lld)
     if(MP_LLD_PROGRAM)
-        target_link_options(libmp_dev_flags INTERFACE -fuse-ld=lld)
+        target_link_options(libmp_dev_flags INTERFACE
+            $<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:-fuse-ld=lld>)
     endif()
 endif()
 # A sanitizer's tables hold millions of addresses. In a position-independent program each

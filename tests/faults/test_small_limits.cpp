@@ -161,3 +161,33 @@ TEST_CASE(
     });
     CHECK(status == 0);
 }
+
+TEST_CASE(
+    "R9: a message of less than half a small arena fits, however it grows",
+    "[faults][slow][no-asan][no-tsan]"
+) {
+    const auto context = each_start_method();
+    const int status = test::run_in_fork([&] {
+        set_limit(RLIMIT_FSIZE, 10 * megabyte);
+        futures::ProcessPoolExecutor pool({.max_workers = 2, .mp_context = context});
+        const auto pieces = [](std::size_t count) {
+            return std::vector<std::string>(count, text_of(10'000));
+        };
+        const auto size = [](const std::vector<std::string>& texts) {
+            return texts.size();
+        };
+        // 4 MB: two of them do not stand side by side.
+        for (const std::size_t count : {220U, 400U}) {
+            for (int i = 0; i < 3; ++i) {
+                expect(pool.submit(pieces, count).result().size() == count, "a result");
+                expect(
+                    pool.submit(size, pieces(count)).result() == count, "an argument"
+                );
+            }
+        }
+        pool.shutdown();
+        mp::stop_helpers();
+        return 0;
+    });
+    CHECK(status == 0);
+}

@@ -2,6 +2,10 @@
 include(${CMAKE_CURRENT_LIST_DIR}/common.cmake)
 run(${CMAKE_COMMAND} -S ${SOURCE}/tests/install/subdirectory -B ${WORK}/build ${common}
     -DLIBMP_SOURCE_DIR=${SOURCE} -DMP_CCACHE=ON)
+file(STRINGS ${WORK}/build/CMakeCache.txt decided REGEX "^BUILD_SHARED_LIBS:")
+if(decided)
+    message(FATAL_ERROR "a fetched libmp decides for its host: ${decided}")
+endif()
 run(${CMAKE_COMMAND} --build ${WORK}/build)
 run(${WORK}/build/consumer)
 file(REMOVE_RECURSE ${WORK}/prefix)

@@ -79,6 +79,7 @@ bool Board::guard() noexcept {
         return true;
     }
     guard_timer_->rest();
+    mp::os::full_fence();  // either we see what is submitted now, or it arms the timer
     if (outstanding() > 0) {
         guard_timer_->arm();  // submitted since we looked
     }

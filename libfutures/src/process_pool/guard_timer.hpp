@@ -30,7 +30,7 @@ public:
         }
     }
 
-    /// The manager, at a tick: call `again()` or `stop()`.
+    /// The manager, at a tick: call `again()` or `rest()`.
     void answer() noexcept;
 
     void again() noexcept { start(); }

@@ -101,7 +101,7 @@ std::uint64_t BlockTable::whole_size(std::uint64_t offset) const noexcept {
 }
 
 std::optional<std::uint64_t> BlockTable::allocate(std::uint64_t size) {
-    if (size > segment_.size() / 2) {
+    if (size > longest_message()) {
         throw mp::ResourceLimitExceeded(
             "a message of " + std::to_string(size) +
             " bytes is too long for an arena of " + std::to_string(segment_.size()) +
@@ -309,13 +309,20 @@ CallArena::CallArena(std::size_t size, std::shared_ptr<GuardTimer> idle)
       segment_(mp::detail::Segment::up_to("mp-calls", size, least_arena)),
       table_(segment_) {}
 
-Block CallArena::allocate(std::uint64_t size) {
+std::optional<Block> CallArena::try_allocate(std::uint64_t size) {
     if (idle_ && is_large(size)) {
         idle_->arm();  // while it is filled, the pool is not at rest
     }
     const mp::detail::MutexLock lock(mutex_);
     if (const auto offset = table_.allocate(size)) {
-        return {shared_from_this(), *offset, size};
+        return Block(shared_from_this(), *offset, size);
+    }
+    return std::nullopt;
+}
+
+Block CallArena::allocate(std::uint64_t size) {
+    if (auto block = try_allocate(size)) {
+        return std::move(*block);
     }
     throw mp::ResourceLimitExceeded(
         "no room for a message of " + std::to_string(size) + " bytes: the arena of " +
@@ -411,8 +418,7 @@ ResultArenaWriter::ResultArenaWriter(mp::detail::Segment segment) noexcept
 
 std::uint64_t ResultArenaWriter::allocate(std::uint64_t size) {
     for (;;) {
-        take_returned();
-        if (const auto offset = table_.allocate(size)) {
+        if (const auto offset = try_allocate(size)) {
             return *offset;
         }
         // The parent copies what it takes out of a tight arena and gives it back; it
@@ -427,6 +433,11 @@ std::uint64_t ResultArenaWriter::allocate(std::uint64_t size) {
         }
         wait_for_returned();
     }
+}
+
+std::optional<std::uint64_t> ResultArenaWriter::try_allocate(std::uint64_t size) {
+    take_returned();
+    return table_.allocate(size);
 }
 
 void ResultArenaWriter::wait_for_returned() noexcept {
@@ -469,14 +480,17 @@ void ResultArenaWriter::trim(std::uint64_t kept) noexcept {
 
 // ---- ResultStore
 
-std::span<std::byte>
-ResultStore::grow(std::span<const std::byte> written, std::size_t wanted) {
-    const std::uint64_t larger = arena_.allocate(wanted);
-    std::byte* const memory = arena_.memory() + larger;
-    mp::detail::copy_block(memory, written.data(), written.size());
+std::span<std::byte> ResultStore::grow(std::span<const std::byte> written, Room room) {
+    const std::uint64_t larger = moved_to_larger_block(
+        arena_,
+        written,
+        room,
+        [&] { release(); },
+        [&](std::uint64_t offset) { return arena_.memory() + offset; }
+    );
     release();
     offset_ = larger;
-    return {memory, wanted};
+    return arena_.bytes_at(larger);
 }
 
 }  // namespace futures::detail

@@ -53,6 +53,9 @@ public:
     /// What the block there takes.
     std::uint64_t whole_size(std::uint64_t offset) const noexcept;
 
+    /// A longer one is refused.
+    std::size_t longest_message() const noexcept { return segment_.size() / 2; }
+
     std::uint64_t bytes_in_use() const noexcept { return in_use_; }
 
 private:
@@ -97,6 +100,12 @@ public:
 
     /// Throws ResourceLimitExceeded.
     Block allocate(std::uint64_t size);
+
+    /// Nothing where there is no room now. Throws as above when there is no memory, or
+    /// never room for so much.
+    std::optional<Block> try_allocate(std::uint64_t size);
+
+    std::size_t longest_message() const noexcept { return segment_.size() / 2; }
 
     void give_back(std::uint64_t offset) noexcept override;
 
@@ -160,6 +169,18 @@ public:
     /// ResourceLimitExceeded.
     std::uint64_t allocate(std::uint64_t size);
 
+    /// Nothing where there is no room now; else as above.
+    std::optional<std::uint64_t> try_allocate(std::uint64_t size);
+
+    std::size_t longest_message() const noexcept { return table_.longest_message(); }
+
+    /// What a block can take.
+    std::span<std::byte> bytes_at(std::uint64_t offset) const noexcept {
+        return {
+            segment_.data() + offset,
+            table_.whole_size(offset) - sizeof(BlockTable::BlockHeader)};
+    }
+
     /// For a block that was never told to the parent.
     void release(std::uint64_t offset) noexcept { table_.release(offset); }
 
@@ -184,14 +205,41 @@ private:
     std::uint64_t given_away_ = 0;  ///< bytes that the parent has
 };
 
+/// Another block with what is written of a message, with room for more of it. In a
+/// small arena the two may not fit side by side: then the message waits on the heap
+/// until `give_up` has released the one that it had. Throws as Arena::allocate() does.
+template <class Arena, class GiveUp, class MemoryOf>
+auto moved_to_larger_block(
+    Arena& arena,
+    std::span<const std::byte> written,
+    mp::detail::ByteStore::Room room,
+    GiveUp give_up,
+    MemoryOf memory_of
+) {
+    const std::size_t wanted =
+        std::max(room.needed, std::min(room.wanted, arena.longest_message()));
+    auto larger = arena.try_allocate(wanted);
+    std::vector<std::byte> kept;
+    if (!larger) {
+        kept.assign(written.begin(), written.end());
+        written = kept;
+        give_up();
+        larger = arena.try_allocate(wanted);
+    }
+    if (!larger) {
+        larger = arena.allocate(room.needed);
+    }
+    mp::detail::copy_block(memory_of(*larger), written.data(), written.size());
+    return std::move(*larger);
+}
+
 /// Where a worker encodes a result that is too long for its writer's own buffer.
 class ResultStore final : public mp::detail::ByteStore {
 public:
     explicit ResultStore(ResultArenaWriter& arena) noexcept : arena_(arena) {}
 
     /// Throws ResourceLimitExceeded.
-    std::span<std::byte>
-    grow(std::span<const std::byte> written, std::size_t wanted) override;
+    std::span<std::byte> grow(std::span<const std::byte> written, Room room) override;
 
     /// The message, of so many bytes; it is the reader's from now on.
     BlockReference give_away(std::uint64_t size) noexcept {

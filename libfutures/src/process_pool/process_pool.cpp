@@ -19,11 +19,14 @@ std::string TaskName::text() const {
                                 : std::string(type_);
 }
 
-std::span<std::byte>
-CallStore::grow(std::span<const std::byte> written, std::size_t wanted) {
-    Block larger = pool_.calls().allocate(wanted);
-    mp::detail::copy_block(larger.bytes().data(), written.data(), written.size());
-    block_ = std::move(larger);
+std::span<std::byte> CallStore::grow(std::span<const std::byte> written, Room room) {
+    block_ = moved_to_larger_block(
+        pool_.calls(),
+        written,
+        room,
+        [&] { block_.reset(); },
+        [](const Block& block) { return block.bytes().data(); }
+    );
     return block_.bytes();
 }
 

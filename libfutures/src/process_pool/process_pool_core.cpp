@@ -167,12 +167,14 @@ void ProcessPool::start_all_parts() {
             // and the locks that others hold.
             start_workers_locked(max_workers_);
         }
-        manager_.start(shared_from_this());
-    } catch (const std::system_error& error) {
-        take_back_start(exit_part);
-        throw std::system_error(
-            error.code(), "the manager thread of a ProcessPoolExecutor cannot be made"
-        );
+        try {
+            manager_.start(shared_from_this());
+        } catch (const std::system_error& error) {
+            throw std::system_error(
+                error.code(),
+                "the manager thread of a ProcessPoolExecutor cannot be made"
+            );
+        }
     } catch (...) {
         take_back_start(exit_part);
         throw;

@@ -97,7 +97,7 @@ private:
     make_process(std::uint32_t index, const ResultArenaReader& arena)
         MP_REQUIRES(mutex_);
     std::exception_ptr start_all(const std::vector<Starting>& starting) noexcept;
-    void adopt(std::vector<Starting>& starting, const std::exception_ptr& failure)
+    void adopt(std::vector<Starting>& starting, std::exception_ptr& failure)
         MP_REQUIRES(mutex_);
 
     // process_pool_turn.cpp

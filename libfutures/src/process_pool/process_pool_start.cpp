@@ -3,6 +3,8 @@
 #include "process_pool/process_pool_core.hpp"
 #include "process_pool/worker_body.hpp"
 
+#include <signal.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -24,7 +26,7 @@ void ProcessPool::start_workers(std::size_t count) {
         starting_ = true;
     }
     // Not under the lock: this takes as long as the slowest of them.
-    const std::exception_ptr failure = start_all(starting);
+    std::exception_ptr failure = start_all(starting);
     const MutexLock lock(mutex_);
     adopt(starting, failure);
     starting_ = false;
@@ -33,7 +35,7 @@ void ProcessPool::start_workers(std::size_t count) {
 
 void ProcessPool::start_workers_locked(std::size_t count) {
     auto starting = make_processes(count);
-    const std::exception_ptr failure = start_all(starting);
+    std::exception_ptr failure = start_all(starting);
     adopt(starting, failure);
     if (workers_.count() == 0) {
         std::rethrow_exception(failure);
@@ -96,16 +98,23 @@ std::exception_ptr ProcessPool::start_all(const std::vector<Starting>& starting
     }
 }
 
-void ProcessPool::adopt(
-    std::vector<Starting>& starting, const std::exception_ptr& failure
-) {
+void ProcessPool::adopt(std::vector<Starting>& starting, std::exception_ptr& failure) {
     for (Starting& started : starting) {
         if (started.process->pid() == 0) {
             alive_.fetch_sub(1, std::memory_order_relaxed);  // order: a hint
             continue;
         }
+        try {
+            manager_.watch(started.index, started.process->sentinel());
+        } catch (...) {
+            // Nobody would hear of its end.
+            failure = std::current_exception();
+            WorkerTable::send(*started.process, SIGKILL);
+            started.process->join();
+            alive_.fetch_sub(1, std::memory_order_relaxed);  // order: a hint
+            continue;
+        }
         Worker& worker = workers_.add(started.index, std::move(started.process));
-        manager_.watch(started.index, worker.sentinel);
         ++counts_.workers_started;
         if (forced_ != 0) {
             WorkerTable::send(*worker.process, forced_);

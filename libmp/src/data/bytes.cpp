@@ -71,7 +71,12 @@ void ByteWriter::grow(std::size_t additional) {
     const std::size_t doubled = room > max_size / 2 ? max_size : room * 2;
     const std::size_t wanted = std::max({used + additional, doubled, 2 * inline_size});
     if (store_ != nullptr) {
-        const auto memory = store_->grow(data(), wanted);
+        const std::span<const std::byte> written = data();
+        begin_ = inline_;  // if it throws, what was written is gone
+        at_ = inline_;
+        end_ = inline_ + inline_size;
+        const auto memory =
+            store_->grow(written, {.needed = used + additional, .wanted = wanted});
         begin_ = memory.data();
         at_ = begin_ + used;
         end_ = begin_ + memory.size();

@@ -3,11 +3,11 @@
 
 #include "os/page.hpp"
 
+#include <sys/auxv.h>
 #include <sys/resource.h>
 
 #include <algorithm>
 #include <bit>
-#include <cstdint>
 #include <fstream>
 #include <limits>
 #include <locale>
@@ -31,12 +31,11 @@ std::size_t limit_of(__rlimit_resource resource) noexcept {
     return limit.rlim_cur;
 }
 
-/// The kernel puts a stack near the top of the addresses that the processor has, so its
-/// place tells how many bits they have.
+/// The kernel puts the first stack near the top of the addresses that the processor
+/// has, so a place in it tells how many bits they have. (The caller's own stack may be
+/// a thread's, or a coroutine's.)
 std::size_t all_addresses() noexcept {
-    const char here = 0;
-    const int width =
-        static_cast<int>(std::bit_width(reinterpret_cast<std::uintptr_t>(&here)));
+    const int width = static_cast<int>(std::bit_width(::getauxval(AT_RANDOM)));
     return std::size_t{1} << static_cast<unsigned>(std::clamp(width, 38, 62));
 }
 

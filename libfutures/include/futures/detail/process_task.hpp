@@ -80,8 +80,7 @@ class CallStore final : public mp::detail::ByteStore {
 public:
     explicit CallStore(ProcessPool& pool) noexcept : pool_(pool) {}
 
-    std::span<std::byte>
-    grow(std::span<const std::byte> written, std::size_t wanted) override;
+    std::span<std::byte> grow(std::span<const std::byte> written, Room room) override;
 
     Block take(std::size_t size) noexcept {
         block_.shorten(size);

@@ -28,10 +28,15 @@ public:
     ByteStore& operator=(const ByteStore&) = delete;
     virtual ~ByteStore() = default;
 
-    /// At least `wanted` bytes that begin with a copy of `written`, which may be what
-    /// the last call returned: that is given up.
+    struct Room {
+        std::size_t needed;
+        std::size_t wanted;  ///< more, so that the message need not grow often
+    };
+
+    /// As many bytes as `room` says, which begin with a copy of `written`. That may be
+    /// what the last call returned, which is given up, also when this throws.
     virtual std::span<std::byte>
-    grow(std::span<const std::byte> written, std::size_t wanted) = 0;
+    grow(std::span<const std::byte> written, Room room) = 0;
 };
 
 /// A growing output. It starts in a small buffer of its own, or in one that is lent to
