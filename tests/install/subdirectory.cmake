@@ -1,4 +1,4 @@
-# A consumer with add_subdirectory, whose own targets have the names that ours do not take.
+# A consumer with FetchContent, whose own targets have the names that ours do not take.
 include(${CMAKE_CURRENT_LIST_DIR}/common.cmake)
 run(${CMAKE_COMMAND} -S ${SOURCE}/tests/install/subdirectory -B ${WORK}/build ${common}
     -DLIBMP_SOURCE_DIR=${SOURCE} -DMP_CCACHE=ON)
