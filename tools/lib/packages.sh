@@ -1,4 +1,4 @@
-# install_packages <build|test|check|fuzz|bench|package|cross>...: what Debian packages each job needs. Nothing is
+# install_packages <build|test|check|docs|fuzz|bench|package|cross>...: what Debian packages each job needs. Nothing is
 # asked of the network when all of them are there. Source it after common.sh.
 # shellcheck shell=bash
 
@@ -26,7 +26,8 @@ packages_for() {
         build) echo "g++ cmake ninja-build ccache $(boost_packages headers serialization)" \
             "libspdlog-dev libssl-dev libcli11-dev" ;;
         test) echo "catch2 python3 lld $(boost_packages filesystem)" ;;
-        check) echo "git python3 clang clang-format clang-tidy" ;;
+        check) echo "clang clang-format clang-tidy $(packages_for docs)" ;;
+        docs) echo "git python3 doxygen" ;;
         fuzz) echo "clang libclang-rt-dev" ;;
         package) echo "dpkg-dev fakeroot pkgconf file binutils" ;;
         cross) echo "g++-aarch64-linux-gnu" ;;

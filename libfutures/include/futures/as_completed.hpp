@@ -63,6 +63,7 @@ public:
         AsCompleted* range_;
     };
 
+    /// For as_completed(), which makes one.
     AsCompleted(std::vector<Future<T>> distinct_futures, mp::Timeout timeout)
         : timeout_(timeout),
           left_(std::move(distinct_futures)),

@@ -78,10 +78,12 @@ struct CrashReport {
 
 /// A task's worker process died while the task ran.
 struct WorkerLost : BrokenProcessPool {
+    /// For pools: what to say, and what is known.
     WorkerLost(const std::string& what, CrashReport report)
         : BrokenProcessPool(what),
           report_(std::make_shared<const CrashReport>(std::move(report))) {}
 
+    /// What is known about the crash.
     const CrashReport& report() const noexcept { return *report_; }
 
 private:

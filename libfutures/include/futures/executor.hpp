@@ -29,6 +29,8 @@ namespace futures {
 /// A number of things, of any integer type; saturates.
 class Count {
 public:
+    /// A number of any integer type; one that does not fit becomes the nearest that
+    /// does.
     template <std::integral I>
     constexpr Count(I n) noexcept  // NOLINT(google-explicit-constructor): it is one
         : value_(
@@ -37,6 +39,7 @@ public:
                                                : static_cast<std::ptrdiff_t>(n)
           ) {}
 
+    /// The number.
     constexpr std::ptrdiff_t value() const noexcept { return value_; }
 
 private:
@@ -60,6 +63,8 @@ struct MapOptions {
     mp::Timeout timeout = mp::forever;
 };
 
+/// What has submit() and shutdown() as both pools have them: a function that takes any
+/// pool is a template over this.
 template <class E>
 concept Executor = requires(E& executor, void (*task)(), ShutdownOptions options) {
     { executor.submit(task) } -> std::same_as<Future<void>>;
@@ -220,6 +225,7 @@ private:
 template <class E>
 class MapsLists {
 public:
+    /// All inputs in lists: `pool.map(add, {1, 2}, {3, 4})`.
     template <class Fn, class... T>
         requires(sizeof...(T) > 0 && !std::same_as<std::decay_t<Fn>, MapOptions>)
     auto map(Fn&& fn, std::initializer_list<T>... lists) {

@@ -30,9 +30,12 @@ namespace futures {
 /// The fields of a future at one moment.
 template <class T>
 struct FutureSnapshot {
+    /// Cancelled or finished.
     bool done = false;
+    /// By cancel(); then there is neither result nor exception.
     bool cancelled = false;
     std::add_pointer_t<const T> result = nullptr;  ///< null without a value
+    /// What the call threw; null without.
     std::exception_ptr exception;
 };
 
@@ -96,12 +99,14 @@ public:
     /// was before; false when it runs or has finished. Runs the callbacks.
     bool cancel() const { return base().cancel(); }
 
+    /// Whether cancel() came before the call began.
     bool cancelled() const {
         const auto state = base().state();
         return state == FutureState::cancelled ||
                state == FutureState::cancelled_and_notified;
     }
 
+    /// Whether a worker has begun the call and not ended it.
     bool running() const { return base().state() == FutureState::running; }
 
     /// Cancelled or finished.

@@ -63,6 +63,7 @@ struct ProcessPoolOptions {
     mp::Call initializer = {};
     /// A worker ends after so many tasks and is replaced. Not with fork.
     std::optional<Count> max_tasks_per_child = {};
+    /// What a worker's death does to the rest.
     OnWorkerLoss on_worker_loss = OnWorkerLoss::break_pool;
     /// Workers are called prefix_0, prefix_1 ...; without it, as other processes.
     std::string worker_name_prefix = {};
@@ -88,9 +89,10 @@ struct SubmitOptions {
 };
 
 struct ProcessPoolStatistics {
-    std::size_t max_workers = 0;
-    std::size_t workers = 0;  ///< processes there are now
-    std::uint64_t workers_started = 0;
+    std::size_t max_workers = 0;  ///< processes that there may be
+    std::size_t workers = 0;      ///< processes there are now
+    std::uint64_t workers_started =
+        0;                           ///< since the pool was made, replacements included
     std::uint64_t workers_lost = 0;  ///< ended without being asked to
     std::uint64_t submitted = 0;     ///< tasks
     std::uint64_t concluded = 0;     ///< of these, done or cancelled
@@ -235,6 +237,7 @@ public:
     /// The process ids of the workers there are now.
     std::vector<pid_t> workers() const;
 
+    /// What the pool has done so far.
     ProcessPoolStatistics statistics() const;
 
 private:

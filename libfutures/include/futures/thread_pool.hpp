@@ -155,6 +155,7 @@ public:
     /// executor would wait for itself.
     void shutdown(ShutdownOptions options = {});
 
+    /// What the pool has done so far.
     ThreadPoolStatistics statistics() const;
 
 private:

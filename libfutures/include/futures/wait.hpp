@@ -19,15 +19,26 @@
 
 namespace futures {
 
-enum class ReturnWhen { all_completed, first_completed, first_exception };
+/// What wait() waits for.
+enum class ReturnWhen {
+    all_completed,    ///< until every future is done
+    first_completed,  ///< until one is done
+    first_exception,  ///< until one has thrown, or every one is done
+};
 
+/// Until every future is done.
 inline constexpr auto ALL_COMPLETED = ReturnWhen::all_completed;
+/// Until one is done.
 inline constexpr auto FIRST_COMPLETED = ReturnWhen::first_completed;
+/// Until one has thrown, or every one is done.
 inline constexpr auto FIRST_EXCEPTION = ReturnWhen::first_exception;
 
+/// What wait() returns: all that it was given, in two parts.
 template <class T>
 struct DoneAndNotDone {
+    /// Finished or cancelled.
     std::vector<Future<T>> done;
+    /// The others.
     std::vector<Future<T>> not_done;
 };
 

@@ -15,7 +15,11 @@
 namespace mp::connection {
 
 /// Python's "AF_UNIX", "AF_INET", "AF_INET6".
-enum class Family : std::uint8_t { unix_socket, inet, inet6 };
+enum class Family : std::uint8_t {
+    unix_socket,  ///< a file's name, or a name of its own (abstract)
+    inet,         ///< TCP over IPv4
+    inet6,        ///< TCP over IPv6
+};
 
 class Address {
 public:
@@ -32,16 +36,20 @@ public:
 
     // NOLINTEND(google-explicit-constructor)
 
+    /// Which kind of address it is.
     Family family() const noexcept { return family_; }
 
     /// Of a Unix-domain socket; that of a client which has no name is empty. An
     /// abstract one begins with NUL.
     const std::string& path() const noexcept { return path_; }
 
+    /// Whether it is a Unix-domain address without a file.
     bool is_abstract() const noexcept { return path_.starts_with('\0'); }
 
+    /// Of a TCP address; empty otherwise.
     const std::string& host() const noexcept { return host_; }
 
+    /// Of a TCP address; 0 otherwise.
     std::uint16_t port() const noexcept { return port_; }
 
     /// Whether this is no address at all.

@@ -17,7 +17,10 @@
 namespace mp::connection {
 
 struct ChallengeOptions {
+    /// How long the other side may take.
     Timeout timeout = forever;
+    /// Whether a side that knows nothing but MD5 (CPython 3.11 and older) may be
+    /// answered.
     bool allow_md5 = true;
 };
 

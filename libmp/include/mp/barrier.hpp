@@ -35,8 +35,10 @@ struct BarrierOptions {
 
 class Barrier {
 public:
+    /// For so many threads. Throws std::invalid_argument for less than one.
     explicit Barrier(int parties) : Barrier(BarrierOptions{.parties = parties}) {}
 
+    /// With an action or a time limit.
     explicit Barrier(BarrierOptions options);
 
     explicit Barrier(detail::Decoding) noexcept {}
@@ -54,11 +56,13 @@ public:
     /// Breaks it: for those that wait and those that come, until reset().
     void abort();
 
+    /// How many have to come.
     int parties() const;
 
     /// How many wait now.
     int n_waiting() const;
 
+    /// Whether it is broken: wait() throws BrokenBarrierError until reset().
     bool broken() const;
 
     /// The same barrier?

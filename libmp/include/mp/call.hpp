@@ -65,6 +65,7 @@ public:
     /// The function's name, for messages.
     std::string name() const;
 
+    /// The function and its arguments, as they travel.
     std::span<const std::byte> bytes() const noexcept;
 
     /// For pools: what it carries beside its bytes, or null.

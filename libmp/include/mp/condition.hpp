@@ -38,6 +38,7 @@ public:
     /// The lock's own. A thread that gets the lock of a dead process wakes all that
     /// wait: what the dead one would have told them, no other can.
     AcquireResult acquire(Timeout timeout = forever);
+    /// The lock's own. Throws as its release().
     void release();
     void lock();
     void unlock() { release(); }
@@ -64,6 +65,7 @@ public:
     /// Wakes `count` of those that wait now, those first that have waited longest.
     /// Never blocks.
     void notify(int count = 1);
+    /// Wakes all that wait now. Never blocks.
     void notify_all();
 
     /// How many wait and have not been notified. C++ only.

@@ -42,7 +42,11 @@ struct HandleOptions;
 struct ConnectionHandshake;
 
 /// What an end of a Pipe is for.
-enum class Direction : std::uint8_t { read = 1, write = 2, both = 3 };
+enum class Direction : std::uint8_t {
+    read = 1,   ///< to receive
+    write = 2,  ///< to send
+    both = 3,   ///< for both
+};
 
 /// One end of a stream of messages: a pipe, a Unix-domain socket or a TCP socket. The
 /// bytes on the wire are those of CPython's Connection. Copies of the handle share it;
@@ -121,8 +125,11 @@ public:
     /// Throws std::system_error(EBADF) when closed.
     int fileno() const;
 
+    /// Whether this end may receive.
     bool readable() const noexcept;
+    /// Whether this end may send.
     bool writable() const noexcept;
+    /// Whether close() was called here.
     bool closed() const noexcept;
 
     /// Closes every copy of this handle in this process; again does nothing.
@@ -166,9 +173,14 @@ private:
     std::shared_ptr<State> state_;
 };
 
-enum class Duplex : bool { no, yes };
+/// Whether both ends of a Pipe may send and receive.
+enum class Duplex : bool {
+    no,   ///< the first one receives, the second one sends
+    yes,  ///< both do both
+};
 
 struct PipeOptions {
+    /// Whether both ends may send and receive.
     bool duplex = true;
 };
 
@@ -177,12 +189,16 @@ struct PipeOptions {
 struct Pipe {
     Pipe() : Pipe(Duplex::yes) {}
 
+    /// Both ways, or only from second to first. Throws std::system_error.
     explicit Pipe(Duplex duplex);
 
+    /// The same, by option.
     explicit Pipe(PipeOptions options)
         : Pipe(options.duplex ? Duplex::yes : Duplex::no) {}
 
+    /// The end that receives, when only one does.
     Connection first;
+    /// The end that sends, when only one does.
     Connection second;
 };
 

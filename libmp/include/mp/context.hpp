@@ -27,6 +27,7 @@ public:
 
     explicit Context(StartMethod method) noexcept : method_(method) {}
 
+    /// The method of a concrete context; of the default one, the program's.
     StartMethod get_start_method() const {
         return method_ ? *method_ : mp::get_start_method();
     }

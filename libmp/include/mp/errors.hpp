@@ -27,6 +27,7 @@ struct StateError : std::invalid_argument {
     using std::invalid_argument::invalid_argument;
 };
 
+/// The base of the errors that concern other processes.
 struct ProcessError : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
@@ -34,6 +35,7 @@ struct ProcessError : std::runtime_error {
 /// A message does not fit the buffer that recv_bytes_into() was given. It is consumed;
 /// here it is.
 struct BufferTooShort : ProcessError {
+    /// For recv_bytes_into(): the whole message.
     explicit BufferTooShort(std::vector<std::byte> received)
         : ProcessError(
               "the message is longer than the buffer: " +
@@ -41,13 +43,16 @@ struct BufferTooShort : ProcessError {
           ),
           message(std::move(received)) {}
 
+    /// The whole message, which did not fit.
     std::vector<std::byte> message;
 };
 
+/// What was waited for did not happen in time.
 struct TimeoutError : ProcessError {
     using ProcessError::ProcessError;
 };
 
+/// The other side of a connection does not hold our key, or we do not hold its.
 struct AuthenticationError : ProcessError {
     using ProcessError::ProcessError;
 };
@@ -62,10 +67,13 @@ enum class SpawnStage {
     forkserver,  ///< the fork server is gone or refuses
 };
 
+/// A process could not be started.
 struct SpawnError : ProcessError {
+    /// The step, and what failed there.
     SpawnError(SpawnStage at, const std::string& what)
         : ProcessError(what), stage(at) {}
 
+    /// The step at which it failed.
     SpawnStage stage;
 };
 
@@ -77,29 +85,35 @@ struct BinaryMismatch : ProcessError {
 
 /// What was being done when bytes and values did not agree.
 enum class SerializationPhase {
-    encode,
-    decode,
-    encode_task,
-    decode_task,
-    encode_result,
-    decode_result,
+    encode,         ///< a value into bytes
+    decode,         ///< bytes into a value
+    encode_task,    ///< a pool's call, by the process that submits it
+    decode_task,    ///< a pool's call, by the worker
+    encode_result,  ///< what a call returned, by the worker
+    decode_result,  ///< what a call returned, by the process that asks for it
 };
 
+/// A value could not be made into bytes, or bytes into a value.
 struct SerializationError : ProcessError {
+    /// During what, and why.
     SerializationError(SerializationPhase during, const std::string& what)
         : ProcessError(what), phase(during) {}
 
+    /// During what it happened.
     SerializationPhase phase;
 };
 
+/// get() found nothing, at once or in time.
 struct Empty : std::runtime_error {
     Empty() : std::runtime_error("the queue is empty") {}
 };
 
+/// put() found no room, at once or in time.
 struct Full : std::runtime_error {
     Full() : std::runtime_error("the queue is full") {}
 };
 
+/// The queue was shut down: put() is refused, and get() has nothing left.
 struct ShutDown : std::runtime_error {
     ShutDown() : std::runtime_error("the queue is shut down") {}
 };
@@ -117,20 +131,26 @@ struct OwnerDied : std::runtime_error {
 /// An exception of another process whose type this one cannot rebuild; or, as the
 /// nested cause of a rebuilt one, the text of the place it was thrown at.
 struct RemoteError : std::runtime_error {
+    /// The name of the type that was thrown, and its text.
     RemoteError(std::string type, const std::string& what)
         : std::runtime_error(what), type_name(std::move(type)) {}
 
+    /// The name of the type that was thrown.
     std::string type_name;
 };
 
+/// A Barrier is broken or was reset while threads waited, or they waited too long.
 struct BrokenBarrierError : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
+/// Python's name for a result that cannot travel, for ported programs.
 struct MaybeEncodingError : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
+/// The process or the machine has no more of something; the text says of what, and
+/// which option helps.
 struct ResourceLimitExceeded : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
@@ -154,6 +174,7 @@ public:
     /// As given; the exit status is its lowest byte.
     int code() const noexcept { return code_; }
 
+    /// The text for stderr, if there is one.
     const std::string& text() const noexcept { return text_; }
 
 private:

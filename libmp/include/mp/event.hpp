@@ -26,11 +26,13 @@ public:
 
     explicit Event(detail::Decoding) noexcept {}
 
+    /// Whether set() was called, by any process, and no clear() since.
     bool is_set() const;
 
     /// Sets the flag and wakes all that wait. Stays set when this process dies.
     void set();
 
+    /// From now on wait() blocks.
     void clear();
 
     /// Blocks until the flag is set, at most for the timeout; with 0 it does not block.

@@ -13,6 +13,7 @@ class UniqueFd {
 public:
     UniqueFd() = default;
 
+    /// Owns it from now on.
     explicit UniqueFd(int fd) noexcept : fd_(fd) {}
 
     UniqueFd(const UniqueFd&) = delete;
@@ -27,10 +28,12 @@ public:
 
     ~UniqueFd() { reset(); }
 
+    /// The descriptor, -1 for none. Stays this object's.
     int get() const noexcept { return fd_; }
 
     explicit operator bool() const noexcept { return fd_ >= 0; }
 
+    /// Gives it away, and owns none.
     int release() noexcept { return std::exchange(fd_, -1); }
 
     /// Closes what it holds and takes `fd`.
@@ -39,6 +42,7 @@ public:
     /// A second descriptor of the same open file, close-on-exec.
     UniqueFd duplicate() const { return duplicate_of(fd_); }
 
+    /// A second descriptor of the same open file as `fd`, close-on-exec.
     static UniqueFd duplicate_of(int fd);
 
 private:

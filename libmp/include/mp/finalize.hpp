@@ -20,6 +20,7 @@ namespace detail {
 struct FinalizerTable;
 }  // namespace detail
 
+/// A callback's handle: the callback runs when this is called or destroyed, or at exit.
 class [[nodiscard]] Finalize {
 public:
     /// A callback with a priority also runs at exit: higher ones first, among equals

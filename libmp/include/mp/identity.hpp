@@ -19,7 +19,9 @@ namespace mp {
 class AuthenticationString {
 public:
     AuthenticationString() = default;
+    /// A key of these bytes.
     explicit AuthenticationString(std::span<const std::byte> bytes);
+    /// A key of this text's bytes.
     explicit AuthenticationString(std::string_view text);
     AuthenticationString(const AuthenticationString&) = default;
     AuthenticationString(AuthenticationString&&) noexcept = default;
@@ -30,6 +32,7 @@ public:
     /// 32 random bytes.
     static AuthenticationString random();
 
+    /// The secret itself.
     std::span<const std::byte> bytes() const noexcept { return bytes_; }
 
     std::size_t size() const noexcept { return bytes_.size(); }

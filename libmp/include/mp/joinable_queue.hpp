@@ -13,11 +13,13 @@ namespace mp {
 template <class T>
 class JoinableQueue : public Queue<T> {
 public:
+    /// For so many items at a time; 0 is no limit. Throws as Queue.
     explicit JoinableQueue(std::int64_t maxsize = 0)
         : JoinableQueue(QueueOptions{.maxsize = maxsize}) {
         static_cast<void>(detail::accepts<detail::refusal_of_archived<T>(), T>());
     }
 
+    /// With options, as Queue.
     explicit JoinableQueue(const QueueOptions& options) : Queue<T>(options, true) {
         static_cast<void>(detail::accepts<detail::refusal_of_archived<T>(), T>());
     }

@@ -38,15 +38,19 @@ public:
     AuthKey() = default;
 
     // NOLINTBEGIN(google-explicit-constructor): a key is text or bytes
+    /// No key.
     AuthKey(std::nullopt_t) {}
 
+    /// This key.
     AuthKey(AuthenticationString key) : key_(std::move(key)) {}
 
+    /// A key of this text's bytes.
     template <class Text>
         requires std::convertible_to<const Text&, std::string_view>
         AuthKey(const Text& text)
             : key_(AuthenticationString(std::string_view(text))) {}
 
+        /// A key of these bytes.
         template <class Bytes>
             requires std::convertible_to<const Bytes&, std::span<const std::byte>>
             AuthKey(const Bytes& bytes)
@@ -75,6 +79,8 @@ struct ListenerOptions {
     std::optional<Family> family{};
     /// How many clients may wait for accept().
     int backlog = 128;
+    /// What clients must hold; without one, everybody who can reach the address may
+    /// come.
     AuthKey authkey{};
     /// A client that has not proved that it holds the key by then is dropped.
     Timeout handshake_timeout = std::chrono::seconds(10);
@@ -87,6 +93,8 @@ struct ListenerOptions {
 /// Waits for clients at an address.
 class Listener {
 public:
+    /// Listens from now on. Throws std::system_error: the address is taken, say, or not
+    /// of this machine.
     explicit Listener(ListenerOptions options = {});
 
     Listener(Listener&&) noexcept;
@@ -115,6 +123,7 @@ public:
     /// accept(0s) may all the same find that no client is ready yet.
     int fileno() const;
 
+    /// Whether close() was called.
     bool closed() const noexcept;
 
 private:
@@ -124,9 +133,11 @@ private:
 };
 
 struct ClientOptions {
+    /// Where the Listener is.
     Address address{};
     /// Which kind of address a host's name must resolve to.
     std::optional<Family> family{};
+    /// What both sides must hold, if the Listener has one.
     AuthKey authkey{};
     /// For the connection and the handshake together.
     Timeout timeout = forever;

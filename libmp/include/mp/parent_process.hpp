@@ -17,11 +17,16 @@ namespace mp {
 
 class ParentProcess {
 public:
+    /// For parent_process(), which makes it.
     ParentProcess(pid_t pid, std::string name) : pid_(pid), name_(std::move(name)) {}
 
+    /// Its process id.
     pid_t pid() const noexcept { return pid_; }
+    /// The same, by Python's other name.
     pid_t ident() const noexcept { return pid_; }
+    /// The name that it had when this process was started.
     const std::string& name() const noexcept { return name_; }
+    /// Whether it has not ended. Never blocks.
     bool is_alive() const;
     /// Waits for its end; returns whether it has ended.
     bool join(Timeout timeout = forever) const;

@@ -63,8 +63,11 @@ struct ProcessOptions {
     Timeout start_timeout = std::chrono::seconds(30);
 };
 
+/// What all processes have: starting, waiting, killing. A subclass says in run() what
+/// its child does.
 class BaseProcess {
 public:
+    /// Starts nothing yet.
     explicit BaseProcess(ProcessOptions options = {});
     BaseProcess(BaseProcess&&) noexcept;
     BaseProcess& operator=(BaseProcess&&) noexcept;
@@ -88,6 +91,7 @@ public:
     /// close().
     bool join(Timeout timeout = forever);
 
+    /// Whether it was started and has not ended. Never blocks.
     bool is_alive() const;
 
     /// Nothing while it runs; then its exit code, or -N if signal N ended it. 255 if
@@ -96,16 +100,22 @@ public:
 
     /// 0 before start().
     pid_t pid() const;
+    /// The same, by Python's other name.
     pid_t ident() const { return pid(); }
 
+    /// As given, or "Process-1" and so on.
     std::string name() const;
+    /// For messages; a name need not be unique.
     void set_name(std::string name);
 
+    /// Whether it is terminated when its parent exits.
     bool daemon() const;
     /// Throws StateError after start().
     void set_daemon(bool daemon);
 
+    /// The key of its family, which a child takes over from its parent.
     const AuthenticationString& authkey() const;
+    /// Another key, for connections that this process and its children make.
     void set_authkey(AuthenticationString key);
 
     /// A descriptor that is readable from the moment the child has ended. Stays the

@@ -27,16 +27,27 @@ struct ProcessState;
 /// started by this process. BaseProcess::handle() and active_children() make one.
 class ProcessHandle {
 public:
+    /// As BaseProcess::name().
     std::string name() const;
+    /// As BaseProcess::pid().
     pid_t pid() const;
+    /// The same, by Python's other name.
     pid_t ident() const { return pid(); }
+    /// As BaseProcess::daemon().
     bool daemon() const;
+    /// As BaseProcess::sentinel().
     int sentinel() const;
+    /// As BaseProcess::is_alive().
     bool is_alive() const;
+    /// As BaseProcess::exitcode().
     std::optional<int> exitcode() const;
+    /// Waits for the end of the child; returns whether it has ended.
     bool join(Timeout timeout = forever) const;
+    /// SIGTERM, as BaseProcess::terminate().
     void terminate() const;
+    /// SIGKILL, as BaseProcess::kill().
     void kill() const;
+    /// SIGINT, as BaseProcess::interrupt().
     void interrupt() const;
 
 private:

@@ -69,6 +69,7 @@ concept RangeOf = requires(const Range& range) {
 
 }  // namespace detail
 
+/// A T in shared memory, without a lock.
 template <class T>
 class RawValue {
     static_assert(
@@ -101,8 +102,10 @@ public:
 
     explicit RawValue(detail::Decoding) noexcept {}
 
+    /// A copy of it.
     T get() const requires std::copyable<T> { return **this; }
 
+    /// Overwrites it; other processes may see half of that.
     void set(const T& value) requires std::copyable<T> { **this = value; }
 
     /// The value itself, in shared memory.
@@ -125,6 +128,7 @@ private:
     detail::SharedBlock block_;
 };
 
+/// Elements of type T in shared memory, without a lock.
 template <class T>
 class RawArray {
     static_assert(

@@ -22,6 +22,7 @@
 namespace mp {
 
 struct SemaphoreOptions {
+    /// How many may acquire() before one has to wait.
     int value = 1;
     /// Tokens belong to the process that took them, which gives them back itself, and
     /// come back when it dies. For a semaphore whose tokens others give (a signal) this
@@ -32,8 +33,10 @@ struct SemaphoreOptions {
 
 class Semaphore {
 public:
+    /// With so many tokens. Throws std::system_error(EINVAL) for less than none.
     explicit Semaphore(int value = 1) : Semaphore(SemaphoreOptions{.value = value}) {}
 
+    /// With the options' number of tokens.
     explicit Semaphore(SemaphoreOptions options);
 
     explicit Semaphore(detail::Decoding) noexcept {}
@@ -75,9 +78,11 @@ private:
 /// A semaphore that cannot be released more often than it was acquired.
 class BoundedSemaphore : public Semaphore {
 public:
+    /// With so many tokens, and never more. Throws as Semaphore.
     explicit BoundedSemaphore(int value = 1)
         : BoundedSemaphore(SemaphoreOptions{.value = value}) {}
 
+    /// With the options' number of tokens, and never more.
     explicit BoundedSemaphore(SemaphoreOptions options);
 
     explicit BoundedSemaphore(detail::Decoding decoding) noexcept

@@ -49,7 +49,9 @@ concept ShareableInteger = std::integral<T> && !std::same_as<T, bool> && !Charac
 /// One value of a ShareableList: None, bool, int, float, str or bytes.
 class ShareableItem {
 public:
+    /// Python's bytes.
     using Bytes = std::vector<std::byte>;
+    /// Any of the values that a list can hold; the first is Python's None.
     using Value =
         std::variant<std::nullptr_t, bool, std::int64_t, double, std::string, Bytes>;
 
@@ -85,6 +87,7 @@ public:
 
     // NOLINTEND(google-explicit-constructor)
 
+    /// The value, to look at with std::get and std::visit.
     const Value& value() const noexcept { return value_; }
 
     /// "NoneType", "bool", "int", "float", "str" or "bytes".
@@ -140,6 +143,7 @@ private:
 struct ShareableListOptions {
     /// To attach to; with items, of the list to be made.
     std::string name = {};
+    /// As of SharedMemory.
     bool track = true;
 };
 
@@ -183,6 +187,7 @@ public:
     /// exceeds the item's storage, which never grows: then nothing has changed.
     void set(std::ptrdiff_t position, const ShareableItem& value);
 
+    /// How many items equal it.
     std::size_t count(const ShareableItem& value) const;
 
     /// Of the first item that equals it. Throws std::invalid_argument when none does.
@@ -191,6 +196,7 @@ public:
     /// The items' struct formats, as Python's `format`.
     std::string format() const;
 
+    /// A copy of all items.
     std::vector<ShareableItem> items() const;
 
     /// To close() and unlink().

@@ -75,23 +75,30 @@ struct HeapObject {
 struct SharedHeapOptions {
     /// As of SharedMemory.
     std::string name = {};
+    /// Make it; otherwise attach to what exists.
     bool create = false;
     /// Of a new one; the heap does not grow. Its own records take some hundred bytes.
     detail::ByteCount size = {};
+    /// As of SharedMemory.
     bool track = true;
 };
 
 class SharedHeap {
 public:
+    /// Boost.Interprocess's own, for its allocators.
     using SegmentManager = detail::HeapManager::segment_manager;
+    /// Takes memory from the heap.
     template <class T>
     using Allocator = boost::interprocess::allocator<T, SegmentManager>;
 
     // Containers for the heap. Each takes allocator<...>() as its last argument.
+    /// std::vector's counterpart in the heap.
     template <class T>
     using Vector = boost::interprocess::vector<T, Allocator<T>>;
+    /// std::string's counterpart in the heap.
     using String = boost::interprocess::
         basic_string<char, std::char_traits<char>, Allocator<char>>;
+    /// std::map's counterpart in the heap.
     template <class Key, class T, class Less = std::less<Key>>
     using Map =
         boost::interprocess::map<Key, T, Less, Allocator<std::pair<const Key, T>>>;
@@ -137,11 +144,13 @@ public:
                manager().destroy<detail::HeapObject<T>>(name);
     }
 
+    /// What containers in the heap take as their last argument.
     template <class T>
     Allocator<T> allocator() {
         return Allocator<T>(manager().get_segment_manager());
     }
 
+    /// How many bytes are left, in all; the largest piece may be smaller.
     std::size_t free_memory() const { return manager().get_free_memory(); }
 
     /// Its name and size, close() and unlink().

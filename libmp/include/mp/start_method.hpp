@@ -11,6 +11,7 @@
 
 namespace mp {
 
+/// How a process comes into being.
 enum class StartMethod {
     fork,        ///< a copy of this process
     spawn,       ///< this program, run again
@@ -28,12 +29,13 @@ inline bool operator==(StartMethod method, std::string_view name) noexcept {
     return to_string(method) == name;
 }
 
-/// Sets the default of this process and its children. Once only: StateError afterwards,
-/// unless `force` is given. Throws std::invalid_argument for an unknown name.
 struct SetStartMethodOptions {
+    /// Set it even if it is settled.
     bool force = false;
 };
 
+/// Sets the default of this process and its children. Once only: StateError afterwards,
+/// unless `force` is given. Throws std::invalid_argument for an unknown name.
 void set_start_method(StartMethod method, SetStartMethodOptions options = {});
 void set_start_method(std::string_view name, SetStartMethodOptions options = {});
 
@@ -41,6 +43,7 @@ void set_start_method(std::string_view name, SetStartMethodOptions options = {})
 StartMethod get_start_method();
 
 struct GetStartMethodOptions {
+    /// Return nothing, instead of settling it.
     bool allow_none = false;
 };
 

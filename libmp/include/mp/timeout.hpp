@@ -15,6 +15,7 @@
 
 namespace mp {
 
+/// The type of `forever`.
 struct Forever {};
 
 /// Python's None: block until it happens.
@@ -25,16 +26,19 @@ inline constexpr Forever forever{};
 /// block). One that is not a number is std::invalid_argument, as Python's ValueError.
 class Timeout {
 public:
+    /// No limit.
     // A timeout is written as what it is.
     // NOLINTNEXTLINE(google-explicit-constructor)
     constexpr Timeout(Forever) noexcept {}
 
+    /// `500ms`, `2s`, any duration. Throws std::invalid_argument for NaN.
     template <class Rep, class Period>
     // NOLINTNEXTLINE(google-explicit-constructor): as above
     constexpr Timeout(std::chrono::duration<Rep, Period> d
     ) noexcept(!std::chrono::treat_as_floating_point_v<Rep>)
         : nanoseconds_(saturated(d)) {}
 
+    /// Whether there is no limit.
     constexpr bool is_forever() const noexcept { return nanoseconds_ == endless; }
 
     /// The duration; nanoseconds::max() for `forever`.
@@ -74,18 +78,23 @@ private:
 /// does not matter; while the machine is suspended, no time passes.
 class Deadline {
 public:
+    /// Monotonic.
     using Clock = std::chrono::steady_clock;
 
+    /// So long from now.
     explicit Deadline(Timeout timeout) noexcept
         : when_(
               timeout.is_forever() ? Clock::time_point::max()
                                    : Clock::now() + timeout.duration()
           ) {}
 
+    /// Whether it never comes.
     bool is_forever() const noexcept { return when_ == Clock::time_point::max(); }
 
+    /// Whether it has come.
     bool expired() const noexcept { return !is_forever() && Clock::now() >= when_; }
 
+    /// When it comes; the end of time for `forever`.
     Clock::time_point time_point() const noexcept { return when_; }
 
     /// What is left, never negative.

@@ -92,6 +92,7 @@ void check_slice(std::size_t begin, std::size_t end, std::size_t size);
 
 }  // namespace detail
 
+/// A T in shared memory with a lock: `mp::Value<int> n(0);`.
 template <class T, class LockType = RLock>
 class Value : public detail::Synchronized<LockType> {
     using Base = detail::Synchronized<LockType>;
@@ -99,6 +100,7 @@ class Value : public detail::Synchronized<LockType> {
 
 public:
     using value_type = T;
+    /// Which lock to use, instead of a new one.
     using Options = SynchronizedOptions<LockType>;
 
     /// T{}.
@@ -133,6 +135,7 @@ public:
         return raw_.get();
     }
 
+    /// Under the lock, waiting for it.
     void set(const T& value) {
         const Held held(*this);
         raw_.set(value);
@@ -158,6 +161,7 @@ private:
     RawValue<T> raw_;
 };
 
+/// Elements of type T in shared memory with one lock: `mp::Array<double> a(1000);`.
 template <class T, class LockType = RLock>
 class Array : public detail::Synchronized<LockType> {
     using Base = detail::Synchronized<LockType>;
@@ -165,6 +169,7 @@ class Array : public detail::Synchronized<LockType> {
 
 public:
     using value_type = T;
+    /// Which lock to use, instead of a new one.
     using Options = SynchronizedOptions<LockType>;
 
     /// One element; each use takes the lock. For a reference to it: get_obj()[i].

@@ -22,22 +22,26 @@ namespace mp::connection {
 class Waitable {
 public:
     // NOLINTBEGIN(google-explicit-constructor): things are listed as what they are
+    /// A descriptor.
     Waitable(int fd) noexcept : fd_(fd) {}
 
     template <class T>
         requires requires(const T& thing) {
             { thing.fileno() } -> std::same_as<int>;
         }
+    /// A Connection, a Listener, a queue: what has a fileno().
     Waitable(const T& thing) : fd_(thing.fileno()) {}
 
     template <class T>
         requires requires(const T& thing) {
             { thing.sentinel() } -> std::same_as<int>;
         }
+    /// A process: what has a sentinel().
     Waitable(const T& thing) : fd_(thing.sentinel()) {}
 
     // NOLINTEND(google-explicit-constructor)
 
+    /// The descriptor that is waited for.
     int fd() const noexcept { return fd_; }
 
 private:
