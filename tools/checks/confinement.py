@@ -18,7 +18,7 @@ HEADERS = {
     ],
     "boost/asio": ["tests/support/program.cpp", "tools/benchmarks/*"],
     "openssl/": ["libmp/src/os/hmac.cpp", "tools/mpsum/*"],
-    "catch2/": ["tests/support/catch.hpp"],
+    "catch2/": ["tests/support/catch.hpp", "docs/recipes/catch2.cpp"],
     "CLI/": ["tools/*"],
     "nlohmann/": ["tools/benchmarks/*"],
     "oneapi/": ["tools/benchmarks/*"],
