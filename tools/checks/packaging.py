@@ -23,6 +23,7 @@ told = {
     f"{PORT}/vcpkg.json": json.loads(text(f"{PORT}/vcpkg.json"))["version"],
     f"{CENTER}/config.yml": re.search(r'"([\d.]+)":', text(f"{CENTER}/config.yml"))[1],
     f"{CENTER}/all/conandata.yml": re.search(r'"([\d.]+)":', text(f"{CENTER}/all/conandata.yml"))[1],
+    "README.md": re.search(r"^\*\*Version ([\d.]+)\*\*", text("README.md"), re.MULTILINE)[1],
     f"{DEBIAN}/changelog": re.match(r"libmp \(([\d.]+)-", text(f"{DEBIAN}/changelog"))[1],
 }
 problems += [f"{name}: version {other}, but CMakeLists.txt says {version}"
