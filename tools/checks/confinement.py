@@ -14,6 +14,7 @@ HEADERS = {
         "libmp/src/os/shm.cpp",
         "libmp/include/mp/shared_heap.hpp",
         "libmp/include/mp/detail/heap_algorithm.hpp",
+        "tests/mp/shared/test_shared_heap.cpp",
         "tools/benchmarks/*",
     ],
     "boost/asio": ["tests/support/program.cpp", "tools/benchmarks/*"],

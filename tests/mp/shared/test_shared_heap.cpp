@@ -7,6 +7,12 @@
 #include "support/catch.hpp"
 #include "support/start_methods.hpp"
 
+#include <boost/interprocess/allocators/adaptive_pool.hpp>
+#include <boost/interprocess/allocators/node_allocator.hpp>
+#include <boost/interprocess/containers/deque.hpp>
+#include <boost/interprocess/containers/list.hpp>
+#include <boost/interprocess/containers/stable_vector.hpp>
+
 #include <new>
 
 using namespace mp;
@@ -73,6 +79,37 @@ TEST_CASE("SharedHeap: full, it says so and goes on", "[shared_heap]") {
         };
         CHECK_THROWS_AS(heap.construct<Big>("big"), std::bad_alloc);
         numbers.resize(100);
+    }
+    CHECK(heap.free_memory() == before);
+    heap.shm().unlink();
+}
+
+TEST_CASE("SharedHeap: Boost's other containers and allocators", "[shared_heap]") {
+    namespace bip = boost::interprocess;
+    using Segment = bip::allocator<int, mp::detail::HeapManager::segment_manager>;
+    using Nodes = bip::node_allocator<int, mp::detail::HeapManager::segment_manager>;
+    using Pool = bip::adaptive_pool<int, mp::detail::HeapManager::segment_manager>;
+    SharedHeap heap = make_heap();
+    const std::size_t before = heap.free_memory();
+    const Segment from = heap.allocator<int>();
+    {
+        bip::list<int, Segment> list(from);
+        list.insert(list.end(), 100, 1);  // many at once
+        bip::stable_vector<int, Segment> stable(from);
+        stable.resize(100);
+        bip::deque<int, Segment> deque(from);
+        deque.assign(100, 1);
+        bip::vector<int, Segment> vector(from);
+        vector.assign(100, 1);
+        vector.insert(vector.end(), 100, 2);  // where it is, if there is room behind it
+        CHECK(list.size() + stable.size() + deque.size() + vector.size() == 500);
+    }
+    {
+        bip::list<int, Nodes> nodes(from.get_segment_manager());
+        nodes.assign(100, 1);
+        bip::list<int, Pool> pooled(from.get_segment_manager());
+        pooled.assign(100, 1);
+        CHECK(nodes.size() + pooled.size() == 200);
     }
     CHECK(heap.free_memory() == before);
     heap.shm().unlink();

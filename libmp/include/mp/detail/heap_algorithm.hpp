@@ -14,6 +14,7 @@
 
 #include <cstddef>
 #include <mutex>
+#include <utility>
 
 namespace mp::detail {
 
@@ -46,19 +47,25 @@ public:
         return Base::allocate_aligned(size, alignment);
     }
 
-    void allocate_many(size_type size, size_type count, multiallocation_chain& chain) {
+    // What these take differs between the versions of Boost.
+
+    template <class... Args>
+    void allocate_many(Args&&... args) {
         const Held held(mutex_);
-        Base::allocate_many(size, count, chain);
+        Base::allocate_many(std::forward<Args>(args)...);
     }
 
-    void allocate_many(
-        const size_type* sizes,
-        size_type count,
-        size_type sizeof_element,
-        multiallocation_chain& chain
-    ) {
+    template <class... Args>
+    auto allocation_command(Args&&... args) {
         const Held held(mutex_);
-        Base::allocate_many(sizes, count, sizeof_element, chain);
+        return Base::allocation_command(std::forward<Args>(args)...);
+    }
+
+    /// From Boost 1.91 on there is none, and nothing asks for it.
+    template <class Algorithm = Base, class... Args>
+    void* raw_allocation_command(Args&&... args) {
+        const Held held(mutex_);
+        return Algorithm::raw_allocation_command(std::forward<Args>(args)...);
     }
 
     void deallocate(void* address) noexcept {
@@ -73,30 +80,6 @@ public:
             Base::deallocate_many(chain);
             mutex_.unlock();
         }
-    }
-
-    template <class T>
-    T* allocation_command(
-        boost::interprocess::allocation_type command,
-        size_type limit,
-        size_type& preferred,
-        T*& reuse
-    ) {
-        const Held held(mutex_);
-        return Base::allocation_command(command, limit, preferred, reuse);
-    }
-
-    void* raw_allocation_command(
-        boost::interprocess::allocation_type command,
-        size_type limit,
-        size_type& preferred,
-        void*& reuse,
-        size_type sizeof_object = 1
-    ) {
-        const Held held(mutex_);
-        return Base::raw_allocation_command(
-            command, limit, preferred, reuse, sizeof_object
-        );
     }
 
     bool all_memory_deallocated() {
