@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <exception>
-#include <iterator>
 #include <string>
 #include <vector>
 
@@ -37,12 +36,11 @@ struct Hooks {
     // lock: what they captured may have a destructor that comes back here.
     HookList sweep() MP_REQUIRES(lock) {
         HookList over;
-        const auto kept =
-            std::stable_partition(list.begin(), list.end(), [](const auto& hook) {
-                return !hook->is_over();
-            });
-        over.assign(std::move_iterator(kept), std::move_iterator(list.end()));
-        list.erase(kept, list.end());
+        HookList kept;
+        for (const auto& hook : list) {  // copies: without memory, the list stays whole
+            (hook->is_over() ? over : kept).push_back(hook);
+        }
+        list.swap(kept);
         return over;
     }
 };

@@ -94,15 +94,18 @@ inet_endpoints(const Address& address, std::optional<Family> family, bool to_lis
         found, &::freeaddrinfo
     );
     std::vector<Endpoint> endpoints;
-    for (const addrinfo* one = found; one != nullptr; one = one->ai_next) {
-        Endpoint& endpoint = endpoints.emplace_back();
-        std::memcpy(&endpoint.storage, one->ai_addr, one->ai_addrlen);
-        endpoint.size = one->ai_addrlen;
-    }
+    const auto take = [&](bool wanted) {
+        for (const addrinfo* one = found; one != nullptr; one = one->ai_next) {
+            if ((one->ai_family == AF_INET) == wanted) {
+                Endpoint& endpoint = endpoints.emplace_back();
+                std::memcpy(&endpoint.storage, one->ai_addr, one->ai_addrlen);
+                endpoint.size = one->ai_addrlen;
+            }
+        }
+    };
     // Python's AF_INET is the default; a name that has both kinds means that one.
-    std::stable_partition(endpoints.begin(), endpoints.end(), [](const Endpoint& e) {
-        return e.family() == AF_INET;
-    });
+    take(true);
+    take(false);
     return endpoints;
 }
 

@@ -56,10 +56,11 @@ struct NoDefault {
 /// Without a serialize().
 class Closed {
 public:
-    Closed() = default;
+    explicit Closed(int value = 0) : value_(value) {}
+    int value() const { return value_; }
 
 private:
-    int value_ = 0;
+    int value_;
 };
 
 class Private {
