@@ -7,26 +7,18 @@
 #include "mp/thread_safety.hpp"
 
 #include "os/fork_lock.hpp"
+#include "os/sanitized.hpp"
 
 #include <array>
 #include <new>
 #include <vector>
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define FUTURES_RECYCLE 0  // the sanitizers see more when each block is used once
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define FUTURES_RECYCLE 0
-#endif
-#endif
-#ifndef FUTURES_RECYCLE
-#define FUTURES_RECYCLE 1
-#endif
-
 namespace futures::detail {
 
 namespace {
 
+/// The sanitizers see more when each block is used once.
+constexpr bool recycles = !mp::os::under_asan && !mp::os::under_tsan;
 constexpr std::size_t granule = 64;
 constexpr std::size_t sizes = 5;  // 64 to 320 bytes; bigger ones are not worth keeping
 constexpr std::size_t batch = 64;
@@ -152,7 +144,7 @@ thread_local bool Cache::gone = false;
 thread_local Cache cache;
 
 constexpr bool is_recycled(std::size_t size) noexcept {
-    return FUTURES_RECYCLE != 0 && size != 0 && size <= sizes * granule;
+    return recycles && size != 0 && size <= sizes * granule;
 }
 
 }  // namespace

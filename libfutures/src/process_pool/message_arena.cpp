@@ -6,6 +6,7 @@
 #include "os/address_space.hpp"
 #include "os/failpoint.hpp"
 #include "os/page.hpp"
+#include "os/sanitized.hpp"
 
 #include <unistd.h>
 
@@ -281,13 +282,12 @@ void BlockTable::release(std::uint64_t offset) noexcept {
 namespace {
 
 std::size_t largest_arena() {
-#ifdef __SANITIZE_THREAD__
-    return std::size_t{4} << 30U;  // TSan leaves little address space to a program
-#else
+    if constexpr (mp::os::under_tsan) {  // it leaves a program little address space
+        return std::size_t{4} << 30U;
+    }
     const auto pages = static_cast<std::size_t>(std::max(sysconf(_SC_PHYS_PAGES), 1L));
     constexpr std::size_t least = std::size_t{1} << 32U;
     return std::bit_ceil(std::max(4 * pages * page_size(), least));
-#endif
 }
 
 }  // namespace

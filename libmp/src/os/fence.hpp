@@ -4,18 +4,20 @@
 // other.
 #pragma once
 
+#include "os/sanitized.hpp"
+
 #include <atomic>
 
 namespace mp::os {
 
 /// A full fence, which the thread sanitizer understands, too.
 inline void full_fence() noexcept {
-#if defined(__SANITIZE_THREAD__)
-    static std::atomic<int> word{0};
-    word.fetch_add(0);
-#else
-    std::atomic_thread_fence(std::memory_order_seq_cst);
-#endif
+    if constexpr (under_tsan) {
+        static std::atomic<int> word{0};
+        word.fetch_add(0);
+    } else {
+        std::atomic_thread_fence(std::memory_order_seq_cst);
+    }
 }
 
 }  // namespace mp::os
