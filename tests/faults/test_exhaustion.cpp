@@ -4,6 +4,7 @@
 // there is room again.
 #include "mp/mp.hpp"
 
+#include "os/page.hpp"
 #include "support/catch.hpp"
 #include "support/fork_child.hpp"
 #include "support/proc.hpp"
@@ -301,7 +302,7 @@ TEST_CASE("R7: no more mappings", "[faults][no-asan][no-tsan]") {
         old.put(1);
         const int before = open_descriptors();
         // Neighbours that may be read and that may not are never merged.
-        constexpr std::size_t page = 4096;
+        const std::size_t page = mp::os::page_size();
         const test::FileText most("/proc/sys/vm/max_map_count");
         const std::size_t pages = 2 * static_cast<std::size_t>(std::atol(most.text));
         if (pages == 0 || pages > 300'000) {

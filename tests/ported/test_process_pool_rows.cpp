@@ -3,6 +3,7 @@
 // tests.
 #include "futures/process_pool.hpp"
 
+#include "os/page.hpp"
 #include "ported/pool_tasks.hpp"
 #include "support/catch.hpp"
 #include "support/gate.hpp"
@@ -224,7 +225,7 @@ TEST_CASE(
         std::ifstream statm("/proc/self/statm");
         std::size_t pages = 0;
         statm >> pages;
-        none.rlim_cur = pages * 4096 + (std::size_t{1} << 20U);
+        none.rlim_cur = pages * mp::os::page_size() + (std::size_t{1} << 20U);
         setrlimit(RLIMIT_AS, &none);
         int code = 1;
         try {
