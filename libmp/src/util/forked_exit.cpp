@@ -27,6 +27,11 @@ extern "C" {
 [[gnu::weak]] void __gcov_exit();
 [[gnu::weak]] int __llvm_profile_write_file();
 [[gnu::weak]] void __lsan_do_leak_check();
+
+// The C library's, which no header of its own declares; of the C++ libraries' headers
+// GCC's does, and clang's does not.
+int __cxa_atexit(void (*)(void*), void*, void*) noexcept;
+void __cxa_finalize(void*);
 }
 
 namespace mp::detail {
@@ -71,7 +76,7 @@ void write_out_counters() noexcept {
 // would be end_of_own_statics().
 [[noreturn]] void finish_with_statics() noexcept {
     if (alone && !own_are_gone) {
-        abi::__cxa_finalize(nullptr);
+        ::__cxa_finalize(nullptr);
     }
     finish();
 }
@@ -142,7 +147,7 @@ void own_exit_of_forked_child(bool was_alone) {
         abi::__cxa_thread_atexit(end_of_own_thread_locals, nullptr, &anchor) == 0;
     // Only one thread in the parent: the list of exit handlers is whole and unlocked.
     alone = guarded && was_alone &&
-            abi::__cxa_atexit(end_of_own_statics, nullptr, &anchor) == 0 &&
+            ::__cxa_atexit(end_of_own_statics, nullptr, &anchor) == 0 &&
             ::on_exit(end_of_own_statics_in_exit, nullptr) == 0;
 }
 
