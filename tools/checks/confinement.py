@@ -40,6 +40,9 @@ CODE = [
     (r"\bwaitpid\s*\(\s*-1\b", LIBRARIES, [], "never waits for children that others started"),
     (r"\bset_robust_list\b", LIBRARIES, [], "glibc's own list would break"),
     (r"\bstd::format\b", LIBRARIES, [], "GCC 12 has none"),
+    (r"\b__forced_unwind\b", LIBRARIES, ["libmp/include/mp/detail/forced_unwind.hpp"], "libc++ has none"),
+    (r"\batomic_ref\b", ALL, [], "libc++ 16 has none"),
+    (r"\bstable_partition\b", LIBRARIES, [], "takes a temporary buffer by a deprecated function"),
     (r"\bCatch::", ALL, ["tests/support/*"], "tests take Catch2's names from support/catch.hpp"),
 ]
 

@@ -12,11 +12,11 @@
 #include "futures/detail/state.hpp"
 #include "futures/detail/state_ptr.hpp"
 #include "futures/errors.hpp"
+#include "mp/detail/forced_unwind.hpp"
 #include "mp/timeout.hpp"
 
 #include <concepts>
 #include <cstddef>
-#include <cxxabi.h>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -273,7 +273,7 @@ private:
                     callback_,
                     Future(detail::StatePtr<State>(static_cast<State*>(&state)))
                 );
-            } catch (const abi::__forced_unwind&) {
+            } catch (const mp::detail::ForcedUnwind&) {
                 detail::log_callback_exit(state);
                 throw;  // the thread ends
             } catch (...) {

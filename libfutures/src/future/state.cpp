@@ -3,6 +3,7 @@
 #include "futures/detail/state.hpp"
 
 #include "futures/errors.hpp"
+#include "mp/detail/forced_unwind.hpp"
 
 #include "future/error_types.hpp"
 #include "future/exception_text.hpp"
@@ -14,7 +15,6 @@
 #include <sched.h>
 
 #include <cstdint>
-#include <cxxabi.h>
 #include <string>
 
 namespace futures::detail {
@@ -242,7 +242,7 @@ void StateBase::run_callbacks() {
 void StateBase::run_all_callbacks() {
     try {
         run_callbacks();
-    } catch (const abi::__forced_unwind&) {
+    } catch (const mp::detail::ForcedUnwind&) {
         run_callbacks();
         throw;
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // The board's results: from the workers' rings into the tasks, and told to their
 // futures.
+#include "mp/detail/forced_unwind.hpp"
 #include "mp/errors.hpp"
 
 #include "os/fence.hpp"
@@ -8,7 +9,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <cxxabi.h>
 
 namespace futures::detail {
 
@@ -164,7 +164,7 @@ std::size_t Board::run_callbacks() {
         }
         try {
             task->finish_callbacks();
-        } catch (const abi::__forced_unwind&) {
+        } catch (const mp::detail::ForcedUnwind&) {
             // A callback ended this thread: the others are for the next one.
             const MutexLock lock(drain_mutex_);
             with_callbacks_.push_front(*task);

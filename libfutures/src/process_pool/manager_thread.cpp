@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "process_pool/manager_thread.hpp"
 
+#include "mp/detail/forced_unwind.hpp"
+
 #include "executor/exit_hook.hpp"
 #include "os/signals.hpp"
 #include "util/diagnostics.hpp"
@@ -8,7 +10,6 @@
 
 #include <pthread.h>
 
-#include <cxxabi.h>
 #include <exception>
 #include <new>
 #include <string>
@@ -96,7 +97,7 @@ void ManagerThread::run(const std::shared_ptr<void>& keep_alive) {
     pthread_setname_np(pthread_self(), "mp-pool");
     try {
         loop();
-    } catch (const abi::__forced_unwind&) {
+    } catch (const mp::detail::ForcedUnwind&) {
         // A callback called pthread_exit(). Another thread goes on, or else this one,
         // as long as it is needed.
         if (!replace(keep_alive)) {

@@ -2,6 +2,7 @@
 // Submitting work, and the threads that do it; thread_pool_shutdown.cpp has the end.
 #include "thread_pool/thread_pool_core.hpp"
 
+#include "mp/detail/forced_unwind.hpp"
 #include "mp/errors.hpp"
 
 #include "future/exception_text.hpp"
@@ -13,7 +14,6 @@
 #include <sched.h>
 
 #include <algorithm>
-#include <cxxabi.h>
 #include <system_error>
 #include <utility>
 
@@ -178,7 +178,7 @@ void ThreadPool::work(Worker& self, Work* first) {
         } else if (work != nullptr) {
             work->run(self.completed);
         }
-    } catch (const abi::__forced_unwind&) {
+    } catch (const mp::detail::ForcedUnwind&) {
         if (ready) {
             thread_ended(self, work);
         } else if (work != nullptr) {
@@ -238,7 +238,7 @@ bool ThreadPool::initialise() {
     try {
         initializer_();
         return true;
-    } catch (const abi::__forced_unwind&) {
+    } catch (const mp::detail::ForcedUnwind&) {
         // Another thread would not fare better.
         initializer_failed(std::make_exception_ptr(
             mp::StateError("the initializer ended its thread by pthread_exit()")

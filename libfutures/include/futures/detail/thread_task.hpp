@@ -7,11 +7,11 @@
 
 #include "futures/detail/recycle.hpp"
 #include "futures/detail/state.hpp"
+#include "mp/detail/forced_unwind.hpp"
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <cxxabi.h>
 #include <exception>
 #include <new>
 #include <tuple>
@@ -74,7 +74,7 @@ public:
             stage_ = Stage::calling;
             try {
                 this->emplace_from(std::move(call_));
-            } catch (const abi::__forced_unwind&) {
+            } catch (const mp::detail::ForcedUnwind&) {
                 throw;
             } catch (...) {
                 this->store_exception(std::current_exception());
