@@ -82,12 +82,31 @@ private:
 /// What a worker that crashes leaves, written by its signal handler.
 struct CrashRecord {
     static constexpr std::size_t max_frames = 32;
+    static constexpr std::size_t max_modules = 8;
+    static constexpr std::size_t max_path = 1024;
+
+    struct Frame {
+        std::uint64_t address;
+        std::uint64_t offset;  ///< in the module
+        std::uint32_t module;  ///< max_modules: none, or none that has room
+        std::uint32_t exact;   ///< 0: where a call returns to, just behind it
+    };
+
+    /// A file that has code of these frames: the program, or a library.
+    struct Module {
+        std::uint64_t base;
+        std::uint32_t is_program;
+        std::uint32_t build_id_size;
+        std::array<char, 32> build_id;
+        std::array<char, max_path> path;
+    };
 
     std::atomic<std::uint32_t> signal;  ///< 0: no crash
     std::uint32_t frames;
+    std::uint32_t modules;
     std::uint64_t address;
-    std::uint64_t program_base;
-    std::array<std::uint64_t, max_frames> frame;
+    std::array<Frame, max_frames> frame;
+    std::array<Module, max_modules> module;
 };
 
 enum class WorkerPhase : std::uint32_t {

@@ -1,18 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "process_pool/crash_report.hpp"
 
-#include "mp/detail/code_ref.hpp"
-
-#include "util/hex.hpp"
+#include "process_pool/crash_frames.hpp"
 
 #include <signal.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
-#include <cstring>
-#include <execinfo.h>
 
 namespace futures::detail {
 
@@ -28,17 +23,10 @@ bool carries_address(int signal) noexcept {
            signal == SIGILL;
 }
 
-/// Async-signal-safe, once backtrace() has been called before.
-void report_crash(int signal, siginfo_t* info, void*) noexcept {
+/// Async-signal-safe, once the frames are prepared.
+void report_crash(int signal, siginfo_t* info, void* context) noexcept {
     CrashRecord& record = *crash_record;
-    std::array<void*, CrashRecord::max_frames> frames{};
-    const int count = backtrace(frames.data(), static_cast<int>(frames.size()));
-    std::memcpy(
-        record.frame.data(),
-        frames.data(),
-        static_cast<std::size_t>(count) * sizeof(void*)
-    );
-    record.frames = static_cast<std::uint32_t>(count);
+    write_crash_frames(record, context);
     record.address = carries_address(signal) && info->si_code > 0
                          ? reinterpret_cast<std::uint64_t>(info->si_addr)
                          : 0;
@@ -62,19 +50,6 @@ void make_alternate_stack() {
     }
 }
 
-std::string frame_in_words(std::uint64_t frame, std::uint64_t worker_base) {
-    // order: found at the first use of code references, long ago.
-    const auto base = mp::detail::program_code.base.load(std::memory_order_relaxed);
-    const auto begin = mp::detail::program_code.begin.load(std::memory_order_relaxed);
-    const auto size = mp::detail::program_code.size.load(std::memory_order_relaxed);
-    const std::uint64_t here = frame - worker_base + base;
-    if (here - begin < size) {
-        // NOLINTNEXTLINE(performance-no-int-to-ptr): an address found by arithmetic
-        return mp::detail::function_name(reinterpret_cast<const void*>(here));
-    }
-    return mp::detail::hex_number(frame);
-}
-
 std::string signal_name(int signal) {
     const char* name = sigabbrev_np(signal);
     return name != nullptr ? "SIG" + std::string(name) : std::to_string(signal);
@@ -83,10 +58,7 @@ std::string signal_name(int signal) {
 }  // namespace
 
 void install_crash_reporter(CrashRecord& record) {
-    std::array<void*, 1> frame{};
-    backtrace(frame.data(), 1);  // loads what it needs; too late in a handler
-    // order: as in frame_in_words.
-    record.program_base = mp::detail::program_code.base.load(std::memory_order_relaxed);
+    prepare_crash_frames();
     crash_record = &record;
     make_alternate_stack();
     struct sigaction action {};
@@ -120,10 +92,7 @@ void fill_crash_report(
         return;
     }
     report.fault_address = record.address;
-    const auto frames = std::min<std::size_t>(record.frames, CrashRecord::max_frames);
-    for (std::size_t i = 0; i < frames; ++i) {
-        report.stack += frame_in_words(record.frame[i], record.program_base) + "\n";
-    }
+    report.stack = crash_frames_in_words(record);
 }
 
 }  // namespace futures::detail

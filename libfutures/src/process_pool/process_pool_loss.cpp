@@ -144,6 +144,7 @@ ProcessPool::verdict_on(PoolTask& task, std::uint32_t index, const Worker& worke
     report.worker = process.name();
     report.pid = process.pid();
     fill_crash_report(report, board_.view().control(index).crash, process.exitcode());
+    report.peak_memory_bytes = process.handle().peak_memory_bytes();
     std::string text =
         "the task " + report.task + " was lost: " + end_of_worker(worker);
     if (task.losses > 1) {

@@ -7,6 +7,7 @@
 #include "mp/remote_error.hpp"
 
 #include "process_pool/board_worker.hpp"
+#include "process_pool/crash_frames.hpp"
 #include "process_pool/crash_report.hpp"
 
 #include <signal.h>
@@ -42,6 +43,7 @@ public:
         CallFrame frame{in, out};
         try {
             const mp::detail::ArrivedScope scope(given_);
+            leave_out_frames_below(__builtin_frame_address(0));
             mp::detail::run_call(frame);
             return ResultKind::value;
         } catch (...) {
@@ -122,6 +124,7 @@ void run_worker(const WorkerStart& start) {
     const BoardView view(board.data());
     WorkerControl& control = view.control(start.index);
     install_crash_reporter(control.crash);
+    leave_out_frames_below(__builtin_frame_address(0));
 
     BoardWorkerOptions options;
     options.index = start.index;

@@ -136,6 +136,10 @@ const void* read_any_code_ref(ByteReader& in, std::uint64_t word) {
     return code_at(*module, offset);
 }
 
+bool is_own_program(std::string_view build_id) {
+    return loaded_modules().front().build_id == build_id;
+}
+
 std::string program_build_id() {
     const Module& program = loaded_modules().front();
     if (program.build_id.empty()) {

@@ -4,10 +4,8 @@
 
 #include "mp/errors.hpp"
 #include "mp/fd.hpp"
-#include "mp/thread_safety.hpp"
 
 #include "os/check.hpp"
-#include "os/fork_lock.hpp"
 #include "os/new_fd.hpp"
 #include "util/hex.hpp"
 
@@ -20,9 +18,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
-#include <map>
 #include <memory>
 #include <optional>
 
@@ -34,30 +32,21 @@ namespace {
 
 // Modules that load_module() has loaded: the loader knows them by the name of a
 // descriptor that is closed by now.
+// They stay for ever: used while exiting, and by the handlers of signals.
 struct LoadedHere {
-    os::ForkLock lock;
-    std::size_t names MP_GUARDED_BY(lock) = 0;
-    std::map<std::string, std::string> paths MP_GUARDED_BY(lock);
+    std::string name;
+    std::string path;
+    const LoadedHere* next = nullptr;
 };
 
-LoadedHere& loaded_here() {
-    static auto& modules = *new LoadedHere;  // never destroyed: used while exiting
-    return modules;
-}
-
-std::string path_loaded_here(const std::string& name) {
-    auto& here = loaded_here();
-    const os::ForkLockHeld held(here.lock);
-    const auto known = here.paths.find(name);
-    return known != here.paths.end() ? known->second : std::string();
-}
+constinit std::atomic<const LoadedHere*> loaded_here{nullptr};
 
 std::size_t padded(std::size_t size, std::size_t alignment) {
     return (size + alignment - 1) / alignment * alignment;
 }
 
 /// The build-id in a note segment; empty if there is none.
-std::string build_id_in(std::string_view notes, std::size_t alignment) {
+std::string_view build_id_in(std::string_view notes, std::size_t alignment) noexcept {
     const std::size_t align = alignment == 8 ? 8 : 4;
     while (notes.size() >= sizeof(ElfW(Nhdr))) {
         ElfW(Nhdr) note;
@@ -69,7 +58,7 @@ std::string build_id_in(std::string_view notes, std::size_t alignment) {
         }
         const std::string_view name = notes.substr(sizeof note, note.n_namesz);
         if (note.n_type == NT_GNU_BUILD_ID && name == "GNU\0"sv) {
-            return std::string(notes.substr(text, note.n_descsz));
+            return notes.substr(text, note.n_descsz);
         }
         notes.remove_prefix(std::min(padded(end, align), notes.size()));
     }
@@ -159,15 +148,16 @@ Scan& scan_of_this_thread() {
 /// A name by which the loader opens the file of `fd`. It takes a name that it has seen
 /// for the same library, and descriptor numbers come again: so each name is new.
 std::string new_name_of(int fd, const std::string& path) {
-    auto& here = loaded_here();
-    const os::ForkLockHeld held(here.lock);
+    static std::atomic<std::size_t> names{0};
     std::string name = "/proc/self/fd/";
-    for (std::size_t i = 0; i < here.names; ++i) {
+    for (std::size_t i = names.fetch_add(1); i > 0; --i) {
         name += "./";
     }
     name += std::to_string(fd);
-    ++here.names;
-    here.paths.emplace(name, path);
+    auto* const added = new LoadedHere{.name = name, .path = path};
+    added->next = loaded_here.load();
+    while (!loaded_here.compare_exchange_weak(added->next, added)) {
+    }
     return name;
 }
 
@@ -177,8 +167,9 @@ bool read_exactly(int fd, void* to, std::size_t size, std::uint64_t offset) {
            }) == static_cast<ssize_t>(size);
 }
 
-/// The build-id of an ELF file; nothing if it is no ELF file for this machine.
-std::optional<std::string> build_id_of(int fd) {
+}  // namespace
+
+std::optional<std::string> build_id_of_file(int fd) {
     constexpr std::size_t longest_notes = 1 << 20;
     ElfW(Ehdr) header;
     if (!read_exactly(fd, &header, sizeof header, 0) ||
@@ -201,14 +192,65 @@ std::optional<std::string> build_id_of(int fd) {
         if (!read_exactly(fd, notes.data(), notes.size(), segment.p_offset)) {
             return std::nullopt;
         }
-        if (auto id = build_id_in(notes, segment.p_align); !id.empty()) {
-            return id;
+        if (const auto id = build_id_in(notes, segment.p_align); !id.empty()) {
+            return std::string(id);
         }
     }
     return std::string();
 }
 
-}  // namespace
+std::string_view build_id_in_memory(std::string_view mapped) noexcept {
+    ElfW(Ehdr) header;
+    if (mapped.size() < sizeof header) {
+        return {};
+    }
+    std::memcpy(&header, mapped.data(), sizeof header);
+    // Where the headers are no part of what is mapped, something else begins there.
+    if (std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 ||
+        header.e_phentsize != sizeof(ElfW(Phdr)) || header.e_phoff > mapped.size() ||
+        header.e_phnum * sizeof(ElfW(Phdr)) > mapped.size() - header.e_phoff) {
+        return {};
+    }
+    // Of a program without random addresses the file names those in memory.
+    const std::uintptr_t begin = reinterpret_cast<std::uintptr_t>(mapped.data());
+    std::uintptr_t base = begin;
+    ElfW(Phdr) segment;
+    const auto read_segment = [&](unsigned i) {
+        std::memcpy(
+            &segment,
+            mapped.data() + header.e_phoff + i * sizeof segment,
+            sizeof segment
+        );
+    };
+    for (unsigned i = 0; i < header.e_phnum; ++i) {
+        read_segment(i);
+        if (segment.p_type == PT_LOAD && segment.p_offset == 0) {
+            base = begin - segment.p_vaddr;
+        }
+    }
+    for (unsigned i = 0; i < header.e_phnum; ++i) {
+        read_segment(i);
+        const std::uintptr_t at = base + segment.p_vaddr - begin;
+        if (segment.p_type == PT_NOTE && at < mapped.size() &&
+            segment.p_memsz <= mapped.size() - at) {
+            const auto notes = mapped.substr(at, segment.p_memsz);
+            if (const auto id = build_id_in(notes, segment.p_align); !id.empty()) {
+                return id;
+            }
+        }
+    }
+    return {};
+}
+
+const char* path_loaded_as(const char* name) noexcept {
+    for (const LoadedHere* known = loaded_here.load(); known != nullptr;
+         known = known->next) {
+        if (known->name == name) {
+            return known->path.c_str();
+        }
+    }
+    return name;
+}
 
 bool Module::has_code_at(std::uintptr_t address) const noexcept {
     return std::any_of(code.begin(), code.end(), [address](const Range& range) {
@@ -246,7 +288,7 @@ void load_module(const std::string& path, std::string_view build_id) {
             wanted + "which cannot be opened here: " + os::last_error().message()
         );
     }
-    const auto found = build_id_of(file.get());
+    const auto found = build_id_of_file(file.get());
     if (!found) {
         throw BinaryMismatch(wanted + "which is no shared library here");
     }
@@ -269,11 +311,9 @@ void load_module(const std::string& path, std::string_view build_id) {
 
 const std::string& Module::findable_path() const {
     if (absolute_.empty()) {
-        absolute_ = path;
+        absolute_ = path_loaded_as(path.c_str());
         char absolute[PATH_MAX];
-        if (auto loaded = path_loaded_here(path); !loaded.empty()) {
-            absolute_ = std::move(loaded);
-        } else if (::realpath(path.c_str(), absolute) != nullptr) {
+        if (absolute_ == path && ::realpath(path.c_str(), absolute) != nullptr) {
             absolute_ = absolute;
         }
     }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,5 +42,17 @@ const Module* module_with_code_at(std::uintptr_t address);
 /// Loads the file at `path` if its build-id is `build_id`, and that very file: it is
 /// opened once. It stays loaded. Throws BinaryMismatch.
 void load_module(const std::string& path, std::string_view build_id);
+
+/// The build-id of an open ELF file, empty if it has none; nothing if it is no ELF file
+/// for this machine.
+std::optional<std::string> build_id_of_file(int fd);
+
+/// The build-id of a module that is mapped there; empty if it has none.
+/// Async-signal-safe.
+std::string_view build_id_in_memory(std::string_view mapped) noexcept;
+
+/// The path of the file that load_module() has loaded under this name of the loader's;
+/// `name` itself of all others. Async-signal-safe.
+const char* path_loaded_as(const char* name) noexcept;
 
 }  // namespace mp::detail

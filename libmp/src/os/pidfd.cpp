@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -101,22 +102,19 @@ ExitStatus exit_status(int wait_status) {
 
 std::optional<ExitStatus> pidfd_reap(int pidfd) {
     siginfo_t info{};
+    rusage used{};
     check_restarting("waitid(P_PIDFD)", [&] {
-        return ::waitid(
-            static_cast<idtype_t>(P_PIDFD),
-            static_cast<id_t>(pidfd),
-            &info,
-            WEXITED | WNOHANG
-        );
+        // The C library's waitid() hides that the kernel's tells what was used, too.
+        return ::syscall(SYS_waitid, P_PIDFD, pidfd, &info, WEXITED | WNOHANG, &used);
     });
     if (info.si_pid == 0) {
         return std::nullopt;
     }
-    if (info.si_code == CLD_EXITED) {
-        return ExitStatus{.code = info.si_status};
-    }
-    return ExitStatus{
-        .code = -info.si_status, .dumped_core = info.si_code == CLD_DUMPED};
+    ExitStatus status;
+    status.code = info.si_code == CLD_EXITED ? info.si_status : -info.si_status;
+    status.dumped_core = info.si_code == CLD_DUMPED;
+    status.peak_memory_bytes = static_cast<std::size_t>(used.ru_maxrss) * 1024;
+    return status;
 }
 
 std::optional<ExitStatus> pidfd_remembered_status(int pidfd) {
@@ -129,10 +127,9 @@ std::optional<ExitStatus> pidfd_remembered_status(int pidfd) {
     return exit_status(info.exit_code);
 }
 
-std::optional<int> pidfd_collect(int pidfd) {
+std::optional<ExitStatus> pidfd_collect_status(int pidfd) {
     try {
-        const auto status = pidfd_reap(pidfd);
-        return status ? std::optional(status->code) : std::nullopt;
+        return pidfd_reap(pidfd);
     } catch (const std::system_error&) {
         // ECHILD: the kernel reaped it because SIGCHLD is ignored, or somebody else's
         // waitpid(-1) did.
@@ -140,8 +137,12 @@ std::optional<int> pidfd_collect(int pidfd) {
     if (!pidfd_ended(pidfd)) {
         return std::nullopt;
     }
-    const auto status = pidfd_remembered_status(pidfd);
-    return status ? status->code : unknown_code;
+    return pidfd_remembered_status(pidfd).value_or(ExitStatus{.code = unknown_code});
+}
+
+std::optional<int> pidfd_collect(int pidfd) {
+    const auto status = pidfd_collect_status(pidfd);
+    return status ? std::optional(status->code) : std::nullopt;
 }
 
 }  // namespace mp::os

@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include <cstddef>
 #include <optional>
 
 namespace mp::os {
@@ -29,6 +30,7 @@ bool pidfd_ended(int pidfd);
 struct ExitStatus {
     int code = 0;
     bool dumped_core = false;
+    std::size_t peak_memory_bytes = 0;  ///< largest resident size; 0 when unknown
 };
 
 /// Reaps a child of this process that has ended. Nothing when it still runs.
@@ -45,6 +47,9 @@ constexpr int unknown_code = 255;
 /// left to know, or unknown_code, when somebody else reaped it. Nothing when it still
 /// runs.
 std::optional<int> pidfd_collect(int pidfd);
+
+/// The same, with what else was left to know.
+std::optional<ExitStatus> pidfd_collect_status(int pidfd);
 
 /// A wait status (as of waitpid) in Python's form.
 ExitStatus exit_status(int wait_status);

@@ -266,13 +266,13 @@ void ForkServer::ask(const Deadline& deadline) {
     asked_ = true;
 }
 
-int ForkServer::exit_code(std::uint64_t serial, const Deadline& deadline) {
+os::ExitStatus ForkServer::exit_status(std::uint64_t serial, const Deadline& deadline) {
     const MutexLock held(mutex_);
     for (;;) {
         if (const auto found = ended_.find(serial); found != ended_.end()) {
-            const int code = found->second;
+            const auto status = found->second;
             ended_.erase(found);
-            return code;
+            return status;
         }
         try {
             read_reply(deadline);
@@ -325,7 +325,8 @@ void ForkServer::read_reply(const Deadline& deadline) {
         refusal_ = read_text(reply.value, deadline);
         break;
     case ForkReplyKind::ended:
-        ended_[reply.serial] = reply.value;
+        ended_[reply.serial] = {
+            .code = reply.value, .peak_memory_bytes = reply.peak_memory_bytes};
         break;
     }
 }

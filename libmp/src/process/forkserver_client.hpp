@@ -8,6 +8,7 @@
 #include "mp/thread_safety.hpp"
 
 #include "os/credentials.hpp"
+#include "os/pidfd.hpp"
 #include "process/forkserver_protocol.hpp"
 
 #include <sys/types.h>
@@ -54,7 +55,7 @@ public:
 
     /// How the child with that serial number ended. Waits until the server tells.
     /// Throws TimeoutError; EOFError or std::system_error when the server is gone.
-    int exit_code(std::uint64_t serial, const Deadline& deadline);
+    os::ExitStatus exit_status(std::uint64_t serial, const Deadline& deadline);
 
     /// Has the server ended, or hung up?
     bool is_gone();
@@ -94,7 +95,7 @@ private:
     Mutex mutex_;
     UniqueFd socket_ MP_GUARDED_BY(mutex_);
     std::uint64_t last_serial_ MP_GUARDED_BY(mutex_) = 0;
-    std::map<std::uint64_t, int> ended_ MP_GUARDED_BY(mutex_);
+    std::map<std::uint64_t, os::ExitStatus> ended_ MP_GUARDED_BY(mutex_);
     // A request is on its way, or its reply.
     bool asked_ MP_GUARDED_BY(mutex_) = false;
     std::optional<Started> ready_ MP_GUARDED_BY(mutex_);

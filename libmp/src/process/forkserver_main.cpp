@@ -313,13 +313,16 @@ void Server::refuse(const ForkRequest& request, const std::string& text) {
 void Server::report_ended() {
     std::vector<ForkReply> replies;
     std::erase_if(children_, [&](const ServedChild& child) {
-        const auto code = os::pidfd_collect(child.pidfd.get());
-        if (code) {
+        const auto status = os::pidfd_collect_status(child.pidfd.get());
+        if (status) {
             replies.push_back(
-                {.serial = child.serial, .kind = ForkReplyKind::ended, .value = *code}
+                {.serial = child.serial,
+                 .kind = ForkReplyKind::ended,
+                 .value = status->code,
+                 .peak_memory_bytes = status->peak_memory_bytes}
             );
         }
-        return code.has_value();
+        return status.has_value();
     });
     // Only now, when the list is whole: it throws if the client is gone.
     for (const ForkReply& reply : replies) {

@@ -29,6 +29,7 @@ struct ForkReply {
     std::uint64_t serial = 0;
     ForkReplyKind kind = ForkReplyKind::started;
     std::int32_t value = 0;
+    std::uint64_t peak_memory_bytes = 0;  ///< of one that ended
 };
 
 }  // namespace mp::detail

@@ -29,6 +29,10 @@ constexpr auto helper_grace = 5s;
 // becomes readable. One that is killed has as long to go.
 constexpr auto socket_grace = 2s;
 
+std::optional<int> code_of(const std::optional<os::ExitStatus>& status) {
+    return status ? std::optional(status->code) : std::nullopt;
+}
+
 std::string in_words(int code) {
     return code < 0 ? "was killed by signal " + std::to_string(-code)
                     : "ended with exit code " + std::to_string(code);
@@ -46,22 +50,28 @@ bool Popen::wait(const Deadline& deadline) const {
 
 std::optional<int> Popen::poll() {
     const MutexLock held(mutex_);
-    if (!code_ && has_ended()) {
-        code_ = collect(Deadline(helper_grace)).value_or(os::unknown_code);
+    if (!status_ && has_ended()) {
+        const auto unknown = os::ExitStatus{.code = os::unknown_code};
+        status_ = collect(Deadline(helper_grace)).value_or(unknown);
         lifeline_.cut();
     }
-    return code_;
+    return code_of(status_);
 }
 
 std::optional<int> Popen::poll_now() {
     const MutexLock held(mutex_);
-    if (!code_ && has_ended()) {
-        code_ = collect(Deadline(0s));
-        if (code_) {
+    if (!status_ && has_ended()) {
+        status_ = collect(Deadline(0s));
+        if (status_) {
             lifeline_.cut();
         }
     }
-    return code_;
+    return code_of(status_);
+}
+
+std::size_t Popen::peak_memory_bytes() {
+    const MutexLock held(mutex_);
+    return status_ ? status_->peak_memory_bytes : 0;
 }
 
 void Popen::hold(Lifeline lifeline) noexcept {
@@ -89,8 +99,9 @@ void Popen::send_signal(int signal) {
     }
 }
 
-int Popen::collect_own_child() const {
-    return os::pidfd_collect(pidfd_.get()).value_or(os::unknown_code);
+os::ExitStatus Popen::collect_own_child() const {
+    const auto unknown = os::ExitStatus{.code = os::unknown_code};
+    return os::pidfd_collect_status(pidfd_.get()).value_or(unknown);
 }
 
 void LinkedPopen::send(

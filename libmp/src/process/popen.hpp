@@ -58,6 +58,9 @@ public:
     /// waited for.
     std::optional<int> poll_now();
 
+    /// Its largest resident size, once its end has been collected; 0 when unknown.
+    std::size_t peak_memory_bytes();
+
     /// Does nothing when the process has ended. A process that may not be signalled is
     /// killed by its lifeline, by SIGTERM, too. Throws std::system_error: EPERM when
     /// there is none.
@@ -70,10 +73,10 @@ protected:
     /// The process has ended: how? Called under the lock.
     /// Nothing only if the helper that knows is silent until the deadline. Not called
     /// again after a code.
-    virtual std::optional<int> collect(const Deadline& deadline) = 0;
+    virtual std::optional<os::ExitStatus> collect(const Deadline& deadline) = 0;
 
     /// Reaps a child of this process.
-    int collect_own_child() const;
+    os::ExitStatus collect_own_child() const;
 
 private:
     // Set once.
@@ -82,7 +85,7 @@ private:
     // Guarded by mutex_.
     Mutex mutex_;
     Lifeline lifeline_ MP_GUARDED_BY(mutex_);
-    std::optional<int> code_ MP_GUARDED_BY(mutex_);
+    std::optional<os::ExitStatus> status_ MP_GUARDED_BY(mutex_);
 };
 
 /// A child that runs the same program and is told over a socket what to do.

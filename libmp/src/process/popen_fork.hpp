@@ -18,7 +18,9 @@ public:
     static std::shared_ptr<PopenFork> launch(const std::function<int()>& body);
 
 private:
-    std::optional<int> collect(const Deadline&) override { return collect_own_child(); }
+    std::optional<os::ExitStatus> collect(const Deadline&) override {
+        return collect_own_child();
+    }
 };
 
 }  // namespace mp::detail

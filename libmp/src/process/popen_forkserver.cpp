@@ -43,18 +43,18 @@ std::shared_ptr<PopenForkserver> PopenForkserver::launch(const Deadline& deadlin
     }
 }
 
-std::optional<int> PopenForkserver::collect(const Deadline& deadline) {
+std::optional<os::ExitStatus> PopenForkserver::collect(const Deadline& deadline) {
     try {
-        const int code = server_->exit_code(serial_, deadline);
+        const auto status = server_->exit_status(serial_, deadline);
         server_.reset();
-        return code;
+        return status;
     } catch (const TimeoutError&) {
         return std::nullopt;
     } catch (const std::exception&) {
         server_.reset();  // It is gone.
     }
-    const auto status = os::pidfd_remembered_status(sentinel());
-    return status ? status->code : os::unknown_code;
+    return os::pidfd_remembered_status(sentinel())
+        .value_or(os::ExitStatus{.code = os::unknown_code});
 }
 
 }  // namespace mp::detail

@@ -20,7 +20,7 @@ public:
     static std::shared_ptr<PopenForkserver> launch(const Deadline& deadline);
 
 private:
-    std::optional<int> collect(const Deadline& deadline) override;
+    std::optional<os::ExitStatus> collect(const Deadline& deadline) override;
 
     std::shared_ptr<ForkServer> server_;
     std::uint64_t serial_;

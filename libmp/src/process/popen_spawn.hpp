@@ -16,7 +16,9 @@ public:
     static std::shared_ptr<PopenSpawn> launch();
 
 private:
-    std::optional<int> collect(const Deadline&) override { return collect_own_child(); }
+    std::optional<os::ExitStatus> collect(const Deadline&) override {
+        return collect_own_child();
+    }
 };
 
 }  // namespace mp::detail

@@ -47,6 +47,10 @@ std::optional<int> ProcessHandle::exitcode() const {
     return code;
 }
 
+std::size_t ProcessHandle::peak_memory_bytes() const {
+    return exitcode() ? popen_->peak_memory_bytes() : 0;
+}
+
 bool ProcessHandle::join(Timeout timeout) const {
     return popen_->wait(Deadline(timeout)) && exitcode().has_value();
 }

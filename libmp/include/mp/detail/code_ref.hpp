@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace mp::detail {
 
@@ -72,6 +73,9 @@ inline const void* read_code_ref(ByteReader& in) {
 /// The build-id of the running program, in hex. Two processes whose ids are equal can
 /// exchange code references. Throws BinaryMismatch if it was linked without one.
 std::string program_build_id();
+
+/// Is that the build-id (its bytes) of the running program?
+bool is_own_program(std::string_view build_id);
 
 /// What to call `function` in a message: "fib(int)", or "program+0x1234" where no
 /// symbol is known. A hint only: the linker may have folded equal functions into one.

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: BSL-1.0
+// crash_frames: the native stack of a crash, as a worker's signal handler writes it
+// down and as its parent reads it.
+#pragma once
+
+#include "process_pool/board_layout.hpp"
+
+#include <cstdint>
+#include <string>
+
+namespace futures::detail {
+
+/// In a worker, once: what is to be loaded and looked up before any handler runs.
+void prepare_crash_frames();
+
+/// In a worker: the calls below this frame of the calling thread are the library's, or
+/// the parent's before it forked, and are left out.
+void leave_out_frames_below(const void* frame) noexcept;
+
+/// Writes the frames from where the signal came on. `context` as a handler gets it.
+/// Async-signal-safe.
+void write_crash_frames(CrashRecord& record, const void* context) noexcept;
+
+/// In the parent: one frame a line, the innermost first. A function of the program by
+/// its name, one of a library by its name and "(path+offset)"; "path+offset" where the
+/// name is not known. The record may hold anything.
+std::string crash_frames_in_words(const CrashRecord& record);
+
+}  // namespace futures::detail
