@@ -7,7 +7,8 @@ include(CMakePackageConfigHelpers)
 include(MpPkgConfig)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/libmp)
-install(TARGETS libmp_mp libmp_main libmp_futures EXPORT libmp_targets
+install(TARGETS libmp_mp libmp_main libmp_futures libmp_worker EXPORT libmp_targets
+        RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR} COMPONENT libmp-runtime
         LIBRARY COMPONENT libmp-runtime NAMELINK_COMPONENT libmp-dev
         ARCHIVE COMPONENT libmp-dev
         FILE_SET HEADERS COMPONENT libmp-dev)

@@ -15,9 +15,12 @@ namespace mp {
 /// return.
 void freeze_support(int argc, char** argv);
 
-/// The program that spawn and forkserver execute, instead of this one. It must be the
-/// same binary (a copy, another path): anything else is refused with BinaryMismatch at
-/// start().
+/// The program that spawn and forkserver execute, instead of this one: the same binary
+/// (a copy, another path), or libmp-worker. That is for a library inside a host whose
+/// main does not begin with freeze_support(): it loads the module that has libmp, a
+/// plug-in or libmp.so, and runs what is in shared libraries. Call it before the first
+/// process is started. Anything else is refused with BinaryMismatch at start(). An empty
+/// path is this program again.
 void set_executable(const std::filesystem::path& program);
 
 }  // namespace mp

@@ -18,10 +18,12 @@ constinit ProgramCode program_code;
 
 namespace {
 
+constinit std::atomic<bool> worker_program{false};
+
 constexpr std::uint64_t offset_mask = (std::uint64_t{1} << code_tag_shift) - 1;
 
 void find_program_code() {
-    if (program_code.size.load() != 0) {
+    if (program_code.size.load() != 0 || worker_program.load()) {
         return;
     }
     const Module& program = loaded_modules().front();
@@ -113,6 +115,14 @@ void write_any_code_ref(ByteWriter& out, const void* function) {
 const void* read_any_code_ref(ByteReader& in, std::uint64_t word) {
     const std::uint64_t tag = word >> code_tag_shift;
     const std::uint64_t offset = word & offset_mask;
+    if (tag == code_tag_program && worker_program.load()) {
+        throw BinaryMismatch(
+            "the function is a part of the program that sent it (offset " +
+            hex_number(offset) +
+            " there), and this process runs libmp-worker, which has only what shared "
+            "libraries have: put the function into a shared library"
+        );
+    }
     if (tag == code_tag_program) {
         find_program_code();
         return code_at(loaded_modules().front(), offset);
@@ -136,8 +146,39 @@ const void* read_any_code_ref(ByteReader& in, std::uint64_t word) {
     return code_at(*module, offset);
 }
 
+namespace {
+
+const Module& library() {
+    const Module* const module =
+        module_with_code_at(reinterpret_cast<std::uintptr_t>(&program_is_a_worker));
+    return module != nullptr ? *module : loaded_modules().front();
+}
+
+}  // namespace
+
+std::string library_build_id() {
+    return to_hex(library().build_id);
+}
+
+std::string library_path() {
+    const Module& module = library();
+    return module.path.empty() ? std::string() : module.findable_path();
+}
+
+void program_is_a_worker() noexcept {
+    worker_program.store(true);
+}
+
+bool is_program_a_worker() noexcept {
+    return worker_program.load();
+}
+
 bool is_own_program(std::string_view build_id) {
     return loaded_modules().front().build_id == build_id;
+}
+
+std::string program_build_id_if_any() {
+    return to_hex(loaded_modules().front().build_id);
 }
 
 std::string program_build_id() {

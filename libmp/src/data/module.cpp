@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <link.h>
 #include <pthread.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -278,6 +279,32 @@ const Module* module_with_code_at(std::uintptr_t address) {
     return found != modules.end() ? &*found : nullptr;
 }
 
+namespace {
+
+bool is_file_at(const std::string& path, int fd) noexcept {
+    struct stat by_path {};
+    struct stat by_fd {};
+    return ::stat(path.c_str(), &by_path) == 0 && ::fstat(fd, &by_fd) == 0 &&
+           by_path.st_ino == by_fd.st_ino && by_path.st_dev == by_fd.st_dev;
+}
+
+bool is_loaded(std::string_view build_id) {
+    const auto& modules = loaded_modules();
+    return std::any_of(modules.begin(), modules.end(), [&](const Module& module) {
+        return module.build_id == build_id;
+    });
+}
+
+[[noreturn]] void throw_cannot_load(const std::string& wanted) {
+    const char* reason = ::dlerror();
+    throw BinaryMismatch(
+        wanted +
+        "which cannot be loaded here: " + (reason != nullptr ? reason : "unknown")
+    );
+}
+
+}  // namespace
+
 void load_module(const std::string& path, std::string_view build_id) {
     const std::string wanted =
         "the function is in " + path + " (build-id " + to_hex(build_id) + "), ";
@@ -298,14 +325,22 @@ void load_module(const std::string& path, std::string_view build_id) {
             (found->empty() ? "no build-id" : "build-id " + to_hex(*found))
         );
     }
+    // By its path where that is this very file: it may look for its own dependencies
+    // beside itself ($ORIGIN). The loader takes another library, if it has one of an
+    // older file by that name.
+    if (is_file_at(path, file.get())) {
+        void* const loaded = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+        if (loaded == nullptr) {
+            throw_cannot_load(wanted);
+        }
+        if (is_loaded(build_id)) {
+            return;
+        }
+        ::dlclose(loaded);
+    }
     const std::string name = new_name_of(file.get(), path);
-    // The lock is not held here: what the module initialises may come back to us.
     if (::dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL) == nullptr) {
-        const char* reason = ::dlerror();
-        throw BinaryMismatch(
-            wanted +
-            "which cannot be loaded here: " + (reason != nullptr ? reason : "unknown")
-        );
+        throw_cannot_load(wanted);
     }
 }
 
@@ -313,7 +348,9 @@ const std::string& Module::findable_path() const {
     if (absolute_.empty()) {
         absolute_ = path_loaded_as(path.c_str());
         char absolute[PATH_MAX];
-        if (absolute_ == path && ::realpath(path.c_str(), absolute) != nullptr) {
+        // An absolute one stays: its folder is the module's $ORIGIN, links and all.
+        if (!absolute_.starts_with('/') &&
+            ::realpath(path.c_str(), absolute) != nullptr) {
             absolute_ = absolute;
         }
     }

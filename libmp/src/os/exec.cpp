@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <string_view>
 
 namespace mp::os {
 namespace {
@@ -86,6 +87,7 @@ bool inherit_only(std::span<const int> keep) noexcept {
 [[noreturn]] void become(
     const char* program,
     char* const* arguments,
+    char* const* environment,
     std::span<const int> keep,
     volatile int& error
 ) noexcept {
@@ -93,7 +95,7 @@ bool inherit_only(std::span<const int> keep) noexcept {
     fill_standard_streams();
     if (inherit_only(keep)) {
         restore_signals();
-        ::execv(program, arguments);
+        ::execve(program, arguments, environment);
         error = last_error().value();
     } else {
         error = ENOSYS;
@@ -108,7 +110,8 @@ bool inherit_only(std::span<const int> keep) noexcept {
 pid_t start_program(
     const std::string& program,
     const std::vector<std::string>& arguments,
-    std::span<const int> keep
+    std::span<const int> keep,
+    const std::string& variable
 ) {
     // All that needs memory, before there is a child.
     std::vector<char*> argv;
@@ -117,6 +120,19 @@ pid_t start_program(
         argv.push_back(const_cast<char*>(argument.c_str()));
     }
     argv.push_back(nullptr);
+    const std::string_view name(
+        variable.data(), variable.empty() ? 0 : variable.find('=') + 1
+    );
+    std::vector<char*> environment;
+    if (!variable.empty()) {
+        environment.push_back(const_cast<char*>(variable.c_str()));
+    }
+    for (char** entry = ::environ; entry != nullptr && *entry != nullptr; ++entry) {
+        if (name.empty() || !std::string_view(*entry).starts_with(name)) {
+            environment.push_back(*entry);
+        }
+    }
+    environment.push_back(nullptr);
     volatile int error = 0;  // the child writes here
     pid_t pid = -1;
     {
@@ -124,7 +140,7 @@ pid_t start_program(
         const SignalsBlocked blocked;
         pid = ::vfork();
         if (pid == 0) {
-            become(program.c_str(), argv.data(), keep, error);
+            become(program.c_str(), argv.data(), environment.data(), keep, error);
         }
         if (pid < 0) {
             error = last_error().value();

@@ -13,12 +13,14 @@ namespace mp::os {
 /// Starts `program` with `arguments` (without argv[0], which is the program's path).
 /// Besides 0, 1 and 2 (which are /dev/null if they are closed here) it inherits the
 /// descriptors in `keep`, under their numbers, and nothing else. It starts with the
-/// signal mask that the library was loaded with. Returns its pid; the child is the
+/// signal mask that the library was loaded with, and with this environment, with
+/// `variable` ("NAME=value") added. Returns its pid; the child is the
 /// caller's to reap. Throws std::system_error when it cannot be created or executed.
 pid_t start_program(
     const std::string& program,
     const std::vector<std::string>& arguments,
-    std::span<const int> keep
+    std::span<const int> keep,
+    const std::string& variable = {}
 );
 
 /// The path under which this very program can be executed again, even when its file has

@@ -18,7 +18,21 @@
 namespace mp::detail {
 namespace {
 
-constexpr std::uint32_t layout_number = 1;
+constexpr std::uint32_t layout_number = 2;
+
+struct BuildId {
+    std::uint32_t bytes = 0;
+    std::array<char, 64> digits{};
+
+    void set(const std::string& hex) noexcept {
+        bytes = static_cast<std::uint32_t>(std::min(hex.size(), digits.size()));
+        std::memcpy(digits.data(), hex.data(), bytes);
+    }
+
+    std::string text() const {
+        return {digits.data(), std::min<std::size_t>(bytes, digits.size())};
+    }
+};
 
 struct Greeting {
     std::array<char, 8> magic{'m', 'p', 's', 't', 'a', 'r', 't', '\n'};
@@ -26,8 +40,8 @@ struct Greeting {
     std::uint32_t boost_version = BOOST_VERSION;
     std::uint64_t body_bytes = 0;
     std::uint32_t fd_count = 0;
-    std::uint32_t build_id_bytes = 0;
-    std::array<char, 64> build_id{};
+    BuildId program{};  ///< empty if it has none
+    BuildId library{};  ///< of the module that this library is a part of
 };
 
 struct Answer {
@@ -48,10 +62,26 @@ std::span<std::byte> room_of(T& value) {
     return std::as_writable_bytes(std::span(&value, 1));
 }
 
+// Of libmp-worker, which has loaded the parent's module.
+void check_library(const std::string& parents) {
+    const std::string own = library_build_id();
+    if (own.empty()) {
+        throw BinaryMismatch(
+            library_path() + " has no build-id, so its functions have no name in "
+                             "another process: link it with -Wl,--build-id"
+        );
+    }
+    if (parents != own) {
+        throw BinaryMismatch(
+            library_path() + " has been replaced: its build-id is " + own +
+            " now, the parent's is " + parents
+        );
+    }
+}
+
 void check_greeting(const Greeting& greeting) {
     const Greeting mine;
-    if (greeting.magic != mine.magic ||
-        greeting.build_id_bytes > greeting.build_id.size()) {
+    if (greeting.magic != mine.magic) {
         throw BinaryMismatch("the parent does not speak the protocol of this library");
     }
     if (greeting.layout != mine.layout ||
@@ -62,7 +92,11 @@ void check_greeting(const Greeting& greeting) {
             std::to_string(mine.boost_version)
         );
     }
-    const std::string parents(greeting.build_id.data(), greeting.build_id_bytes);
+    if (is_program_a_worker()) {
+        check_library(greeting.library.text());
+        return;
+    }
+    const std::string parents = greeting.program.text();
     const std::string own = program_build_id();
     if (parents != own) {
         throw BinaryMismatch(
@@ -81,12 +115,15 @@ void send_start(
     const Deadline& deadline
 ) {
     Greeting greeting;
-    const std::string own = program_build_id();
     greeting.body_bytes = body.size();
     greeting.fd_count = static_cast<std::uint32_t>(fds.size());
-    greeting.build_id_bytes =
-        static_cast<std::uint32_t>(std::min(own.size(), greeting.build_id.size()));
-    std::memcpy(greeting.build_id.data(), own.data(), greeting.build_id_bytes);
+    greeting.library.set(library_build_id());
+    if (library_path().empty()) {
+        greeting.program.set(program_build_id());
+    } else {
+        greeting.program.set(program_build_id_if_any()
+        );  // a worker does not ask for it
+    }
     os::send_all(socket, bytes_of(greeting), deadline);
     if (!fds.empty()) {
         const std::array<std::byte, carrier_bytes> carrier{};

@@ -3,12 +3,14 @@
 // tell, and freeze_support() makes it so.
 #include "process/freeze_support.hpp"
 
+#include "mp/detail/code_ref.hpp"
 #include "mp/errors.hpp"
 #include "mp/fd.hpp"
 #include "mp/spawn.hpp"
 
 #include "os/exec.hpp"
 #include "process/child_main.hpp"
+#include "process/child_mark.hpp"
 #include "process/forkserver_main.hpp"
 #include "process/own_program.hpp"
 #include "process/resource_tracker_main.hpp"
@@ -35,7 +37,11 @@ struct Role {
 
 // What the arguments say this process is; nothing in an ordinary start of the program.
 std::optional<Role> role_of(int argc, char** argv) {
-    if (argc != 3 || argv[1] == nullptr || argv[2] == nullptr) {
+    if (argc < 3 || argv[1] == nullptr || argv[2] == nullptr) {
+        return std::nullopt;
+    }
+    // The fourth is the module that libmp-worker loads.
+    if (argc > 4 || (argc == 4 && (argv[3] == nullptr || *argv[3] != '/'))) {
         return std::nullopt;
     }
     const std::string_view argument(argv[1]);
@@ -74,12 +80,14 @@ void restore_process_name() {
 }  // namespace
 
 void refuse_while_bootstrapping() {
-    if (role_at_load && !reached_freeze_support) {
+    // A plug-in is loaded when its host may have overwritten the arguments.
+    if (!reached_freeze_support && (role_at_load || bears_child_mark())) {
         throw StateError(
             "a process was started while its own program was still bootstrapping: "
             "this is a child of the program, and main() must begin with "
             "mp::freeze_support(argc, argv) before any process is started "
-            "(a static initialiser must not start one)"
+            "(a static initialiser must not start one); where main is another's, "
+            "mp::set_executable() names libmp-worker"
         );
     }
 }
@@ -88,6 +96,7 @@ void refuse_while_bootstrapping() {
 
 void freeze_support(int argc, char** argv) {
     detail::reached_freeze_support = true;
+    detail::remove_child_variable();
     const auto role =
         detail::role_at_load ? detail::role_at_load : detail::role_of(argc, argv);
     if (!role) {
@@ -106,3 +115,12 @@ void freeze_support(int argc, char** argv) {
 }
 
 }  // namespace mp
+
+// How libmp-worker comes into the module that it has loaded; it finds this by its name.
+extern "C" void mp_worker_main(int argc, char** argv);
+
+extern "C" [[gnu::used, gnu::visibility("default")]] void
+mp_worker_main(int argc, char** argv) {
+    mp::detail::program_is_a_worker();
+    mp::freeze_support(argc, argv);
+}

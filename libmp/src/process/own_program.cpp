@@ -2,16 +2,20 @@
 // Which program is run again: this one, or what set_executable() names.
 #include "process/own_program.hpp"
 
+#include "mp/detail/code_ref.hpp"
 #include "mp/errors.hpp"
 #include "mp/spawn.hpp"
 #include "mp/thread_safety.hpp"
 
 #include "os/exec.hpp"
 #include "os/fork_lock.hpp"
+#include "process/child_mark.hpp"
 
 #include <array>
 #include <exception>
 #include <system_error>
+#include <utility>
+#include <vector>
 
 namespace mp {
 namespace detail {
@@ -36,12 +40,20 @@ pid_t start_own_program(const std::string& kind, const UniqueFd& socket) {
         const os::ForkLockHeld held(chosen.lock);
         program = chosen.path;
     }
+    std::vector<std::string> arguments{kind, std::to_string(socket.get())};
+    // What libmp-worker loads; a copy of this program does not look at it.
+    if (!program.empty() || is_program_a_worker()) {
+        if (std::string library = library_path(); !library.empty()) {
+            arguments.push_back(std::move(library));
+        }
+    }
     if (program.empty()) {
         program = os::own_program();
     }
     const std::array<int, 1> keep{socket.get()};
+    mark_socket(socket);
     try {
-        return os::start_program(program, {kind, std::to_string(socket.get())}, keep);
+        return os::start_program(program, arguments, keep, child_variable());
     } catch (const std::system_error& error) {
         std::throw_with_nested(SpawnError(
             SpawnStage::exec,

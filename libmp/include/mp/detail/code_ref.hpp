@@ -73,6 +73,20 @@ inline const void* read_code_ref(ByteReader& in) {
 /// The build-id of the running program, in hex. Two processes whose ids are equal can
 /// exchange code references. Throws BinaryMismatch if it was linked without one.
 std::string program_build_id();
+/// The same, but empty if it has none.
+std::string program_build_id_if_any();
+
+/// The build-id of the module that this library is a part of, in hex: the program's own
+/// or that of a shared library. Empty if it was linked without one.
+std::string library_build_id();
+
+/// The path of that module; empty if it is the program.
+std::string library_path();
+
+/// From now on the program is libmp-worker, whose functions nobody names: what is named
+/// as the program's is another program's.
+void program_is_a_worker() noexcept;
+bool is_program_a_worker() noexcept;
 
 /// Is that the build-id (its bytes) of the running program?
 bool is_own_program(std::string_view build_id);

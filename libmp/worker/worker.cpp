@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: BSL-1.0
+// libmp-worker: the program that children are, where the host's own main cannot begin
+// with freeze_support(): mp::set_executable() names it.
+//
+// It has nothing of libmp. The module that has, a plug-in or libmp.so, is its third
+// argument: it loads that and goes on there, so that parent and child have the very
+// same code. See docs/protocols/child_start.md.
+#include <dlfcn.h>
+#include <sys/socket.h>
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+namespace {
+
+constexpr const char* entry = "mp_worker_main";
+
+// What a child says when it will not start; as child_link.cpp writes it.
+struct Answer {
+    std::uint32_t refused = 1;
+    std::uint32_t text_bytes = 0;
+};
+
+[[noreturn]] void refuse(const char* socket, const std::string& why) {
+    const std::string text = "libmp-worker: " + why;
+    std::fprintf(stderr, "%s\n", text.c_str());
+    const int fd = std::atoi(socket);
+    const Answer answer{.text_bytes = static_cast<std::uint32_t>(text.size())};
+    std::string message(reinterpret_cast<const char*>(&answer), sizeof answer);
+    message += text;
+    if (fd >= 3) {
+        // The parent may be gone: then nobody wants to know.
+        static_cast<void>(::send(fd, message.data(), message.size(), MSG_NOSIGNAL));
+    }
+    std::exit(1);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (argc < 3) {
+        std::fprintf(
+            stderr,
+            "libmp-worker is started by programs that use libmp: mp::set_executable()\n"
+        );
+        return 2;
+    }
+    const char* const socket = argv[2];
+    if (argc != 4) {
+        refuse(
+            socket,
+            "libmp is a part of the program itself, which no other program can load; "
+            "it must be a part of a library, or a library itself"
+        );
+    }
+    void* const module = ::dlopen(argv[3], RTLD_NOW | RTLD_LOCAL);
+    if (module == nullptr) {
+        const char* const reason = ::dlerror();
+        refuse(socket, std::string("cannot load ") + (reason != nullptr ? reason : ""));
+    }
+    void* const found = ::dlsym(module, entry);
+    if (found == nullptr) {
+        refuse(
+            socket,
+            std::string(argv[3]) + " does not export " + entry +
+                ": leave it visible (no --exclude-libs, no version script that hides "
+                "it)"
+        );
+    }
+    reinterpret_cast<void (*)(int, char**)>(found)(argc, argv);
+    refuse(socket, std::string(argv[3]) + " does not know these arguments");
+}
