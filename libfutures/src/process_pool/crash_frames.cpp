@@ -174,7 +174,7 @@ Line in_words(const CrashRecord& record, const CrashRecord::Frame& frame) {
     const bool own = in.is_program != 0 && mp::detail::is_own_program(place.build_id);
     std::string path = own ? "program" : place.path;
     if (own) {
-        place.path = "/proc/self/exe";  // also when the file has been replaced
+        place.path = mp::os::own_file();  // also when the file has been replaced
     }
     Line line;
     line.module = path.substr(path.rfind('/') + 1);

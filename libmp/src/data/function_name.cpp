@@ -4,6 +4,7 @@
 
 #include "data/code_place.hpp"
 #include "data/module.hpp"
+#include "os/exec.hpp"
 #include "util/demangle.hpp"
 #include "util/hex.hpp"
 
@@ -25,7 +26,7 @@ std::string function_name(const void* function) {
     const bool program = module->path.empty();
     const std::string& path = module->findable_path();
     const auto name =
-        symbol_at({program ? "/proc/self/exe" : path, module->build_id, offset});
+        symbol_at({program ? os::own_file() : path, module->build_id, offset});
     if (!name.empty()) {
         return demangled(name.c_str());
     }

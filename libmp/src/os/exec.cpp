@@ -5,8 +5,11 @@
 #include "os/fork.hpp"
 #include "os/signals.hpp"
 
+#include <climits>
+
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <sys/auxv.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -16,7 +19,9 @@
 #include <cerrno>  // program_invocation_short_name
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <string_view>
 
 namespace mp::os {
@@ -155,18 +160,80 @@ pid_t start_program(
     return pid;
 }
 
+namespace {
+
+constexpr const char* own_link = "/proc/self/exe";
+
+bool same_file(const char* a, const char* b) noexcept {
+    struct stat of_a {};
+    struct stat of_b {};
+    return ::stat(a, &of_a) == 0 && ::stat(b, &of_b) == 0 &&
+           of_a.st_ino == of_b.st_ino && of_a.st_dev == of_b.st_dev;
+}
+
+const char* started_as() noexcept {
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): so the kernel passes it
+    const auto* const name = reinterpret_cast<const char*>(::getauxval(AT_EXECFN));
+    return name != nullptr ? name : "";
+}
+
+// The program that was given to the dynamic loader by hand (ld.so ./program): then
+// the kernel knows the loader alone. Noted at load, before anybody changes the folder.
+std::array<char, PATH_MAX> given_to_loader{};
+
+[[gnu::constructor(101)]] void look_for_loader() {
+    if (::getauxval(AT_BASE) == 0 && ::access(own_link, F_OK) == 0 &&
+        !same_file(own_link, started_as()) &&
+        ::realpath(started_as(), given_to_loader.data()) == nullptr) {
+        given_to_loader.front() = '\0';
+    }
+}
+
+// What stood before the program's name: options of the loader.
+std::vector<std::string> loader_options() {
+    std::ifstream file("/proc/self/cmdline", std::ios::binary);
+    std::vector<std::string> options;
+    std::string word;
+    std::getline(file, word, '\0');
+    while (std::getline(file, word, '\0')) {
+        if (word == started_as()) {
+            return options;
+        }
+        options.push_back(word);
+    }
+    return {};  // overwritten since
+}
+
+}  // namespace
+
 std::string own_program() {
-    static constexpr const char* link = "/proc/self/exe";
     std::array<char, 4096> path{};
-    const auto length = ::readlink(link, path.data(), path.size() - 1);
-    struct stat by_path {};
-    struct stat by_link {};
-    if (length > 0 && ::stat(path.data(), &by_path) == 0 &&
-        ::stat(link, &by_link) == 0 && by_path.st_ino == by_link.st_ino &&
-        by_path.st_dev == by_link.st_dev) {
+    const auto length = ::readlink(own_link, path.data(), path.size() - 1);
+    if (length > 0 && same_file(path.data(), own_link)) {
         return {path.data(), static_cast<std::size_t>(length)};
     }
-    return link;
+    // Without /proc there is still the name that the kernel was given.
+    return length < 0 && ::access(started_as(), X_OK) == 0 ? started_as() : own_link;
+}
+
+std::string own_file() {
+    if (given_to_loader.front() != '\0') {
+        return given_to_loader.data();
+    }
+    return ::access(own_link, R_OK) == 0 ? own_link : own_program();
+}
+
+std::vector<std::string> own_first_arguments() {
+    if (given_to_loader.front() == '\0') {
+        return {};
+    }
+    auto arguments = loader_options();
+    arguments.emplace_back(given_to_loader.data());
+    return arguments;
+}
+
+bool has_proc() noexcept {
+    return ::access("/proc/self", F_OK) == 0;
 }
 
 const char* program_short_name() noexcept {

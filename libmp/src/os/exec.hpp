@@ -24,8 +24,18 @@ pid_t start_program(
 );
 
 /// The path under which this very program can be executed again, even when its file has
-/// been replaced or removed since.
+/// been replaced or removed since; that of the loader if it was started by hand.
 std::string own_program();
+
+/// What has to stand before the arguments then: nothing, or the program, where the
+/// loader was started with that (ld.so ./program).
+std::vector<std::string> own_first_arguments();
+
+/// A path of the program's file, to read.
+std::string own_file();
+
+/// Is /proc mounted?
+bool has_proc() noexcept;
 
 /// The name it was started under, without its folders.
 const char* program_short_name() noexcept;

@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 #include <cstdint>
+#include <fstream>
+#include <string>
 
 // glibc 2.36 knows the type but not this member of the enumeration in C++ mode
 // everywhere.
@@ -51,6 +53,29 @@ bool is_own_child(int pidfd) noexcept {
     return ::waitid(type, id, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 
+/// A sandbox answers so for a call that it does not know; a process may also not be
+/// ours to signal, and kill() says so, too.
+bool may_be_refused(std::error_code error) noexcept {
+    return error == std::errc::function_not_supported ||
+           error == std::errc::operation_not_permitted;
+}
+
+/// Where pidfd_send_signal() is refused: for a process that has not ended. In the
+/// moment until kill() it may end, and its number come again only after all others.
+int kill_by_number(int pidfd, int signal) {
+    const std::error_code refused = last_error();
+    std::ifstream info("/proc/self/fdinfo/" + std::to_string(pidfd));
+    std::string word;
+    pid_t pid = 0;
+    while (info >> word && word != "Pid:") {
+    }
+    if (!(info >> pid) || pid <= 0) {
+        set_last_error(refused.value());
+        return -1;
+    }
+    return ::kill(pid, signal);
+}
+
 }  // namespace
 
 UniqueFd pidfd_open(pid_t pid) {
@@ -77,7 +102,10 @@ UniqueFd pidfd_of_new_child(pid_t pid) {
 }
 
 bool pidfd_send_signal(int pidfd, int signal) {
-    const auto result = ::syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0);
+    auto result = ::syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0);
+    if (result < 0 && may_be_refused(last_error()) && !pidfd_ended(pidfd)) {
+        result = kill_by_number(pidfd, signal);
+    }
     if (result < 0) {
         if (last_error() == std::errc::no_such_process) {
             return false;

@@ -11,6 +11,8 @@
 #include "os/fork_lock.hpp"
 #include "process/child_mark.hpp"
 
+#include <unistd.h>
+
 #include <array>
 #include <exception>
 #include <system_error>
@@ -49,6 +51,16 @@ pid_t start_own_program(const std::string& kind, const UniqueFd& socket) {
     }
     if (program.empty()) {
         program = os::own_program();
+        auto first = os::own_first_arguments();
+        arguments.insert(arguments.begin(), first.begin(), first.end());
+        if (::access(program.c_str(), X_OK) != 0 && !os::has_proc()) {
+            throw SpawnError(
+                SpawnStage::exec,
+                "this program cannot be found to run it again: /proc is not mounted, "
+                "and it was not started by an absolute path (mp::set_executable() can "
+                "name it)"
+            );
+        }
     }
     const std::array<int, 1> keep{socket.get()};
     mark_socket(socket);
