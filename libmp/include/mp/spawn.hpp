@@ -19,8 +19,8 @@ void freeze_support(int argc, char** argv);
 /// (a copy, another path), or libmp-worker. That is for a library inside a host whose
 /// main does not begin with freeze_support(): it loads the module that has libmp, a
 /// plug-in or libmp.so, and runs what is in shared libraries. Call it before the first
-/// process is started. Anything else is refused with BinaryMismatch at start(). An empty
-/// path is this program again.
+/// process is started. Anything else is refused with BinaryMismatch at start(). An
+/// empty path is this program again.
 void set_executable(const std::filesystem::path& program);
 
 }  // namespace mp
