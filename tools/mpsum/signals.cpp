@@ -66,8 +66,9 @@ SignalWatch::SignalWatch(std::function<void(int)> on_signal) {
         mp::os::check(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), "signalfd")
     );
     stop_.reset(mp::os::check(::eventfd(0, EFD_CLOEXEC), "eventfd"));
-    // The thread holds no lock while it waits: no reason to warn when workers are forked
-    // beside it. Counted before it is there, so that no fork takes it for a foreign one.
+    // The thread holds no lock while it waits: no reason to warn when workers are
+    // forked beside it. Counted before it is there, so that no fork takes it for a
+    // foreign one.
     thread_ = std::thread([this,
                            call = std::move(on_signal),
                            counted = mp::detail::LibraryThread()] { watch(call); });

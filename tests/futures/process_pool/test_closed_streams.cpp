@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // A program whose standard streams are closed, at its start or later: all of them or
-// some, by each method. Whatever it prints gets lost, and nothing else does. Hundreds of
-// processes start here, which takes minutes under AddressSanitizer.
+// some, by each method. Whatever it prints gets lost, and nothing else does. Hundreds
+// of processes start here, which takes minutes under AddressSanitizer.
 #include "futures/process_pool.hpp"
 #include "mp/forkserver.hpp"
 #include "mp/listener.hpp"
