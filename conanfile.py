@@ -88,6 +88,7 @@ class LibmpConan(ConanFile):
         toolchain.cache_variables["MP_BUILD_TOOLS"] = False
         toolchain.cache_variables["MP_BUILD_EXAMPLES"] = False
         toolchain.cache_variables["MP_CCACHE"] = False
+        toolchain.cache_variables["MP_LLD"] = False
         toolchain.cache_variables["LIBMP_LINK_OPENSSL"] = True
         toolchain.generate()
 

@@ -7,8 +7,12 @@ include(CMakePackageConfigHelpers)
 include(MpPkgConfig)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/libmp)
+set(MP_WORKER_FOLDER ${CMAKE_INSTALL_LIBEXECDIR})
+if(MP_DEBIAN) # where libraries of several versions stand side by side
+    string(APPEND MP_WORKER_FOLDER /libmp${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
+endif()
 install(TARGETS libmp_mp libmp_main libmp_futures libmp_worker EXPORT libmp_targets
-        RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR} COMPONENT libmp-runtime
+        RUNTIME DESTINATION ${MP_WORKER_FOLDER} COMPONENT libmp-runtime
         LIBRARY COMPONENT libmp-runtime NAMELINK_COMPONENT libmp-dev
         ARCHIVE COMPONENT libmp-dev
         FILE_SET HEADERS COMPONENT libmp-dev)

@@ -20,7 +20,7 @@ function(mp_pkg_config name)
     endif()
     mp_pc_folder(MP_PC_LIBDIR "${CMAKE_INSTALL_LIBDIR}")
     mp_pc_folder(MP_PC_INCLUDEDIR "${CMAKE_INSTALL_INCLUDEDIR}")
-    mp_pc_folder(MP_PC_LIBEXECDIR "${CMAKE_INSTALL_LIBEXECDIR}")
+    mp_pc_folder(MP_PC_WORKER_FOLDER "${MP_WORKER_FOLDER}")
 
     # Boost has no .pc files. Our headers use its archives, so programs need the library, too.
     set(MP_PC_LIBS "-lboost_serialization")

@@ -16,3 +16,11 @@ foreach(libmp_target IN ITEMS libmp::mp libmp::libmp)
 endforeach()
 unset(libmp_target)
 unset(libmp_libraries)
+
+# In the package: the program for children of plug-ins, which stands in libmpTargets.cmake elsewhere.
+set(libmp_worker "${CMAKE_CURRENT_LIST_DIR}/../libexec/libmp-worker")
+if(NOT TARGET libmp::worker AND EXISTS "${libmp_worker}")
+    add_executable(libmp::worker IMPORTED)
+    set_property(TARGET libmp::worker PROPERTY IMPORTED_LOCATION "${libmp_worker}")
+endif()
+unset(libmp_worker)

@@ -14,6 +14,8 @@ vcpkg_cmake_configure(
         -DMP_BUILD_TOOLS=OFF
         -DMP_BUILD_EXAMPLES=OFF
         -DMP_CCACHE=OFF
+        -DMP_LLD=OFF
+        -DCMAKE_INSTALL_LIBEXECDIR=tools/libmp
         -DLIBMP_LINK_OPENSSL=ON
 )
 vcpkg_cmake_install()
@@ -23,6 +25,7 @@ vcpkg_fixup_pkgconfig()
 file(REMOVE_RECURSE
     "${CURRENT_PACKAGES_DIR}/debug/include"
     "${CURRENT_PACKAGES_DIR}/debug/share"
+    "${CURRENT_PACKAGES_DIR}/debug/tools"
     "${CURRENT_PACKAGES_DIR}/share/doc"
 )
 
