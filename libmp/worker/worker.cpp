@@ -30,7 +30,11 @@ struct Answer {
     const Answer answer{.text_bytes = static_cast<std::uint32_t>(text.size())};
     std::string message(reinterpret_cast<const char*>(&answer), sizeof answer);
     message += text;
-    if (fd >= 3) {
+    int kind = 0;
+    socklen_t size = sizeof kind;
+    // That of a child or a fork server; a resource tracker has no answers.
+    if (fd >= 3 && ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &kind, &size) == 0 &&
+        kind == SOCK_STREAM) {
         // The parent may be gone: then nobody wants to know.
         static_cast<void>(::send(fd, message.data(), message.size(), MSG_NOSIGNAL));
     }

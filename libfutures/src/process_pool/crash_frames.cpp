@@ -69,7 +69,7 @@ module_number(CrashRecord& record, const mp::detail::LoadedCode& code) noexcept 
     std::uint32_t i = 0;
     for (; i < record.modules && record.module[i].base != code.base; ++i) {
     }
-    if (i < record.modules || i == CrashRecord::max_modules) {
+    if (i < record.modules || i >= CrashRecord::max_modules) {
         return i;
     }
     CrashRecord::Module& added = record.module[i];
@@ -77,8 +77,8 @@ module_number(CrashRecord& record, const mp::detail::LoadedCode& code) noexcept 
     const char* const path = added.is_program != 0 ? program_path.data() : code.path;
     const std::size_t length = std::strlen(path);
     // A path that is cut short would be another file's.
-    std::memcpy(added.path.data(), path, length < added.path.size() ? length + 1 : 1);
-    added.path.back() = '\0';
+    const bool fits = length < added.path.size();
+    std::memcpy(added.path.data(), fits ? path : "", fits ? length + 1 : 1);
     added.build_id_size =
         static_cast<std::uint32_t>(std::min(code.build_id.size(), added.build_id.size())
         );
@@ -89,7 +89,7 @@ module_number(CrashRecord& record, const mp::detail::LoadedCode& code) noexcept 
 }
 
 void add_frame(CrashRecord& record, std::uintptr_t address, bool exact) noexcept {
-    if (record.frames == CrashRecord::max_frames) {
+    if (record.frames >= CrashRecord::max_frames) {
         return;
     }
     CrashRecord::Frame& frame = record.frame[record.frames];
@@ -145,7 +145,7 @@ _Unwind_Reason_Code visit(_Unwind_Context* context, void* to) noexcept {
         add_frame(walk.record, address, !walk.begun || exact != 0);
     }
     walk.begun = true;
-    return walk.record.frames == CrashRecord::max_frames ? _URC_END_OF_STACK
+    return walk.record.frames >= CrashRecord::max_frames ? _URC_END_OF_STACK
                                                          : _URC_NO_REASON;
 }
 
@@ -157,7 +157,8 @@ struct Line {
     std::string text;
 };
 
-Line in_words(const CrashRecord& record, const CrashRecord::Frame& frame) {
+// By value: another process may be writing there.
+Line in_words(const CrashRecord& record, CrashRecord::Frame frame) {
     const auto modules =
         std::min<std::size_t>(record.modules, CrashRecord::max_modules);
     if (frame.module >= modules) {

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 
 namespace futures::detail {
 
@@ -17,6 +18,9 @@ constexpr std::array crash_signals{SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIG
 
 // Set before the handlers are.
 CrashRecord* crash_record = nullptr;
+pid_t reported_process = 0;
+
+std::atomic<pid_t> writing_thread{0};
 
 bool carries_address(int signal) noexcept {
     return signal == SIGSEGV || signal == SIGBUS || signal == SIGFPE ||
@@ -25,12 +29,23 @@ bool carries_address(int signal) noexcept {
 
 /// Async-signal-safe, once the frames are prepared.
 void report_crash(int signal, siginfo_t* info, void* context) noexcept {
-    CrashRecord& record = *crash_record;
-    write_crash_frames(record, context);
-    record.address = carries_address(signal) && info->si_code > 0
-                         ? reinterpret_cast<std::uint64_t>(info->si_addr)
-                         : 0;
-    record.signal.store(static_cast<std::uint32_t>(signal));
+    // A process that a task has forked by itself has no such record.
+    if (::getpid() == reported_process) {
+        // Another thread may crash at the same time, by another signal.
+        const pid_t me = ::gettid();
+        pid_t writer = 0;
+        if (!writing_thread.compare_exchange_strong(writer, me) && writer != me) {
+            for (;;) {
+                ::pause();
+            }
+        }
+        CrashRecord& record = *crash_record;
+        write_crash_frames(record, context);
+        record.address = carries_address(signal) && info->si_code > 0
+                             ? reinterpret_cast<std::uint64_t>(info->si_addr)
+                             : 0;
+        record.signal.store(static_cast<std::uint32_t>(signal));
+    }
     // The handler is gone (SA_RESETHAND). A fault happens again when we return, and
     // abort() raises again; what somebody sent must be sent again.
     if (info->si_code <= 0) {
@@ -60,6 +75,7 @@ std::string signal_name(int signal) {
 void install_crash_reporter(CrashRecord& record) {
     prepare_crash_frames();
     crash_record = &record;
+    reported_process = ::getpid();
     make_alternate_stack();
     struct sigaction action {};
     action.sa_sigaction = report_crash;

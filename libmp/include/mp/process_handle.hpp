@@ -42,9 +42,10 @@ public:
     bool is_alive() const;
     /// As BaseProcess::exitcode().
     std::optional<int> exitcode() const;
-    /// The largest resident size that it had, as wait4() tells it; 0 while it runs, and
-    /// when somebody else reaped it. Under fork and spawn it is at least what this
-    /// process had resident when it started the child.
+    /// The largest resident size that it had, or a child that it had waited for, as
+    /// wait4() tells it; 0 while it runs, and when somebody else reaped it. Under fork
+    /// and spawn it is at least what this process had resident when it started the
+    /// child.
     std::size_t peak_memory_bytes() const;
     /// Waits for the end of the child; returns whether it has ended.
     bool join(Timeout timeout = forever) const;

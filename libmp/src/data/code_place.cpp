@@ -10,92 +10,101 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <link.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace mp::detail {
 
 namespace {
 
-class MappedFile {
+/// Read, not mapped: it may be cut short meanwhile.
+class ElfFile {
 public:
     /// Empty unless the file has that build-id.
-    MappedFile(const char* path, std::string_view build_id) {
-        const UniqueFd fd =
-            os::try_new_fd([path] { return ::open(path, O_RDONLY | O_CLOEXEC); });
+    ElfFile(const char* path, std::string_view build_id) {
+        // Whatever the path names: a FIFO without a writer is not waited for.
+        UniqueFd fd = os::try_new_fd([path] {
+            return ::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+        });
         struct stat status {};
-        if (!fd || ::fstat(fd.get(), &status) < 0 || !S_ISREG(status.st_mode) ||
-            status.st_size <= 0 || build_id_of_file(fd.get()) != build_id) {
-            return;
-        }
-        const auto size = static_cast<std::size_t>(status.st_size);
-        void* at = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd.get(), 0);
-        if (at != MAP_FAILED) {
-            bytes_ = {static_cast<const char*>(at), size};
-        }
-    }
-
-    MappedFile(const MappedFile&) = delete;
-    MappedFile& operator=(const MappedFile&) = delete;
-
-    ~MappedFile() {
-        if (!bytes_.empty()) {
-            ::munmap(const_cast<char*>(bytes_.data()), bytes_.size());
+        if (fd && ::fstat(fd.get(), &status) == 0 && S_ISREG(status.st_mode) &&
+            build_id_of_file(fd.get()) == build_id) {
+            fd_ = std::move(fd);
         }
     }
 
     /// Empty if the file does not reach that far.
-    std::string_view view(std::uint64_t offset, std::uint64_t size) const {
-        if (offset > bytes_.size() || size > bytes_.size() - offset) {
-            return {};
+    std::string bytes(std::uint64_t offset, std::uint64_t size) const {
+        std::string read;
+        if (size <= most_bytes && offset <= most_offset) {
+            read.resize(size);
+            if (!read_at(offset, read.data(), read.size())) {
+                read.clear();
+            }
         }
-        return bytes_.substr(offset, size);
+        return read;
     }
 
     /// False if the file does not reach that far.
     template <class T>
     bool read(std::uint64_t offset, T& to) const {
-        const auto bytes = view(offset, sizeof(T));
-        if (bytes.empty()) {
-            return false;
-        }
-        std::memcpy(&to, bytes.data(), sizeof(T));
-        return true;
+        return offset <= most_offset && read_at(offset, &to, sizeof(T));
     }
 
 private:
-    std::string_view bytes_;
+    // A table larger than that is none.
+    static constexpr std::uint64_t most_bytes = std::uint64_t{256} << 20U;
+    static constexpr std::uint64_t most_offset = std::uint64_t{1} << 62U;
+
+    bool read_at(std::uint64_t offset, void* to, std::size_t size) const {
+        std::size_t filled = 0;
+        while (fd_ && filled < size) {
+            const ssize_t got = ::pread(
+                fd_.get(),
+                static_cast<char*>(to) + filled,
+                size - filled,
+                static_cast<off_t>(offset + filled)
+            );
+            if (got <= 0) {
+                break;
+            }
+            filled += static_cast<std::size_t>(got);
+        }
+        return fd_ && filled == size;
+    }
+
+    UniqueFd fd_;
 };
 
 /// The function symbol of `table` that covers `address`.
 std::string symbol_in(
-    const MappedFile& file,
+    const ElfFile& file,
     const ElfW(Shdr) & table,
     const ElfW(Shdr) & strings,
     std::uint64_t address
 ) {
-    const auto names = file.view(strings.sh_offset, strings.sh_size);
+    const std::string symbols = file.bytes(table.sh_offset, table.sh_size);
     ElfW(Sym) symbol;
-    for (std::uint64_t at = 0; at + sizeof symbol <= table.sh_size;
+    for (std::size_t at = 0; at + sizeof symbol <= symbols.size();
          at += sizeof symbol) {
-        if (!file.read(table.sh_offset + at, symbol)) {
-            break;
-        }
+        std::memcpy(&symbol, symbols.data() + at, sizeof symbol);
         if ((symbol.st_info & 0xf) == STT_FUNC && symbol.st_shndx != SHN_UNDEF &&
-            symbol.st_name < names.size() &&
             address - symbol.st_value < std::max<std::uint64_t>(symbol.st_size, 1)) {
-            const auto name = names.substr(symbol.st_name);
-            return std::string(name.substr(0, name.find('\0')));
+            const std::string names = file.bytes(strings.sh_offset, strings.sh_size);
+            if (symbol.st_name < names.size()) {
+                return names.substr(symbol.st_name).c_str();
+            }
         }
     }
     return {};
 }
 
 std::string
-symbol_in_tables(const MappedFile& file, std::uint32_t kind, std::uint64_t address) {
+symbol_in_tables(const ElfFile& file, std::uint32_t kind, std::uint64_t address) {
     ElfW(Ehdr) header;
     if (!file.read(0, header)) {
         return {};
@@ -164,7 +173,7 @@ std::optional<LoadedCode> loaded_code_at(std::uintptr_t address) noexcept {
 }
 
 std::string symbol_at(const CodePlace& place) {
-    const MappedFile file(place.path.c_str(), place.build_id);
+    const ElfFile file(place.path.c_str(), place.build_id);
     auto name = symbol_in_tables(file, SHT_SYMTAB, place.offset);
     return !name.empty() ? name : symbol_in_tables(file, SHT_DYNSYM, place.offset);
 }

@@ -167,6 +167,8 @@ std::string library_path() {
 
 void program_is_a_worker() noexcept {
     worker_program.store(true);
+    // A static initialiser of this module may have looked already.
+    program_code.size.store(0);
 }
 
 bool is_program_a_worker() noexcept {

@@ -39,8 +39,9 @@ const std::vector<Module>& loaded_modules();
 /// The one of them that has code at the address; null if none has.
 const Module* module_with_code_at(std::uintptr_t address);
 
-/// Loads the file at `path` if its build-id is `build_id`, and that very file: it is
-/// opened once. It stays loaded. Throws BinaryMismatch.
+/// Loads the file at `path` if its build-id is `build_id`: opened, compared, and then
+/// loaded by its path, for its $ORIGIN. One that was replaced between is not kept, but
+/// its initialisers have run. It stays loaded. Throws BinaryMismatch.
 void load_module(const std::string& path, std::string_view build_id);
 
 /// The build-id of an open ELF file, empty if it has none; nothing if it is no ELF file

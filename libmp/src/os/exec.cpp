@@ -8,6 +8,7 @@
 #include <climits>
 
 #include <fcntl.h>
+#include <link.h>
 #include <linux/close_range.h>
 #include <sys/auxv.h>
 #include <sys/stat.h>
@@ -15,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>  // program_invocation_short_name
 #include <cstddef>
@@ -22,7 +24,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
-#include <string_view>
 
 namespace mp::os {
 namespace {
@@ -125,17 +126,14 @@ pid_t start_program(
         argv.push_back(const_cast<char*>(argument.c_str()));
     }
     argv.push_back(nullptr);
-    const std::string_view name(
-        variable.data(), variable.empty() ? 0 : variable.find('=') + 1
-    );
     std::vector<char*> environment;
     if (!variable.empty()) {
+        // The first of a name is the one that counts. The others are not looked into:
+        // another thread may be changing them.
         environment.push_back(const_cast<char*>(variable.c_str()));
     }
     for (char** entry = ::environ; entry != nullptr && *entry != nullptr; ++entry) {
-        if (name.empty() || !std::string_view(*entry).starts_with(name)) {
-            environment.push_back(*entry);
-        }
+        environment.push_back(*entry);
     }
     environment.push_back(nullptr);
     volatile int error = 0;  // the child writes here
@@ -177,31 +175,49 @@ const char* started_as() noexcept {
     return name != nullptr ? name : "";
 }
 
+// Whether the kernel would start this program by the dynamic loader.
+bool has_loader() noexcept {
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): so the kernel passes it
+    const auto* at = reinterpret_cast<const ElfW(Phdr)*>(::getauxval(AT_PHDR));
+    const auto* const end = at + ::getauxval(AT_PHNUM);
+    return at != nullptr && std::any_of(at, end, [](const auto& one) {
+               return one.p_type == PT_INTERP;
+           });
+}
+
 // The program that was given to the dynamic loader by hand (ld.so ./program): then
 // the kernel knows the loader alone. Noted at load, before anybody changes the folder.
 std::array<char, PATH_MAX> given_to_loader{};
+// What stood before the program's name: options of the loader. Never destroyed.
+const std::vector<std::string>* loader_options = nullptr;
 
-[[gnu::constructor(101)]] void look_for_loader() {
-    if (::getauxval(AT_BASE) == 0 && ::access(own_link, F_OK) == 0 &&
-        !same_file(own_link, started_as()) &&
-        ::realpath(started_as(), given_to_loader.data()) == nullptr) {
-        given_to_loader.front() = '\0';
+std::vector<std::string> options_before_program(std::size_t arguments_of_program) {
+    std::ifstream file("/proc/self/cmdline", std::ios::binary);
+    std::vector<std::string> words;
+    for (std::string word; std::getline(file, word, '\0');) {
+        words.push_back(word);
     }
+    if (words.size() <= arguments_of_program) {
+        return {};
+    }
+    words.resize(words.size() - arguments_of_program);
+    words.erase(words.begin());
+    return words;
 }
 
-// What stood before the program's name: options of the loader.
-std::vector<std::string> loader_options() {
-    std::ifstream file("/proc/self/cmdline", std::ios::binary);
-    std::vector<std::string> options;
-    std::string word;
-    std::getline(file, word, '\0');
-    while (std::getline(file, word, '\0')) {
-        if (word == started_as()) {
-            return options;
-        }
-        options.push_back(word);
+[[gnu::constructor(101)]] void look_for_loader(int argc, char**, char**) {
+    // A script's interpreter is named otherwise than it was started, too; the kernel
+    // has given that to the loader itself (AT_BASE), or it needs none.
+    if (::getauxval(AT_BASE) != 0 || !has_loader() || ::access(own_link, F_OK) != 0 ||
+        same_file(own_link, started_as())) {
+        return;
     }
-    return {};  // overwritten since
+    if (::realpath(started_as(), given_to_loader.data()) == nullptr) {
+        given_to_loader.front() = '\0';
+        return;
+    }
+    loader_options =
+        new std::vector(options_before_program(static_cast<std::size_t>(argc)));
 }
 
 }  // namespace
@@ -227,7 +243,7 @@ std::vector<std::string> own_first_arguments() {
     if (given_to_loader.front() == '\0') {
         return {};
     }
-    auto arguments = loader_options();
+    std::vector<std::string> arguments = *loader_options;
     arguments.emplace_back(given_to_loader.data());
     return arguments;
 }

@@ -46,11 +46,17 @@ UniqueFd fd_of_ended_process() {
 }
 
 /// Is it a child of this process, which may have ended?
-bool is_own_child(int pidfd) noexcept {
+bool is_own_child(int pidfd) {
     siginfo_t info{};
     const auto type = static_cast<idtype_t>(P_PIDFD);
     const auto id = static_cast<id_t>(pidfd);
-    return ::waitid(type, id, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+    const int result = restarting([&] {
+        return ::waitid(type, id, &info, WEXITED | WNOHANG | WNOWAIT);
+    });
+    if (result != 0 && last_error() != std::errc::no_child_process) {
+        throw_last_error("waitid(P_PIDFD)");
+    }
+    return result == 0;
 }
 
 /// A sandbox answers so for a call that it does not know; a process may also not be
@@ -160,7 +166,7 @@ std::optional<ExitStatus> pidfd_collect_status(int pidfd) {
         return pidfd_reap(pidfd);
     } catch (const std::system_error&) {
         // ECHILD: the kernel reaped it because SIGCHLD is ignored, or somebody else's
-        // waitpid(-1) did.
+        // waitpid(-1) did. EINVAL: it is the stand-in for such a process.
     }
     if (!pidfd_ended(pidfd)) {
         return std::nullopt;

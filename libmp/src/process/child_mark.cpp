@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
@@ -61,7 +62,7 @@ bool has_marked_socket() {
 
 bool look_for_marks() noexcept {
     try {
-        return std::getenv(variable) != nullptr || has_marked_socket();
+        return is_started_child() || has_marked_socket();
     } catch (const std::exception&) {
         return false;  // no memory: nothing will be started either
     }
@@ -93,9 +94,22 @@ void mark_socket(const UniqueFd& socket) noexcept {
     }
 }
 
+bool is_started_child() noexcept {
+    const char* const parent = std::getenv(variable);
+    // Others may have it from a process between; their parent is another one.
+    return parent != nullptr && std::atol(parent) == ::getppid();
+}
+
 bool bears_child_mark() noexcept {
-    static const bool marked = look_for_marks();
-    return marked;
+    // No static of the function: a fork in another thread might leave it locked.
+    enum : int { unknown, no, yes };
+    static constinit std::atomic<int> known{unknown};
+    int mark = known.load();
+    if (mark == unknown) {
+        mark = look_for_marks() ? yes : no;
+        known.store(mark);
+    }
+    return mark == yes;
 }
 
 void remove_child_variable() noexcept {

@@ -19,6 +19,9 @@ std::string child_variable();
 /// In the parent: gives the child's socket its name.
 void mark_socket(const UniqueFd& socket) noexcept;
 
+/// By the variable: is this process what its parent started as a child or a helper?
+bool is_started_child() noexcept;
+
 /// Does this process bear one of the marks? Looked up once.
 bool bears_child_mark() noexcept;
 

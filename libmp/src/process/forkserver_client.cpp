@@ -83,7 +83,13 @@ std::shared_ptr<ForkServer> start_server(
     server->own(os::pidfd_of_new_child(start_own_program(server_argument, servers)));
     servers.reset();
     try {
-        send_start(socket, body.data(), {}, deadline);
+        try {
+            send_start(socket, body.data(), {}, deadline);
+        } catch (const TimeoutError&) {
+            throw;
+        } catch (const std::system_error&) {
+            // It has ended; what it answered before, unasked, tells why.
+        }
         receive_answer(socket, deadline);
     } catch (const BinaryMismatch& refusal) {
         server->stop();

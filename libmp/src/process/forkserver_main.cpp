@@ -20,6 +20,7 @@
 #include "process/forkserver_protocol.hpp"
 #include "util/exit_function.hpp"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -342,6 +343,7 @@ void Server::send(const ForkReply& reply, std::span<const int> fds) {
 }  // namespace
 
 void run_fork_server(UniqueFd socket) {
+    ::fcntl(socket.get(), F_SETFD, FD_CLOEXEC);
     Server server(std::move(socket));
     try {
         server.begin();

@@ -17,8 +17,10 @@
 
 #include <fcntl.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #include <charconv>
+#include <cstdio>
 #include <optional>
 #include <string_view>
 #include <system_error>
@@ -95,11 +97,21 @@ void refuse_while_bootstrapping() {
 }  // namespace detail
 
 void freeze_support(int argc, char** argv) {
+    const bool is_child = detail::is_started_child();
     detail::reached_freeze_support = true;
     detail::remove_child_variable();
     const auto role =
         detail::role_at_load ? detail::role_at_load : detail::role_of(argc, argv);
     if (!role) {
+        if (is_child) {
+            // It would run main(), start this child, and so on.
+            std::fputs(
+                "this process was started as a child, but not with a child's arguments "
+                "and descriptors: does a script stand between?\n",
+                stderr
+            );
+            ::_exit(1);
+        }
         return;
     }
     detail::restore_process_name();

@@ -13,13 +13,13 @@
 namespace mp::detail {
 
 enum class TrackerWord : std::uint32_t {
-    ready = 1,  ///< the tracker, first of all
-    hello,      ///< comes with the sender's pidfd and perhaps its parent watch
-    track,      ///< remove this when I am killed, or when nobody is left
-    forget,     ///< it has been removed, or never was
-    leave,      ///< I end as I should; keep what I made for the others
-    withdraw,   ///< forget all that I told you
-    remove,     ///< I may not; comes with a pipe, which gets a byte when it is gone
+    ready = 0x6d707472,  ///< the tracker, first of all: no other word looks like it
+    hello = 2,           ///< comes with the sender's pidfd and perhaps its parent watch
+    track,               ///< remove this when I am killed, or when nobody is left
+    forget,              ///< it has been removed, or never was
+    leave,               ///< I end as I should; keep what I made for the others
+    withdraw,            ///< forget all that I told you
+    remove,  ///< I may not; comes with a pipe, which gets a byte when it is gone
 };
 
 struct TrackerMessage {

@@ -82,6 +82,7 @@ TEST_CASE("deny: what the library cannot do without is named", "[no-asan][no-tsa
     const int error = GENERATE(ENOSYS, EPERM);
     const Call call = GENERATE(
         Call{SYS_pidfd_open, "pidfd_open"},
+        Call{SYS_waitid, "waitid(P_PIDFD)"},
         Call{SYS_memfd_create, "memfd_create"},
         Call{SYS_pipe2, "pipe2"}
     );

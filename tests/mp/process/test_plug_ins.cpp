@@ -121,6 +121,22 @@ TEST_CASE("libmp-worker: what it cannot load is told by start()", "[process]") {
     CHECK_THAT(text, test::ContainsSubstring("a part of the program"));
 }
 
+TEST_CASE("set_executable: a script that changes the arguments starts no chain") {
+    const std::string method = GENERATE("spawn", "forkserver");
+    CAPTURE(method);
+    const test::TempDir folder;
+    const fs::path script = folder.path() / "script";
+    std::ofstream(script) << "#!/bin/sh\nexec " << fs::canonical("/proc/self/exe")
+                          << " \"$@\" --verbose\n";
+    fs::permissions(script, fs::perms::owner_all);
+    mp::stop_helpers();
+    mp::set_executable(script);
+    auto child = mp::get_context(method).Process(do_nothing);
+    CHECK_THROWS_AS(child.start(), mp::SpawnError);
+    mp::set_executable("");
+    mp::stop_helpers();
+}
+
 TEST_CASE("plug-in: a host that overwrites its arguments starts no endless chain") {
     const std::string method = GENERATE("spawn", "forkserver");
     const std::string how = GENERATE("title", "wipe", "close");
