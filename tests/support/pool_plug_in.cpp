@@ -29,8 +29,10 @@ int square(int x) {
 }
 
 int crash(int x) {
-    volatile int* const nowhere = nullptr;
-    return *nowhere + x;
+    if (x != 0) {
+        __builtin_trap();  // which no sanitizer takes for itself
+    }
+    return x;
 }
 
 std::string program_of_child(int) {

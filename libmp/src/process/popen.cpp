@@ -26,8 +26,11 @@ constexpr auto helper_grace = 5s;
 
 // How long a child's end may stay unseen after that of its socket, and the other way
 // round: the kernel closes the sockets of a process that ends a little before its pidfd
-// becomes readable. One that is killed has as long to go.
+// becomes readable.
 constexpr auto socket_grace = 2s;
+
+// How long a killed child may take to go: one with much memory, on a busy machine.
+constexpr auto killed_grace = 10s;
 
 std::optional<int> code_of(const std::optional<os::ExitStatus>& status) {
     return status ? std::optional(status->code) : std::nullopt;
@@ -173,7 +176,7 @@ void LinkedPopen::throw_too_late() {
 void Popen::kill_and_reap() noexcept {
     try {
         send_signal(SIGKILL);
-        wait(Deadline(socket_grace));
+        wait(Deadline(killed_grace));
         poll();
     } catch (const std::exception&) {
         // What is being thrown already says more.
