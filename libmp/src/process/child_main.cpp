@@ -61,6 +61,9 @@ int receive_and_run(int socket) {
     } catch (const EOFError&) {
         return 1;  // The parent is gone, or gave up.
     }
+    // Not before: one that never begins may be killed while it looks, and what a
+    // sanitizer has started for that would be left.
+    look_for_leaks_at_end();
     set_received_fds(std::move(message.fds));
     ByteReader in(message.body);
     const auto body = reinterpret_cast<ChildBody>(const_cast<void*>(read_code_ref(in)));

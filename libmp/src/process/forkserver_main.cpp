@@ -252,7 +252,6 @@ void Server::become_child(UniqueFd childs_socket) {
     // The objects and exit handlers of this program are the server's. Its children are
     // forked without other threads beside.
     own_exit_of_forked_child(true);
-    look_for_leaks_at_end();
     socket_.reset();
     children_.clear();
     spares_.clear();
