@@ -36,6 +36,9 @@ using namespace std::chrono_literals;
 // is killed.
 constexpr auto exit_grace = 5s;
 
+// How long a killed one may take to go, on a busy machine.
+constexpr auto killed_grace = 10s;
+
 // How long a server that is replaced may take to hear of it.
 constexpr auto retire_grace = 1s;
 
@@ -360,7 +363,7 @@ void ForkServer::stop() noexcept {
         ready_.reset();
         if (!os::wait_readable(pidfd_.get(), Deadline(exit_grace))) {
             os::pidfd_send_signal(pidfd_.get(), SIGKILL);
-            os::wait_readable(pidfd_.get(), Deadline(exit_grace));
+            os::wait_readable(pidfd_.get(), Deadline(killed_grace));
         }
         os::pidfd_collect(pidfd_.get());
     } catch (const std::exception&) {
