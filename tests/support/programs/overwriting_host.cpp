@@ -30,12 +30,12 @@ void overwrite(int argc, char** argv, bool keep_environment) {
         end = *entry + std::strlen(*entry);
     }
     if (keep_environment) {
-        static std::vector<char*> copies;
+        static auto* const copies = new std::vector<char*>;  // for ever
         for (char** entry = environ; *entry != nullptr; ++entry) {
-            copies.push_back(::strdup(*entry));
+            copies->push_back(::strdup(*entry));
         }
-        copies.push_back(nullptr);
-        environ = copies.data();
+        copies->push_back(nullptr);
+        environ = copies->data();
     }
     std::memset(argv[0], 0, static_cast<std::size_t>(end - argv[0]));
     std::strcpy(argv[0], "host: serving");
