@@ -1,17 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 // A library whose functions crash, in ways that leave different stacks.
+#include "crashing_library.hpp"
+
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
-
-extern "C" {
-int third_crash(int x);
-int third_abort(int x);
-int third_call_nothing(int x);
-int third_raise(int x);
-int third_copy(int x);
-int third_callback(int (*function)(int), int x);
-}
 
 namespace {
 

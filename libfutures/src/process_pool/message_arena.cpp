@@ -446,6 +446,7 @@ void ResultArenaWriter::wait_for_returned() noexcept {
     header.waiting.store(1);
     MP_FAILPOINT("worker: waits for room");
     if (header.returned.load() == 0) {
+        // For ever: the death of the parent ends this worker (die_with_parent).
         futex_wait(
             header.bell,
             heard,

@@ -15,6 +15,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 #include <utility>
 
 namespace mp::detail {
@@ -173,9 +174,13 @@ std::optional<LoadedCode> loaded_code_at(std::uintptr_t address) noexcept {
 }
 
 std::string symbol_at(const CodePlace& place) {
-    const ElfFile file(place.path.c_str(), place.build_id);
-    auto name = symbol_in_tables(file, SHT_SYMTAB, place.offset);
-    return !name.empty() ? name : symbol_in_tables(file, SHT_DYNSYM, place.offset);
+    try {
+        const ElfFile file(place.path.c_str(), place.build_id);
+        auto name = symbol_in_tables(file, SHT_SYMTAB, place.offset);
+        return !name.empty() ? name : symbol_in_tables(file, SHT_DYNSYM, place.offset);
+    } catch (const std::bad_alloc&) {
+        return {};  // the file may say that its tables are large
+    }
 }
 
 }  // namespace mp::detail

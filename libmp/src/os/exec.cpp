@@ -111,6 +111,27 @@ bool inherit_only(std::span<const int> keep) noexcept {
 
 // END OF CHILD SIDE
 
+/// Sets `error` and returns -1, or the pid of a child that is to be reaped, when there
+/// is no program. A function of its own: the child of vfork shares its variables.
+[[gnu::noinline]] pid_t vfork_program(
+    const char* program,
+    char* const* arguments,
+    char* const* environment,
+    std::span<const int> keep,
+    volatile int& error
+) {
+    // A handler that ran in the child would do so in our memory.
+    const SignalsBlocked blocked;
+    const pid_t pid = ::vfork();
+    if (pid == 0) {
+        become(program, arguments, environment, keep, error);
+    }
+    if (pid < 0) {
+        error = last_error().value();
+    }
+    return pid;
+}
+
 }  // namespace
 
 pid_t start_program(
@@ -137,18 +158,8 @@ pid_t start_program(
     }
     environment.push_back(nullptr);
     volatile int error = 0;  // the child writes here
-    pid_t pid = -1;
-    {
-        // A handler that ran in the child would do so in our memory.
-        const SignalsBlocked blocked;
-        pid = ::vfork();
-        if (pid == 0) {
-            become(program.c_str(), argv.data(), environment.data(), keep, error);
-        }
-        if (pid < 0) {
-            error = last_error().value();
-        }
-    }
+    const pid_t pid =
+        vfork_program(program.c_str(), argv.data(), environment.data(), keep, error);
     if (error != 0) {
         if (pid > 0) {
             restarting([&] { return ::waitpid(pid, nullptr, 0); });

@@ -5,6 +5,7 @@
 #include "mp/process.hpp"
 
 #include "support/catch.hpp"
+#include "support/crashing_library.hpp"
 #include "support/pools.hpp"
 #include "support/start_methods.hpp"
 
@@ -22,15 +23,6 @@ using futures::ProcessPoolExecutor;
 using futures::WorkerLost;
 using namespace std::chrono_literals;
 using test::on;
-
-extern "C" {
-int third_crash(int x);
-int third_abort(int x);
-int third_call_nothing(int x);
-int third_raise(int x);
-int third_copy(int x);
-int third_callback(int (*function)(int), int x);
-}
 
 namespace {
 
