@@ -4,6 +4,9 @@ target_compile_options(libmp_dev_flags INTERFACE
     -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wnon-virtual-dtor
     -Wold-style-cast -Woverloaded-virtual -Wimplicit-fallthrough
     $<$<CXX_COMPILER_ID:Clang>:-Wthread-safety>
+    # Sources that are compiled together see each other's names.
+    $<$<BOOL:${MP_UNITY}>:-Wno-shadow>
+    $<$<AND:$<BOOL:${MP_UNITY}>,$<CXX_COMPILER_ID:GNU>>:-Wno-subobject-linkage>
     # These see shadowing where a lambda captures a structured binding under its own name.
     $<$<AND:$<CXX_COMPILER_ID:Clang>,$<VERSION_GREATER_EQUAL:$<CXX_COMPILER_VERSION>,17>>:-Wno-shadow>
     # GCC 12 sees overlapping copies in "text" + std::string when it optimises (105651).
@@ -68,4 +71,24 @@ function(mp_precompile target)
             <algorithm> <array> <atomic> <chrono> <condition_variable> <functional> <map> <memory>
             <mutex> <optional> <span> <stdexcept> <string> <system_error> <thread> <vector>)
     endif()
+endfunction()
+
+# mp_unite(<target> <source>...): with MP_UNITY, those of its sources that lie in one folder are one
+# compilation, and what they include is read and instantiated once. That each source stands alone is
+# for the other builds to tell.
+function(mp_unite target)
+    if(NOT MP_UNITY)
+        return()
+    endif()
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_MODE GROUP)
+    mp_with_failpoints(with_failpoints) # tests link these once more, instead of the library's own
+    foreach(source ${ARGN})
+        if(NOT source IN_LIST with_failpoints)
+            cmake_path(GET source PARENT_PATH folder)
+            cmake_path(RELATIVE_PATH folder BASE_DIRECTORY ${PROJECT_SOURCE_DIR})
+            string(MAKE_C_IDENTIFIER "${folder}" folder)
+            set_source_files_properties(${source} TARGET_DIRECTORY ${target} PROPERTIES
+                UNITY_GROUP ${folder})
+        endif()
+    endforeach()
 endfunction()

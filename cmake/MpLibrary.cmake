@@ -22,4 +22,6 @@ function(mp_library target name)
     target_compile_options(${target} PRIVATE
         $<$<CXX_COMPILER_ID:GNU>:-fno-semantic-interposition>)
     mp_precompile(${target})
+    get_target_property(sources ${target} SOURCES)
+    mp_unite(${target} ${sources})
 endfunction()

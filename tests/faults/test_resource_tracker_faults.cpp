@@ -13,6 +13,7 @@
 #include "support/catch.hpp"
 #include "support/fork_child.hpp"
 #include "support/log_capture.hpp"
+#include "support/patience.hpp"
 #include "support/shm_names.hpp"
 #include "support/start_methods.hpp"
 
@@ -301,7 +302,7 @@ TEST_CASE("N9: a stopped tracker hangs nobody for ever", "[faults][resource_trac
     memory.unlink();
     const auto before = std::chrono::steady_clock::now();
     mp::stop_helpers();
-    CHECK(std::chrono::steady_clock::now() - before < 10s);
+    CHECK(std::chrono::steady_clock::now() - before < test::patience(1s));
     ::kill(tracker, SIGCONT);
 }
 
@@ -333,7 +334,7 @@ TEST_CASE(
         p.start();
         const auto before = std::chrono::steady_clock::now();
         mp::stop_helpers();
-        CHECK(std::chrono::steady_clock::now() - before < 10s);
+        CHECK(std::chrono::steady_clock::now() - before < test::patience(1s));
         CHECK(is_running(tracker));
         ours.send(1);
         p.join();

@@ -1,6 +1,8 @@
-# mp_test(<name> [LIBS <target>...] [LABELS <label>...] [ALONE] [FAILPOINTS]): a ctest entry for
+# mp_test(<name> [LIBS <target>...] [LABELS <label>...] [ALONE] [APART] [FAILPOINTS]): a ctest entry for
 # <name>.cpp in this folder, called by its path from tests/, and an executable for it. With
-# MP_COMBINED_TESTS one executable holds all files but those marked ALONE. FAILPOINTS links the
+# MP_COMBINED_TESTS one executable holds all files but those marked ALONE; with MP_UNITY those
+# marked APART, which use a name that another file of the folder uses, are compiled on their own.
+# FAILPOINTS links the
 # library's sources that have failpoints once more, compiled with them (support/failpoints.hpp).
 # Labels slow and stress give an entry more time; stress is not run by default, no-asan and
 # no-tsan keep an entry out of that sanitizer's run, the tags of that name a case.
@@ -33,11 +35,14 @@ function(mp_test_name name variable)
 endfunction()
 
 function(mp_test name)
-    cmake_parse_arguments(arg "ALONE;FAILPOINTS" "" "LIBS;LABELS" ${ARGN})
+    cmake_parse_arguments(arg "ALONE;APART;FAILPOINTS" "" "LIBS;LABELS" ${ARGN})
     mp_test_name(${name} entry)
     if(MP_COMBINED_TESTS AND NOT arg_ALONE AND NOT arg_FAILPOINTS)
         set(target mp_tests)
         target_sources(mp_tests PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/${name}.cpp)
+        if(NOT arg_APART)
+            mp_unite(mp_tests ${CMAKE_CURRENT_SOURCE_DIR}/${name}.cpp)
+        endif()
         # Catch2 gives each case its file's name as a tag; hidden cases stay hidden.
         add_test(NAME ${entry}
             COMMAND mp_tests --filenames-as-tags "[#${name}]~[.]${mp_test_filter}")

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
-// gone_within(processes, time): whether they all ended in that time, twenty times that
-// under AddressSanitizer.
+// gone_within(processes, usual): whether they all ended, with patience().
 #pragma once
 
+#include "support/patience.hpp"
 #include "support/proc.hpp"
-#include "support/sanitizer.hpp"
 
 #include <sys/types.h>
 
@@ -22,8 +21,8 @@ inline bool is_gone(pid_t process) {
 }
 
 inline bool
-gone_within(const std::vector<pid_t>& processes, std::chrono::milliseconds time) {
-    const auto end = std::chrono::steady_clock::now() + time * (under_asan ? 20 : 1);
+gone_within(const std::vector<pid_t>& processes, std::chrono::milliseconds usual) {
+    const auto end = std::chrono::steady_clock::now() + patience(usual);
     for (const pid_t process : processes) {
         while (!is_gone(process)) {
             if (std::chrono::steady_clock::now() > end) {

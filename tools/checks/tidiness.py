@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Nothing half-done, nothing of one machine, no test that sleeps or that nobody runs, no time that
-changes when the clock is set."""
+"""Nothing half-done, nothing of one machine, no test that sleeps, measures or that nobody runs, no
+time that changes when the clock is set."""
 import posixpath
 import re
 
@@ -47,5 +47,9 @@ for name in files("tests/*.cpp"):
         above = text(name).splitlines()[number - 2].strip()
         if "random" not in match[0] and not above.startswith("//"):
             problems.append(f"{name}:{number}: a test that sleeps: {match[0].strip()}")
+    # How fast a busy machine is, is not the library's fault.
+    for match in re.finditer(r"<=? *(?:std::chrono::\w+\()?[\d'.]+ *(?:ns|us|ms|s|min)\b", source):
+        number = source.count("\n", 0, match.start()) + 1
+        problems.append(f"{name}:{number}: a bound on time without test::patience(): {match[0]}")
 
 finish(problems, f"{len(files())} files")

@@ -5,6 +5,7 @@
 #include "mp/errors.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <limits>
 #include <new>
 #include <string>
@@ -58,6 +59,16 @@ void throw_message_ends(std::size_t wanted, std::size_t left) {
         "the message ends too early: " + std::to_string(wanted) + " bytes wanted, " +
             std::to_string(left) + " left"
     );
+}
+
+void ByteWriter::put_text(std::string_view text) {
+    put_value(static_cast<std::uint64_t>(text.size()));
+    put(text.data(), text.size());
+}
+
+std::string ByteReader::get_text() {
+    const auto bytes = view(get_value<std::uint64_t>());
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
 void ByteWriter::grow(std::size_t additional) {

@@ -57,24 +57,13 @@ const std::error_category* category_named(const std::string& name) {
     return found;
 }
 
-void put_text(ByteWriter& out, std::string_view text) {
-    out.put_value(static_cast<std::uint64_t>(text.size()));
-    out.put(text.data(), text.size());
-}
-
-std::string get_text(ByteReader& in) {
-    const auto size = in.get_value<std::uint64_t>();
-    const auto bytes = in.view(size);
-    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
 void put_code(ByteWriter& out, const std::error_code& code) {
-    put_text(out, code.category().name());
+    out.put_text(code.category().name());
     out.put_value(code.value());
 }
 
 std::optional<std::error_code> get_code(ByteReader& in) {
-    const auto* category = category_named(get_text(in));
+    const auto* category = category_named(in.get_text());
     const auto value = in.get_value<int>();
     if (category == nullptr) {
         return std::nullopt;
@@ -170,8 +159,8 @@ make_regex_error(ByteReader& in, const std::string&, const std::exception_ptr& c
 void save_filesystem_error(ByteWriter& out) {
     with_current<std::filesystem::filesystem_error>([&](const auto& error) {
         put_code(out, error.code());
-        put_text(out, error.path1().native());
-        put_text(out, error.path2().native());
+        out.put_text(error.path1().native());
+        out.put_text(error.path2().native());
     });
 }
 
@@ -179,8 +168,8 @@ std::exception_ptr make_filesystem_error(
     ByteReader& in, const std::string& what, const std::exception_ptr& cause
 ) {
     const auto code = get_code(in);
-    const std::filesystem::path path1(get_text(in));
-    const std::filesystem::path path2(get_text(in));
+    const std::filesystem::path path1(in.get_text());
+    const std::filesystem::path path2(in.get_text());
     if (!code) {
         return nullptr;
     }
@@ -242,27 +231,27 @@ std::exception_ptr make_serialization_error(
 }
 
 void save_remote_error(ByteWriter& out) {
-    with_current<RemoteError>([&](const auto& error) { put_text(out, error.type_name); }
+    with_current<RemoteError>([&](const auto& error) { out.put_text(error.type_name); }
     );
 }
 
 std::exception_ptr make_remote_error(
     ByteReader& in, const std::string& what, const std::exception_ptr& cause
 ) {
-    return with_cause(RemoteError(get_text(in), what), cause);
+    return with_cause(RemoteError(in.get_text(), what), cause);
 }
 
 void save_system_exit(ByteWriter& out) {
     with_current<SystemExit>([&](const auto& exit) {
         out.put_value(exit.code());
-        put_text(out, exit.text());
+        out.put_text(exit.text());
     });
 }
 
 std::exception_ptr
 make_system_exit(ByteReader& in, const std::string&, const std::exception_ptr& cause) {
     const auto code = in.get_value<int>();
-    const std::string text = get_text(in);
+    const std::string text = in.get_text();
     return with_cause(text.empty() ? SystemExit(code) : SystemExit(text), cause);
 }
 

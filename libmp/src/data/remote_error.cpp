@@ -162,17 +162,7 @@ std::vector<Link> chain_of(std::exception_ptr error) {
     return chain;
 }
 
-void put_text(ByteWriter& out, std::string_view text) {
-    out.put_value(static_cast<std::uint32_t>(text.size()));
-    out.put(text.data(), text.size());
-}
-
 // ---- the receiving side
-
-std::string get_text(ByteReader& in) {
-    const auto bytes = in.view(in.get_value<std::uint32_t>());
-    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
 
 std::string readable_type(const Link& link) {
     const std::string name = demangled(link.type.c_str());
@@ -232,23 +222,22 @@ void encode_exception(
         throw std::invalid_argument("there is no exception to encode");
     }
     const auto chain = chain_of(error);
-    put_text(
-        out,
+    out.put_text(
         where.empty() ? "process " + std::to_string(::getpid()) : std::string(where)
     );
     out.put_value(static_cast<std::uint8_t>(chain.size()));
     for (const Link& link : chain) {
-        put_text(out, link.type);
-        put_text(out, link.what);
+        out.put_text(link.type);
+        out.put_text(link.what);
         out.put_value(static_cast<std::uint8_t>(link.saved.has_value()));
         if (link.saved) {
-            put_text(out, *link.saved);
+            out.put_text(*link.saved);
         }
     }
 }
 
 std::exception_ptr decode_exception(ByteReader& in) {
-    const std::string where = get_text(in);
+    const std::string where = in.get_text();
     std::vector<Link> chain(in.get_value<std::uint8_t>());
     if (chain.empty() || chain.size() > deepest_cause + 1) {
         throw SerializationError(
@@ -257,10 +246,10 @@ std::exception_ptr decode_exception(ByteReader& in) {
         );
     }
     for (Link& link : chain) {
-        link.type = get_text(in);
-        link.what = get_text(in);
+        link.type = in.get_text();
+        link.what = in.get_text();
         if (in.get_value<std::uint8_t>() != 0) {
-            link.saved = get_text(in);
+            link.saved = in.get_text();
         }
     }
     std::exception_ptr cause;

@@ -20,7 +20,7 @@ using os::rounded_up;
 
 namespace {
 
-constexpr std::uint64_t magic = 0x3161'6e65'7261'706dULL;  // "mparena1"
+constexpr std::uint64_t arena_magic = 0x3161'6e65'7261'706dULL;  // "mparena1"
 
 // Longer stretches are given back to the system rather than wiped.
 constexpr std::size_t worth_a_hole = std::size_t{64} << 10U;
@@ -43,14 +43,14 @@ Arena::Arena(std::size_t room, ProcessTable& processes)
       segment_("mp-arena", page_size() + rounded_up(room, page_size())),
       name_{.family = processes_->name(), .number = next_number()},
       own_(true) {
-    new (segment_.data()) Header{.magic = magic, .name = name_};
+    new (segment_.data()) Header{.magic = arena_magic, .name = name_};
     free_.emplace(page_size(), segment_.size() - page_size());
 }
 
 Arena::Arena(UniqueFd fd, ProcessTable& processes)
     : processes_(&processes), segment_(std::move(fd)), own_(false) {
     const auto* const header = reinterpret_cast<const Header*>(segment_.data());
-    if (segment_.size() < page_size() || header->magic != magic ||
+    if (segment_.size() < page_size() || header->magic != arena_magic ||
         header->name.family != processes.name()) {
         throw SerializationError(
             SerializationPhase::decode,

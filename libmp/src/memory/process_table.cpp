@@ -26,12 +26,12 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::uint64_t magic = 0x3173'6576'696c'706dULL;  // "mplives1"
+constexpr std::uint64_t table_magic = 0x3173'6576'696c'706dULL;  // "mplives1"
 
 // The kernel marks the mutex of an entry when the thread that holds it ends. The other
 // threads of a killed process run a little longer, until they notice that they were
 // killed.
-constexpr auto exit_grace = 10ms;
+constexpr auto end_grace = 10ms;
 
 constexpr std::uint32_t next_generation(std::uint32_t generation) noexcept {
     constexpr std::uint32_t mask = (1U << ProcessTable::generation_bits) - 1;
@@ -43,7 +43,7 @@ void wait_for_last_threads(const os::ProcessId& ended) noexcept {
     try {
         const UniqueFd process = os::pidfd_open(ended.pid);
         if (os::is_alive(ended)) {
-            os::wait_readable(process.get(), Deadline(exit_grace));
+            os::wait_readable(process.get(), Deadline(end_grace));
         }
     } catch (const std::system_error&) {
         // It is gone.
@@ -155,7 +155,7 @@ ProcessTable& ProcessTable::family() {
     table.pid_namespace = os::pid_namespace();
     table.name.maker =
         table.pid_namespace << 32U ^ static_cast<std::uint64_t>(::getpid());
-    table.magic = magic;
+    table.magic = table_magic;
     ProcessTable& processes = all.add(std::move(segment));
     all.family.store(&processes);
     return processes;
@@ -176,7 +176,7 @@ ProcessTable* ProcessTable::find(const Name& name) noexcept {
 ProcessTable& ProcessTable::attach(UniqueFd fd) {
     Segment segment(std::move(fd));
     const auto* const table = reinterpret_cast<const Table*>(segment.data());
-    if (segment.size() < sizeof(Table) || table->magic != magic) {
+    if (segment.size() < sizeof(Table) || table->magic != table_magic) {
         throw SerializationError(
             SerializationPhase::decode,
             "a descriptor that should be a table of processes is something else"

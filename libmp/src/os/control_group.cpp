@@ -11,7 +11,7 @@ namespace mp::os {
 
 namespace {
 
-constexpr auto unlimited = std::numeric_limits<std::size_t>::max();
+constexpr auto no_limit = std::numeric_limits<std::size_t>::max();
 
 /// The divided hierarchies write a number for "no limit".
 constexpr std::size_t no_machine_has = std::size_t{1} << 60U;
@@ -47,9 +47,9 @@ std::size_t reclaimable(const std::string& group, std::string_view name) {
 }
 
 std::size_t left_in_group(const std::string& group, const Names& names) {
-    const std::size_t limit = number_in(group + names.limit, unlimited);
+    const std::size_t limit = number_in(group + names.limit, no_limit);
     if (limit > no_machine_has) {
-        return unlimited;
+        return no_limit;
     }
     std::size_t used = number_in(group + names.used, 0);
     used -= std::min(used, reclaimable(group, names.cache));
@@ -60,7 +60,7 @@ std::size_t left_in_group(const std::string& group, const Names& names) {
 /// which only the last part is here: what is not there is no limit.
 std::size_t
 left_on_the_way_up(const std::string& root, std::string group, const Names& names) {
-    std::size_t left = unlimited;
+    std::size_t left = no_limit;
     while (!group.empty() && group != "/") {
         left = std::min(left, left_in_group(root + group, names));
         group.erase(group.rfind('/'));
@@ -95,7 +95,7 @@ std::string control_group() {
 }
 
 std::size_t left_in_control_groups(const ControlGroupFiles& files) {
-    std::size_t left = unlimited;
+    std::size_t left = no_limit;
     std::ifstream file(files.membership);
     for (std::string line; std::getline(file, line);) {
         // A hierarchy: "number:its controllers:/path".

@@ -34,10 +34,10 @@ using namespace std::chrono_literals;
 
 // How long a server may take to end, with the static objects of the program, before it
 // is killed.
-constexpr auto exit_grace = 5s;
+constexpr auto server_grace = 5s;
 
 // How long a killed one may take to go, on a busy machine.
-constexpr auto killed_grace = 10s;
+constexpr auto killed_server_grace = 10s;
 
 // How long a server that is replaced may take to hear of it.
 constexpr auto retire_grace = 1s;
@@ -361,9 +361,9 @@ void ForkServer::stop() noexcept {
         socket_.reset();
         // Its child that was asked for ahead is the server's to end and to reap.
         ready_.reset();
-        if (!os::wait_readable(pidfd_.get(), Deadline(exit_grace))) {
+        if (!os::wait_readable(pidfd_.get(), Deadline(server_grace))) {
             os::pidfd_send_signal(pidfd_.get(), SIGKILL);
-            os::wait_readable(pidfd_.get(), Deadline(killed_grace));
+            os::wait_readable(pidfd_.get(), Deadline(killed_server_grace));
         }
         os::pidfd_collect(pidfd_.get());
     } catch (const std::exception&) {

@@ -45,7 +45,7 @@ using namespace std::chrono_literals;
 constexpr std::size_t max_spares = 2;
 
 // How long a killed child may take to go.
-constexpr auto exit_grace = 5s;
+constexpr auto children_grace = 5s;
 
 // A child that waits for its message.
 struct Spare {
@@ -286,7 +286,7 @@ void Server::dismiss_unused() noexcept {
         for (const int pidfd : killed) {
             kill_child(pidfd);
         }
-        const Deadline deadline(exit_grace);
+        const Deadline deadline(children_grace);
         for (const int pidfd : killed) {
             os::wait_readable(pidfd, deadline);
             os::pidfd_collect(pidfd);

@@ -5,33 +5,23 @@
 namespace mp::detail {
 namespace {
 
-void put_text(ByteWriter& out, std::span<const std::byte> bytes) {
+void put_bytes(ByteWriter& out, std::span<const std::byte> bytes) {
     out.put_value(static_cast<std::uint64_t>(bytes.size()));
     out.put(bytes.data(), bytes.size());
 }
 
-void put_text(ByteWriter& out, const std::string& text) {
-    put_text(out, std::as_bytes(std::span(text)));
-}
-
 std::span<const std::byte> get_bytes(ByteReader& in) {
-    const auto size = in.get_value<std::uint64_t>();
-    return in.view(size);
-}
-
-std::string get_text(ByteReader& in) {
-    const auto bytes = get_bytes(in);
-    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+    return in.view(in.get_value<std::uint64_t>());
 }
 
 }  // namespace
 
 void Preparation::write(ByteWriter& out) const {
-    put_text(out, name);
-    put_text(out, std::as_bytes(std::span(identity)));
-    put_text(out, authkey.bytes());
-    put_text(out, parent_name);
-    put_text(out, directory);
+    out.put_text(name);
+    put_bytes(out, std::as_bytes(std::span(identity)));
+    put_bytes(out, authkey.bytes());
+    out.put_text(parent_name);
+    out.put_text(directory);
     out.put_value(static_cast<std::uint8_t>(daemon));
     out.put_value(static_cast<std::uint8_t>(die_with_parent));
     out.put_value(parent_pid);
@@ -43,13 +33,13 @@ void Preparation::write(ByteWriter& out) const {
 
 Preparation Preparation::read(ByteReader& in) {
     Preparation p;
-    p.name = get_text(in);
+    p.name = in.get_text();
     const auto numbers = get_bytes(in);
     p.identity.resize(numbers.size() / sizeof(int));
     ByteReader(numbers).get(p.identity.data(), p.identity.size() * sizeof(int));
     p.authkey = AuthenticationString(get_bytes(in));
-    p.parent_name = get_text(in);
-    p.directory = get_text(in);
+    p.parent_name = in.get_text();
+    p.directory = in.get_text();
     p.daemon = in.get_value<std::uint8_t>() != 0;
     p.die_with_parent = in.get_value<std::uint8_t>() != 0;
     p.parent_pid = in.get_value<pid_t>();

@@ -47,7 +47,7 @@ constexpr auto start_timeout = 30s;
 // A tracker that takes no message for so long has been stopped.
 constexpr auto send_timeout = 10s;
 // How long a tracker may take to clean up before this process goes on without it.
-constexpr auto exit_grace = 1s;
+constexpr auto tracker_grace = 1s;
 
 struct Tracked {
     std::string name;
@@ -106,7 +106,7 @@ void reap(UniqueFd& pidfd) noexcept {
 }
 
 void wait_for_end(Link& all) MP_REQUIRES(all.mutex) {
-    const Deadline end(exit_grace);
+    const Deadline end(tracker_grace);
     for (UniqueFd* const tracker : {&all.given_up, &all.pidfd}) {
         if (*tracker && !os::wait_readable(tracker->get(), end)) {
             log_info("the resource tracker is still needed; not waiting for it");
@@ -138,7 +138,7 @@ void start(Link& all) MP_REQUIRES(all.mutex) {
     } catch (const std::exception&) {
         if (!os::pidfd_ended(pidfd.get())) {
             os::pidfd_send_signal(pidfd.get(), SIGKILL);
-            os::wait_readable(pidfd.get(), Deadline(exit_grace));
+            os::wait_readable(pidfd.get(), Deadline(tracker_grace));
         }
         reap(pidfd);
         throw_no_start(SpawnStage::handshake);

@@ -18,13 +18,13 @@ namespace {
 
 // The lock is held only briefly, except during the action. A process that is stopped
 // with it must not hold up others beyond their time by more than this.
-constexpr auto lock_grace = std::chrono::seconds(1);
+constexpr auto mutex_grace = std::chrono::seconds(1);
 
 // How long to wait for the lock.
 Timeout lock_timeout(const Deadline& deadline) noexcept {
     return deadline.is_forever()
                ? deadline.remaining()
-               : Timeout(deadline.remaining().duration() + lock_grace);
+               : Timeout(deadline.remaining().duration() + mutex_grace);
 }
 
 [[noreturn]] void throw_broken() {

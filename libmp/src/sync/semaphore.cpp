@@ -19,23 +19,23 @@ using detail::TokenCount;
 using detail::TokenLedger;
 
 // One of the two, each zeroed or made by set().
-struct State {
+struct SemaphoreState {
     std::uint32_t bound;
     bool is_bounded;
     bool is_owned;
     TokenCount count;
 };
 
-struct OwnedState : State {
+struct OwnedSemaphoreState : SemaphoreState {
     TokenLedger ledger;
 };
 
-State& state_of(const detail::SharedBlock& block) {
-    return block.checked<State>("a Semaphore");
+SemaphoreState& semaphore_state_of(const detail::SharedBlock& block) {
+    return block.checked<SemaphoreState>("a Semaphore");
 }
 
-TokenLedger& ledger_of(State& state) noexcept {
-    return static_cast<OwnedState&>(state).ledger;
+TokenLedger& ledger_of(SemaphoreState& state) noexcept {
+    return static_cast<OwnedSemaphoreState&>(state).ledger;
 }
 
 bool too_large(int value) noexcept {
@@ -59,8 +59,10 @@ Semaphore::Semaphore(SemaphoreOptions options, Bound bound) {
         os::throw_error(EINVAL, "the value of a semaphore");
     }
     const auto value = static_cast<std::uint32_t>(options.value);
-    block_ = detail::SharedBlock::allocate(owned ? sizeof(OwnedState) : sizeof(State));
-    auto& state = block_.as<State>();
+    block_ = detail::SharedBlock::allocate(
+        owned ? sizeof(OwnedSemaphoreState) : sizeof(SemaphoreState)
+    );
+    auto& state = block_.as<SemaphoreState>();
     state.is_owned = owned;
     state.is_bounded = bound == Bound::initial_value;
     state.bound = state.is_bounded ? value
@@ -74,13 +76,13 @@ Semaphore::Semaphore(SemaphoreOptions options, Bound bound) {
 }
 
 bool Semaphore::acquire(Timeout timeout) {
-    State& state = state_of(block_);
+    SemaphoreState& state = semaphore_state_of(block_);
     return state.is_owned ? ledger_of(state).acquire(block_.processes(), timeout)
                           : state.count.acquire(timeout);
 }
 
 void Semaphore::release(int count) {
-    State& state = state_of(block_);
+    SemaphoreState& state = semaphore_state_of(block_);
     if (count < 1) {
         throw std::invalid_argument(
             "a semaphore cannot be released " + std::to_string(count) + " times"
@@ -104,7 +106,7 @@ void Semaphore::release(int count) {
 }
 
 int Semaphore::get_value() const {
-    State& state = state_of(block_);
+    SemaphoreState& state = semaphore_state_of(block_);
     return static_cast<int>(
         state.is_owned ? ledger_of(state).value() : state.count.value()
     );

@@ -46,7 +46,7 @@ struct Hooks {
 };
 
 // Before main, so that no fork can fall into the making.
-[[maybe_unused]] const bool made_early = (Hooks::instance(), true);
+[[maybe_unused]] const bool hooks_made_early = (Hooks::instance(), true);
 
 void run_logged(const Hook& hook) noexcept {
     try {

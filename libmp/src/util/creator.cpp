@@ -53,7 +53,7 @@ std::uint64_t process_token() noexcept {
 namespace {
 
 // Before main, so that no fork can fall into the making.
-[[maybe_unused]] const bool made_early = (process_token(), true);
+[[maybe_unused]] const bool token_made_early = (process_token(), true);
 
 }  // namespace
 

@@ -142,7 +142,8 @@ struct detail::FinalizerTable {
 namespace {
 
 // Before main, so that no fork can fall into the making.
-[[maybe_unused]] const bool made_early = (detail::FinalizerTable::instance(), true);
+[[maybe_unused]] const bool finalizers_made_early =
+    (detail::FinalizerTable::instance(), true);
 
 }  // namespace
 

@@ -89,7 +89,7 @@ const std::shared_ptr<StderrSink>& stderr_sink() {
 }
 
 // Made before main, so that no fork can fall into the making.
-[[maybe_unused]] const bool made_early = (get_logger(), current_name(), true);
+[[maybe_unused]] const bool logger_made_early = (get_logger(), current_name(), true);
 
 constexpr int to_stderr_bit = 16;
 

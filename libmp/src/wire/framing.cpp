@@ -23,7 +23,7 @@ namespace {
 
 using Bytes = std::span<const std::byte>;
 
-const Deadline never(forever);
+const Deadline no_end(forever);
 
 constexpr std::size_t longest_short = 0x7fffffff;
 constexpr std::size_t first_piece = std::size_t{1} << 20;
@@ -81,20 +81,20 @@ std::size_t FrameHeader::short_length(Bytes bytes) noexcept {
 }
 
 void send_frame(int fd, Bytes payload) {
-    os::send_all(fd, FrameHeader(payload.size()).span(), payload, never);
+    os::send_all(fd, FrameHeader(payload.size()).span(), payload, no_end);
 }
 
 void send_frame_with_fds(int socket, Bytes payload, const std::vector<UniqueFd>& fds) {
     // First what can throw: after the header, the stream would be out of step.
     const std::vector<int> numbers = os::fd_numbers(fds);
-    os::send_all(socket, FrameHeader(payload.size()).span(), never);
+    os::send_all(socket, FrameHeader(payload.size()).span(), no_end);
     MP_FAILPOINT("frame: head sent");
-    os::send_with_fds(socket, payload, numbers, never);
+    os::send_with_fds(socket, payload, numbers, no_end);
 }
 
 std::size_t receive_frame_size(int fd) {
     std::array<std::byte, FrameHeader::short_size> head{};
-    os::receive_exactly(fd, head, never);
+    os::receive_exactly(fd, head, no_end);
     MP_FAILPOINT("frame: head taken");
     const auto length =
         static_cast<std::int32_t>(get_big_endian<std::uint32_t>(head.data()));
@@ -105,7 +105,7 @@ std::size_t receive_frame_size(int fd) {
         throw_bad_length(length);
     }
     std::array<std::byte, sizeof(std::uint64_t)> rest{};
-    os::receive_rest(fd, rest, never);
+    os::receive_rest(fd, rest, no_end);
     const auto size = get_big_endian<std::uint64_t>(rest.data());
     if (size > static_cast<std::uint64_t>(std::numeric_limits<ssize_t>::max())) {
         throw_bad_length(size);
@@ -115,7 +115,7 @@ std::size_t receive_frame_size(int fd) {
 
 std::vector<std::byte> receive_payload(int fd, std::size_t size) {
     return receive_growing(size, [&](std::span<std::byte> part) {
-        os::receive_rest(fd, part, never);
+        os::receive_rest(fd, part, no_end);
     });
 }
 
@@ -124,7 +124,7 @@ receive_payload_with_fds(int socket, std::size_t size, IncomingFds& fds) {
     return receive_growing(size, [&](std::span<std::byte> part) {
         while (!part.empty()) {
             os::ReceivedFds came =
-                os::receive_with_fds(socket, part, os::max_fds_in_message, never);
+                os::receive_with_fds(socket, part, os::max_fds_in_message, no_end);
             if (came.bytes == 0) {
                 os::throw_error(ECONNRESET, "got end of file during message");
             }

@@ -11,7 +11,7 @@ namespace mp {
 
 namespace {
 
-const Deadline never(forever);
+const Deadline no_end(forever);
 
 // The byte that goes with the descriptors is their number.
 constexpr std::byte one_descriptor{1};
@@ -21,10 +21,10 @@ constexpr std::byte acknowledgement{'A'};
 
 void send_handle(const Connection& connection, int fd, HandleOptions options) {
     const Connection::Use use(connection, Direction::write);
-    os::send_with_fds(use.fd(), std::array{one_descriptor}, std::array{fd}, never);
+    os::send_with_fds(use.fd(), std::array{one_descriptor}, std::array{fd}, no_end);
     if (options.acknowledge) {
         std::array<std::byte, 1> answer{};
-        os::receive_exactly(use.fd(), answer, never);
+        os::receive_exactly(use.fd(), answer, no_end);
         if (answer[0] != acknowledgement) {
             os::throw_error(EBADMSG, "the receiver did not acknowledge a descriptor");
         }
@@ -34,14 +34,14 @@ void send_handle(const Connection& connection, int fd, HandleOptions options) {
 UniqueFd recv_handle(const Connection& connection, HandleOptions options) {
     const Connection::Use use(connection, Direction::read);
     std::array<std::byte, 1> count{};
-    auto fds = os::receive_exactly_with_fds(use.fd(), count, 1, never);
+    auto fds = os::receive_exactly_with_fds(use.fd(), count, 1, no_end);
     if (count[0] != one_descriptor) {
         os::throw_error(
             EBADMSG, "a descriptor came with something else than its number"
         );
     }
     if (options.acknowledge) {
-        os::send_all(use.fd(), std::array{acknowledgement}, never);
+        os::send_all(use.fd(), std::array{acknowledgement}, no_end);
     }
     return std::move(fds.front());
 }

@@ -262,7 +262,7 @@ TEST_CASE(
             auto endless = pool.submit(wait_for_ever);
             pool.kill_workers();
         }
-        return test::gone_within(workers, 5s) ? 0 : 1;
+        return test::gone_within(workers, 1s) ? 0 : 1;
     });
 }
 

@@ -107,7 +107,7 @@ TEST_CASE(
     ensure_running();
     const pid_t first = tracker();
     ::kill(first, SIGKILL);
-    REQUIRE(test::gone_within({first}, 5s));
+    REQUIRE(test::gone_within({first}, 1s));
     const test::LogCapture log;
     ensure_running();
     CHECK(tracker() != first);

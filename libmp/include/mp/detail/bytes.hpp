@@ -9,6 +9,8 @@
 #include <cstring>
 #include <memory>
 #include <span>
+#include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
@@ -95,6 +97,9 @@ public:
         static_assert(std::is_trivially_copyable_v<T>);
         std::memcpy(extend(sizeof(T)), &value, sizeof(T));
     }
+
+    /// The length of `text` and its bytes; ByteReader::get_text() is the way back.
+    void put_text(std::string_view text);
 
     /// Room for `size` bytes at the end, to be filled by the caller before the next
     /// call. std::bad_alloc leaves the writer as it was.
@@ -199,6 +204,9 @@ public:
         std::memcpy(&value, view(sizeof(T)).data(), sizeof(T));
         return value;
     }
+
+    /// What put_text() wrote. Throws as get().
+    std::string get_text();
 
     /// The next `size` bytes, where they stand. Throws as get().
     std::span<const std::byte> view(std::size_t size) {
