@@ -51,7 +51,7 @@ TEST_CASE(
     "ProcessPoolExecutor: a worker that writes over its counter is lost, not the pool",
     "[faults][process_pool]"
 ) {
-    const mp::Context context = each_start_method();
+    const mp::Context context = each_pool_start_method();
     // Less than was read already, more than there are slots, and the largest number.
     const std::vector<std::uint64_t> numbers{
         0, std::uint64_t{1} << 20U, ~std::uint64_t{0}};
@@ -84,7 +84,7 @@ TEST_CASE(
     "[faults][process_pool]"
 ) {
     futures::ProcessPoolExecutor pool(
-        {.max_workers = 1, .mp_context = each_start_method()}
+        {.max_workers = 1, .mp_context = each_pool_start_method()}
     );
     auto lost = pool.submit(scribble, ~std::uint64_t{0});
     CHECK_THROWS_AS(lost.result(30s), futures::BrokenProcessPool);

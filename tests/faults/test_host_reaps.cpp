@@ -141,7 +141,7 @@ int status_beside(const mp::Context& context, int starts) {
 }  // namespace
 
 TEST_CASE("host_reaps: all children, in its SIGCHLD handler", "[faults]") {
-    const mp::Context context = each_start_method();
+    const mp::Context context = each_pool_start_method();
     CAPTURE(context.get_start_method());
     CHECK(status_beside<ByHandler>(context, 40) == 0);
 }
@@ -164,7 +164,7 @@ TEST_CASE("host_reaps: a child does not end before its parent looks", "[faults]"
 }
 
 TEST_CASE("host_reaps: the kernel does, as SIGCHLD is ignored", "[faults]") {
-    const mp::Context context = each_start_method();
+    const mp::Context context = each_pool_start_method();
     CAPTURE(context.get_start_method());
     CHECK(status_beside<ByKernel>(context, 40) == 0);
 }
@@ -173,7 +173,7 @@ TEST_CASE(
     "host_reaps: all children, in a thread that waits for any",
     "[faults][no-asan][no-tsan]"
 ) {
-    const mp::Context context = each_start_method();
+    const mp::Context context = each_pool_start_method();
     CAPTURE(context.get_start_method());
     CHECK(status_beside<ByThread>(context, 40) == 0);
 }

@@ -88,7 +88,7 @@ void ignore_hangups() {
 }  // namespace
 
 TEST_CASE("M1 M2: a parent killed with SIGKILL leaves no worker", "[faults]") {
-    const Context context = each_start_method();
+    const Context context = each_pool_start_method();
     const Gate bell;
     const Gate pids;
     mp::Process parent(
@@ -109,7 +109,7 @@ TEST_CASE("M1 M2: a parent killed with SIGKILL leaves no worker", "[faults]") {
 }
 
 TEST_CASE("S3: the terminal is closed, no worker is left", "[faults]") {
-    const Context context = each_start_method();
+    const Context context = each_pool_start_method();
     const Gate bell;
     const Gate pids;
     const int terminal = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);

@@ -107,7 +107,7 @@ int use_all(const mp::Context& context, Limits limits, int workers, std::size_t 
 
 // Sanitizers need terabytes of addresses.
 TEST_CASE("R9: what is reserved fits RLIMIT_AS", "[faults][slow][no-asan][no-tsan]") {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     const rlim_t most = GENERATE(8000U, 3000U, 1500U) * megabyte;
     CHECK(
         use_all(context, {.addresses = most, .file = RLIM_INFINITY}, 8, megabyte) == 0
@@ -115,7 +115,7 @@ TEST_CASE("R9: what is reserved fits RLIMIT_AS", "[faults][slow][no-asan][no-tsa
 }
 
 TEST_CASE("R9: many workers fit RLIMIT_AS", "[faults][slow][no-asan][no-tsan]") {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     CHECK(
         use_all(
             context, {.addresses = 3000 * megabyte, .file = RLIM_INFINITY}, 32, 300'000
@@ -124,7 +124,7 @@ TEST_CASE("R9: many workers fit RLIMIT_AS", "[faults][slow][no-asan][no-tsan]") 
 }
 
 TEST_CASE("R9: what is reserved fits RLIMIT_FSIZE", "[faults][slow]") {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     const rlim_t most = GENERATE(1000U, 100U, 10U) * megabyte;
     CHECK(
         use_all(context, {.addresses = RLIM_INFINITY, .file = most}, 4, megabyte) == 0
@@ -135,7 +135,7 @@ TEST_CASE(
     "R9: results in small arenas wait for room, and are not lost",
     "[faults][slow][no-asan][no-tsan]"
 ) {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     const int status = test::run_in_fork([&] {
         set_limit(RLIMIT_FSIZE, 4 * megabyte);
         futures::ProcessPoolExecutor pool({.max_workers = 2, .mp_context = context});
@@ -166,7 +166,7 @@ TEST_CASE(
     "R9: a message of less than half a small arena fits, however it grows",
     "[faults][slow][no-asan][no-tsan]"
 ) {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     const int status = test::run_in_fork([&] {
         set_limit(RLIMIT_FSIZE, 10 * megabyte);
         futures::ProcessPoolExecutor pool({.max_workers = 2, .mp_context = context});

@@ -76,7 +76,7 @@ ProcessPoolExecutor pool_of(int workers, const mp::Context& ctx) {
 TEST_CASE(
     "I1: a task beyond its limit ends, and its worker; the pool goes on", "[faults]"
 ) {
-    const mp::Context ctx = each_start_method();
+    const mp::Context ctx = each_pool_start_method();
     auto pool = pool_of(1, ctx);
     auto late = pool.submit({.timeout = 50ms}, block_for_ever);
     auto later = pool.submit(work_for, 1);

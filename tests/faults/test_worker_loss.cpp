@@ -147,7 +147,7 @@ TEST_CASE(
     "C3 C7 C8 C9 C10: isolate: only the running task is lost, and the error says how",
     "[faults]"
 ) {
-    ProcessPoolExecutor pool(isolating(each_start_method(), 2));
+    ProcessPoolExecutor pool(isolating(each_pool_start_method(), 2));
     for (const int signal_number : {SIGKILL, SIGTERM, SIGFPE, SIGILL, SIGABRT}) {
         const auto error = expect_lost(pool.submit(die_by, signal_number));
         CHECK(error.report().signal == signal_number);
@@ -176,7 +176,7 @@ TEST_CASE("C3: a crash report has the address and the stack", "[faults][no-asan]
 }
 
 TEST_CASE("C13: isolate: the other tasks finish", "[faults]") {
-    ProcessPoolExecutor pool(isolating(each_start_method(), 4));
+    ProcessPoolExecutor pool(isolating(each_pool_start_method(), 4));
     const Gate bell;
     const Gate gate;
     const auto doomed = pool.submit(wait_here, bell.path(), gate.path());
@@ -214,7 +214,7 @@ TEST_CASE("C14: workers that kill each other", "[faults]") {
 }
 
 TEST_CASE("C15: all workers killed at the same instant", "[faults]") {
-    ProcessPoolExecutor pool(isolating(each_start_method(), 3));
+    ProcessPoolExecutor pool(isolating(each_pool_start_method(), 3));
     const Gate bell;
     const Gate gate;
     std::vector<Future<int>> running;
@@ -255,7 +255,7 @@ TEST_CASE("C16: retries: run again, and given up at last", "[faults]") {
 }
 
 TEST_CASE("C25: a stopped worker swallows nothing", "[faults]") {
-    ProcessPoolExecutor pool(isolating(each_start_method(), 2));
+    ProcessPoolExecutor pool(isolating(each_pool_start_method(), 2));
     const Gate bell;
     const Gate gate;
     auto one = pool.submit(wait_here, bell.path(), gate.path());
@@ -273,7 +273,7 @@ TEST_CASE("C25: a stopped worker swallows nothing", "[faults]") {
 }
 
 TEST_CASE("G4: a worker killed while idle is replaced, no future fails", "[faults]") {
-    ProcessPoolExecutor pool(isolating(each_start_method(), 1));
+    ProcessPoolExecutor pool(isolating(each_pool_start_method(), 1));
     for (int i = 0; i < 5; ++i) {
         CHECK(pool.submit(inc, i).result(60s) == i + 1);
         kill(pool.workers().at(0), SIGKILL);
@@ -282,17 +282,18 @@ TEST_CASE("G4: a worker killed while idle is replaced, no future fails", "[fault
 }
 
 TEST_CASE("Random kills lose only running tasks", "[faults]") {
-    lose_workers(each_start_method(), 20'000, 20);
+    lose_workers(each_pool_start_method(), 20'000, 20);
 }
 
 TEST_CASE(
     "A thousand kills in 10^5 tasks lose only running tasks", "[faults][.stress]"
 ) {
-    lose_workers(each_start_method(), 100'000, 1000);
+    lose_workers(each_pool_start_method(), 100'000, 1000);
 }
 
 TEST_CASE("break_pool: every pending future ends, soon", "[faults]") {
-    ProcessPoolExecutor pool(test::on(each_start_method(), 2, OnWorkerLoss::break_pool)
+    ProcessPoolExecutor pool(
+        test::on(each_pool_start_method(), 2, OnWorkerLoss::break_pool)
     );
     const Gate bell;
     const Gate gate;
@@ -347,7 +348,7 @@ TEST_CASE("J8: two threads shut down, a third submits", "[faults]") {
 }
 
 TEST_CASE("J7: shutdown from a callback does not wait for itself", "[faults]") {
-    ProcessPoolExecutor pool(isolating(each_start_method(), 1));
+    ProcessPoolExecutor pool(isolating(each_pool_start_method(), 1));
     const Gate bell;
     pool.submit(inc, 1).add_done_callback([&](const Future<int>&) {
         pool.shutdown();

@@ -129,7 +129,7 @@ void expect_broken(const Future<T>& future) {
 TEST_CASE(
     "ExecutorDeadlockTest.test_error_at_task_pickle: only that future fails", "[ported]"
 ) {
-    ProcessPoolExecutor pool(on(each_start_method(), 2));
+    ProcessPoolExecutor pool(on(each_pool_start_method(), 2));
     const auto future =
         pool.submit(take, Misbehaving{.when_written = Deed::throw_error});
     expect_only_it_fails(pool, future, SerializationPhase::encode_task);
@@ -143,7 +143,7 @@ TEST_CASE(
 TEST_CASE(
     "ExecutorDeadlockTest.test_exit_at_task_unpickle: breaks the pool", "[ported]"
 ) {
-    ProcessPoolExecutor pool(on(each_start_method(), 2));
+    ProcessPoolExecutor pool(on(each_pool_start_method(), 2));
     expect_broken(pool.submit(take, Misbehaving{.when_read = Deed::exit_process}));
 }
 
@@ -151,7 +151,7 @@ TEST_CASE(
     "ExecutorDeadlockTest.test_error_at_task_unpickle: only that future fails",
     "[ported]"
 ) {
-    ProcessPoolExecutor pool(on(each_start_method(), 2));
+    ProcessPoolExecutor pool(on(each_pool_start_method(), 2));
     const auto future = pool.submit(take, Misbehaving{.when_read = Deed::throw_error});
     expect_only_it_fails(pool, future, SerializationPhase::decode_task);
 }
@@ -159,7 +159,7 @@ TEST_CASE(
 TEST_CASE(
     "ExecutorDeadlockTest.test_crash_at_task_unpickle: breaks the pool", "[ported]"
 ) {
-    ProcessPoolExecutor pool(on(each_start_method(), 2));
+    ProcessPoolExecutor pool(on(each_pool_start_method(), 2));
     expect_broken(pool.submit(take, Misbehaving{.when_read = Deed::crash}));
 }
 
@@ -167,7 +167,7 @@ TEST_CASE(
     "ExecutorDeadlockTest.test_crash_during_func_exec_on_worker: breaks the pool",
     "[ported]"
 ) {
-    ProcessPoolExecutor pool(on(each_start_method(), 2));
+    ProcessPoolExecutor pool(on(each_pool_start_method(), 2));
     expect_broken(pool.submit(run, Deed::crash));
 }
 
@@ -176,7 +176,7 @@ TEST_CASE(
     "future, exit() breaks the pool",
     "[ported]"
 ) {
-    ProcessPoolExecutor pool(on(each_start_method(), 2));
+    ProcessPoolExecutor pool(on(each_pool_start_method(), 2));
     CHECK_THROWS_AS(pool.submit(run, Deed::throw_exit).result(60s), mp::SystemExit);
     CHECK(pool.submit(inc, 1).result(60s) == 2);
     expect_broken(pool.submit(run, Deed::exit_process));
@@ -186,7 +186,7 @@ TEST_CASE(
     "ExecutorDeadlockTest.test_error_during_func_exec_on_worker: that exception",
     "[ported]"
 ) {
-    ProcessPoolExecutor pool(on(each_start_method(), 2));
+    ProcessPoolExecutor pool(on(each_pool_start_method(), 2));
     CHECK_THROWS_AS(pool.submit(run, Deed::throw_error).result(60s), std::domain_error);
     CHECK(pool.submit(inc, 1).result(60s) == 2);
 }
@@ -195,7 +195,7 @@ TEST_CASE(
     "ExecutorDeadlockTest.test_crash_during_result_pickle_on_worker: breaks the pool",
     "[ported]"
 ) {
-    ProcessPoolExecutor pool(on(each_start_method(), 2));
+    ProcessPoolExecutor pool(on(each_pool_start_method(), 2));
     expect_broken(pool.submit(give, Deed::crash, Deed::none));
 }
 
@@ -205,7 +205,7 @@ TEST_CASE(
     "future",
     "[ported]"
 ) {
-    ProcessPoolExecutor pool(on(each_start_method(), 2));
+    ProcessPoolExecutor pool(on(each_pool_start_method(), 2));
     const auto future = pool.submit(give, Deed::throw_exit, Deed::none);
     CHECK_THROWS_AS(future.result(60s), mp::SystemExit);
     CHECK(pool.submit(inc, 1).result(60s) == 2);
@@ -216,7 +216,7 @@ TEST_CASE(
     "fails",
     "[ported]"
 ) {
-    ProcessPoolExecutor pool(on(each_start_method(), 2));
+    ProcessPoolExecutor pool(on(each_pool_start_method(), 2));
     const auto future = pool.submit(give, Deed::throw_error, Deed::none);
     expect_only_it_fails(pool, future, SerializationPhase::encode_result);
 }
@@ -227,7 +227,7 @@ TEST_CASE(
     "future fails",
     "[ported]"
 ) {
-    ProcessPoolExecutor pool(on(each_start_method(), 2));
+    ProcessPoolExecutor pool(on(each_pool_start_method(), 2));
     const auto future = pool.submit(give, Deed::none, Deed::throw_error);
     expect_only_it_fails(pool, future, SerializationPhase::decode_result);
 }
@@ -238,7 +238,7 @@ TEST_CASE(
     "that is no std::exception reaches the future",
     "[ported]"
 ) {
-    ProcessPoolExecutor pool(on(each_start_method(), 2));
+    ProcessPoolExecutor pool(on(each_pool_start_method(), 2));
     const auto future = pool.submit(give, Deed::none, Deed::throw_exit);
     CHECK_THROWS_AS(future.result(60s), mp::SystemExit);
     CHECK(pool.submit(inc, 1).result(60s) == 2);
@@ -249,7 +249,7 @@ TEST_CASE(
     "hang",
     "[ported]"
 ) {
-    ProcessPoolExecutor pool(on(each_start_method(), 2));
+    ProcessPoolExecutor pool(on(each_pool_start_method(), 2));
     const Gate bell;
     const Gate gate;
     const auto future = pool.submit(crash_after, bell.path(), gate.path());
@@ -266,7 +266,7 @@ TEST_CASE(
     "not keep the pool",
     "[ported]"
 ) {
-    ProcessPoolExecutor pool(on(each_start_method(), 2));
+    ProcessPoolExecutor pool(on(each_pool_start_method(), 2));
     pool.submit(inc, 1).result(60s);
     const auto future =
         pool.submit(take, Misbehaving{.when_written = Deed::throw_error});
@@ -279,7 +279,7 @@ TEST_CASE(
     "ExecutorDeadlockTest.test_crash_big_data: large arguments under way do not block",
     "[ported]"
 ) {
-    ProcessPoolExecutor pool(on(each_start_method(), 2));
+    ProcessPoolExecutor pool(on(each_pool_start_method(), 2));
     std::vector<Future<std::size_t>> all;
     try {
         for (int i = 0; i < 10; ++i) {
@@ -302,7 +302,7 @@ TEST_CASE(
 ) {
     const Gate gate;  // the callback may be in it until the pool has ended
     const Gate bell;
-    ProcessPoolExecutor pool(on(each_start_method(), 1));
+    ProcessPoolExecutor pool(on(each_pool_start_method(), 1));
     pool.submit(inc, 0).add_done_callback([&](const Future<int>&) {
         test::ring(bell.path());
         test::pass(gate.path());
@@ -322,7 +322,7 @@ TEST_CASE(
     "InitializerMixin.test_initializer, process pool: it ran before the first task",
     "[ported]"
 ) {
-    ProcessPoolOptions options = on(each_start_method(), 2);
+    ProcessPoolOptions options = on(each_pool_start_method(), 2);
     options.initializer = mp::call(initialise, 17);
     ProcessPoolExecutor pool(options);
     std::vector<Future<int>> all;
@@ -338,7 +338,7 @@ TEST_CASE(
     "FailingInitializerMixin.test_initializer, process pool: breaks it, with the cause",
     "[ported]"
 ) {
-    ProcessPoolOptions options = on(each_start_method(), 2);
+    ProcessPoolOptions options = on(each_pool_start_method(), 2);
     options.initializer = mp::call(fail_to_initialise);
     ProcessPoolExecutor pool(options);
     std::vector<Future<int>> all;

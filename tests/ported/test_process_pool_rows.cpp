@@ -73,7 +73,7 @@ void look_at(const Witness&) {}
 }  // namespace
 
 TEST_CASE("ProcessPoolExecutorTest.test_killed_child: breaks the pool", "[ported]") {
-    ProcessPoolExecutor pool(on(each_start_method(), 1));
+    ProcessPoolExecutor pool(on(each_pool_start_method(), 1));
     const Gate bell;
     const Gate gate;
     auto future = pool.submit(ring_and_pass, bell.path(), gate.path(), 1);
@@ -90,7 +90,7 @@ TEST_CASE(
     "exception",
     "[ported]"
 ) {
-    ProcessPoolExecutor pool(on(each_start_method(), 1));
+    ProcessPoolExecutor pool(on(each_pool_start_method(), 1));
     const Gate bell;
     const Gate gate;
     std::vector<Future<int>> all;
@@ -111,7 +111,7 @@ TEST_CASE(
 }
 
 TEST_CASE("ProcessPoolExecutorTest.test_map_chunksize: any size from 1", "[ported]") {
-    ProcessPoolExecutor pool(on(each_start_method(), 2));
+    ProcessPoolExecutor pool(on(each_pool_start_method(), 2));
     std::vector<int> numbers(40);
     std::iota(numbers.begin(), numbers.end(), 0);
     for (const int chunksize : {6, 40, 50}) {
@@ -129,7 +129,7 @@ TEST_CASE("ProcessPoolExecutorTest.test_map_chunksize: any size from 1", "[porte
 }
 
 TEST_CASE("ProcessPoolExecutorTest.test_traceback: the cause tells where", "[ported]") {
-    ProcessPoolExecutor pool(on(each_start_method(), 1));
+    ProcessPoolExecutor pool(on(each_pool_start_method(), 1));
     try {
         pool.submit(fail).result();
         FAIL("no exception");
@@ -148,7 +148,7 @@ TEST_CASE(
     "the exit code",
     "[ported]"
 ) {
-    ProcessPoolExecutor pool(on(each_start_method(), 1));
+    ProcessPoolExecutor pool(on(each_pool_start_method(), 1));
     expect_broken(pool.submit(exit_now, 99), "exited with code 99");
 }
 
@@ -157,7 +157,7 @@ TEST_CASE(
     "task",
     "[ported]"
 ) {
-    ProcessPoolExecutor pool(on(each_start_method(), 1));
+    ProcessPoolExecutor pool(on(each_pool_start_method(), 1));
     const Gate bell;
     pool.submit(look_at, Witness(bell.path())).result();
     CHECK(bell.wait_for(1));
@@ -165,7 +165,7 @@ TEST_CASE(
 
 TEST_CASE("ProcessPoolExecutorTest.test_saturation: exactly max_workers", "[ported]") {
     constexpr int workers = 3;
-    ProcessPoolExecutor pool(on(each_start_method(), workers));
+    ProcessPoolExecutor pool(on(each_pool_start_method(), workers));
     const Gate bell;
     const Gate gate;
     std::vector<Future<int>> all;

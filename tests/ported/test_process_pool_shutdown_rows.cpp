@@ -47,7 +47,7 @@ void ring_twice_around(const std::string& bell, const std::string& gate) {
 TEST_CASE(
     "ProcessPoolExecutorTest.test_terminate_workers: ends by SIGTERM", "[ported]"
 ) {
-    ProcessPoolExecutor pool(on(each_start_method(), 2));
+    ProcessPoolExecutor pool(on(each_pool_start_method(), 2));
     const Gate bell;
     const Gate gate;
     auto running = pool.submit(ring_and_pass, bell.path(), gate.path(), 1);
@@ -60,7 +60,7 @@ TEST_CASE(
 }
 
 TEST_CASE("ProcessPoolExecutorTest.test_kill_workers: ends by SIGKILL", "[ported]") {
-    ProcessPoolExecutor pool(on(each_start_method(), 2));
+    ProcessPoolExecutor pool(on(each_pool_start_method(), 2));
     const Gate bell;
     const Gate gate;
     auto running = pool.submit(
@@ -158,7 +158,7 @@ TEST_CASE(
     "ProcessPoolShutdownTest.test_processes_terminate: as many as needed, then none",
     "[ported]"
 ) {
-    const Context context = each_start_method();
+    const Context context = each_pool_start_method();
     constexpr std::size_t max_workers = 4;
     ProcessPoolExecutor pool(on(context, max_workers));
     const Gate bell;
@@ -184,7 +184,7 @@ TEST_CASE(
     const std::vector<int> numbers{-1, 2, -3, 4};
     std::vector<int> results;
     {
-        ProcessPoolExecutor pool(on(each_start_method(), 2));
+        ProcessPoolExecutor pool(on(each_pool_start_method(), 2));
         for (const int x : pool.map(multiply, numbers, numbers)) {
             results.push_back(x);
         }
@@ -199,7 +199,7 @@ TEST_CASE("ProcessPoolShutdownTest.test_del_shutdown: results complete", "[porte
     std::optional<futures::MapResults<int>> results;
     std::vector<pid_t> pids;
     {
-        ProcessPoolExecutor pool(on(each_start_method(), 2));
+        ProcessPoolExecutor pool(on(each_pool_start_method(), 2));
         results.emplace(pool.map(multiply, numbers, numbers));
         pids = pool.workers();
     }
@@ -213,7 +213,7 @@ TEST_CASE("ProcessPoolShutdownTest.test_del_shutdown: results complete", "[porte
 
 TEST_CASE("ProcessPoolShutdownTest.test_shutdown_no_wait: ends by itself", "[ported]") {
     const std::vector<int> numbers{-1, 2, -3, 4};
-    ProcessPoolExecutor pool(on(each_start_method(), 2));
+    ProcessPoolExecutor pool(on(each_pool_start_method(), 2));
     auto results = pool.map(multiply, numbers, numbers);
     pool.shutdown({.wait = false});
     std::vector<int> values;
@@ -232,7 +232,7 @@ TEST_CASE(
     "pending",
     "[ported]"
 ) {
-    ProcessPoolExecutor pool(on(each_start_method(), 2));
+    ProcessPoolExecutor pool(on(each_pool_start_method(), 2));
     const Gate bell;
     const Gate gate;
     std::vector<Future<int>> all;
@@ -254,7 +254,7 @@ TEST_CASE(
     "ExecutorShutdownTest.test_hang_gh94440, process pool: submit, cancel, shutdown",
     "[ported]"
 ) {
-    const Context context = each_start_method();
+    const Context context = each_pool_start_method();
     // In a process of its own, which can be given up.
     mp::Process child(
         {.start_method = StartMethod::fork},
@@ -281,7 +281,7 @@ TEST_CASE(
     "work",
     "[ported]"
 ) {
-    const Context context = each_start_method();
+    const Context context = each_pool_start_method();
     const Gate bell;
     mp::Process child(
         {.start_method = StartMethod::fork},

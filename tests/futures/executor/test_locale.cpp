@@ -95,7 +95,7 @@ TEST_CASE("locale: what is read of the system", "[executor]") {
 }
 
 TEST_CASE("locale: texts of a pool's errors, and its workers", "[executor]") {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     const ForeignLocale foreign;
     auto options = test::on(context, 1, futures::OnWorkerLoss::isolate);
     options.initializer =

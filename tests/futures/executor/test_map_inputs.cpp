@@ -96,7 +96,7 @@ void in_each_pool(Test&& test) {
         ThreadPoolExecutor pool(2);
         test(pool);
     } else {
-        ProcessPoolExecutor pool(test::on(each_start_method(), 2));
+        ProcessPoolExecutor pool(test::on(each_pool_start_method(), 2));
         test(pool);
     }
 }

@@ -54,7 +54,7 @@ TEST_CASE(
     "ProcessPool: a callback may wait for futures of its pool in any way",
     "[process_pool]"
 ) {
-    const mp::Context context = each_start_method();
+    const mp::Context context = each_pool_start_method();
     for (const int workers : {1, 2}) {
         INFO(workers << " workers");
         CHECK(all_six(context, workers, [](auto&, auto f, auto g) {

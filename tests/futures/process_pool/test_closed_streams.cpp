@@ -198,7 +198,7 @@ TEST_CASE(
     "Standard streams: closed at the start, in each mixture",
     "[process_pool][no-tsan][no-asan][slow]"
 ) {
-    const mp::Context context = each_start_method();
+    const mp::Context context = each_pool_start_method();
     const int mixture = GENERATE(1, 2, 3, 4, 5, 6, 7);
     CHECK(test::run_in_fork_for(120s, [&] {
               close_streams(mixture);
@@ -212,7 +212,7 @@ TEST_CASE(
     "Standard streams: closed between two uses",
     "[process_pool][no-tsan][no-asan][slow]"
 ) {
-    const mp::Context context = each_start_method();
+    const mp::Context context = each_pool_start_method();
     const int mixture = GENERATE(1, 6, 7);
     CHECK(test::run_in_fork_for(120s, [&] {
               close_streams(0);
@@ -233,7 +233,7 @@ TEST_CASE(
     "Standard streams: a thread that prints all the time reaches nothing of ours",
     "[process_pool][no-tsan][no-asan][slow]"
 ) {
-    const mp::Context context = each_start_method();
+    const mp::Context context = each_pool_start_method();
     CHECK(test::run_in_fork_for(120s, [&] {
               close_streams(7);
               std::atomic<bool> over{false};

@@ -105,7 +105,7 @@ constexpr const char* in_library =
 #define CRASHES "[no-asan][no-tsan]"
 
 TEST_CASE("crash report: the frames of a library come first, by name", CRASHES) {
-    ProcessPoolExecutor pool(on(each_start_method(), 1, OnWorkerLoss::isolate));
+    ProcessPoolExecutor pool(on(each_pool_start_method(), 1, OnWorkerLoss::isolate));
     const auto lines = lines_of(loss_of(pool, wrapper, 1));
     INFO(lines.size());
     REQUIRE(lines.size() == 3);
@@ -117,7 +117,7 @@ TEST_CASE("crash report: the frames of a library come first, by name", CRASHES) 
 }
 
 TEST_CASE("crash report: abort() and raise() begin where they are called", CRASHES) {
-    ProcessPoolExecutor pool(on(each_start_method(), 1, OnWorkerLoss::isolate));
+    ProcessPoolExecutor pool(on(each_pool_start_method(), 1, OnWorkerLoss::isolate));
     const auto aborted = lines_of(loss_of(pool, aborting, 1));
     REQUIRE(aborted.size() == 2);
     CHECK(is(aborted[0], "third_abort .*"));
@@ -128,7 +128,7 @@ TEST_CASE("crash report: abort() and raise() begin where they are called", CRASH
 }
 
 TEST_CASE("crash report: a function of the C library is a frame, too", CRASHES) {
-    ProcessPoolExecutor pool(on(each_start_method(), 1, OnWorkerLoss::isolate));
+    ProcessPoolExecutor pool(on(each_pool_start_method(), 1, OnWorkerLoss::isolate));
     const auto lines = lines_of(loss_of(pool, copying, 1));
     REQUIRE(lines.size() == 3);
     CHECK(is(lines[0], ".*libc.*[+]0x[0-9a-f]+\\)?"));
@@ -137,7 +137,7 @@ TEST_CASE("crash report: a function of the C library is a frame, too", CRASHES) 
 }
 
 TEST_CASE("crash report: a call to where no code is names its caller", CRASHES) {
-    ProcessPoolExecutor pool(on(each_start_method(), 1, OnWorkerLoss::isolate));
+    ProcessPoolExecutor pool(on(each_pool_start_method(), 1, OnWorkerLoss::isolate));
     const auto lines = lines_of(loss_of(pool, calling_nothing, 1));
     REQUIRE(lines.size() >= 2);
     CHECK(lines[0] == "0x0");
@@ -145,7 +145,7 @@ TEST_CASE("crash report: a call to where no code is names its caller", CRASHES) 
 }
 
 TEST_CASE("crash report: the program's frames between a library's stay", CRASHES) {
-    ProcessPoolExecutor pool(on(each_start_method(), 1, OnWorkerLoss::isolate));
+    ProcessPoolExecutor pool(on(each_pool_start_method(), 1, OnWorkerLoss::isolate));
     const auto lines = lines_of(loss_of(pool, back_and_forth, 1));
     REQUIRE(lines.size() == 3);
     CHECK(is(lines[0], ".*crash_here\\(int\\)"));
@@ -156,7 +156,7 @@ TEST_CASE("crash report: the program's frames between a library's stay", CRASHES
 TEST_CASE(
     "crash report: a stack that overflowed is told as far as there is room", CRASHES
 ) {
-    ProcessPoolExecutor pool(on(each_start_method(), 1, OnWorkerLoss::isolate));
+    ProcessPoolExecutor pool(on(each_pool_start_method(), 1, OnWorkerLoss::isolate));
     const auto lines = lines_of(loss_of(pool, deep, 1));
     REQUIRE(lines.size() > 8);
     for (const std::string& line : lines) {
@@ -165,7 +165,7 @@ TEST_CASE(
 }
 
 TEST_CASE("crash report: plug-ins that only the worker has loaded", CRASHES) {
-    ProcessPoolExecutor pool(on(each_start_method(), 1, OnWorkerLoss::isolate));
+    ProcessPoolExecutor pool(on(each_pool_start_method(), 1, OnWorkerLoss::isolate));
     const auto lines =
         lines_of(loss_of(pool, in_plug_in, std::string(CRASHING_PLUG_IN)));
     REQUIRE(lines.size() == 3);
@@ -194,7 +194,7 @@ int die_large(std::size_t bytes) {
 
 TEST_CASE("crash report: the largest resident size of the worker") {
     constexpr std::size_t bytes = 64UL << 20;
-    ProcessPoolExecutor pool(on(each_start_method(), 1, OnWorkerLoss::isolate));
+    ProcessPoolExecutor pool(on(each_pool_start_method(), 1, OnWorkerLoss::isolate));
     const auto lost = loss_of(pool, die_large, bytes);
     CHECK(lost.report().signal == SIGKILL);
     CHECK(lost.report().peak_memory_bytes >= bytes);
@@ -203,7 +203,7 @@ TEST_CASE("crash report: the largest resident size of the worker") {
 
 TEST_CASE("ProcessHandle: the largest resident size of a process that has ended") {
     constexpr std::size_t bytes = 64UL << 20;
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     auto process = context.Process(die_large, bytes);
     process.start();
     const auto handle = process.handle();

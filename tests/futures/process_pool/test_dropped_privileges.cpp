@@ -212,7 +212,7 @@ void check_as_root(Body body) {
 TEST_CASE(
     "Dropped privileges: before the first use", "[process_pool][no-tsan][no-asan][slow]"
 ) {
-    const mp::Context context = each_start_method();
+    const mp::Context context = each_pool_start_method();
     check_as_root([&] { return drop() ? what_starts_now(context) : 99; });
 }
 
@@ -220,7 +220,7 @@ TEST_CASE(
     "Dropped privileges: after the first use what starts is the present user's",
     "[process_pool][no-tsan][no-asan][slow]"
 ) {
-    const mp::Context context = each_start_method();
+    const mp::Context context = each_pool_start_method();
     check_as_root([&] {
         if (user_of_child(context) != 0) {
             return 98;
@@ -233,7 +233,7 @@ TEST_CASE(
     "Dropped privileges: what began before keeps its promises",
     "[process_pool][no-tsan][no-asan][slow]"
 ) {
-    const mp::Context context = each_start_method();
+    const mp::Context context = each_pool_start_method();
     check_as_root([&] {
         OldThings old(context);
         if (!drop()) {
@@ -248,7 +248,7 @@ TEST_CASE(
     "Dropped privileges: workers that run for ever are killed with their pool",
     "[process_pool][no-tsan][no-asan][slow]"
 ) {
-    const mp::Context context = each_start_method();
+    const mp::Context context = each_pool_start_method();
     check_as_root([&] {
         std::vector<pid_t> workers;
         {
@@ -270,7 +270,7 @@ TEST_CASE(
     "Dropped privileges: an effective user that changes to and fro",
     "[process_pool][no-tsan][no-asan][slow]"
 ) {
-    const mp::Context context = each_start_method();
+    const mp::Context context = each_pool_start_method();
     check_as_root([&] {
         for (const uid_t now : {uid_t{0}, nobody, uid_t{0}, nobody}) {
             if (::seteuid(now) != 0) {

@@ -44,7 +44,7 @@ results(futures::ProcessPoolExecutor& pool, std::size_t size, int count) {
 }  // namespace
 
 TEST_CASE("ProcessPoolExecutor: an idle pool gives memory back", "[process_pool]") {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     futures::ProcessPoolExecutor pool(
         {.max_workers = 2, .mp_context = context, .trim_threshold = 6 * megabyte}
     );

@@ -75,7 +75,7 @@ void die() {
 TEST_CASE(
     "initializer: a Lock is an argument of it under every start method", "[pool]"
 ) {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     const mp::Lock lock;
     auto options = on(context, 1);
     options.initializer = mp::call(take_nothing, lock);
@@ -84,7 +84,7 @@ TEST_CASE(
 }
 
 TEST_CASE("initializer: the lock in the workers is the lock of the parent", "[pool]") {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     mp::Lock lock;
     auto pool = pool_with(context, keeping(lock), 2);
     const auto try_it = [] {
@@ -102,7 +102,7 @@ TEST_CASE("initializer: the lock in the workers is the lock of the parent", "[po
 }
 
 TEST_CASE("initializer: locks and signals of every kind", "[pool]") {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     using All = std::tuple<
         mp::RLock,
         mp::Semaphore,
@@ -139,7 +139,7 @@ TEST_CASE("initializer: locks and signals of every kind", "[pool]") {
 }
 
 TEST_CASE("initializer: queues of every kind", "[pool]") {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     mp::Queue<int> queue;
     mp::SimpleQueue<std::string> simple;
     mp::JoinableQueue<int> joinable;
@@ -162,7 +162,7 @@ TEST_CASE("initializer: queues of every kind", "[pool]") {
 }
 
 TEST_CASE("initializer: values, arrays and memory of every kind", "[pool]") {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     using All = std::tuple<
         mp::Value<int>,
         mp::Array<double>,
@@ -203,7 +203,7 @@ TEST_CASE("initializer: values, arrays and memory of every kind", "[pool]") {
 }
 
 TEST_CASE("initializer: connections and descriptors", "[pool]") {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     auto [here, there] = mp::Pipe();
     const mp::DupFd standard_error(2);
     using All = std::tuple<mp::Connection, mp::DupFd>;
@@ -218,7 +218,7 @@ TEST_CASE("initializer: connections and descriptors", "[pool]") {
 }
 
 TEST_CASE("initializer: the objects may be gone before a worker comes", "[pool]") {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     auto pool = [&] {
         mp::Queue<int> queue;
         queue.put(5);
@@ -231,7 +231,7 @@ TEST_CASE("initializer: the objects may be gone before a worker comes", "[pool]"
 }
 
 TEST_CASE("initializer: a worker that replaces a lost one has them", "[pool]") {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     mp::Queue<int> queue;
     auto pool = pool_with(context, keeping(queue), 2);
     for (int round = 0; round < 3; ++round) {
@@ -259,7 +259,7 @@ TEST_CASE("initializer: workers that retire hand them to the next", "[pool]") {
 }
 
 TEST_CASE("initializer: two pools may be given the same objects", "[pool]") {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     mp::Queue<int> queue;
     const auto initializer = keeping(queue);
     auto options = on(context, 1);

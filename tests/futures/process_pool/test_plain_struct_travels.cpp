@@ -80,7 +80,7 @@ TEST_CASE("plain struct: an argument, a result, an input of map, of both pools")
         CHECK(count == 300);
     };
     SECTION("processes") {
-        const mp::Context ctx = each_start_method();
+        const mp::Context ctx = each_pool_start_method();
         futures::ProcessPoolExecutor pool({.max_workers = 2, .mp_context = ctx});
         all_swapped(pool);
     }
@@ -92,7 +92,7 @@ TEST_CASE("plain struct: an argument, a result, an input of map, of both pools")
 
 TEST_CASE("plain struct: thrown in a worker, it is caught here with its members") {
     CHECK(failure_is_known);
-    const mp::Context ctx = each_start_method();
+    const mp::Context ctx = each_pool_start_method();
     futures::ProcessPoolExecutor pool({.max_workers = 1, .mp_context = ctx});
     auto future = pool.submit(fail, path);
     try {
@@ -105,7 +105,7 @@ TEST_CASE("plain struct: thrown in a worker, it is caught here with its members"
 }
 
 TEST_CASE("plain struct: an item of a queue and a message of a connection") {
-    const mp::Context ctx = each_start_method();
+    const mp::Context ctx = each_pool_start_method();
     mp::Queue<Path> in = ctx.Queue<Path>();
     mp::Queue<Path> out = ctx.Queue<Path>();
     mp::Process process = ctx.Process(mirror_one, in, out, Point());

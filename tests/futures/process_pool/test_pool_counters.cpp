@@ -32,7 +32,7 @@ void sleep_long() {
 }  // namespace
 
 TEST_CASE("counters: a lost task is counted when its future says so", "[pool]") {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     ProcessPoolExecutor pool(on(context, 2, OnWorkerLoss::isolate));
     for (std::uint64_t round = 1; round <= 20; ++round) {
         const auto lost = pool.submit(die);
@@ -47,7 +47,7 @@ TEST_CASE("counters: a lost task is counted when its future says so", "[pool]") 
 }
 
 TEST_CASE("counters: so is one that ran too long", "[pool]") {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     ProcessPoolExecutor pool(on(context, 1));
     for (std::uint64_t round = 1; round <= 3; ++round) {
         const auto late = pool.submit({.timeout = 1ms}, sleep_long);
@@ -58,7 +58,7 @@ TEST_CASE("counters: so is one that ran too long", "[pool]") {
 }
 
 TEST_CASE("counters: callbacks find it counted, too", "[pool]") {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     ProcessPoolExecutor pool(on(context, 1, OnWorkerLoss::isolate));
     for (std::uint64_t round = 1; round <= 10; ++round) {
         std::promise<std::uint64_t> seen;
@@ -71,7 +71,7 @@ TEST_CASE("counters: callbacks find it counted, too", "[pool]") {
 }
 
 TEST_CASE("counters: a broken pool has counted before it says so", "[pool]") {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     ProcessPoolExecutor pool(on(context, 1));
     const auto lost = pool.submit(die);
     const auto waits = pool.submit(inc, 1);
@@ -83,7 +83,7 @@ TEST_CASE("counters: a broken pool has counted before it says so", "[pool]") {
 }
 
 TEST_CASE("counters: a result, and a cancelled task", "[pool]") {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     ProcessPoolExecutor pool(on(context, 1));
     for (std::uint64_t round = 1; round <= 50; ++round) {
         pool.submit(inc, 1).result();

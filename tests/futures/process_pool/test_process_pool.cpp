@@ -91,7 +91,7 @@ int take(Unencodable) {
 TEST_CASE(
     "ProcessPool: calls run in a worker and results come back", "[process_pool]"
 ) {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     ProcessPoolExecutor pool({.max_workers = 2, .mp_context = context});
     CHECK(pool.submit(inc, 41).result() == 42);
     CHECK(pool.submit(join, "a", "b").result() == "ab");
@@ -105,7 +105,7 @@ TEST_CASE(
 }
 
 TEST_CASE("ProcessPool: payloads of any size arrive intact", "[process_pool]") {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     ProcessPoolExecutor pool({.max_workers = 2, .mp_context = context});
     for (const std::size_t size :
          {0U, 1U, 27U, 28U, 29U, 30U, 500U, 5000U, 2'000'000U}) {
@@ -122,7 +122,7 @@ TEST_CASE("ProcessPool: payloads of any size arrive intact", "[process_pool]") {
 }
 
 TEST_CASE("ProcessPool: many tasks, many submitters", "[process_pool]") {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     ProcessPoolExecutor pool({.max_workers = 3, .mp_context = context});
     std::vector<std::thread> submitters;
     std::atomic<int> wrong{0};
@@ -148,7 +148,7 @@ TEST_CASE("ProcessPool: many tasks, many submitters", "[process_pool]") {
 }
 
 TEST_CASE("ProcessPool: map() sends what submit() sends", "[process_pool]") {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     ProcessPoolExecutor pool({.max_workers = 1, .mp_context = context});
     const auto longer = [](auto text) {
         return text += "!";
@@ -165,7 +165,7 @@ TEST_CASE("ProcessPool: map() sends what submit() sends", "[process_pool]") {
 TEST_CASE(
     "ProcessPool: map keeps the order, item errors stay single", "[process_pool]"
 ) {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     ProcessPoolExecutor pool({.max_workers = 2, .mp_context = context});
     std::vector<int> inputs(1000);
     std::iota(inputs.begin(), inputs.end(), 0);
@@ -191,7 +191,7 @@ TEST_CASE(
 TEST_CASE(
     "ProcessPool: a queued task can be cancelled, a running one not", "[process_pool]"
 ) {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     const test::Gate gate;
     ProcessPoolExecutor pool({.max_workers = 1, .mp_context = context});
     auto running = pool.submit(pass_gate, gate.path());
@@ -219,7 +219,7 @@ TEST_CASE(
 }
 
 TEST_CASE("ProcessPool: callbacks run, and may use the pool", "[process_pool]") {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     ProcessPoolExecutor pool({.max_workers = 2, .mp_context = context});
     std::atomic<int> seen{0};
     std::atomic<int> nested{0};
@@ -240,7 +240,7 @@ TEST_CASE("ProcessPool: callbacks run, and may use the pool", "[process_pool]") 
 }
 
 TEST_CASE("ProcessPool: wait and as_completed see its futures", "[process_pool]") {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     const test::Gate gate;
     ProcessPoolExecutor pool({.max_workers = 2, .mp_context = context});
     std::vector<Future<int>> all;

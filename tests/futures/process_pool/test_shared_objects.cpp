@@ -61,7 +61,7 @@ bool names_the_way(const std::string& text) {
 TEST_CASE(
     "SharedObjects: what a pool was given is an argument of its tasks", "[pool]"
 ) {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     mp::Queue<int> queue;
     mp::Lock lock;
     auto options = on(context, 2);
@@ -80,7 +80,7 @@ TEST_CASE(
 }
 
 TEST_CASE("SharedObjects: so is what the initializer was given", "[pool]") {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     mp::Queue<int> queue;
     auto options = on(context, 1);
     options.initializer = mp::call(initialise, queue);
@@ -90,7 +90,7 @@ TEST_CASE("SharedObjects: so is what the initializer was given", "[pool]") {
 }
 
 TEST_CASE("SharedObjects: map() and chunks of it take them, too", "[pool]") {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     mp::Queue<int> queue;
     auto options = on(context, 2);
     options.shared = {queue};
@@ -109,7 +109,7 @@ TEST_CASE("SharedObjects: map() and chunks of it take them, too", "[pool]") {
 }
 
 TEST_CASE("SharedObjects: connections travel as often as they are named", "[pool]") {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     auto [here, there] = mp::Pipe();
     auto options = on(context, 1);
     options.shared = {there, there};
@@ -121,7 +121,7 @@ TEST_CASE("SharedObjects: connections travel as often as they are named", "[pool
 }
 
 TEST_CASE("SharedObjects: workers that come later know them", "[pool]") {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     mp::Queue<int> queue;
     auto options = on(context, 1, OnWorkerLoss::isolate);
     options.shared = {queue};
@@ -132,7 +132,7 @@ TEST_CASE("SharedObjects: workers that come later know them", "[pool]") {
 }
 
 TEST_CASE("SharedObjects: without, the error names the way", "[pool]") {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     mp::Queue<int> queue;
     mp::Lock lock;
     mp::Lock other;
@@ -151,7 +151,7 @@ TEST_CASE("SharedObjects: without, the error names the way", "[pool]") {
 }
 
 TEST_CASE("SharedObjects: a call carries them to any child", "[pool]") {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     mp::Queue<int> queue;
     const auto call = mp::call(put, queue, 8);
     auto process = context.Process([](const mp::Call& made) { made(); }, call);

@@ -181,7 +181,7 @@ void in_each_pool(Test&& test) {
         ThreadPoolExecutor pool(2);
         test(pool);
     } else {
-        ProcessPoolExecutor pool(test::on(each_start_method(), 2));
+        ProcessPoolExecutor pool(test::on(each_pool_start_method(), 2));
         test(pool);
     }
 }
@@ -372,7 +372,7 @@ TEST_CASE(
     "ProcessPool: items of map() that cannot be copied stay with the caller",
     "[process_pool]"
 ) {
-    ProcessPoolExecutor pool(test::on(each_start_method(), 2));
+    ProcessPoolExecutor pool(test::on(each_pool_start_method(), 2));
     for (const MapOptions& options : all_options()) {
         const auto items = made_of(unique, numbers);
         CHECK(pool.map(options, value, items).to_vector() == numbers);
