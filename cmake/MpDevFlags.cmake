@@ -81,9 +81,9 @@ function(mp_unite target)
         return()
     endif()
     set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_MODE GROUP)
-    mp_with_failpoints(with_failpoints) # tests link these once more, instead of the library's own
     foreach(source ${ARGN})
-        if(NOT source IN_LIST with_failpoints)
+        # Tests link some once more, instead of the library's own.
+        if(NOT source IN_LIST MP_WITH_FAILPOINTS)
             cmake_path(GET source PARENT_PATH folder)
             cmake_path(RELATIVE_PATH folder BASE_DIRECTORY ${PROJECT_SOURCE_DIR})
             string(MAKE_C_IDENTIFIER "${folder}" folder)
