@@ -256,7 +256,8 @@ TEST_CASE("Process: an ignored SIGCHLD loses no child", "[process]") {
 
 TEST_CASE("Process: many threads start children at once", "[process]") {
     const mp::Context ctx = each_start_method();
-    if (test::under_asan && ctx.get_start_method() == mp::StartMethod::fork) {
+    const bool sanitized = test::under_asan || test::under_tsan;
+    if (sanitized && ctx.get_start_method() == mp::StartMethod::fork) {
         return;  // its allocator forgets to unlock itself in a forked child
     }
     std::atomic<int> good{0};
