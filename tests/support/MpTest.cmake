@@ -2,8 +2,8 @@
 # <name>.cpp in this folder, called by its path from tests/, and an executable for it. With
 # MP_COMBINED_TESTS one executable holds all files but those marked ALONE; with MP_UNITY those
 # marked APART, which use a name that another file of the folder uses, are compiled on their own.
-# FAILPOINTS links the
-# library's sources that have failpoints once more, compiled with them (support/failpoints.hpp).
+# FAILPOINTS links the library's sources that have failpoints once more, compiled with them
+# (support/failpoints.hpp).
 # Labels slow and stress give an entry more time; stress is not run by default, no-asan and
 # no-tsan keep an entry out of that sanitizer's run, the tags of that name a case.
 

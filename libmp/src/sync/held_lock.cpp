@@ -85,7 +85,7 @@ void HeldLock::release(ProcessTable& processes) {
     if (owner == 0) {
         throw std::invalid_argument("a lock was released that nobody holds");
     }
-    if (owner != processes.self() && processes.dead(owner)) {
+    if (owner != processes.self() && lock.is_orphaned(processes)) {
         // A process that releases for a dead one does not know what that left behind.
         deaths.fetch_add(1);
     }
@@ -118,7 +118,7 @@ std::uint32_t HeldLock::release_all() noexcept {
 std::string
 HeldLock::owner_text(ProcessTable& processes, const std::string& own_name) const {
     const ProcessTable::Id owner = lock.owner();
-    if (owner == 0 || processes.dead(owner)) {
+    if (owner == 0 || lock.is_orphaned(processes)) {
         return "None";
     }
     if (owner != processes.self()) {

@@ -51,8 +51,10 @@ Taken OwnerLock::acquire_slowly(
             continue;
         }
         const ProcessTable::Id owner = seen & ~waiters;
+        MP_FAILPOINT("lock: before the look");
         if (owner != alive && processes.dead(owner)) {
-            if (dead_owner == DeadOwner::leave || take_from_dead(me, seen)) {
+            if (dead_owner == DeadOwner::leave ? is_still_of(owner, seen)
+                                               : take_from_dead(me, seen)) {
                 return Taken::from_dead;
             }
             continue;
@@ -73,6 +75,15 @@ Taken OwnerLock::acquire_slowly(
             alive = 0;
         }
     }
+}
+
+// Whether `owner`, which is dead, left it locked: it may have released it, and have
+// ended after we saw it as the owner. `seen` is what the word is now.
+bool OwnerLock::is_still_of(ProcessTable::Id owner, std::uint32_t& seen)
+    const noexcept {
+    // order: acquire, pairs with release(), so that the caller tries a free lock.
+    seen = word_.load(std::memory_order_acquire);
+    return (seen & ~waiters) == owner;
 }
 
 bool OwnerLock::take_from_dead(ProcessTable::Id me, std::uint32_t& seen) noexcept {

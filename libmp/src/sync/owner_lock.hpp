@@ -66,10 +66,11 @@ public:
         return word_.load(std::memory_order_acquire) & ~waiters;
     }
 
-    /// Held by a process that is dead.
+    /// Held by a process that is dead. One that released it before it ended, between
+    /// the two looks here, is none: a dead owner changes nothing any more.
     bool is_orphaned(const ProcessTable& processes) const noexcept {
         const ProcessTable::Id id = owner();
-        return id != 0 && processes.dead(id);
+        return id != 0 && processes.dead(id) && owner() == id;
     }
 
 private:
@@ -82,6 +83,7 @@ private:
         const std::atomic<std::uint64_t>* done
     );
 
+    bool is_still_of(ProcessTable::Id owner, std::uint32_t& seen) const noexcept;
     bool take_from_dead(ProcessTable::Id me, std::uint32_t& seen) noexcept;
     bool mark_and_sleep(std::uint32_t& seen, const Deadline& deadline) noexcept;
 
