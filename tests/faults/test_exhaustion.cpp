@@ -6,6 +6,7 @@
 
 #include "os/page.hpp"
 #include "support/catch.hpp"
+#include "support/deny_call.hpp"
 #include "support/fork_child.hpp"
 #include "support/proc.hpp"
 #include "support/start_methods.hpp"
@@ -291,6 +292,31 @@ TEST_CASE("R3: no memory for another process", "[faults][no-asan][no-tsan]") {
             return 2;
         }
         return open_descriptors() == before && active_children().empty() ? 0 : 3;
+    });
+    CHECK(status == 0);
+}
+
+TEST_CASE("R10: no memory for what a child is told", "[faults][no-asan][no-tsan]") {
+    const Context context =
+        get_context(GENERATE(StartMethod::spawn, StartMethod::forkserver));
+    const int status = test::run_in_fork([&] {
+        auto first = context.Process(do_nothing);
+        first.start();  // what is made once a process is made
+        first.join();
+        const int before = open_descriptors();
+        test::deny_call(SYS_sendmsg, ENOBUFS);
+        for (int round = 0; round < 2; ++round) {
+            auto process = context.Process(do_nothing);
+            try {
+                process.start();
+                return 1;
+            } catch (const SpawnError& error) {
+                if (std::strstr(error.what(), "No buffer space") == nullptr) {
+                    return 2;
+                }
+            }
+        }
+        return open_descriptors() <= before && active_children().empty() ? 0 : 3;
     });
     CHECK(status == 0);
 }

@@ -322,7 +322,7 @@ TEST_CASE("break_pool: every pending future ends, soon", "[faults]") {
 
 TEST_CASE("J8: two threads shut down, a third submits", "[faults]") {
     for (int round = 0; round < 10; ++round) {
-        ProcessPoolExecutor pool(isolating(mp::get_context(StartMethod::fork), 2));
+        ProcessPoolExecutor pool(isolating(quick_pool_context(), 2));
         pool.submit(inc, 0).result(60s);
         std::atomic<std::uint64_t> accepted{0};
         std::atomic<std::uint64_t> finished{0};
@@ -361,9 +361,8 @@ TEST_CASE("J7: shutdown from a callback does not wait for itself", "[faults]") {
 TEST_CASE("An executor may be destroyed in a callback of its own", "[faults]") {
     // In a process of its own: the manager thread is joined when that exits.
     mp::Process child({.start_method = StartMethod::fork}, [] {
-        auto pool = std::make_unique<ProcessPoolExecutor>(
-            isolating(mp::get_context(StartMethod::fork), 1)
-        );
+        auto pool =
+            std::make_unique<ProcessPoolExecutor>(isolating(quick_pool_context(), 1));
         Future<void> destroyed;
         const Gate gate;
         auto future = pool->submit(test::pass, gate.path());
@@ -396,7 +395,7 @@ TEST_CASE("G9: memory of a worker stays flat over many tasks", "[faults]") {
         file >> total >> pages;
         return pages;
     };
-    ProcessPoolExecutor pool(isolating(mp::get_context(StartMethod::fork), 1));
+    ProcessPoolExecutor pool(isolating(quick_pool_context(), 1));
     const auto many = [&](int count) {
         for (int i = 0; i < count; ++i) {
             std::vector<Future<int>> futures;

@@ -3,7 +3,7 @@ include(${CMAKE_CURRENT_LIST_DIR}/common.cmake)
 # Not every compiler asks for a build-id, by which the processes of a program know each other.
 run(${CMAKE_COMMAND} -S ${SOURCE} -B ${WORK}/libraries ${common} -DBUILD_SHARED_LIBS=ON
     -DCMAKE_SHARED_LINKER_FLAGS=-Wl,--build-id=none
-    -DMP_BUILD_TESTS=OFF -DMP_BUILD_TOOLS=OFF -DMP_BUILD_EXAMPLES=OFF -DMP_CCACHE=ON)
+    -DMP_BUILD_TESTS=OFF -DMP_BUILD_TOOLS=OFF -DMP_BUILD_EXAMPLES=OFF -DMP_CCACHE=ON -DMP_UNITY=ON)
 run(${CMAKE_COMMAND} --build ${WORK}/libraries)
 set(prefix ${WORK}/prefix)
 install_to(${WORK}/libraries ${prefix})

@@ -1,7 +1,7 @@
 # A consumer with FetchContent, whose own targets have the names that ours do not take.
 include(${CMAKE_CURRENT_LIST_DIR}/common.cmake)
 run(${CMAKE_COMMAND} -S ${SOURCE}/tests/install/subdirectory -B ${WORK}/build ${common}
-    -DLIBMP_SOURCE_DIR=${SOURCE} -DMP_CCACHE=ON)
+    -DLIBMP_SOURCE_DIR=${SOURCE} -DMP_CCACHE=ON -DMP_UNITY=ON)
 file(STRINGS ${WORK}/build/CMakeCache.txt decided REGEX "^BUILD_SHARED_LIBS:")
 if(decided)
     message(FATAL_ERROR "a fetched libmp decides for its host: ${decided}")

@@ -255,7 +255,7 @@ TEST_CASE(
         getrlimit(RLIMIT_FSIZE, &limit);
         limit.rlim_cur = std::size_t{64} << 20U;
         setrlimit(RLIMIT_FSIZE, &limit);
-        ProcessPoolExecutor pool(on(mp::get_context(StartMethod::fork), 1));
+        ProcessPoolExecutor pool(on(quick_pool_context(), 1));
         throw mp::SystemExit(pool.submit(multiply, 6, 7).result() == 42 ? 0 : 1);
     });
     child.start();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // each_start_method: runs a test case once under fork, once under spawn, once under
 // forkserver. each_pool_start_method: the same, where threads start the processes.
+// quick_pool_context: fork, for a pool.
 #pragma once
 
 #include "mp/context.hpp"
@@ -26,5 +27,13 @@ inline mp::Context each_pool_start_method() {
         return each_start_method();
     }
     return mp::get_context(GENERATE(mp::StartMethod::spawn, mp::StartMethod::forkserver)
+    );
+}
+
+/// Fork, for a case that is about something else and wants a quick start. Under
+/// ThreadSanitizer the fork server, as above.
+inline mp::Context quick_pool_context() {
+    return mp::get_context(
+        test::under_tsan ? mp::StartMethod::forkserver : mp::StartMethod::fork
     );
 }

@@ -14,8 +14,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <new>
+#include <span>
 #include <utility>
 
 namespace mp::detail {
@@ -38,36 +40,14 @@ public:
         }
     }
 
-    /// Empty if the file does not reach that far.
-    std::string bytes(std::uint64_t offset, std::uint64_t size) const {
-        std::string read;
-        if (size <= most_bytes && offset <= most_offset) {
-            read.resize(size);
-            if (!read_at(offset, read.data(), read.size())) {
-                read.clear();
-            }
-        }
-        return read;
-    }
-
-    /// False if the file does not reach that far.
-    template <class T>
-    bool read(std::uint64_t offset, T& to) const {
-        return offset <= most_offset && read_at(offset, &to, sizeof(T));
-    }
-
-private:
-    // A table larger than that is none.
-    static constexpr std::uint64_t most_bytes = std::uint64_t{256} << 20U;
-    static constexpr std::uint64_t most_offset = std::uint64_t{1} << 62U;
-
-    bool read_at(std::uint64_t offset, void* to, std::size_t size) const {
+    /// How much of `to` the file fills from there on: less where it ends.
+    std::size_t read(std::uint64_t offset, std::span<char> to) const {
         std::size_t filled = 0;
-        while (fd_ && filled < size) {
+        while (fd_ && offset <= most_offset && filled < to.size()) {
             const ssize_t got = ::pread(
                 fd_.get(),
-                static_cast<char*>(to) + filled,
-                size - filled,
+                to.data() + filled,
+                to.size() - filled,
                 static_cast<off_t>(offset + filled)
             );
             if (got <= 0) {
@@ -75,11 +55,69 @@ private:
             }
             filled += static_cast<std::size_t>(got);
         }
-        return fd_ && filled == size;
+        return filled;
     }
+
+    /// False if the file does not reach that far.
+    template <class T>
+    bool read(std::uint64_t offset, T& to) const {
+        return read(offset, {reinterpret_cast<char*>(&to), sizeof(T)}) == sizeof(T);
+    }
+
+    /// The text that ends with a 0 before `end`; empty if there is none.
+    std::string text(std::uint64_t offset, std::uint64_t end) const {
+        std::string read_so_far;
+        while (offset < end && read_so_far.size() < longest_name) {
+            std::array<char, 512> piece;
+            const std::size_t got = read(
+                offset,
+                std::span(piece).first(
+                    std::min<std::uint64_t>(piece.size(), end - offset)
+                )
+            );
+            const std::size_t length = ::strnlen(piece.data(), got);
+            read_so_far.append(piece.data(), length);
+            if (length < got) {
+                return read_so_far;
+            }
+            if (got == 0) {
+                break;
+            }
+            offset += got;
+        }
+        return {};
+    }
+
+private:
+    static constexpr std::uint64_t most_offset = std::uint64_t{1} << 62U;
+    static constexpr std::size_t longest_name = std::size_t{1} << 20U;
 
     UniqueFd fd_;
 };
+
+/// Looks through a table of symbols, piece by piece: that of a large program has many
+/// megabytes. Until `found` says true, or the table ends.
+template <class Found>
+void for_each_symbol(const ElfFile& file, const ElfW(Shdr) & table, Found found) {
+    constexpr std::uint64_t most_bytes = std::uint64_t{256} << 20U;  // more is no table
+    std::array<ElfW(Sym), 512> piece;
+    for (std::uint64_t at = 0; at < table.sh_size && table.sh_size <= most_bytes;) {
+        const std::size_t most =
+            std::min<std::uint64_t>(sizeof piece, table.sh_size - at);
+        const std::size_t got = file.read(
+            table.sh_offset + at, {reinterpret_cast<char*>(piece.data()), most}
+        );
+        for (std::size_t i = 0; i < got / sizeof(ElfW(Sym)); ++i) {
+            if (found(piece[i])) {
+                return;
+            }
+        }
+        if (got < most) {
+            return;
+        }
+        at += got;
+    }
+}
 
 /// The function symbol of `table` that covers `address`.
 std::string symbol_in(
@@ -88,20 +126,17 @@ std::string symbol_in(
     const ElfW(Shdr) & strings,
     std::uint64_t address
 ) {
-    const std::string symbols = file.bytes(table.sh_offset, table.sh_size);
-    ElfW(Sym) symbol;
-    for (std::size_t at = 0; at + sizeof symbol <= symbols.size();
-         at += sizeof symbol) {
-        std::memcpy(&symbol, symbols.data() + at, sizeof symbol);
+    std::string name;
+    for_each_symbol(file, table, [&](const ElfW(Sym) & symbol) {
         if ((symbol.st_info & 0xf) == STT_FUNC && symbol.st_shndx != SHN_UNDEF &&
             address - symbol.st_value < std::max<std::uint64_t>(symbol.st_size, 1)) {
-            const std::string names = file.bytes(strings.sh_offset, strings.sh_size);
-            if (symbol.st_name < names.size()) {
-                return names.substr(symbol.st_name).c_str();
-            }
+            name = file.text(
+                strings.sh_offset + symbol.st_name, strings.sh_offset + strings.sh_size
+            );
         }
-    }
-    return {};
+        return !name.empty();
+    });
+    return name;
 }
 
 std::string

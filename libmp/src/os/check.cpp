@@ -29,6 +29,11 @@ bool would_block() noexcept {
     return errno == EAGAIN || errno == EWOULDBLOCK;
 }
 
+bool peer_is_gone(const std::system_error& error) noexcept {
+    const int code = error.code().value();
+    return code == EPIPE || code == ECONNRESET || code == ENOTCONN;
+}
+
 namespace {
 
 // Calls that a kernel may not have, or a sandbox may refuse, and since when Linux has

@@ -22,6 +22,9 @@ bool interrupted() noexcept;
 /// True for EAGAIN and EWOULDBLOCK.
 bool would_block() noexcept;
 
+/// Of a write to a socket: the process at the other end has closed it, or ended.
+bool peer_is_gone(const std::system_error& error) noexcept;
+
 [[noreturn]] void throw_last_error(const char* what);
 [[noreturn]] void throw_error(int error, const char* what);
 

@@ -3,6 +3,7 @@
 
 #include "os/check.hpp"
 #include "os/fork.hpp"
+#include "os/sanitized.hpp"
 #include "os/signals.hpp"
 
 #include <climits>
@@ -24,6 +25,10 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+
+// Not in a C library before 2.34.
+// NOLINTNEXTLINE(bugprone-reserved-identifier,readability-identifier-naming)
+extern "C" [[gnu::weak]] pid_t _Fork() noexcept;
 
 namespace mp::os {
 namespace {
@@ -122,7 +127,10 @@ bool inherit_only(std::span<const int> keep) noexcept {
 ) {
     // A handler that ran in the child would do so in our memory.
     const SignalsBlocked blocked;
-    const pid_t pid = ::vfork();
+    // ThreadSanitizer makes a fork of a vfork, with all its handlers: in the child they
+    // would wait for ever for what the sanitizer's allocator held at that moment.
+    const bool with_handlers = under_tsan && ::_Fork != nullptr;
+    const pid_t pid = with_handlers ? ::_Fork() : ::vfork();
     if (pid == 0) {
         become(program, arguments, environment, keep, error);
     }

@@ -7,6 +7,7 @@
 #include "mp/errors.hpp"
 #include "mp/forkserver.hpp"
 
+#include "os/check.hpp"
 #include "os/fd_passing.hpp"
 #include "os/per_process.hpp"
 #include "os/pidfd.hpp"
@@ -90,7 +91,10 @@ std::shared_ptr<ForkServer> start_server(
             send_start(socket, body.data(), {}, deadline);
         } catch (const TimeoutError&) {
             throw;
-        } catch (const std::system_error&) {
+        } catch (const std::system_error& error) {
+            if (!os::peer_is_gone(error)) {
+                throw;
+            }
             // It has ended; what it answered before, unasked, tells why.
         }
         receive_answer(socket, deadline);
@@ -103,8 +107,12 @@ std::shared_ptr<ForkServer> start_server(
     } catch (const TimeoutError&) {
         server->stop();
         throw SpawnError(SpawnStage::timeout, "the fork server did not begin in time");
-    } catch (const std::exception&) {
+    } catch (const std::exception& failure) {
         server->stop();
+        const auto* const error = dynamic_cast<const std::system_error*>(&failure);
+        if (error != nullptr && !os::peer_is_gone(*error)) {
+            throw;
+        }
         throw SpawnError(
             SpawnStage::handshake,
             "the fork server ended before it said that it runs; does main() begin with "

@@ -351,8 +351,7 @@ void run_fork_server(UniqueFd socket) {
     } catch (const std::system_error& error) {
         // EPIPE when the client went before a reply: nobody is left to tell. Which
         // process has adopted us says nothing: it may be a subreaper.
-        if (error.code() != std::errc::broken_pipe &&
-            error.code() != std::errc::connection_reset) {
+        if (!os::peer_is_gone(error)) {
             std::fprintf(stderr, "the fork server ends: %s\n", error.what());
         }
     } catch (const std::exception& error) {

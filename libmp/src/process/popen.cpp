@@ -4,6 +4,7 @@
 
 #include "mp/errors.hpp"
 
+#include "os/check.hpp"
 #include "os/poll.hpp"
 #include "process/child_link.hpp"
 
@@ -116,8 +117,15 @@ void LinkedPopen::send(
         send_start(link_.get(), body, fds, deadline);
     } catch (const TimeoutError&) {
         throw_too_late();
-    } catch (const std::system_error&) {
-        // The child is gone. What it said before is still to be read.
+    } catch (const std::system_error& error) {
+        if (!os::peer_is_gone(error)) {
+            kill_and_reap();
+            std::throw_with_nested(SpawnError(
+                SpawnStage::os,
+                std::string("cannot tell the child what it is to run: ") + error.what()
+            ));
+        }
+        // What it said before it ended is still to be read.
         broken_ = true;
     }
 }

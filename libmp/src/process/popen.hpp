@@ -97,7 +97,7 @@ public:
         : Popen(pid, std::move(pidfd)), link_(std::move(link)) {}
 
     /// Sends what the child is to run. The child may end meanwhile: await_start()
-    /// tells.
+    /// tells. Throws SpawnError{os, timeout}; then the child is killed and reaped.
     void send(
         std::span<const std::byte> body,
         std::span<const UniqueFd> fds,

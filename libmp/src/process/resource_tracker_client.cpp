@@ -9,6 +9,7 @@
 #include "mp/thread_safety.hpp"
 
 #include "data/spawning.hpp"
+#include "os/check.hpp"
 #include "os/fd_passing.hpp"
 #include "os/fork.hpp"
 #include "os/per_process.hpp"
@@ -187,11 +188,6 @@ void introduce(Link& all) MP_REQUIRES(all.mutex) {
     all.introduced = true;
 }
 
-bool is_gone(const std::system_error& error) {
-    const int code = error.code().value();
-    return code == EPIPE || code == ECONNRESET || code == ENOTCONN;
-}
-
 // Starts the tracker when there is none, and another one when it was killed.
 void say(Link& all, TrackerWord word, const Tracked& about) MP_REQUIRES(all.mutex) {
     for (bool again = false;; again = true) {
@@ -205,7 +201,7 @@ void say(Link& all, TrackerWord word, const Tracked& about) MP_REQUIRES(all.mute
             tell(all.socket.get(), word, about);
             return;
         } catch (const std::system_error& error) {
-            if (again || !is_gone(error)) {
+            if (again || !os::peer_is_gone(error)) {
                 throw;
             }
         }

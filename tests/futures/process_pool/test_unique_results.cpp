@@ -404,7 +404,7 @@ Uniques killed_once(Uniques all, int begun, int pass) {
 
 TEST_CASE(
     "ProcessPool: a task that runs again after its worker died has its arguments still",
-    "[process_pool]"
+    "[process_pool][no-tsan]"
 ) {
     // The pipes are known to forked workers.
     int begun[2];

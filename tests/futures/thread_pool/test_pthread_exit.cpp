@@ -145,7 +145,7 @@ TEST_CASE(
 }
 
 TEST_CASE("pthread_exit: in a callback of a process pool", "[pool][no-asan]") {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     const test::LogCapture log;
     {
         ProcessPoolExecutor pool(test::on(context, 2));
@@ -171,7 +171,7 @@ TEST_CASE("pthread_exit: in a callback of a process pool", "[pool][no-asan]") {
 }
 
 TEST_CASE("pthread_exit: in a callback that waits in turns", "[pool][no-asan]") {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     const test::LogCapture log;
     ProcessPoolExecutor pool(test::on(context, 2));
     std::promise<int> last;

@@ -6,6 +6,7 @@
 #include "support/fork_child.hpp"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -17,6 +18,7 @@
 #include <chrono>
 #include <string>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 using namespace std::chrono_literals;
@@ -35,6 +37,23 @@ int shell(const std::string& script, std::span<const int> keep) {
 }
 
 }  // namespace
+
+// Such a handler may wait there for a lock that another thread held.
+TEST_CASE("start_program: no fork handler runs in the child", "[exec]") {
+    static std::array<int, 2> pipe{-1, -1};
+    REQUIRE(::pipe2(pipe.data(), O_CLOEXEC | O_NONBLOCK) == 0);
+    REQUIRE(::pthread_atfork(nullptr, nullptr, [] {
+                static_cast<void>(!::write(pipe[1], "x", 1));
+            }) == 0);
+    CHECK(shell("exit 3", {}) == 3);
+    char written = 0;
+    CHECK(::read(pipe[0], &written, 1) == -1);
+    CHECK(test::run_in_fork([] { return 0; }) == 0);
+    CHECK(::read(pipe[0], &written, 1) == 1);  // it does run in a fork
+    for (int& end : pipe) {
+        ::close(std::exchange(end, -1));
+    }
+}
 
 // ThreadSanitizer makes vfork a fork: the child cannot say why it failed.
 TEST_CASE("start_program: what cannot be executed is an error", "[exec][no-tsan]") {
