@@ -43,6 +43,7 @@ CODE = [
     (r"\b__forced_unwind\b", LIBRARIES, ["libmp/include/mp/detail/forced_unwind.hpp"], "libc++ has none"),
     (r"\batomic_ref\b", ALL, [], "libc++ 16 has none"),
     (r"\bstable_partition\b", LIBRARIES, [], "takes a temporary buffer by a deprecated function"),
+    (r"#\s*include <iostream>", LIBRARIES, ["libmp/src/os/stream_text.cpp"], "makes the standard streams in each program"),
     (r"\bCatch::", ALL, ["tests/support/*"], "tests take Catch2's names from support/catch.hpp"),
 ]
 

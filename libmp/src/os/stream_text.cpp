@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "os/stream_text.hpp"
 
-#include <algorithm>
-#include <array>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <fstream>
-#include <iostream>
+#include <istream>
+#include <ostream>
 #include <stdio_ext.h>
 #include <streambuf>
+#include <typeinfo>
 #ifdef __GLIBCXX__
 #include <ext/stdio_filebuf.h>
+#include <ext/stdio_sync_filebuf.h>
+#else
+#include <iostream>
 #endif
 
 // The C library's own way through its open FILEs. It exports these functions, and no
@@ -25,6 +29,20 @@ extern "C" {
 [[gnu::weak]] void _IO_list_lock();
 [[gnu::weak]] void _IO_list_unlock();
 }
+
+#ifdef __GLIBCXX__
+// <iostream> would make the streams, with all of their locales, in each program that
+// has this library: nine page faults of a spawned child. Here it is asked whether they
+// are made.
+namespace std {         // NOLINT(cert-dcl58-cpp)
+extern istream cin;     // NOLINT(readability-redundant-declaration)
+extern ostream cout;    // NOLINT(readability-redundant-declaration)
+extern ostream clog;    // NOLINT(readability-redundant-declaration)
+extern wistream wcin;   // NOLINT(readability-redundant-declaration)
+extern wostream wcout;  // NOLINT(readability-redundant-declaration)
+extern wostream wclog;  // NOLINT(readability-redundant-declaration)
+}  // namespace std
+#endif
 
 namespace mp::os {
 namespace {
@@ -94,28 +112,31 @@ public:
     }
 };
 
+// A standard stream is zeros until a part of the program makes it: it has no class yet,
+// which an object begins with.
+template <class Stream>
+bool is_made(const Stream& stream) noexcept {
+    const void* its_class = nullptr;
+    std::memcpy(&its_class, static_cast<const void*>(&stream), sizeof its_class);
+    return its_class != nullptr;
+}
+
 // What the standard streams begin with: without text of their own, since stdin, stdout
 // and stderr have it. To ask no more of them saves a child some page faults.
-const std::ios_base::Init streams_are_made;
-const std::array<const void*, 6> buffers_at_load{
-    std::cin.rdbuf(),
-    std::cout.rdbuf(),
-    std::clog.rdbuf(),
-    std::wcin.rdbuf(),
-    std::wcout.rdbuf(),
-    std::wclog.rdbuf(),
-};
-
-bool was_there_at_load(const void* buffer) noexcept {
-    return std::find(buffers_at_load.begin(), buffers_at_load.end(), buffer) !=
-           buffers_at_load.end();
+template <class Char>
+bool has_no_text([[maybe_unused]] const std::basic_streambuf<Char>& buffer) noexcept {
+#ifdef __GLIBCXX__
+    return typeid(buffer) == typeid(__gnu_cxx::stdio_sync_filebuf<Char>) &&
+           Waiting<Char>::to_write(buffer) == 0 && Waiting<Char>::to_read(buffer) == 0;
+#else
+    return false;
+#endif
 }
 
 template <class Char>
 void write_out(std::basic_ostream<Char>& stream) noexcept {
     auto* const buffer = stream.rdbuf();
-    if (buffer == nullptr ||
-        (was_there_at_load(buffer) && Waiting<Char>::to_write(*buffer) == 0)) {
+    if (buffer == nullptr || has_no_text(*buffer)) {
         return;
     }
     try {
@@ -138,8 +159,7 @@ void drop_text(std::basic_ostream<Char>& stream) noexcept {
 template <class Char>
 void drop_read_ahead_of([[maybe_unused]] std::basic_istream<Char>& stream) noexcept {
 #ifdef __GLIBCXX__
-    if (was_there_at_load(stream.rdbuf()) &&
-        Waiting<Char>::to_read(*stream.rdbuf()) == 0) {
+    if (stream.rdbuf() == nullptr || has_no_text(*stream.rdbuf())) {
         return;
     }
     using Buffer = __gnu_cxx::stdio_filebuf<Char>;
@@ -155,12 +175,15 @@ void drop_read_ahead_of([[maybe_unused]] std::basic_istream<Char>& stream) noexc
 #endif
 }
 
+template <class Use, class... Streams>
+void for_each_made(Use use, Streams&... streams) noexcept {
+    ((is_made(streams) ? use(streams) : void()), ...);
+}
+
 template <class Use>
 void for_each_output_stream(Use use) noexcept {
-    use(std::cout);
-    use(std::clog);  // shares its buffer with std::cerr
-    use(std::wcout);
-    use(std::wclog);
+    // clog shares its buffer with cerr.
+    for_each_made(use, std::cout, std::clog, std::wcout, std::wclog);
 }
 
 std::terminate_handler terminate_before = nullptr;
@@ -192,8 +215,9 @@ void drop_text_of_parent() noexcept {
 
 void drop_read_ahead() noexcept {
     ::__fpurge(stdin);
-    drop_read_ahead_of(std::cin);
-    drop_read_ahead_of(std::wcin);
+    for_each_made(
+        [](auto& stream) { drop_read_ahead_of(stream); }, std::cin, std::wcin
+    );
 }
 
 void write_out_streams() noexcept {
