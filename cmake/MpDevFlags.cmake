@@ -32,8 +32,9 @@ endif()
 # Hundreds of test programs are linked; lld takes a quarter of the time that GNU ld takes. Not for
 # the libraries, which others get; and lld does not link what GCC's link-time optimisation compiled.
 if(MP_LLD AND NOT CMAKE_INTERPROCEDURAL_OPTIMIZATION AND NOT CMAKE_CXX_FLAGS MATCHES "-flto")
-    find_program(MP_LLD_PROGRAM ld.lld)
-    if(MP_LLD_PROGRAM)
+    include(CheckLinkerFlag)
+    check_linker_flag(CXX -fuse-ld=lld MP_LLD_WORKS) # a cross compiler does not find it
+    if(MP_LLD_WORKS)
         target_link_options(libmp_dev_flags INTERFACE
             $<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:-fuse-ld=lld>)
     endif()

@@ -10,7 +10,9 @@ if(DEFINED ENV{MP_AARCH64_ROOT})
     set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
     set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
     set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
-    # What those libraries need themselves.
+    # What those headers and libraries need themselves.
+    string(APPEND CMAKE_CXX_FLAGS_INIT
+        " -isystem $ENV{MP_AARCH64_ROOT}/usr/include/aarch64-linux-gnu")
     string(APPEND CMAKE_EXE_LINKER_FLAGS_INIT
         " -Wl,-rpath-link,$ENV{MP_AARCH64_ROOT}/usr/lib/aarch64-linux-gnu")
 endif()
