@@ -12,6 +12,7 @@
 #include "os/per_process.hpp"
 #include "os/pidfd.hpp"
 #include "os/poll.hpp"
+#include "os/sanitized.hpp"
 #include "os/socket.hpp"
 #include "process/child_link.hpp"
 #include "process/own_program.hpp"
@@ -34,8 +35,9 @@ namespace {
 using namespace std::chrono_literals;
 
 // How long a server may take to end, with the static objects of the program, before it
-// is killed.
-constexpr auto server_grace = 5s;
+// is killed. LeakSanitizer looks through all memory then, and one that is killed
+// meanwhile stays a zombie for as long as that holds it.
+constexpr auto server_grace = os::under_asan ? 60s : 5s;
 
 // How long a killed one may take to go, on a busy machine.
 constexpr auto killed_server_grace = 10s;
