@@ -129,8 +129,8 @@ bool inherit_only(std::span<const int> keep) noexcept {
     const SignalsBlocked blocked;
     // ThreadSanitizer makes a fork of a vfork, with all its handlers: in the child they
     // would wait for ever for what the sanitizer's allocator held at that moment.
-    const bool with_handlers = under_tsan && ::_Fork != nullptr;
-    const pid_t pid = with_handlers ? ::_Fork() : ::vfork();
+    const bool without_handlers = under_tsan && ::_Fork != nullptr;
+    const pid_t pid = without_handlers ? ::_Fork() : ::vfork();
     if (pid == 0) {
         become(program, arguments, environment, keep, error);
     }
