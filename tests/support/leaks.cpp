@@ -7,6 +7,7 @@
 
 #include "support/catch.hpp"
 #include "support/proc.hpp"
+#include "support/sanitizer.hpp"
 
 #include <signal.h>
 #include <sys/wait.h>
@@ -162,7 +163,8 @@ private:
         // The kernel takes a joined thread or a killed orphan off its lists a moment
         // after the wait for it returned: look again before calling it a leak. Names in
         // /dev/shm may be those of another program: such a one goes sooner or later.
-        constexpr auto grace = std::chrono::seconds(2);
+        // ThreadSanitizer has each process sleep for a second before it ends.
+        constexpr auto grace = std::chrono::seconds(test::under_tsan ? 10 : 2);
         constexpr auto grace_of_names = std::chrono::seconds(10);
         const auto begin = std::chrono::steady_clock::now();
         std::vector<std::string> left = differences(*before_, take());

@@ -36,8 +36,8 @@ using namespace std::chrono_literals;
 
 // How long a server may take to end, with the static objects of the program, before it
 // is killed. LeakSanitizer looks through all memory then, and one that is killed
-// meanwhile stays a zombie for as long as that holds it.
-constexpr auto server_grace = os::under_asan ? 60s : 5s;
+// meanwhile stays a zombie for as long as that holds it; ThreadSanitizer sleeps first.
+constexpr auto server_grace = os::under_asan || os::under_tsan ? 60s : 5s;
 
 // How long a killed one may take to go, on a busy machine.
 constexpr auto killed_server_grace = 10s;
