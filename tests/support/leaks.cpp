@@ -11,10 +11,12 @@
 
 #include <signal.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <fstream>
 #include <map>
 #include <optional>
 #include <string>
@@ -98,6 +100,34 @@ void take_signals(Snapshot& out) {
     }
 }
 
+bool names_memory(const std::string& text) {
+    return text.find("/dev/shm/") != std::string::npos;
+}
+
+// Whether another process maps the file that the text names, or has it open.
+bool is_in_use(const std::string& text) {
+    const std::string path = text.substr(text.find("/dev/shm/"));
+    bool used = false;
+    test::for_each_process([&](const test::ProcStat& stat) {
+        if (stat.pid == ::getpid()) {
+            return;
+        }
+        const std::string process = "/proc/" + std::to_string(stat.pid);
+        std::ifstream maps(process + "/maps");
+        std::string line;
+        while (!used && std::getline(maps, line)) {
+            used = line.ends_with(path);
+        }
+        test::for_each_entry((process + "/fd").c_str(), [&](const char* fd, int) {
+            char target[256] = "";
+            const std::string link = process + "/fd/" + fd;
+            const ssize_t size = ::readlink(link.c_str(), target, sizeof target - 1);
+            used = used || (size > 0 && path == target);
+        });
+    });
+    return used;
+}
+
 Snapshot take() {
     Snapshot out;
     take_processes(out);
@@ -162,19 +192,19 @@ private:
         mp::stop_helpers();
         // The kernel takes a joined thread or a killed orphan off its lists a moment
         // after the wait for it returned: look again before calling it a leak. Names in
-        // /dev/shm may be those of another program: such a one goes sooner or later.
+        // /dev/shm may be those of another test, which runs beside: it uses them.
         // ThreadSanitizer has each process sleep for a second before it ends.
         constexpr auto grace = std::chrono::seconds(test::under_tsan ? 10 : 2);
         constexpr auto grace_of_names = std::chrono::seconds(10);
         const auto begin = std::chrono::steady_clock::now();
         std::vector<std::string> left = differences(*before_, take());
         for (;;) {
-            const bool named =
-                std::any_of(left.begin(), left.end(), [](const auto& text) {
-                    return text.find("/dev/shm/") != std::string::npos;
+            const bool named = std::any_of(left.begin(), left.end(), names_memory);
+            const auto waited = std::chrono::steady_clock::now() - begin;
+            if (left.empty() || waited >= (named ? grace_of_names : grace)) {
+                std::erase_if(left, [](const std::string& text) {
+                    return names_memory(text) && is_in_use(text);
                 });
-            if (left.empty() || std::chrono::steady_clock::now() - begin >=
-                                    (named ? grace_of_names : grace)) {
                 break;
             }
             std::this_thread::sleep_for(std::chrono::milliseconds(2));
