@@ -16,6 +16,7 @@
 
 #include <atomic>
 #include <future>
+#include <latch>
 #include <memory>
 #include <semaphore>
 #include <stdexcept>
@@ -150,21 +151,19 @@ TEST_CASE("pthread_exit: in a callback of a process pool", "[pool][no-asan]") {
     {
         ProcessPoolExecutor pool(test::on(context, 2));
         for (int round = 0; round < 3; ++round) {
-            std::atomic<int> called{0};
-            std::promise<void> last;
-            // The second one waits for the first: it has its callbacks by then.
+            // The future may be done before it has all its callbacks: those that are
+            // added then run in this thread, beside the others.
+            const auto all = std::make_shared<std::latch>(3);
             const auto future = pool.submit(inc, 1);
-            future.add_done_callback([&](const auto&) { ++called; });
-            future.add_done_callback([&](const auto&) {
-                // Not in this thread, if it was done before.
-                ++called;
+            future.add_done_callback([all](const auto&) { all->count_down(); });
+            future.add_done_callback([all](const auto&) {
+                all->count_down();
                 if (std::this_thread::get_id() != main_thread) {
                     pthread_exit(nullptr);
                 }
             });
-            future.add_done_callback([&](const auto&) { last.set_value(); });
-            last.get_future().wait();
-            CHECK(called == 2);
+            future.add_done_callback([all](const auto&) { all->count_down(); });
+            all->wait();
             CHECK(pool.submit(inc, round).result() == round + 1);
         }
     }
@@ -173,11 +172,13 @@ TEST_CASE("pthread_exit: in a callback of a process pool", "[pool][no-asan]") {
 TEST_CASE("pthread_exit: in a callback that waits in turns", "[pool][no-asan]") {
     const auto context = each_pool_start_method();
     const test::LogCapture log;
-    ProcessPoolExecutor pool(test::on(context, 2));
-    std::promise<int> last;
     std::atomic<bool> left{false};
+    ProcessPoolExecutor pool(test::on(context, 2));
+    const auto both = std::make_shared<std::latch>(2);
     const auto gate = pool.submit(inc, 0);
-    gate.add_done_callback([&](const auto&) {
+    gate.add_done_callback([&, both](const auto&) {
+        // Also when the thread leaves in the middle of it.
+        const std::shared_ptr<void> end(nullptr, [both](void*) { both->count_down(); });
         const auto inner = pool.submit(inc, 1);
         inner.add_done_callback([&](const auto&) {
             if (std::this_thread::get_id() != main_thread && !left.exchange(true)) {
@@ -187,8 +188,8 @@ TEST_CASE("pthread_exit: in a callback that waits in turns", "[pool][no-asan]") 
         pool.submit(inc, 2).result();
         inner.result();
     });
-    gate.add_done_callback([&](const auto&) { last.set_value(1); });
-    CHECK(last.get_future().get() == 1);
+    gate.add_done_callback([both](const auto&) { both->count_down(); });
+    both->wait();
     CHECK(pool.submit(inc, 5).result() == 6);
 }
 
