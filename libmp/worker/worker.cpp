@@ -6,7 +6,9 @@
 // argument: it loads that and goes on there, so that parent and child have the very
 // same code. See docs/protocols/child_start.md.
 #include <dlfcn.h>
+#include <sys/auxv.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <cstdint>
 #include <cstdio>
@@ -41,6 +43,31 @@ struct Answer {
     std::_Exit(1);  // at once: its parent kills it as soon as it has read this
 }
 
+// As child_entry.cpp, which comes too late here: what is loaded runs code. Null if the
+// socket is our parent's, of the same user, and exec gave us nothing that the parent
+// has not.
+const char* why_no_child(const char* socket) {
+    uid_t real = 0;
+    uid_t effective = 0;
+    uid_t saved = 0;
+    gid_t real_group = 0;
+    gid_t effective_group = 0;
+    gid_t saved_group = 0;
+    if (::getauxval(AT_SECURE) != 0 || ::getresuid(&real, &effective, &saved) != 0 ||
+        ::getresgid(&real_group, &effective_group, &saved_group) != 0 ||
+        real != effective || effective != saved || real_group != effective_group ||
+        effective_group != saved_group) {
+        return "it has rights that its caller has not";
+    }
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    if (::getsockopt(std::atoi(socket), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 ||
+        peer.pid != ::getppid() || peer.uid != effective) {
+        return "the socket that it was started with is not its parent's";
+    }
+    return nullptr;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -52,6 +79,10 @@ int main(int argc, char** argv) {
         return 2;
     }
     const char* const socket = argv[2];
+    if (const char* const why = why_no_child(socket)) {
+        std::fprintf(stderr, "libmp-worker: no child of its caller: %s\n", why);
+        return 1;
+    }
     if (argc != 4) {
         refuse(
             socket,

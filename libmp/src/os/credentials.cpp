@@ -4,8 +4,15 @@
 #include "os/check.hpp"
 
 #include <linux/capability.h>
+#include <sys/auxv.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <fstream>
+#include <locale>
 
 namespace mp::os {
 namespace {
@@ -23,7 +30,69 @@ std::vector<gid_t> groups_of_thread() {
     }
 }
 
+// Of a user who has no number in our user namespace the kernel tells this one.
+uid_t number_of_unknown_users() {
+    std::ifstream file("/proc/sys/kernel/overflowuid");
+    file.imbue(std::locale::classic());
+    uid_t number = 0;
+    constexpr uid_t usual = 65534;
+    return file >> number ? number : usual;
+}
+
+// Has every user a number here? Not known is no.
+bool all_users_are_mapped() {
+    std::ifstream file("/proc/self/uid_map");
+    file.imbue(std::locale::classic());
+    std::uint64_t inside = 0;
+    std::uint64_t outside = 0;
+    std::uint64_t count = 0;
+    std::uint64_t all = 0;
+    while (file >> inside >> outside >> count) {
+        all += count;
+    }
+    return all >= UINT32_MAX;  // the last number means "none"
+}
+
 }  // namespace
+
+bool is_own_user(uid_t uid) {
+    return uid == ::geteuid() &&
+           (uid != number_of_unknown_users() || all_users_are_mapped());
+}
+
+bool is_own_user_or_root(uid_t uid) {
+    return uid == 0 || is_own_user(uid);
+}
+
+bool has_several_users() {
+    uid_t real = 0;
+    uid_t effective = 0;
+    uid_t saved = 0;
+    check(::getresuid(&real, &effective, &saved), "getresuid");
+    gid_t real_group = 0;
+    gid_t effective_group = 0;
+    gid_t saved_group = 0;
+    check(::getresgid(&real_group, &effective_group, &saved_group), "getresgid");
+    return real != effective || effective != saved || real_group != effective_group ||
+           effective_group != saved_group;
+}
+
+bool was_given_rights() noexcept {
+    return ::getauxval(AT_SECURE) != 0;
+}
+
+Peer peer_of(int socket) {
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    check(
+        ::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size),
+        "getsockopt(SO_PEERCRED)"
+    );
+    if (size != sizeof peer || peer.uid == static_cast<uid_t>(-1)) {
+        throw_error(ENOTCONN, "getsockopt(SO_PEERCRED)");  // not an AF_UNIX socket
+    }
+    return {.pid = peer.pid, .user = peer.uid};
+}
 
 Credentials Credentials::now() {
     Credentials mine;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// Credentials: the user that a process acts as. A helper process has those with which
-// it was started, for ever; the process that uses it may have given up some since.
+// Credentials: the user that a process acts as, and the one that a peer acts as. A
+// helper process has those with which it was started, for ever; the process that uses
+// it may have given up some since.
 #pragma once
 
 #include <sys/types.h>
@@ -25,5 +26,30 @@ struct Credentials {
     /// none where it may not be asked.
     std::array<std::uint32_t, 6> capabilities{};
 };
+
+/// Is `uid`, as the kernel tells it of a peer or of a file, the effective user of this
+/// process? False for the number that stands for all users who have none here (65534,
+/// where a user namespace maps only some): it is no identity.
+bool is_own_user(uid_t uid);
+
+/// The same, or root, who may do all that we may.
+bool is_own_user_or_root(uid_t uid);
+
+/// Has this process, by its real, effective and saved ids, more than one user or group?
+bool has_several_users();
+
+/// Did exec give this process rights that the caller of exec did not have: by a
+/// set-user-id or set-group-id bit, or by capabilities of the file (AT_SECURE)?
+bool was_given_rights() noexcept;
+
+/// The process that made an AF_UNIX socket pair, or called connect() or listen().
+struct Peer {
+    pid_t pid = 0;  ///< 0 for one outside of our pid namespace
+    uid_t user = 0;
+};
+
+/// As the kernel noted it (SO_PEERCRED). Throws std::system_error, for what is no
+/// socket, too.
+Peer peer_of(int socket);
 
 }  // namespace mp::os

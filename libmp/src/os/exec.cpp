@@ -2,6 +2,7 @@
 #include "os/exec.hpp"
 
 #include "os/check.hpp"
+#include "os/credentials.hpp"
 #include "os/fork.hpp"
 #include "os/sanitized.hpp"
 #include "os/signals.hpp"
@@ -95,13 +96,32 @@ bool inherit_only(std::span<const int> keep) noexcept {
     return true;
 }
 
+// The program gets the user that we act as and no way back to another: one that finds
+// several has been given rights that its caller had not. By system calls of our own:
+// those of the C library change all threads of the memory that we share. Needs no
+// privilege.
+bool act_as_one_user(uid_t user, gid_t group) noexcept {
+#ifdef SYS_setresuid32
+    return ::syscall(SYS_setresgid32, group, group, group) == 0 &&
+           ::syscall(SYS_setresuid32, user, user, user) == 0;
+#else
+    return ::syscall(SYS_setresgid, group, group, group) == 0 &&
+           ::syscall(SYS_setresuid, user, user, user) == 0;
+#endif
+}
+
 [[noreturn]] void become(
     const char* program,
     char* const* arguments,
     char* const* environment,
     std::span<const int> keep,
+    bool as_one_user,
     volatile int& error
 ) noexcept {
+    if (as_one_user && !act_as_one_user(::geteuid(), ::getegid())) {
+        error = last_error().value();
+        ::_exit(127);
+    }
     // So that nothing that the program opens before it comes to us lands there.
     fill_standard_streams();
     if (inherit_only(keep)) {
@@ -123,6 +143,7 @@ bool inherit_only(std::span<const int> keep) noexcept {
     char* const* arguments,
     char* const* environment,
     std::span<const int> keep,
+    bool as_one_user,
     volatile int& error
 ) {
     // A handler that ran in the child would do so in our memory.
@@ -132,7 +153,7 @@ bool inherit_only(std::span<const int> keep) noexcept {
     const bool without_handlers = under_tsan && ::_Fork != nullptr;
     const pid_t pid = without_handlers ? ::_Fork() : ::vfork();
     if (pid == 0) {
-        become(program, arguments, environment, keep, error);
+        become(program, arguments, environment, keep, as_one_user, error);
     }
     if (pid < 0) {
         error = last_error().value();
@@ -166,8 +187,14 @@ pid_t start_program(
     }
     environment.push_back(nullptr);
     volatile int error = 0;  // the child writes here
-    const pid_t pid =
-        vfork_program(program.c_str(), argv.data(), environment.data(), keep, error);
+    const pid_t pid = vfork_program(
+        program.c_str(),
+        argv.data(),
+        environment.data(),
+        keep,
+        has_several_users(),
+        error
+    );
     if (error != 0) {
         if (pid > 0) {
             restarting([&] { return ::waitpid(pid, nullptr, 0); });

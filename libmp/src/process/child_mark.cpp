@@ -3,6 +3,7 @@
 #include "process/child_mark.hpp"
 
 #include "os/random.hpp"
+#include "process/child_entry.hpp"
 #include "util/hex.hpp"
 
 #include <sys/resource.h>
@@ -62,7 +63,8 @@ bool has_marked_socket() {
 
 bool look_for_marks() noexcept {
     try {
-        return is_started_child() || has_marked_socket();
+        // What a program with foreign rights inherits is its caller's choice.
+        return is_started_child() || (may_be_child() && has_marked_socket());
     } catch (const std::exception&) {
         return false;  // no memory: nothing will be started either
     }
@@ -97,7 +99,7 @@ void mark_socket(const UniqueFd& socket) noexcept {
 bool is_started_child() noexcept {
     const char* const parent = std::getenv(variable);
     // Others may have it from a process between; their parent is another one.
-    return parent != nullptr && std::atol(parent) == ::getppid();
+    return parent != nullptr && std::atol(parent) == ::getppid() && may_be_child();
 }
 
 bool bears_child_mark() noexcept {

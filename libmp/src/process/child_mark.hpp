@@ -4,7 +4,8 @@
 //
 // A child that nobody knows for one would start children itself, and they again. Two
 // marks, since a host may wipe its environment, and may close what it has inherited: a
-// variable, and the name of the inherited socket, which is the kernel's.
+// variable, and the name of the inherited socket, which is the kernel's. Neither counts
+// in a program that has rights which its caller has not: the caller chose them.
 #pragma once
 
 #include "mp/fd.hpp"

@@ -9,6 +9,7 @@
 #include "mp/spawn.hpp"
 
 #include "os/exec.hpp"
+#include "process/child_entry.hpp"
 #include "process/child_main.hpp"
 #include "process/child_mark.hpp"
 #include "process/forkserver_main.hpp"
@@ -37,6 +38,11 @@ struct Role {
     int socket = -1;
 };
 
+bool names_a_role(std::string_view argument) noexcept {
+    return argument == server_argument || argument == tracker_argument ||
+           argument == child_argument;
+}
+
 // What the arguments say this process is; nothing in an ordinary start of the program.
 std::optional<Role> role_of(int argc, char** argv) {
     if (argc < 3 || argv[1] == nullptr || argv[2] == nullptr) {
@@ -48,13 +54,14 @@ std::optional<Role> role_of(int argc, char** argv) {
     }
     const std::string_view argument(argv[1]);
     const std::string_view number(argv[2]);
+    if (!names_a_role(argument)) {
+        return std::nullopt;
+    }
     Role role;
     if (argument == server_argument) {
         role.kind = RunKind::server;
     } else if (argument == tracker_argument) {
         role.kind = RunKind::tracker;
-    } else if (argument != child_argument) {
-        return std::nullopt;
     }
     const auto [end, error] =
         std::from_chars(number.data(), number.data() + number.size(), role.socket);
@@ -102,6 +109,9 @@ void freeze_support(int argc, char** argv) {
     detail::remove_child_variable();
     const auto role =
         detail::role_at_load ? detail::role_at_load : detail::role_of(argc, argv);
+    if (role || (argc > 1 && argv[1] != nullptr && detail::names_a_role(argv[1]))) {
+        detail::leave_unless_may_be_child();
+    }
     if (!role) {
         if (is_child) {
             // It would run main(), start this child, and so on.
@@ -114,6 +124,7 @@ void freeze_support(int argc, char** argv) {
         }
         return;
     }
+    detail::leave_unless_child_of(role->socket);
     detail::restore_process_name();
     UniqueFd socket(role->socket);
     switch (role->kind) {

@@ -7,6 +7,7 @@
 #include "mp/spawn.hpp"
 #include "mp/thread_safety.hpp"
 
+#include "os/credentials.hpp"
 #include "os/exec.hpp"
 #include "os/fork_lock.hpp"
 #include "process/child_mark.hpp"
@@ -41,6 +42,17 @@ pid_t start_own_program(const std::string& kind, const UniqueFd& socket) {
         Executable& chosen = executable();
         const os::ForkLockHeld held(chosen.lock);
         program = chosen.path;
+    }
+    if (os::was_given_rights() && (program.empty() || os::has_several_users())) {
+        throw SpawnError(
+            SpawnStage::exec,
+            "this program has rights that its caller has not (set-user-id, "
+            "set-group-id "
+            "or capabilities of its file), and is not run again as a child or a "
+            "helper: "
+            "fork is the start method that works here, and .track = false makes "
+            "SharedMemory without the resource tracker"
+        );
     }
     std::vector<std::string> arguments{kind, std::to_string(socket.get())};
     // What libmp-worker loads; a copy of this program does not look at it.
