@@ -104,8 +104,9 @@ public:
     void close() noexcept;
 
     /// Removes the name; a process that has the memory keeps it. Throws
-    /// std::system_error(ENOENT) when it was removed before, in any process. What this
-    /// process has no right to remove any more, the resource tracker removes for it.
+    /// std::system_error(ENOENT) when it was removed before, in any process, EPERM for
+    /// memory of another user. What this process made and has no right to remove any
+    /// more, the resource tracker removes for it.
     void unlink();
 
     /// Whether it is open.

@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstdint>
 #include <fstream>
@@ -30,13 +31,22 @@ std::vector<gid_t> groups_of_thread() {
     }
 }
 
-// Of a user who has no number in our user namespace the kernel tells this one.
+// Of a user who has no number in our user namespace the kernel tells this one. No
+// static of the function: a fork in another thread might leave it locked.
 uid_t number_of_unknown_users() {
+    static constinit std::atomic<uid_t> known{0};
+    // order: relaxed, because the number carries no other data with it.
+    if (const uid_t number = known.load(std::memory_order_relaxed)) {
+        return number;
+    }
     std::ifstream file("/proc/sys/kernel/overflowuid");
     file.imbue(std::locale::classic());
     uid_t number = 0;
     constexpr uid_t usual = 65534;
-    return file >> number ? number : usual;
+    number = file >> number ? number : usual;
+    // order: relaxed, as above.
+    known.store(number, std::memory_order_relaxed);
+    return number;
 }
 
 // Has every user a number here? Not known is no.

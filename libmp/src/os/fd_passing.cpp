@@ -10,6 +10,7 @@
 #include "os/socket.hpp"
 
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -25,10 +26,25 @@ namespace {
 
 // Room for the largest legal message, so that MSG_CTRUNC never means "buffer too
 // small".
+constexpr std::size_t control_size =
+    CMSG_SPACE(max_fds_in_message * sizeof(int)) + CMSG_SPACE(sizeof(ucred));
+
 struct Control {
-    alignas(cmsghdr
-    ) std::array<std::byte, CMSG_SPACE(max_fds_in_message * sizeof(int))> bytes;
+    alignas(cmsghdr) std::array<std::byte, control_size> bytes;
 };
+
+enum class As : std::uint8_t { real_user, effective_user };
+
+void append(
+    msghdr& message, cmsghdr*& at, int type, const void* data, std::size_t size
+) {
+    message.msg_controllen += CMSG_SPACE(size);
+    at = at == nullptr ? CMSG_FIRSTHDR(&message) : CMSG_NXTHDR(&message, at);
+    at->cmsg_level = SOL_SOCKET;
+    at->cmsg_type = type;
+    at->cmsg_len = CMSG_LEN(size);
+    std::memcpy(CMSG_DATA(at), data, size);
+}
 
 msghdr header(iovec& piece) noexcept {
     msghdr message{};
@@ -43,19 +59,23 @@ std::size_t send_message(
     int socket,
     std::span<const std::byte> data,
     std::span<const int> fds,
-    const Deadline& deadline
+    const Deadline& deadline,
+    As as = As::real_user
 ) {
     iovec piece = as_piece(data);
     msghdr message = header(piece);
     Control control{};
+    message.msg_control = control.bytes.data();
+    cmsghdr* last = nullptr;
     if (!fds.empty()) {
-        message.msg_control = control.bytes.data();
-        message.msg_controllen = CMSG_SPACE(fds.size_bytes());
-        cmsghdr* rights = CMSG_FIRSTHDR(&message);
-        rights->cmsg_level = SOL_SOCKET;
-        rights->cmsg_type = SCM_RIGHTS;
-        rights->cmsg_len = CMSG_LEN(fds.size_bytes());
-        std::memcpy(CMSG_DATA(rights), fds.data(), fds.size_bytes());
+        append(message, last, SCM_RIGHTS, fds.data(), fds.size_bytes());
+    }
+    if (as == As::effective_user && ::getuid() != ::geteuid()) {
+        const ucred own{.pid = ::getpid(), .uid = ::geteuid(), .gid = ::getegid()};
+        append(message, last, SCM_CREDENTIALS, &own, sizeof own);
+    }
+    if (last == nullptr) {
+        message.msg_control = nullptr;
     }
     const int flags = MSG_NOSIGNAL | (deadline.is_forever() ? 0 : MSG_DONTWAIT);
     for (;;) {
@@ -73,6 +93,19 @@ std::size_t send_message(
             );
         }
     }
+}
+
+std::optional<Sender> sender_of(msghdr& message) {
+    for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
+         part = CMSG_NXTHDR(&message, part)) {
+        if (part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_CREDENTIALS &&
+            part->cmsg_len >= CMSG_LEN(sizeof(ucred))) {
+            ucred sender{};
+            std::memcpy(&sender, CMSG_DATA(part), sizeof sender);
+            return Sender{.pid = sender.pid, .user = sender.uid};
+        }
+    }
+    return std::nullopt;
 }
 
 // Takes over every descriptor in the message. If there is no memory for that, closes
@@ -131,6 +164,23 @@ void send_with_fds(
     send_all(socket, data, deadline);
 }
 
+void send_packet(
+    int socket,
+    std::span<const std::byte> data,
+    std::span<const int> fds,
+    const Deadline& deadline
+) {
+    send_message(socket, data, fds, deadline, As::effective_user);
+}
+
+void name_senders(int socket) {
+    const int on = 1;
+    check(
+        ::setsockopt(socket, SOL_SOCKET, SO_PASSCRED, &on, sizeof on),
+        "setsockopt(SO_PASSCRED)"
+    );
+}
+
 std::vector<int> fd_numbers(std::span<const UniqueFd> fds) {
     std::vector<int> numbers;
     numbers.reserve(fds.size());
@@ -178,6 +228,9 @@ ReceivedFds receive_with_fds(
         }
     }
     received.lost = (message.msg_flags & MSG_CTRUNC) != 0;
+    if (message.msg_controllen != 0) {
+        received.sender = sender_of(message);
+    }
     if (message.msg_controllen != 0 && !collect(message, received.fds)) {
         received.lost = true;
     }

@@ -6,8 +6,11 @@
 #include "mp/fd.hpp"
 #include "mp/timeout.hpp"
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -16,11 +19,23 @@ namespace mp::os {
 /// The kernel's limit for one message (SCM_MAX_FD).
 inline constexpr std::size_t max_fds_in_message = 253;
 
+/// Who sent a message, as the kernel says.
+struct Sender {
+    pid_t pid = 0;  ///< 0 for one outside of our pid namespace
+    uid_t user = 0;
+};
+
 struct ReceivedFds {
-    std::size_t bytes = 0;  ///< 0 is the end of the stream
+    /// 0 is the end of the stream; with a sender, an empty packet.
+    std::size_t bytes = 0;
     std::vector<UniqueFd> fds;
     bool lost = false;  ///< some could not be opened: too many are open here
+    std::optional<Sender> sender{};  ///< where name_senders() was called in time
 };
+
+/// Messages that are sent to this socket from now on come with their sender. Throws
+/// std::system_error.
+void name_senders(int socket);
 
 /// What to do about descriptors that came and could not be opened.
 enum class LostFds : std::uint8_t { throws, are_told };
@@ -31,6 +46,16 @@ enum class LostFds : std::uint8_t { throws, are_told };
 /// Throws std::system_error (EPIPE: the receiver is gone; EBADF; ETOOMANYREFS: too many
 /// descriptors are on their way), TimeoutError, std::invalid_argument.
 void send_with_fds(
+    int socket,
+    std::span<const std::byte> data,
+    std::span<const int> fds,
+    const Deadline& deadline
+);
+
+/// Sends one packet, empty or not, with at most 253 descriptors, from the effective
+/// user of this process: by itself the kernel names the real one. Throws as
+/// send_with_fds.
+void send_packet(
     int socket,
     std::span<const std::byte> data,
     std::span<const int> fds,

@@ -101,6 +101,7 @@ void BaseProcess::launch_fork() {
     if (told.die_with_parent) {
         lifeline = detail::Lifeline::make();
     }
+    const detail::TrackerForFork tracker;
     state_->popen = detail::PopenFork::launch([&] {
         if (told.die_with_parent) {
             detail::set_parent_watch_fd(lifeline.childs_end());

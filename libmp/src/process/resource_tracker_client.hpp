@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // resource_tracker_client: what a process tells its tracker, so that named memory does
 // not outlive all processes that know of it. A process and the children that it starts
-// share one tracker if it runs when they are started. See
+// share one tracker if it runs when they are started and they are one user. See
 // docs/protocols/resource_tracker.md.
 #pragma once
 
@@ -24,17 +24,30 @@ void track_memory(const std::string& name, const os::FileId& id);
 /// Its name is gone. What fails is logged.
 void forget_memory(const std::string& name, const os::FileId& id) noexcept;
 
-/// Has the tracker remove its name: for a process that has given up the right to do it
-/// since the memory was made, or the tracker begun. False when it knows nothing of it,
-/// cannot do it either, or there is none.
+/// Has the tracker remove its name: for a process that made the memory and has given up
+/// the right to do it since. False when the tracker knows nothing of it, has it from
+/// another process, cannot do it either, or there is none.
 bool remove_tracked_memory(const std::string& name, const os::FileId& id);
 
 /// For a child that is being started by this thread: the index of the descriptor it
-/// gets, -1 when no tracker runs.
+/// gets, a connection of its own; -1 when no tracker of our user runs.
 std::int32_t hand_over_resource_tracker();
 
 /// In a child, before user code.
-void set_resource_tracker(UniqueFd socket);
+void set_resource_tracker(UniqueFd connection);
+
+/// While it lives, the child that this thread forks gets a connection of its own to the
+/// tracker, if one runs.
+class TrackerForFork {
+public:
+    TrackerForFork();
+    ~TrackerForFork();
+    TrackerForFork(const TrackerForFork&) = delete;
+    TrackerForFork& operator=(const TrackerForFork&) = delete;
+
+private:
+    UniqueFd connection_;
+};
 
 /// Ends the connection, and waits a second for the tracker's end if it is ours. It goes
 /// on as long as other processes need it.

@@ -1,23 +1,26 @@
 // SPDX-License-Identifier: BSL-1.0
 // The resource tracker: keeps the list of named memory, watches its makers and removes
-// what a killed one left.
+// what a killed one left. It believes only its own user, as the kernel names the sender
+// of each message: a child that has become another user still has its connection.
 #include "process/resource_tracker_main.hpp"
 
 #include "mp/errors.hpp"
 
+#include "os/credentials.hpp"
 #include "os/fd_passing.hpp"
 #include "os/fork.hpp"
-#include "os/named_memory.hpp"
 #include "os/pidfd.hpp"
 #include "os/poll.hpp"
 #include "os/signals.hpp"
 #include "os/socket.hpp"
+#include "process/tracker_list.hpp"
 #include "process/tracker_protocol.hpp"
 
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -27,7 +30,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <map>
+#include <iterator>
+#include <optional>
 #include <span>
 #include <string>
 #include <system_error>
@@ -49,51 +53,61 @@ constexpr auto longest_pause = 500ms;
 // can come meanwhile.
 constexpr auto nap = 2ms;
 
-enum Status { clean = 0, left_behind = 1, not_removed = 2, bad_message = 3 };
+// What a socket can hold is less: all that a process said before it ended is read in
+// one turn, and no flood keeps the others waiting for longer.
+constexpr int most_at_once = 4096;
 
-struct Sender {
-    pid_t pid = -1;
-    UniqueFd pidfd;
-    UniqueFd parent_watch;
-};
+// A connection over which so many messages came that are not believed is closed.
+constexpr int most_refused = 256;
 
-struct Entry {
-    std::string name;
-    os::FileId id;
-    std::uint64_t process = 0;
-    bool condemned = false;
-    bool was_in_use = false;
+// So many lines about bad messages are written; more would help nobody.
+constexpr int most_complaints = 32;
+
+/// To one process, and to no other: what that may do to it, shutdown(2) for instance,
+/// ends nobody else's.
+struct Connection {
+    UniqueFd socket;
+    int refused = 0;
 };
 
 class Tracker {
 public:
-    explicit Tracker(UniqueFd socket) : socket_(std::move(socket)) {}
+    explicit Tracker(UniqueFd socket) {
+        connections_.push_back({.socket = std::move(socket)});
+    }
 
     /// One round: waits for something to happen, and does what follows from it. False
     /// when nothing is left to do.
     bool serve();
 
-    int status() const { return status_; }
+    int status() const { return static_cast<int>(list_.status()); }
 
 private:
-    std::vector<std::uint64_t> wait();
+    std::vector<TrackerList::Process> wait();
     void read_messages();
-    void
-    obey(const TrackerMessage& message, std::string name, std::vector<UniqueFd> fds);
-    void remove_for_sender(const os::FileId& id, std::span<const UniqueFd> answer);
-    void recover(std::uint64_t process);
-    void condemn_what_nobody_awaits();
-    void sweep();
-    bool remove(Entry& entry);
-    static void say(const std::string& text);
-    void worse(Status status) { status_ = std::max<int>(status_, status); }
+    bool read_message(Connection& from);
+    bool is_believed(const os::Sender& sender, const TrackerMessage& message) const;
+    void refuse(Connection& from, const os::Sender& sender);
+    void obey(
+        const os::Sender& sender,
+        const TrackerMessage& message,
+        const std::string& name,
+        std::vector<UniqueFd> fds
+    );
+    void meet(
+        const os::Sender& sender,
+        const TrackerMessage& message,
+        std::vector<UniqueFd> fds
+    );
+    void join(std::vector<UniqueFd> fds);
+    void complain(const std::string& text);
 
-    UniqueFd socket_;
-    std::map<std::uint64_t, Sender> senders_;
-    std::vector<Entry> entries_;
+    std::vector<Connection> connections_;
+    std::vector<Connection> joined_;  // since the turn began
+    TrackerList list_;
     std::chrono::milliseconds pause_ = first_pause;
     bool napping_ = false;
-    int status_ = clean;
+    int complaints_ = 0;
 };
 
 void settle_in() {
@@ -105,249 +119,223 @@ void settle_in() {
         os::ignore_signal(signal);
     }
     ::prctl(PR_SET_NAME, "mp-tracker");
-    static_cast<void>(::chdir("/"));
-}
-
-/// "2 leaked shared_memory objects: a, b"; of many, the first ones.
-std::string listed(const std::vector<std::string>& names) {
-    constexpr std::size_t max_listed = 5;
-    std::string text = std::to_string(names.size()) + " leaked shared_memory object" +
-                       (names.size() == 1 ? "" : "s");
-    for (std::size_t i = 0; i < std::min(names.size(), max_listed); ++i) {
-        text += (i == 0 ? ": " : ", ") + names[i];
+    // There is a connection for each process of the family.
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        ::setrlimit(RLIMIT_NOFILE, &limit);
     }
-    return text + (names.size() > max_listed ? ", ..." : "");
+    static_cast<void>(::chdir("/"));
 }
 
 bool Tracker::serve() {
     // A process that has ended by now has said everything before: first the messages.
-    const std::vector<std::uint64_t> ended = wait();
-    if (socket_) {
-        read_messages();
+    const std::vector<TrackerList::Process> ended = wait();
+    read_messages();
+    for (const TrackerList::Process process : ended) {
+        list_.recover(process);
     }
-    for (const std::uint64_t process : ended) {
-        recover(process);
+    if (connections_.empty()) {
+        list_.condemn_what_nobody_awaits();
     }
-    if (!socket_) {
-        condemn_what_nobody_awaits();
-    }
-    sweep();
-    return socket_ || !entries_.empty();
+    list_.sweep(connections_.empty());
+    return !connections_.empty() || !list_.empty();
 }
 
-std::vector<std::uint64_t> Tracker::wait() {
+std::vector<TrackerList::Process> Tracker::wait() {
     std::vector<pollfd> waited;
-    std::vector<std::uint64_t> processes;
-    for (const auto& [process, sender] : senders_) {
-        if (sender.pidfd) {
-            waited.push_back({.fd = sender.pidfd.get(), .events = POLLIN, .revents = 0}
-            );
-            processes.push_back(process);
-        }
+    const auto processes = list_.watched();
+    for (const auto& [process, pidfd] : processes) {
+        waited.push_back({.fd = pidfd, .events = POLLIN, .revents = 0});
     }
     if (std::exchange(napping_, false)) {
         os::poll(waited, Deadline(nap));
     } else {
-        waited.push_back({.fd = socket_.get(), .events = POLLIN, .revents = 0});
-        const bool look_again =
-            !socket_ ||
-            std::any_of(entries_.begin(), entries_.end(), [](const Entry& one) {
-                return one.condemned;
-            });
+        for (const Connection& one : connections_) {
+            waited.push_back({.fd = one.socket.get(), .events = POLLIN, .revents = 0});
+        }
+        const bool look_again = connections_.empty() || list_.has_condemned();
         const bool happened =
             os::poll(waited, look_again ? Deadline(pause_) : Deadline(forever)) > 0;
         pause_ = happened ? first_pause : std::min(2 * pause_, longest_pause);
     }
-    std::vector<std::uint64_t> ended;
-    for (std::size_t i = 0; i < processes.size(); ++i) {
-        if (waited[i].revents != 0) {
-            ended.push_back(processes[i]);
+    std::vector<TrackerList::Process> ended;
+    auto watched = waited.begin();
+    for (const auto& [process, pidfd] : processes) {
+        if ((watched++)->revents != 0) {
+            ended.push_back(process);
         }
     }
     return ended;
 }
 
 void Tracker::read_messages() {
+    std::vector<pollfd> readable;
+    for (const Connection& one : connections_) {
+        readable.push_back({.fd = one.socket.get(), .events = POLLIN, .revents = 0});
+    }
+    os::poll(readable, Deadline(0s));
+    for (std::size_t i = 0; i < readable.size(); ++i) {
+        bool more = readable[i].revents != 0;
+        for (int count = 0; more && count < most_at_once; ++count) {
+            more = read_message(connections_[i]);
+        }
+    }
+    std::erase_if(connections_, [](const Connection& one) { return !one.socket; });
+    std::move(joined_.begin(), joined_.end(), std::back_inserter(connections_));
+    joined_.clear();
+}
+
+// False when there is nothing more to read for now. The end of a connection closes it.
+bool Tracker::read_message(Connection& from) {
     std::array<std::byte, longest_tracker_message> packet{};
-    for (;;) {
-        os::ReceivedFds got;
-        try {
-            got = os::receive_with_fds(socket_.get(), packet, 2, Deadline(0s));
-        } catch (const TimeoutError&) {
-            return;
-        } catch (const std::system_error& error) {
-            if (error.code().value() == ECONNRESET) {
-                continue;
-            }
-            say(std::string("a message is lost: ") + error.what());
-            worse(bad_message);
-            return;
+    os::ReceivedFds got;
+    try {
+        got = os::receive_with_fds(from.socket.get(), packet, 2, Deadline(0s));
+    } catch (const TimeoutError&) {
+        return false;
+    } catch (const std::system_error& error) {
+        const int code = error.code().value();
+        if (code == ECONNRESET) {
+            return true;
         }
-        if (got.bytes == 0) {
-            socket_.reset();
-            return;
-        }
-        napping_ = true;
-        TrackerMessage message;
-        if (got.bytes < sizeof message) {
-            worse(bad_message);
-            continue;
-        }
+        complain(std::string("a message is lost: ") + error.what());
+        list_.worse(TrackerStatus::bad_message);
+        return code == EBADMSG || code == EMFILE;  // it has been read
+    }
+    if (!got.sender) {
+        from.socket.reset();
+        return false;
+    }
+    napping_ = true;
+    TrackerMessage message;
+    const bool whole = got.bytes >= sizeof message;
+    if (whole) {
         std::memcpy(&message, packet.data(), sizeof message);
-        std::string name(
+    }
+    if (!is_believed(*got.sender, message)) {
+        refuse(from, *got.sender);
+    } else if (!whole) {
+        list_.worse(TrackerStatus::bad_message);
+    } else {
+        const std::string name(
             reinterpret_cast<const char*>(packet.data()) + sizeof message,
             got.bytes - sizeof message
         );
-        obey(message, std::move(name), std::move(got.fds));
+        obey(*got.sender, message, name, std::move(got.fds));
+    }
+    return static_cast<bool>(from.socket);
+}
+
+// Another user than we are is believed in one thing: a process that told us something
+// while it was our user, and is another by now, may still take that back.
+bool Tracker::is_believed(const os::Sender& sender, const TrackerMessage& message)
+    const {
+    if (os::is_own_user_or_root(sender.user)) {
+        return true;
+    }
+    const bool takes_back =
+        message.word == TrackerWord::forget || message.word == TrackerWord::leave ||
+        message.word == TrackerWord::withdraw || message.word == TrackerWord::remove;
+    const TrackerList::Maker* const known = list_.maker(message.process);
+    return takes_back && known != nullptr && sender.pid > 0 &&
+           known->known_pid == sender.pid && known->pidfd &&
+           !os::pidfd_ended(known->pidfd.get());
+}
+
+void Tracker::refuse(Connection& from, const os::Sender& sender) {
+    if (from.refused == 0) {
+        complain(
+            "refused: a message of process " + std::to_string(sender.pid) +
+            ", which is user " + std::to_string(sender.user) + " and not " +
+            std::to_string(::geteuid())
+        );
+    }
+    if (++from.refused == most_refused) {
+        from.socket.reset();
     }
 }
 
 void Tracker::obey(
-    const TrackerMessage& message, std::string name, std::vector<UniqueFd> fds
+    const os::Sender& sender,
+    const TrackerMessage& message,
+    const std::string& name,
+    std::vector<UniqueFd> fds
 ) {
-    const auto same = [&](const Entry& entry) {
-        return entry.id == message.id;
-    };
-    const auto theirs = [&](const Entry& entry) {
-        return entry.process == message.process;
-    };
+    std::optional<TrackerList::Process> only_of;
+    if (!os::is_own_user_or_root(sender.user)) {
+        only_of = message.process;
+    }
     switch (message.word) {
     case TrackerWord::ready:
         return;
-    case TrackerWord::hello: {
-        Sender& sender = senders_[message.process];
-        sender.pid = message.pid;
-        if (!fds.empty()) {
-            sender.pidfd = std::move(fds.front());
-        }
-        if (fds.size() > 1) {
-            sender.parent_watch = std::move(fds.back());
-        }
+    case TrackerWord::hello:
+        meet(sender, message, std::move(fds));
         return;
-    }
     case TrackerWord::track:
-        std::erase_if(entries_, same);
-        entries_.push_back(
-            {.name = std::move(name), .id = message.id, .process = message.process}
-        );
+        try {
+            list_.track(name, message.id, message.process);
+        } catch (const std::exception& error) {
+            complain(std::string("refused: ") + error.what());
+            list_.worse(TrackerStatus::bad_message);
+        }
         return;
     case TrackerWord::forget:
-        std::erase_if(entries_, same);
+        list_.forget(message.id, only_of);
         return;
     case TrackerWord::leave:
-        // Its parent's pipe tells how long its entries are of use to others.
-        if (std::any_of(entries_.begin(), entries_.end(), theirs)) {
-            senders_[message.process].pidfd.reset();
-        } else {
-            senders_.erase(message.process);
-        }
+        list_.leave(message.process);
         return;
     case TrackerWord::withdraw:
-        std::erase_if(entries_, theirs);
-        senders_.erase(message.process);
+        list_.withdraw(message.process);
+        return;
+    case TrackerWord::join:
+        join(std::move(fds));
         return;
     case TrackerWord::remove:
-        remove_for_sender(message.id, fds);
-        return;
-    }
-    worse(bad_message);
-}
-
-// Only what is on the list, and not under a name of the sender's choice: we may be
-// allowed more than it is. Silence, and the end of its pipe, says that it is not done.
-void Tracker::remove_for_sender(
-    const os::FileId& id, std::span<const UniqueFd> answer
-) {
-    const auto entry = std::find_if(entries_.begin(), entries_.end(), [&](auto& one) {
-        return one.id == id;
-    });
-    if (entry == entries_.end() || answer.size() != 1) {
-        return;
-    }
-    try {
-        os::remove_memory(entry->name, entry->id);
-        entries_.erase(entry);
-        const std::byte removed{1};
-        os::send_all(answer.front().get(), {&removed, 1}, Deadline(0s));
-    } catch (const std::exception& error) {
-        say(std::string("cannot remove ") + error.what());
-    }
-}
-
-// It did not say that it leaves: it was killed, or left by _exit().
-void Tracker::recover(std::uint64_t process) {
-    const auto found = senders_.find(process);
-    if (found == senders_.end() || !found->second.pidfd) {
-        return;
-    }
-    std::vector<std::string> names;
-    for (Entry& entry : entries_) {
-        if (entry.process == process) {
-            entry.condemned = true;
-            names.push_back(entry.name);
-        }
-    }
-    if (!names.empty()) {
-        say("process " + std::to_string(found->second.pid) + " ended with " +
-            listed(names));
-        worse(left_behind);
-    }
-    senders_.erase(found);
-}
-
-// All that could tell us something are gone. What a child left for its parent, which
-// never had a part in this tracker, stays as long as the parent runs.
-void Tracker::condemn_what_nobody_awaits() {
-    std::vector<std::string> names;
-    for (Entry& entry : entries_) {
-        const auto sender = senders_.find(entry.process);
-        const bool awaited =
-            sender != senders_.end() && !sender->second.pidfd &&
-            sender->second.parent_watch &&
-            !os::wait_readable(sender->second.parent_watch.get(), Deadline(0s));
-        if (!entry.condemned && !awaited) {
-            entry.condemned = true;
-            names.push_back(entry.name);
-        }
-    }
-    if (!names.empty()) {
-        say("left at the end: " + listed(names));
-        worse(left_behind);
-    }
-}
-
-void Tracker::sweep() {
-    std::erase_if(entries_, [&](Entry& entry) {
-        return entry.condemned ? remove(entry)
-                               : !socket_ && !os::has_name(entry.name, entry.id);
-    });
-}
-
-// False when it is to be tried again.
-bool Tracker::remove(Entry& entry) {
-    try {
-        switch (os::sweep_memory(entry.name, entry.id)) {
-        case os::Sweep::removed:
-            return true;
-        case os::Sweep::gone:
-            if (!entry.was_in_use) {
-                say(entry.name + ": " + std::generic_category().message(ENOENT));
+        // Not under a name of the sender's choice. Silence, and the end of its pipe,
+        // says that it is not done.
+        if (fds.size() == 1 && list_.remove_now(message.id, only_of)) {
+            const std::byte removed{1};
+            try {
+                os::send_all(fds.front().get(), {&removed, 1}, Deadline(0s));
+            } catch (const std::exception&) {
+                // Nobody waits for it any more.
             }
-            return true;
-        case os::Sweep::in_use:
-            entry.was_in_use = true;
-            return false;
         }
-    } catch (const std::exception& error) {
-        say(std::string("cannot remove ") + error.what());
-        worse(not_removed);
+        return;
     }
-    return true;
+    list_.worse(TrackerStatus::bad_message);
 }
 
-void Tracker::say(const std::string& text) {
-    const std::string line = "resource_tracker: " + text + "\n";
-    static_cast<void>(::write(2, line.data(), line.size()));
+void Tracker::meet(
+    const os::Sender& sender, const TrackerMessage& message, std::vector<UniqueFd> fds
+) {
+    TrackerList::Maker maker{
+        .pid = message.pid, .known_pid = sender.pid, .pidfd = {}, .parent_watch = {}};
+    if (!fds.empty()) {
+        maker.pidfd = std::move(fds.front());
+    }
+    if (fds.size() > 1) {
+        maker.parent_watch = std::move(fds.back());
+    }
+    list_.meet(message.process, std::move(maker));
+}
+
+void Tracker::join(std::vector<UniqueFd> fds) {
+    if (fds.size() != 1 || !os::is_unix_socket(fds.front().get())) {
+        list_.worse(TrackerStatus::bad_message);
+        return;
+    }
+    os::name_senders(fds.front().get());
+    joined_.push_back({.socket = std::move(fds.front())});
+}
+
+void Tracker::complain(const std::string& text) {
+    if (complaints_ < most_complaints) {
+        ++complaints_;
+        TrackerList::say(text);
+    }
 }
 
 }  // namespace
@@ -356,6 +344,7 @@ void run_resource_tracker(UniqueFd socket) {
     ::fcntl(socket.get(), F_SETFD, FD_CLOEXEC);
     settle_in();
     try {
+        os::name_senders(socket.get());
         const TrackerMessage ready;
         os::send_all(
             socket.get(), std::as_bytes(std::span(&ready, 1)), Deadline(forever)
@@ -366,7 +355,7 @@ void run_resource_tracker(UniqueFd socket) {
         std::exit(tracker.status());
     } catch (const std::exception& error) {
         std::fprintf(stderr, "resource_tracker: %s\n", error.what());
-        std::exit(bad_message);
+        std::exit(static_cast<int>(TrackerStatus::bad_message));
     }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // tracker_protocol: what processes tell the resource tracker. Each message is one
-// packet: this, then the name. See docs/protocols/resource_tracker.md.
+// packet: this, then the name; who sends it, the kernel says. See
+// docs/protocols/resource_tracker.md.
 #pragma once
 
 #include "os/named_memory.hpp"
@@ -19,6 +20,7 @@ enum class TrackerWord : std::uint32_t {
     forget,              ///< it has been removed, or never was
     leave,               ///< I end as I should; keep what I made for the others
     withdraw,            ///< forget all that I told you
+    join,                ///< comes with a connection of its own for a child of mine
     remove,  ///< I may not; comes with a pipe, which gets a byte when it is gone
 };
 
