@@ -2,58 +2,55 @@
 // Authentication keys, and the text of an identity.
 #include "mp/identity.hpp"
 
-#include "mp/errors.hpp"
-
+#include "data/key_travel.hpp"
 #include "data/spawning.hpp"
 #include "os/random.hpp"
+#include "os/secret.hpp"
 
 namespace mp {
 
-AuthenticationString::AuthenticationString(std::span<const std::byte> bytes)
-    : bytes_(bytes.begin(), bytes.end()) {}
+AuthenticationString::AuthenticationString(std::span<const std::byte> bytes) {
+    *this = detail::KeyTravel::key_of(os::Secret(bytes));
+}
 
 AuthenticationString::AuthenticationString(std::string_view text)
     : AuthenticationString(std::as_bytes(std::span(text.data(), text.size()))) {}
 
-AuthenticationString& AuthenticationString::operator=(const AuthenticationString& other
-) {
-    if (this != &other) {
-        os::wipe(bytes_);
-        bytes_ = other.bytes_;
-    }
-    return *this;
-}
-
-AuthenticationString& AuthenticationString::operator=(AuthenticationString&& other
-) noexcept {
-    if (this != &other) {
-        os::wipe(bytes_);
-        bytes_ = std::move(other.bytes_);
-    }
-    return *this;
-}
-
-AuthenticationString::~AuthenticationString() {
-    os::wipe(bytes_);
-}
-
 AuthenticationString AuthenticationString::random() {
-    AuthenticationString key;
-    key.bytes_.resize(32);
-    os::random_bytes(key.bytes_);
-    return key;
+    const os::Secret secret(32);
+    os::random_bytes(secret.bytes());
+    return detail::KeyTravel::key_of(secret);
 }
 
 bool AuthenticationString::equals(const AuthenticationString& other) const noexcept {
-    return os::equal_in_constant_time(bytes_, other.bytes_);
+    return os::equal_in_constant_time(bytes(), other.bytes());
 }
 
-void AuthenticationString::refuse_outside_of_a_start() {
-    if (!detail::spawning()) {
-        throw StateError(
-            "an authentication key is serialised only for a child that is being started"
-        );
-    }
+std::uint32_t AuthenticationString::hand_over() const {
+    return detail::hand_over_secret(
+        os::Secret(first_, size_),
+        "an authentication key is serialised only for a child "
+        "that is being started"
+    );
+}
+
+AuthenticationString AuthenticationString::take_over(std::uint32_t index) {
+    return detail::KeyTravel::key_of(detail::take_over_secret(index));
+}
+
+std::uint32_t detail::KeyTravel::hand_over(const AuthenticationString& key) {
+    return key.hand_over();
+}
+
+AuthenticationString detail::KeyTravel::take_over(std::uint32_t index) {
+    return AuthenticationString::take_over(index);
+}
+
+AuthenticationString detail::KeyTravel::key_of(const os::Secret& secret) {
+    AuthenticationString key;
+    key.first_ = secret.first();
+    key.size_ = secret.bytes().size();
+    return key;
 }
 
 std::string detail::identity_text(const std::vector<int>& numbers) {

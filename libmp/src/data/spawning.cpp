@@ -16,6 +16,16 @@ FdList& received_fds() {
     return *fds;
 }
 
+std::vector<TravellingSecret>& received_secrets() {
+    static auto* const secrets = new std::vector<TravellingSecret>;
+    return *secrets;
+}
+
+// This thread's, while it serialises for a child.
+SpawningScope* spawning_scope() noexcept {
+    return spawning() ? static_cast<SpawningScope*>(travel_scope()) : nullptr;
+}
+
 TravelScope& scope_for(const char* what) {
     TravelScope* const scope = travel_scope();
     if (scope == nullptr) {
@@ -44,6 +54,17 @@ std::uint32_t SpawningScope::add(
     }
     keys_.emplace_back(key, add(UniqueFd::duplicate_of(fd)));
     return keys_.back().second;
+}
+
+std::uint32_t SpawningScope::add(const os::Secret& secret) {
+    for (std::size_t i = 0; i < secrets_.size(); ++i) {
+        if (secret.first() == secrets_[i].secret.first()) {
+            ++secrets_[i].uses;
+            return static_cast<std::uint32_t>(i);
+        }
+    }
+    secrets_.push_back({.secret = secret, .uses = 1});
+    return static_cast<std::uint32_t>(secrets_.size() - 1);
 }
 
 bool spawning() noexcept {
@@ -88,6 +109,35 @@ UniqueFd take_over(std::uint32_t index) {
         );
     }
     return fd;
+}
+
+std::uint32_t hand_over_secret(const os::Secret& secret, const char* refusal) {
+    SpawningScope* const scope = spawning_scope();
+    if (scope == nullptr) {
+        throw StateError(refusal);
+    }
+    return scope->add(secret);
+}
+
+os::Secret take_over_secret(std::uint32_t index) {
+    if (const SpawningScope* const scope = spawning_scope()) {
+        if (index < scope->secrets().size()) {
+            return scope->secrets()[index].secret;
+        }
+    } else if (auto& secrets = received_secrets();
+               index < secrets.size() && secrets[index].uses > 0) {
+        TravellingSecret& one = secrets[index];
+        return --one.uses == 0 ? std::exchange(one.secret, os::Secret()) : one.secret;
+    }
+    throw SerializationError(
+        SerializationPhase::decode,
+        "key " + std::to_string(index) +
+            " did not travel with this process, or was taken before"
+    );
+}
+
+void set_received_secrets(std::vector<TravellingSecret> secrets) {
+    received_secrets() = std::move(secrets);
 }
 
 void set_received_fds(std::vector<UniqueFd> fds) {

@@ -6,21 +6,31 @@
 //          each one once, those of a call as often as it is decoded.
 // Threads: the list belongs to the thread that starts the child.
 // Owns:    duplicates of the descriptors until they are sent, and those received until
-//          they are taken.
+//          they are taken; keys likewise.
 #pragma once
 
 #include "mp/detail/carried.hpp"
 #include "mp/detail/fd_list.hpp"
 #include "mp/fd.hpp"
 
+#include "os/secret.hpp"
+
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <utility>
 #include <vector>
 
 namespace mp::detail {
 
-/// Collects descriptors for one child while it lives.
+/// A secret that travels, and how often the child takes it: it keeps none that it has
+/// not asked for.
+struct TravellingSecret {
+    os::Secret secret;
+    std::uint32_t uses = 0;
+};
+
+/// Collects descriptors and secrets for one child while it lives.
 class SpawningScope final : public TravelScope {
 public:
     std::uint32_t add(UniqueFd fd) { return fds_.add(std::move(fd)); }
@@ -34,7 +44,13 @@ public:
     /// What was collected; the scope collects no more.
     std::vector<UniqueFd> take() noexcept { return fds_.release(); }
 
+    /// The number of a secret; of one that is here already, that one's.
+    std::uint32_t add(const os::Secret& secret);
+
+    std::span<const TravellingSecret> secrets() const noexcept { return secrets_; }
+
 private:
+    std::vector<TravellingSecret> secrets_;
     FdList fds_;
     std::vector<std::pair<TravelKey, std::uint32_t>> keys_;
 };
@@ -65,6 +81,18 @@ UniqueFd take_over(std::uint32_t index);
 
 /// In the child, before anything is decoded.
 void set_received_fds(std::vector<UniqueFd> fds);
+
+/// Sends a secret beside the bytes that this thread serialises for a child that is
+/// being started. Returns its number there. Throws StateError with that text where none
+/// is.
+std::uint32_t hand_over_secret(const os::Secret& secret, const char* refusal);
+
+/// In the child, as often as it was sent (or in that scope): the secret with that
+/// number. Throws SerializationError when there is none (any more).
+os::Secret take_over_secret(std::uint32_t index);
+
+/// In the child, before anything is decoded.
+void set_received_secrets(std::vector<TravellingSecret> secrets);
 
 /// This thread's innermost scope, or null.
 TravelScope* travel_scope() noexcept;

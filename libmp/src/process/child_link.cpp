@@ -18,7 +18,7 @@
 namespace mp::detail {
 namespace {
 
-constexpr std::uint32_t layout_number = 2;
+constexpr std::uint32_t layout_number = 3;
 
 struct BuildId {
     std::uint32_t bytes = 0;
@@ -40,6 +40,7 @@ struct Greeting {
     std::uint32_t boost_version = BOOST_VERSION;
     std::uint64_t body_bytes = 0;
     std::uint32_t fd_count = 0;
+    std::uint32_t secret_count = 0;
     BuildId program{};  ///< empty if it has none
     BuildId library{};  ///< of the module that this library is a part of
 };
@@ -51,6 +52,10 @@ struct Answer {
 
 // Descriptors need bytes to ride on, one for each batch.
 constexpr std::size_t carrier_bytes = 256;
+constexpr std::size_t most_fds = carrier_bytes * os::max_fds_in_message;
+
+constexpr std::uint32_t most_secrets = 1U << 16U;
+constexpr std::uint32_t longest_secret = 1U << 20U;
 
 template <class T>
 std::span<const std::byte> bytes_of(const T& value) {
@@ -79,6 +84,32 @@ void check_library(const std::string& parents) {
     }
 }
 
+struct SecretHeader {
+    std::uint32_t bytes = 0;
+    std::uint32_t uses = 0;
+};
+
+// Straight from its page, and into one: no copy stands anywhere else.
+void send_secret(int socket, const TravellingSecret& one, const Deadline& deadline) {
+    const auto bytes = one.secret.bytes();
+    const SecretHeader header{
+        .bytes = static_cast<std::uint32_t>(bytes.size()), .uses = one.uses};
+    os::send_all(socket, bytes_of(header), bytes, deadline);
+}
+
+TravellingSecret receive_secret(int socket) {
+    SecretHeader header;
+    os::receive_exactly(socket, room_of(header), Deadline(forever));
+    if (header.bytes > longest_secret) {
+        throw BinaryMismatch(
+            "the parent sent a key of " + std::to_string(header.bytes) + " bytes"
+        );
+    }
+    TravellingSecret one{.secret = os::Secret(header.bytes), .uses = header.uses};
+    os::receive_exactly(socket, one.secret.bytes(), Deadline(forever));
+    return one;
+}
+
 void check_greeting(const Greeting& greeting) {
     const Greeting mine;
     if (greeting.magic != mine.magic) {
@@ -91,6 +122,9 @@ void check_greeting(const Greeting& greeting) {
             std::to_string(greeting.boost_version) + " against " +
             std::to_string(mine.boost_version)
         );
+    }
+    if (greeting.fd_count > most_fds || greeting.secret_count > most_secrets) {
+        throw BinaryMismatch("the parent's greeting makes no sense");
     }
     if (is_program_a_worker()) {
         check_library(greeting.library.text());
@@ -112,9 +146,11 @@ void send_start(
     int socket,
     std::span<const std::byte> body,
     std::span<const UniqueFd> fds,
+    std::span<const TravellingSecret> secrets,
     const Deadline& deadline
 ) {
     Greeting greeting;
+    greeting.secret_count = static_cast<std::uint32_t>(secrets.size());
     greeting.body_bytes = body.size();
     greeting.fd_count = static_cast<std::uint32_t>(fds.size());
     greeting.library.set(library_build_id());
@@ -130,6 +166,9 @@ void send_start(
         os::send_with_fds(socket, carrier, os::fd_numbers(fds), deadline);
     }
     os::send_all(socket, body, deadline);
+    for (const TravellingSecret& one : secrets) {
+        send_secret(socket, one, deadline);
+    }
 }
 
 StartMessage receive_start(int socket) {
@@ -146,6 +185,9 @@ StartMessage receive_start(int socket) {
     message.body.resize(greeting.body_bytes);
     if (!message.body.empty()) {
         os::receive_exactly(socket, message.body, endless);
+    }
+    for (std::uint32_t i = 0; i < greeting.secret_count; ++i) {
+        message.secrets.push_back(receive_secret(socket));
     }
     return message;
 }

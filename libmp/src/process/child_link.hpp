@@ -6,6 +6,8 @@
 #include "mp/fd.hpp"
 #include "mp/timeout.hpp"
 
+#include "data/spawning.hpp"
+
 #include <cstddef>
 #include <span>
 #include <string>
@@ -13,18 +15,20 @@
 
 namespace mp::detail {
 
-/// Parent: sends the greeting, the descriptors and the body.
+/// Parent: sends the greeting, the descriptors, the body and the secrets.
 /// Throws std::system_error when the child is gone, TimeoutError.
 void send_start(
     int socket,
     std::span<const std::byte> body,
     std::span<const UniqueFd> fds,
+    std::span<const TravellingSecret> secrets,
     const Deadline& deadline
 );
 
 struct StartMessage {
     std::vector<std::byte> body;
     std::vector<UniqueFd> fds;
+    std::vector<TravellingSecret> secrets;
 };
 
 /// Child: receives them. Throws BinaryMismatch when the parent is another program or

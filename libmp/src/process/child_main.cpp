@@ -65,6 +65,7 @@ int receive_and_run(int socket) {
     // sanitizer has started for that would be left.
     look_for_leaks_at_end();
     set_received_fds(std::move(message.fds));
+    set_received_secrets(std::move(message.secrets));
     ByteReader in(message.body);
     const auto body = reinterpret_cast<ChildBody>(const_cast<void*>(read_code_ref(in)));
     Preparation preparation = Preparation::read(in);

@@ -90,7 +90,7 @@ std::shared_ptr<ForkServer> start_server(
     servers.reset();
     try {
         try {
-            send_start(socket, body.data(), {}, deadline);
+            send_start(socket, body.data(), {}, {}, deadline);
         } catch (const TimeoutError&) {
             throw;
         } catch (const std::system_error& error) {

@@ -111,10 +111,11 @@ os::ExitStatus Popen::collect_own_child() const {
 void LinkedPopen::send(
     std::span<const std::byte> body,
     std::span<const UniqueFd> fds,
+    std::span<const TravellingSecret> secrets,
     const Deadline& deadline
 ) {
     try {
-        send_start(link_.get(), body, fds, deadline);
+        send_start(link_.get(), body, fds, secrets, deadline);
     } catch (const TimeoutError&) {
         throw_too_late();
     } catch (const std::system_error& error) {

@@ -7,6 +7,7 @@
 #include "mp/thread_safety.hpp"
 #include "mp/timeout.hpp"
 
+#include "data/spawning.hpp"
 #include "os/pidfd.hpp"
 #include "util/parent_watch.hpp"
 
@@ -101,6 +102,7 @@ public:
     void send(
         std::span<const std::byte> body,
         std::span<const UniqueFd> fds,
+        std::span<const TravellingSecret> secrets,
         const Deadline& deadline
     );
 

@@ -2,6 +2,8 @@
 // The bytes of a Preparation.
 #include "process/preparation.hpp"
 
+#include "data/key_travel.hpp"
+
 namespace mp::detail {
 namespace {
 
@@ -19,7 +21,7 @@ std::span<const std::byte> get_bytes(ByteReader& in) {
 void Preparation::write(ByteWriter& out) const {
     out.put_text(name);
     put_bytes(out, std::as_bytes(std::span(identity)));
-    put_bytes(out, authkey.bytes());
+    out.put_value(KeyTravel::hand_over(authkey));
     out.put_text(parent_name);
     out.put_text(directory);
     out.put_value(static_cast<std::uint8_t>(daemon));
@@ -37,7 +39,7 @@ Preparation Preparation::read(ByteReader& in) {
     const auto numbers = get_bytes(in);
     p.identity.resize(numbers.size() / sizeof(int));
     ByteReader(numbers).get(p.identity.data(), p.identity.size() * sizeof(int));
-    p.authkey = AuthenticationString(get_bytes(in));
+    p.authkey = KeyTravel::take_over(in.get_value<std::uint32_t>());
     p.parent_name = in.get_text();
     p.directory = in.get_text();
     p.daemon = in.get_value<std::uint8_t>() != 0;

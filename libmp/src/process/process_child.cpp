@@ -42,6 +42,7 @@ void settle_in_fork(
 
 int run_child_process(Preparation&& preparation, const MakeProcess& make) {
     become(self_from(preparation, std::make_shared<ProcessState>()));
+    preparation.authkey = {};  // a key that is replaced later is to be gone
     return run_process_body(preparation.name, [&] {
         // Never destroyed before exit: current_process() is this object until the end.
         BaseProcess* const object = make().release();

@@ -153,7 +153,7 @@ void BaseProcess::launch_linked(StartMethod method) {
     try {
         // Before it can run: a thread that hears from it finds it among the children.
         detail::remember_child(state_);
-        popen->send(message.data(), fds, deadline);
+        popen->send(message.data(), fds, scope.secrets(), deadline);
     } catch (...) {
         detail::forget_child(*state_);
         popen->kill_and_reap();
