@@ -145,6 +145,8 @@ struct ShareableListOptions {
     std::string name = {};
     /// As of SharedMemory.
     bool track = true;
+    /// As of SharedMemory.
+    bool any_user = false;
 };
 
 class ShareableList {

@@ -81,6 +81,9 @@ struct SharedHeapOptions {
     detail::ByteCount size = {};
     /// As of SharedMemory.
     bool track = true;
+    /// As of SharedMemory; but here whoever owns the heap can make this process do what
+    /// it likes, for the heap's own records are believed.
+    bool any_user = false;
 };
 
 class SharedHeap {

@@ -5,7 +5,8 @@
 //          exception, not SIGBUS later. Nobody sees a segment that is half made. view()
 //          keeps the memory mapped, so close() never refuses. A name is removed only
 //          while it belongs to this very segment. Attaching never tracks, as with
-//          CPython's track=False: the end of one that attached removes nothing.
+//          CPython's track=False: the end of one that attached removes nothing. What
+//          another user made is attached to only if that is asked for.
 // Threads: any, but close() by one while no other uses this object.
 // Processes: the segment has the same bytes in all of them; CPython's segments and ours
 //          are the same thing. A child that is being started gets the open segment,
@@ -66,6 +67,11 @@ struct SharedMemoryOptions {
     /// the last of its family ends without unlink(). Ignored when attaching: a
     /// process that attaches owns nothing.
     bool track = true;
+    /// Attach also to what belongs to another user than this process's effective one
+    /// and root. Who owns the memory can write what it likes, shrink it at any time,
+    /// which is SIGBUS for those who touch it then, and unlink it. Ignored with
+    /// `create`.
+    bool any_user = false;
 };
 
 class SharedMemory {
@@ -75,9 +81,10 @@ public:
 
     /// Creates or attaches. Python's errors: std::invalid_argument (ValueError) for a
     /// size of 0, no name to attach to, an embedded NUL in the name, or a segment of
-    /// no size, whose maker is not done; std::system_error with EEXIST
-    /// (FileExistsError), ENOENT (FileNotFoundError) or ENOSPC. The first tracked one
-    /// starts the resource tracker, or throws SpawnError.
+    /// no size, whose maker is not done, or that is being truncated;
+    /// std::system_error with EEXIST (FileExistsError), ENOENT (FileNotFoundError),
+    /// EACCES (PermissionError), also for another user's, or ENOSPC. The first tracked
+    /// one starts the resource tracker, or throws SpawnError.
     explicit SharedMemory(const SharedMemoryOptions& options);
 
     /// C++ only. Creates, and calls `fill` for the memory before anybody can find it.
@@ -113,25 +120,27 @@ public:
     explicit operator bool() const noexcept;
 
     /// A child that is being started shares the open segment; any other reader attaches
-    /// by name, and gets std::system_error(ENOENT) when that is gone.
+    /// by name, and gets std::system_error: ENOENT when that is gone, EACCES when it is
+    /// another user's. One that has been truncated since is std::invalid_argument.
     template <class Archive>
     void serialize(Archive& archive, unsigned) {
         std::string name;
+        std::uint64_t bytes = 0;
         std::int64_t travelling = -1;
         if constexpr (Archive::is_saving::value) {
-            std::tie(name, travelling) = hand_over();
-            archive& name& travelling;
+            std::tie(name, bytes, travelling) = hand_over();
+            archive& name& bytes& travelling;
         } else {
-            archive& name& travelling;
-            take_over(std::move(name), travelling);
+            archive& name& bytes& travelling;
+            take_over(std::move(name), bytes, travelling);
         }
     }
 
 private:
     struct State;
 
-    std::pair<std::string, std::int64_t> hand_over() const;
-    void take_over(std::string name, std::int64_t travelling);
+    std::tuple<std::string, std::uint64_t, std::int64_t> hand_over() const;
+    void take_over(std::string name, std::uint64_t bytes, std::int64_t travelling);
 
     std::shared_ptr<State> state_;
 };

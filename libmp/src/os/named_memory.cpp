@@ -4,6 +4,7 @@
 #include "mp/detail/shm.hpp"
 
 #include "os/check.hpp"
+#include "os/credentials.hpp"
 #include "os/new_fd.hpp"
 
 #include <climits>
@@ -142,7 +143,7 @@ void name_memory(int fd, const std::string& name) {
     throw_error_about(last_error().value(), name);
 }
 
-UniqueFd open_memory(const std::string& name) {
+UniqueFd open_memory(const std::string& name, Owner owner) {
     const std::string path = path_of(name);
     // Nothing else in that directory must be able to lead or to stop us.
     constexpr int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
@@ -154,6 +155,17 @@ UniqueFd open_memory(const std::string& name) {
     check(::fstat(fd.get(), &status), "fstat");
     if (!S_ISREG(status.st_mode)) {
         throw_error_about(EINVAL, name);
+    }
+    // Of what is open, not of what has the name by now.
+    if (owner == Owner::us_or_root && !is_own_user_or_root(status.st_uid)) {
+        throw_error(
+            EACCES,
+            ("shared memory '" + name + "' is of user " +
+             std::to_string(status.st_uid) +
+             ", who could change its size and content at any time; .any_user = true "
+             "attaches all the same")
+                .c_str()
+        );
     }
     // Only a process that removes it is in the way. Without a name left, it has been
     // removed.

@@ -39,9 +39,13 @@ UniqueFd make_memory(std::size_t size);
 /// Throws std::system_error(EEXIST) when the name is taken.
 void name_memory(int fd, const std::string& name);
 
+/// Whose memory may be opened.
+enum class Owner : bool { us_or_root, anybody };
+
 /// Locked as in use. Throws std::system_error: ENOENT, also when it is being removed
-/// right now; EINVAL when it is no regular file.
-UniqueFd open_memory(const std::string& name);
+/// right now; EINVAL when it is no regular file; EACCES, also when it belongs to a user
+/// who is not meant.
+UniqueFd open_memory(const std::string& name, Owner owner = Owner::us_or_root);
 
 /// Its size by now; 0 while CPython is still making it.
 std::size_t memory_size(int fd);

@@ -78,7 +78,7 @@ ShareableList::ShareableList(
 }
 
 ShareableList::ShareableList(const ShareableListOptions& options)
-    : shm_(SharedMemoryOptions{.name = options.name}) {
+    : shm_(SharedMemoryOptions{.name = options.name, .any_user = options.any_user}) {
     look();
 }
 

@@ -87,7 +87,9 @@ SharedHeap::SharedHeap(SharedHeapOptions options) {
             detail::make_heap
         );
     } else {
-        shm_ = SharedMemory({.name = std::move(options.name)});
+        shm_ =
+            SharedMemory({.name = std::move(options.name), .any_user = options.any_user}
+            );
     }
     look();
 }

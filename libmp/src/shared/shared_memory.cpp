@@ -15,7 +15,10 @@
 
 #include <array>
 #include <cerrno>
+#include <stdexcept>
+#include <string>
 #include <system_error>
+#include <utility>
 
 namespace mp {
 
@@ -32,14 +35,29 @@ std::size_t size_to_map(int fd, const std::string& name) {
     return size;
 }
 
+[[noreturn]] void throw_truncated(const std::string& name, std::size_t was) {
+    throw std::invalid_argument(
+        "shared memory '" + name + "' had " + std::to_string(was) +
+        " bytes and has less now: somebody has truncated it"
+    );
+}
+
 }  // namespace
 
 struct SharedMemory::State {
+    // The descriptor holds the lock by now: a maker is done, a sweeper is away. Who
+    // owns the file can still change its size, so it is looked at again when it is
+    // mapped.
     State(std::string known_as, UniqueFd fd)
         : name(std::move(known_as)),
           id(os::file_id(fd.get())),
           size(size_to_map(fd.get(), name)),
-          memory(std::make_shared<detail::Segment>(std::move(fd))) {}
+          memory(std::make_shared<detail::Segment>(std::move(fd))) {
+        if (memory->size() < size || os::memory_size(memory->fileno()) < size) {
+            throw_truncated(name, size);
+        }
+        size = memory->size();
+    }
 
     // Set once, before the handle is the caller's.
     std::string name;
@@ -105,7 +123,12 @@ SharedMemory::SharedMemory(const SharedMemoryOptions& options) {
         throw std::invalid_argument("to attach to shared memory takes its name");
     }
     const std::string name = os::checked_memory_name(options.name);
-    state_ = std::make_shared<State>(name, os::open_memory(name));
+    state_ = std::make_shared<State>(
+        name,
+        os::open_memory(
+            name, options.any_user ? os::Owner::anybody : os::Owner::us_or_root
+        )
+    );
 }
 
 SharedMemory::SharedMemory(
@@ -179,7 +202,7 @@ SharedMemory::operator bool() const noexcept {
     return state_ && state_->memory;
 }
 
-std::pair<std::string, std::int64_t> SharedMemory::hand_over() const {
+std::tuple<std::string, std::uint64_t, std::int64_t> SharedMemory::hand_over() const {
     if (!state_) {
         throw StateError("a SharedMemory that was never opened cannot travel");
     }
@@ -188,10 +211,12 @@ std::pair<std::string, std::int64_t> SharedMemory::hand_over() const {
         travelling =
             detail::hand_over(state_->memory->fileno(), "a SharedMemory", state_);
     }
-    return {state_->name, travelling};
+    return {state_->name, state_->size, travelling};
 }
 
-void SharedMemory::take_over(std::string name, std::int64_t travelling) {
+void SharedMemory::take_over(
+    std::string name, std::uint64_t bytes, std::int64_t travelling
+) {
     if (travelling < 0) {
         *this = SharedMemory({.name = std::move(name)});
         return;
@@ -200,6 +225,10 @@ void SharedMemory::take_over(std::string name, std::int64_t travelling) {
         os::checked_memory_name(name),
         detail::load_fd(static_cast<std::uint32_t>(travelling))
     );
+    if (state_->size < bytes) {
+        const auto truncated = std::exchange(state_, nullptr);
+        throw_truncated(truncated->name, bytes);
+    }
 }
 
 }  // namespace mp

@@ -4,10 +4,12 @@
 #include "mp/errors.hpp"
 #include "mp/process.hpp"
 #include "mp/reduction.hpp"
+#include "mp/shareable_list.hpp"
 #include "mp/shared_memory.hpp"
 
 #include "support/catch.hpp"
 #include "support/error_of.hpp"
+#include "support/fork_child.hpp"
 #include "support/memory_text.hpp"
 #include "support/start_methods.hpp"
 
@@ -17,6 +19,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <grp.h>
+#include <stdexcept>
 #include <string>
 #include <system_error>
 
@@ -36,6 +40,73 @@ void answer(SharedMemory memory) {
 
 void answer_by_name(const std::string& name) {
     answer(SharedMemory({.name = name}));
+}
+
+void look_at_size(const SharedMemory& memory) {
+    throw SystemExit(memory.size() == 8192 ? 0 : 4);
+}
+
+constexpr uid_t stranger = 61'237;
+constexpr uid_t user = 61'238;
+
+bool become(uid_t who) {
+    return ::setgroups(0, nullptr) == 0 && ::setresgid(who, who, who) == 0 &&
+           ::setresuid(who, who, who) == 0;
+}
+
+/// Memory that `owner` made and that everybody may write. Its name goes with it.
+class MemoryOf {
+public:
+    explicit MemoryOf(uid_t owner) {
+        const int status = test::run_in_fork([&] {
+            if (owner != 0 && !become(owner)) {
+                return 1;
+            }
+            SharedMemory memory(
+                {.name = name_, .create = true, .size = 8192, .track = false}
+            );
+            put(memory, "mine");
+            return ::chmod(path().c_str(), 0666);
+        });
+        REQUIRE(status == 0);
+    }
+
+    ~MemoryOf() { ::unlink(path().c_str()); }
+
+    MemoryOf(const MemoryOf&) = delete;
+    MemoryOf& operator=(const MemoryOf&) = delete;
+
+    const std::string& name() const { return name_; }
+
+    std::string path() const { return "/dev/shm/" + name_; }
+
+private:
+    std::string name_ = "mp-owned-" + std::to_string(::getpid());
+};
+
+bool is_root() {
+    if (::geteuid() != 0) {
+        WARN("not checked: only root can become another user");
+        return false;
+    }
+    return true;
+}
+
+/// EACCES, and what `.any_user` finds, as that user.
+int attach_as(uid_t who, const std::string& name) {
+    return test::run_in_fork([&] {
+        if (who != 0 && !become(who)) {
+            return 90;
+        }
+        if (error_of([&] { SharedMemory({.name = name}); }) != EACCES) {
+            return 1;
+        }
+        if (error_of([&] { ShareableList({.name = name}); }) != EACCES) {
+            return 2;
+        }
+        return text_in(SharedMemory({.name = name, .any_user = true})) == "mine" ? 0
+                                                                                 : 3;
+    });
 }
 
 }  // namespace
@@ -171,4 +242,82 @@ TEST_CASE("SharedMemory: inside a message its name travels", "[shared_memory]") 
     memory.unlink();
     CHECK(error_of([&] { loads<SharedMemory>(message); }) == ENOENT);
     CHECK_THROWS_AS(dumps(SharedMemory()), StateError);
+}
+
+TEST_CASE(
+    "SharedMemory: another user's is attached to only if that is asked for",
+    "[shared_memory][privileges]"
+) {
+    if (!is_root()) {
+        return;
+    }
+    const MemoryOf theirs(stranger);
+    SECTION("root believes nobody") {
+        CHECK(attach_as(0, theirs.name()) == 0);
+    }
+    SECTION("nor does another user") {
+        CHECK(attach_as(user, theirs.name()) == 0);
+    }
+}
+
+TEST_CASE(
+    "SharedMemory: one's own and root's are attached to", "[shared_memory][privileges]"
+) {
+    if (!is_root()) {
+        return;
+    }
+    const uid_t owner = GENERATE(uid_t{0}, user);
+    const MemoryOf memory(owner);
+    CHECK(test::run_in_fork([&] {
+              return become(user) &&
+                             text_in(SharedMemory({.name = memory.name()})) == "mine"
+                         ? 0
+                         : 1;
+          }) == 0);
+}
+
+TEST_CASE("SharedMemory: a truncated file is an error", "[shared_memory]") {
+    SharedMemory memory({.create = true, .size = 8192});
+    const std::string path = "/dev/shm/" + memory.name();
+    REQUIRE(::truncate(path.c_str(), 100) == 0);
+    SECTION("for a child that was given more") {
+        const StartMethod method =
+            GENERATE(StartMethod::spawn, StartMethod::forkserver);
+        Process child({.start_method = method}, look_at_size, memory);
+        child.start();
+        child.join();
+        CHECK(child.exitcode() == 1);
+    }
+    SECTION("with nothing left, for everybody") {
+        REQUIRE(::truncate(path.c_str(), 0) == 0);
+        CHECK_THROWS_AS(SharedMemory({.name = memory.name()}), std::invalid_argument);
+    }
+    memory.unlink();
+}
+
+TEST_CASE(
+    "SharedMemory: attaching to what changes its size is an error or a whole",
+    "[shared_memory]"
+) {
+    SharedMemory memory({.create = true, .size = 8192});
+    const std::string path = "/dev/shm/" + memory.name();
+    const pid_t changing = test::fork_child([&] {
+        for (bool large = true;; large = !large) {
+            if (::truncate(path.c_str(), large ? 8192 : 0) != 0) {
+                return 0;  // its name is gone
+            }
+        }
+    });
+    for (int i = 0; i < 2000; ++i) {
+        try {
+            const SharedMemory attached({.name = memory.name()});
+            if (attached.size() != 8192 || attached.buf().size() != 8192) {
+                FAIL("half of it");
+            }
+        } catch (const std::invalid_argument&) {
+            // Said so.
+        }
+    }
+    memory.unlink();
+    CHECK(test::exit_status(changing) == 0);
 }
