@@ -84,8 +84,11 @@ struct ListenerOptions {
     AuthKey authkey{};
     /// A client that has not proved that it holds the key by then is dropped.
     Timeout handshake_timeout = std::chrono::seconds(10);
+    /// Whether clients may be CPython's; otherwise they have to be of this library, and
+    /// the handshake is one that nobody can pass on to others in part.
+    bool allow_cpython = true;
     /// Whether clients of CPython 3.11 and older, which know nothing but MD5, may come.
-    bool allow_md5 = true;
+    bool allow_md5 = false;
     /// Whether processes of other users may come over a Unix-domain socket.
     bool any_user = false;
 };
@@ -141,8 +144,10 @@ struct ClientOptions {
     AuthKey authkey{};
     /// For the connection and the handshake together.
     Timeout timeout = forever;
+    /// Whether the server may be CPython's; otherwise it has to be of this library.
+    bool allow_cpython = true;
     /// Whether the server may be CPython 3.11 or older, which knows nothing but MD5.
-    bool allow_md5 = true;
+    bool allow_md5 = false;
 };
 
 /// Calls the Listener at an address; with a key, both prove that they hold it. Blocks

@@ -4,6 +4,7 @@
 #include "mp/errors.hpp"
 #include "mp/listener.hpp"
 
+#include "os/hmac.hpp"
 #include "wire/endpoint.hpp"
 #include "wire/handshake.hpp"
 
@@ -38,12 +39,15 @@ UniqueFd call(const ClientOptions& options, const Deadline& deadline) {
 
 Connection Client(const ClientOptions& options) {
     const Deadline deadline(options.timeout);
+    if (options.authkey) {
+        os::load_crypto();
+    }
     UniqueFd socket = call(options, deadline);
     if (options.authkey) {
         detail::Handshake(
-            detail::HandshakeRole::client,
+            detail::HandshakeSide::client,
             *options.authkey,
-            options.allow_md5 ? detail::Md5::allowed : detail::Md5::refused
+            {.allow_cpython = options.allow_cpython, .allow_md5 = options.allow_md5}
         )
             .run(socket.get(), deadline);
     }

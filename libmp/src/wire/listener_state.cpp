@@ -7,6 +7,7 @@
 
 #include "os/check.hpp"
 #include "os/failpoint.hpp"
+#include "os/hmac.hpp"
 #include "os/new_fd.hpp"
 #include "os/random.hpp"
 #include "os/spin.hpp"
@@ -52,6 +53,9 @@ Address address_for(const ListenerOptions& options) {
 }
 
 UniqueFd open_listening_socket(const ListenerOptions& options) {
+    if (options.authkey) {
+        os::load_crypto();  // before anybody calls
+    }
     std::exception_ptr failure;
     for (const detail::Endpoint& endpoint :
          detail::endpoints_of(address_for(options), options.family, true)) {

@@ -58,9 +58,9 @@ std::optional<ClientSocket> PendingHandshakes::begin(ClientSocket client) {
         tag,
         {std::move(client),
          Handshake(
-             HandshakeRole::server,
+             HandshakeSide::server,
              *options_.authkey,
-             options_.allow_md5 ? Md5::allowed : Md5::refused
+             {.allow_cpython = options_.allow_cpython, .allow_md5 = options_.allow_md5}
          ),
          Deadline(options_.handshake_timeout)},
         Watched::not_yet
