@@ -3,8 +3,9 @@
 // Python:  multiprocessing.connection.Listener, Client.
 // Differs: accept() and Client() take a timeout, and have many handshakes under way at
 //          once: a client that is silent keeps nobody waiting, and is dropped at
-//          `.handshake_timeout`. Only processes of the same user (or root) may come
-//          over a Unix-domain socket, unless `.any_user`. A socket file that a dead
+//          `.handshake_timeout`. Over a Unix-domain socket only processes of the same
+//          user, or root, may come (unless `.any_user`) and be called (unless
+//          `.peer = any_user`). A socket file that a dead
 //          server left is replaced. Without an address a Unix-domain socket gets an
 //          abstract one, which leaves nothing behind. The backlog is 128, not 1.
 // Threads: any number may be in accept(); close() at any time, it ends them.
@@ -24,12 +25,29 @@
 #include <chrono>
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string_view>
 
+namespace mp {
+
+/// Which user the server at a Unix-domain socket may be.
+enum class Peer : std::uint8_t {
+    own_user_or_root,  ///< this process's own, or root
+    any_user,          ///< whoever listens there
+};
+
+/// For `Client({.peer = mp::any_user})`.
+inline constexpr Peer any_user = Peer::any_user;
+
+}  // namespace mp
+
 namespace mp::connection {
+
+using mp::any_user;
+using mp::Peer;
 
 /// The key that both ends must hold, or none: then there is no handshake. An empty text
 /// is a key.
@@ -144,6 +162,9 @@ struct ClientOptions {
     AuthKey authkey{};
     /// For the connection and the handshake together.
     Timeout timeout = forever;
+    /// Which user the server at a Unix-domain socket may be: the one that the kernel
+    /// names. Another one is std::system_error(EACCES), before anything is sent.
+    Peer peer = Peer::own_user_or_root;
     /// Whether the server may be CPython's; otherwise it has to be of this library.
     bool allow_cpython = true;
     /// Whether the server may be CPython 3.11 or older, which knows nothing but MD5.

@@ -1,11 +1,20 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "os/credentials.hpp"
 
-#include "os/check.hpp"
+#include "mp/fd.hpp"
 
+#include "os/check.hpp"
+#include "os/new_fd.hpp"
+
+#include <fcntl.h>
 #include <linux/capability.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <limits>
 
 namespace mp::os {
 namespace {
@@ -23,7 +32,56 @@ std::vector<gid_t> groups_of_thread() {
     }
 }
 
+// What the kernel gives for a user whom this namespace does not know.
+constexpr uid_t overflow_uid = 65534;
+
+// Whether every user of the machine has a number here: there is one line, or several,
+// of "first here, first outside, how many".
+bool all_users_are_known() noexcept {
+    const UniqueFd file =
+        try_new_fd([] { return ::open("/proc/self/uid_map", O_RDONLY | O_CLOEXEC); });
+    std::array<char, 4096> text{};
+    const auto size =
+        restarting([&] { return ::read(file.get(), text.data(), text.size() - 1); });
+    if (size <= 0) {
+        return false;
+    }
+    std::uint64_t known = 0;
+    for (const char* at = text.data(); *at != '\0';) {
+        std::uint64_t count = 0;
+        for (int column = 0; column < 3; ++column) {
+            char* end = nullptr;
+            count = std::strtoull(at, &end, 10);
+            if (end == at) {
+                return false;
+            }
+            at = end;
+        }
+        known += count;
+        at += std::strspn(at, " \n");
+    }
+    // The highest number is no user.
+    return known >= std::numeric_limits<std::uint32_t>::max();
+}
+
 }  // namespace
+
+bool is_own_user_or_root(uid_t uid) noexcept {
+    if (uid == overflow_uid && !all_users_are_known()) {
+        return false;
+    }
+    return uid == 0 || uid == ::geteuid();
+}
+
+SocketPeer peer_of(int socket) {
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    check(
+        ::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size),
+        "getsockopt(SO_PEERCRED)"
+    );
+    return {.pid = peer.pid, .uid = peer.uid};
+}
 
 Credentials Credentials::now() {
     Credentials mine;

@@ -26,4 +26,18 @@ struct Credentials {
     std::array<std::uint32_t, 6> capabilities{};
 };
 
+/// Whether `uid` is this process's effective user, or root. A number that stands for
+/// all users whom this user namespace does not know is nobody's: false.
+bool is_own_user_or_root(uid_t uid) noexcept;
+
+/// The process at the other end of a Unix-domain socket, as it was when it connected or
+/// began to listen.
+struct SocketPeer {
+    pid_t pid = 0;
+    uid_t uid = 0;
+};
+
+/// Throws std::system_error.
+SocketPeer peer_of(int socket);
+
 }  // namespace mp::os

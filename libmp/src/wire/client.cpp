@@ -4,12 +4,18 @@
 #include "mp/errors.hpp"
 #include "mp/listener.hpp"
 
+#include "os/check.hpp"
+#include "os/credentials.hpp"
 #include "os/hmac.hpp"
 #include "wire/endpoint.hpp"
 #include "wire/handshake.hpp"
 
+#include <sys/types.h>
+
+#include <cerrno>
 #include <exception>
 #include <stdexcept>
+#include <string>
 #include <system_error>
 
 namespace mp::connection {
@@ -35,6 +41,24 @@ UniqueFd call(const ClientOptions& options, const Deadline& deadline) {
     std::rethrow_exception(failure);
 }
 
+// Who can make a file at the path, or take a name that is free, could have put a server
+// of its own there.
+void check_server(const ClientOptions& options, int socket) {
+    if (options.address.family() != Family::unix_socket ||
+        options.peer == Peer::any_user) {
+        return;
+    }
+    const uid_t uid = os::peer_of(socket).uid;
+    if (!os::is_own_user_or_root(uid)) {
+        os::throw_error(
+            EACCES,
+            ("the server at " + to_string(options.address) + " is of user " +
+             std::to_string(uid) + ", which needs .peer = any_user")
+                .c_str()
+        );
+    }
+}
+
 }  // namespace
 
 Connection Client(const ClientOptions& options) {
@@ -43,6 +67,7 @@ Connection Client(const ClientOptions& options) {
         os::load_crypto();
     }
     UniqueFd socket = call(options, deadline);
+    check_server(options, socket.get());
     if (options.authkey) {
         detail::Handshake(
             detail::HandshakeSide::client,

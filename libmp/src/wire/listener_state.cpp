@@ -6,6 +6,7 @@
 #include "mp/errors.hpp"
 
 #include "os/check.hpp"
+#include "os/credentials.hpp"
 #include "os/failpoint.hpp"
 #include "os/hmac.hpp"
 #include "os/new_fd.hpp"
@@ -266,13 +267,11 @@ void Listener::State::begin_handshake(detail::ClientSocket client) {
 }
 
 bool Listener::State::is_allowed(int socket) const {
-    ucred peer{};
-    socklen_t size = sizeof peer;
-    os::check(
-        ::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size),
-        "getsockopt(SO_PEERCRED)"
-    );
-    if (options_.any_user || peer.uid == ::geteuid() || peer.uid == 0) {
+    if (options_.any_user) {
+        return true;
+    }
+    const os::SocketPeer peer = os::peer_of(socket);
+    if (os::is_own_user_or_root(peer.uid)) {
         return true;
     }
     detail::log_warning(
