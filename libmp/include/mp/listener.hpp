@@ -109,6 +109,30 @@ struct ListenerOptions {
     bool allow_md5 = false;
     /// Whether processes of other users may come over a Unix-domain socket.
     bool any_user = false;
+    /// Whether accept() throws what a client did wrong that never was one: that spoke
+    /// another protocol (AuthenticationError), or went in the middle of the handshake
+    /// (EOFError, std::system_error). Otherwise it is counted, and the next one served.
+    bool throw_protocol_errors = false;
+};
+
+/// What became of a Listener's clients so far, in this process: a forked child begins
+/// with nothing.
+struct ListenerStatistics {
+    /// Handed out by accept().
+    std::uint64_t accepted = 0;
+    /// With another key, or with an older handshake than allowed: accept() threw.
+    std::uint64_t authentication_failures = 0;
+    /// Spoke another protocol.
+    std::uint64_t protocol_errors = 0;
+    /// Went in the middle of the handshake.
+    std::uint64_t disconnected = 0;
+    /// Had not proved the key at `.handshake_timeout`.
+    std::uint64_t timeouts = 0;
+    /// Had to make room: too many were in the middle of the handshake, or hardly any
+    /// descriptor was left.
+    std::uint64_t dropped = 0;
+    /// Of a user who may not come over this Unix-domain socket.
+    std::uint64_t refused_users = 0;
 };
 
 /// Waits for clients at an address.
@@ -125,10 +149,15 @@ public:
     ~Listener();
 
     /// Blocks for a client; with a key, for one that holds it. A client that has
-    /// another key is an AuthenticationError; the next call goes on. One that goes or
-    /// stays silent during the handshake, or is of another user, is logged and dropped.
-    /// Handshakes go on only while a thread is in here. Throws TimeoutError.
+    /// another key is an AuthenticationError; the next call goes on. One that speaks
+    /// another protocol, goes or stays silent during the handshake, or is of another
+    /// user, is counted and dropped. Handshakes go on only while a thread is in here.
+    /// Throws TimeoutError.
     Connection accept(Timeout timeout = forever);
+
+    /// How many clients came, and what became of them; any thread may ask. Stays as it
+    /// is when the listener is closed.
+    ListenerStatistics statistics() const;
 
     /// Removes the socket's file; a thread in accept() gets an error. Again does
     /// nothing.

@@ -14,10 +14,10 @@
 #include "os/spin.hpp"
 #include "util/diagnostics.hpp"
 #include "util/hex.hpp"
-#include "wire/endpoint.hpp"
 #include "wire/socket_file.hpp"
 
 #include <fcntl.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -71,6 +71,10 @@ UniqueFd open_listening_socket(const ListenerOptions& options) {
     std::rethrow_exception(failure);
 }
 
+bool is_no_room(const std::error_code& error) noexcept {
+    return error.value() == EMFILE || error.value() == ENFILE;
+}
+
 }  // namespace
 
 // Being in accept(): the descriptors stay open until the last one has left.
@@ -105,7 +109,7 @@ private:
 Listener::State::State(ListenerOptions options)
     : options_(std::move(options)),
       socket_(open_listening_socket(options_)),
-      pending_(options_, epoll_) {
+      pending_(options_, epoll_, refusals_) {
     const bool is_found = options_.address.path().empty();
     address_ = is_found ? detail::bound_address(socket_.get()) : options_.address;
     if (address_.family() == Family::unix_socket && !address_.is_abstract()) {
@@ -113,6 +117,7 @@ Listener::State::State(ListenerOptions options)
         remove_file_.emplace([file] { file.remove(); }, 0);
     }
     watch_own_fds();
+    renew_spare();
 }
 
 // In a forked child the epoll set is the parent's, and so are the handshakes. The
@@ -127,6 +132,7 @@ void Listener::State::renew_after_fork() {
     os::check(::dup3(own_bell.fileno(), bell_.fileno(), O_CLOEXEC), "dup3");
     pending_.clear();
     ready_.clear();
+    refusals_.reset();
     inside_ = 0;
     rung_ = false;
     here_ = detail::Creator();
@@ -158,6 +164,7 @@ void Listener::State::release() noexcept {
         pending_.clear();
         ready_.clear();
         socket_.reset();
+        spare_.reset();
         epoll_.close();
         bell_.close();
     }
@@ -165,6 +172,9 @@ void Listener::State::release() noexcept {
 
 Connection Listener::State::accept(const Deadline& deadline) {
     const Inside inside(*this);
+    if (lacks_spare_) {
+        renew_spare();
+    }
     for (bool looked = false;; looked = true) {
         if (auto client = take_ready()) {
             return *std::move(client);
@@ -200,6 +210,7 @@ std::optional<Connection> Listener::State::take_ready() {
         ready_.pop_front();
         last_accepted_ = client->address;
     }
+    refusals_.count(detail::Outcome::accepted);
     return Connection(std::move(client->fd));
 }
 
@@ -215,7 +226,9 @@ void Listener::State::serve(std::span<const std::uint64_t> tags) {
             }
         } catch (const std::exception& e) {
             if (failure) {
-                detail::log_warning(std::string("a second client failed: ") + e.what());
+                refusals_.log([&] {
+                    return std::string("a second client failed: ") + e.what();
+                });
             } else {
                 failure = std::current_exception();
             }
@@ -230,35 +243,90 @@ void Listener::State::serve(std::span<const std::uint64_t> tags) {
 void Listener::State::accept_client() {
     detail::Endpoint from;
     for (;;) {
-        from.size = sizeof from.storage;
-        UniqueFd socket = [&] {
-            const os::ClosedStreamsHeld held;
-            return os::lifted(
-                ::accept4(socket_.get(), from.address(), &from.size, SOCK_CLOEXEC)
-            );
-        }();
+        UniqueFd socket = accept_socket(from);
         if (socket) {
             MP_FAILPOINT("listener: somebody came");
-            begin_handshake({std::move(socket), detail::address_of(from)});
+            begin_handshake(std::move(socket), from);
             return;
         }
         const std::error_code error = os::last_error();
         if (os::would_block() || error.value() == ECONNABORTED) {
             return;
         }
-        const bool no_room = error.value() == EMFILE || error.value() == ENFILE;
-        if (!os::interrupted() && !(no_room && pending_.drop_oldest())) {
+        if (os::interrupted()) {
+            continue;
+        }
+        if (!options_.authkey || !is_no_room(error)) {
             os::throw_error(error.value(), "accept");
         }
+        if (pending_.drop_one()) {
+            continue;
+        }
+        if (!turn_away()) {
+            os::throw_error(error.value(), "accept");
+        }
+        return;
     }
 }
 
-void Listener::State::begin_handshake(detail::ClientSocket client) {
-    if (address_.family() != Family::unix_socket) {
-        detail::send_without_delay(client.fd.get());
-    } else if (!is_allowed(client.fd.get())) {
+UniqueFd Listener::State::accept_socket(detail::Endpoint& from) const {
+    const os::ClosedStreamsHeld held;
+    from.size = sizeof from.storage;
+    return os::lifted(::accept4(socket_.get(), from.address(), &from.size, SOCK_CLOEXEC)
+    );
+}
+
+void Listener::State::renew_spare() {
+    if (!options_.authkey) {
         return;
     }
+    UniqueFd spare = os::try_new_fd([] { return ::eventfd(0, EFD_CLOEXEC); });
+    const os::ForkLockHeld held(detail::listeners_lock());
+    if (!spare_ && !closed_) {
+        std::swap(spare_, spare);
+    }
+    lacks_spare_ = !spare_;
+}
+
+// The program has all descriptors in use. A stranger that stays in the kernel's queue
+// would wake us again at once, for ever; so it is sent away, by the one in reserve.
+bool Listener::State::turn_away() {
+    UniqueFd spare;
+    {
+        const os::ForkLockHeld held(detail::listeners_lock());
+        std::swap(spare_, spare);
+    }
+    if (!spare) {
+        return false;
+    }
+    spare.reset();
+    detail::Endpoint from;
+    UniqueFd stranger = accept_socket(from);
+    const std::error_code error = stranger ? std::error_code() : os::last_error();
+    const bool went = stranger.get() >= 0;
+    stranger.reset();
+    renew_spare();
+    if (went) {
+        refusals_.count(detail::Outcome::dropped, [&] {
+            return "a client was turned away at " + to_string(address_) +
+                   ": no descriptor is left";
+        });
+    }
+    return !is_no_room(error);
+}
+
+void Listener::State::begin_handshake(UniqueFd socket, const detail::Endpoint& from) {
+    detail::Source source(from);
+    if (address_.family() != Family::unix_socket) {
+        detail::send_without_delay(socket.get());
+    } else {
+        const os::SocketPeer peer = os::peer_of(socket.get());
+        if (!is_allowed(peer)) {
+            return;
+        }
+        source = detail::Source(peer.uid);
+    }
+    detail::ClientSocket client{std::move(socket), detail::address_of(from), source};
     if (options_.authkey) {
         add_ready(pending_.begin(std::move(client)));
     } else {
@@ -266,18 +334,14 @@ void Listener::State::begin_handshake(detail::ClientSocket client) {
     }
 }
 
-bool Listener::State::is_allowed(int socket) const {
-    if (options_.any_user) {
+bool Listener::State::is_allowed(const os::SocketPeer& peer) {
+    if (options_.any_user || os::is_own_user_or_root(peer.uid)) {
         return true;
     }
-    const os::SocketPeer peer = os::peer_of(socket);
-    if (os::is_own_user_or_root(peer.uid)) {
-        return true;
-    }
-    detail::log_warning(
-        "process " + std::to_string(peer.pid) + " of user " + std::to_string(peer.uid) +
-        " was refused at " + to_string(address_)
-    );
+    refusals_.count(detail::Outcome::refused_user, [&] {
+        return "process " + std::to_string(peer.pid) + " of user " +
+               std::to_string(peer.uid) + " was refused at " + to_string(address_);
+    });
     return false;
 }
 
