@@ -130,7 +130,11 @@ c.send_bytes(b'%d' % sys.version_info[1])
     const Family family = GENERATE(Family::unix_socket, Family::inet);
     each_python([&](const std::string& program) {
         const test::TempDir directory;
-        Listener listener({.address = address_in(directory, family), .authkey = key});
+        Listener listener(
+            {.address = address_in(directory, family),
+             .authkey = key,
+             .allow_md5 = true}
+        );
         Peer peer(program, script);
         tell_address(peer, listener.address());
         Connection connection = listener.accept(30s);
@@ -167,8 +171,9 @@ with Listener(address, authkey=b'the key') as listener:
         if (family == Family::inet) {
             address = inet("127.0.0.1", port);
         }
-        Connection connection =
-            Client({.address = address, .authkey = key, .timeout = 30s});
+        Connection connection = Client(
+            {.address = address, .authkey = key, .timeout = 30s, .allow_md5 = true}
+        );
         for (const std::size_t size : test::message_sizes) {
             connection.send_bytes(pattern(size));
             CHECK(connection.recv_bytes() == pattern(size));
@@ -203,11 +208,16 @@ except AuthenticationError:
             tell_address(peer, address);
             CHECK(peer.hear() == "listening");
             CHECK_THROWS_AS(
-                Client({.address = address, .authkey = key, .timeout = 30s}),
+                Client(
+                    {.address = address,
+                     .authkey = key,
+                     .timeout = 30s,
+                     .allow_md5 = true}
+                ),
                 AuthenticationError
             );
         } else {
-            Listener listener({.address = address, .authkey = key});
+            Listener listener({.address = address, .authkey = key, .allow_md5 = true});
             tell_address(peer, address);
             CHECK_THROWS_AS(listener.accept(30s), AuthenticationError);
         }
@@ -217,7 +227,8 @@ except AuthenticationError:
 }
 
 TEST_CASE(
-    "P13: MD5 refused: only CPython 3.12 and newer get in", "[listener][python]"
+    "P13: MD5 is refused unless asked for: only CPython 3.12 and newer get in",
+    "[listener][python]"
 ) {
     const std::string script = prelude + R"(
 control.send_bytes(b'new' if sys.version_info >= (3, 12) else b'old')
@@ -227,9 +238,7 @@ except AuthenticationError:
     pass
 )";
     each_python([&](const std::string& program) {
-        Listener listener(
-            {.family = Family::unix_socket, .authkey = key, .allow_md5 = false}
-        );
+        Listener listener({.family = Family::unix_socket, .authkey = key});
         Peer peer(program, script);
         const bool is_new = peer.hear() == "new";
         tell_address(peer, listener.address());
@@ -281,7 +290,8 @@ c.send_bytes(b'through')
         WARN("no python3 on this machine: not tested");
         return;
     }
-    Listener listener({.family = Family::unix_socket, .authkey = key});
+    Listener listener({.family = Family::unix_socket, .authkey = key, .allow_md5 = true}
+    );
     Peer peer(program, script);
     peer.tell(digest);
     tell_address(peer, listener.address());
@@ -306,7 +316,9 @@ os.close(w)
 c.send_bytes(os.read(r, 100))
 )";
     each_python([&](const std::string& program) {
-        Listener listener({.family = Family::unix_socket, .authkey = key});
+        Listener listener(
+            {.family = Family::unix_socket, .authkey = key, .allow_md5 = true}
+        );
         Peer peer(program, script);
         tell_address(peer, listener.address());
         Connection connection = listener.accept(30s);
@@ -336,7 +348,9 @@ os.write(c.fileno(), b'\0\0\1\0half')
 os.kill(os.getpid(), signal.SIGKILL)
 )";
     each_python([&](const std::string& program) {
-        Listener listener({.family = Family::unix_socket, .authkey = key});
+        Listener listener(
+            {.family = Family::unix_socket, .authkey = key, .allow_md5 = true}
+        );
         Peer peer(program, script);
         tell_address(peer, listener.address());
         Connection connection = listener.accept(30s);

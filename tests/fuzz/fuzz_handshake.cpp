@@ -8,7 +8,6 @@
 #include "wire/handshake.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -20,16 +19,19 @@
 
 namespace {
 
+using mp::detail::Binding;
 using mp::detail::Handshake;
-using mp::detail::HandshakeRole;
-using mp::detail::Md5;
+using mp::detail::HandshakePart;
+using mp::detail::HandshakeRules;
+using mp::detail::HandshakeSide;
 using Bytes = std::vector<std::byte>;
 
 const mp::AuthenticationString key("the key of the fuzzer");
 
 // A side, and the far end of its socket.
 struct Side {
-    Side(HandshakeRole role, Md5 md5) : handshake(role, key, md5) {
+    Side(HandshakeSide side, HandshakePart part, HandshakeRules rules)
+        : handshake(part, binding_of(side), key, rules) {
         auto [a, b] = mp::os::make_socketpair(mp::os::SocketKind::stream);
         near = std::move(a);
         far = std::move(b);
@@ -46,6 +48,12 @@ struct Side {
         }
         through = false;
         return false;
+    }
+
+    static Binding binding_of(HandshakeSide side) {
+        Binding binding;
+        binding.side = side;
+        return binding;
     }
 
     Bytes said() {
@@ -121,11 +129,12 @@ private:
     std::span<const std::uint8_t> input_;
 };
 
-void relayed(Mischief mischief, HandshakeRole role, Md5 md5) {
-    Side victim(role, md5);
+void relayed(Mischief mischief, HandshakeSide side, HandshakeRules rules) {
+    Side victim(side, HandshakePart::whole, rules);
     Side peer(
-        role == HandshakeRole::server ? HandshakeRole::client : HandshakeRole::server,
-        Md5::allowed
+        side == HandshakeSide::server ? HandshakeSide::client : HandshakeSide::server,
+        HandshakePart::whole,
+        {.allow_cpython = true, .allow_md5 = true}
     );
     for (int turn = 0; turn < 10; ++turn) {
         if (!victim.advance()) {
@@ -145,8 +154,13 @@ void relayed(Mischief mischief, HandshakeRole role, Md5 md5) {
     }
 }
 
-void garbage(std::span<const std::uint8_t> input, HandshakeRole role, Md5 md5) {
-    Side victim(role, md5);
+void garbage(
+    std::span<const std::uint8_t> input,
+    HandshakeSide side,
+    HandshakePart part,
+    HandshakeRules rules
+) {
+    Side victim(side, part, rules);
     const auto bytes = std::as_bytes(input);
     victim.hear({bytes.begin(), bytes.end()});
     for (int turn = 0; turn < 10 && victim.advance(); ++turn) {
@@ -162,17 +176,18 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (size == 0) {
         return 0;
     }
-    constexpr std::array roles{
-        HandshakeRole::server,
-        HandshakeRole::client,
-        HandshakeRole::deliver,
-        HandshakeRole::answer};
     const auto input = std::span(data, size).subspan(1);
-    const Md5 md5 = (data[0] & 4U) != 0 ? Md5::allowed : Md5::refused;
-    if ((data[0] & 8U) != 0) {
-        relayed(Mischief(input), roles[data[0] % 2], md5);
+    const unsigned choice = data[0];
+    const HandshakeSide side =
+        (choice & 1U) != 0 ? HandshakeSide::client : HandshakeSide::server;
+    const HandshakePart part =
+        (choice & 2U) != 0 ? HandshakePart::first : HandshakePart::whole;
+    const HandshakeRules rules{
+        .allow_cpython = (choice & 16U) == 0, .allow_md5 = (choice & 4U) != 0};
+    if ((choice & 8U) != 0) {
+        relayed(Mischief(input), side, rules);
     } else {
-        garbage(input, roles[data[0] % 4], md5);
+        garbage(input, side, part, rules);
     }
     return 0;
 }

@@ -2,8 +2,10 @@
 // deliver_challenge, answer_challenge: the halves of the handshake by which Listener
 // and Client prove to each other that they hold the same key.
 // Python:  multiprocessing.connection.deliver_challenge, answer_challenge.
-// Differs: they take a timeout, and can refuse MD5, which is all that CPython 3.11 and
-//          older know. A message that is too long is an AuthenticationError.
+// Differs: they take a timeout, and refuse MD5, which is all that CPython 3.11 and
+//          older know, unless `.allow_md5`. A message that is too long is an
+//          AuthenticationError. Between two of this library the second half is bound
+//          to the first, on both sides: the side that delivers first is the server.
 // Threads: as Connection.
 // Throws:  AuthenticationError: the other side has another key, or does not keep to the
 //          protocol; the connection is of no use then. TimeoutError, EOFError,
@@ -19,9 +21,10 @@ namespace mp::connection {
 struct ChallengeOptions {
     /// How long the other side may take.
     Timeout timeout = forever;
-    /// Whether a side that knows nothing but MD5 (CPython 3.11 and older) may be
-    /// answered.
-    bool allow_md5 = true;
+    /// Whether the other side may be CPython, or has to be of this library.
+    bool allow_cpython = true;
+    /// Whether it may know nothing but MD5 (CPython 3.11 and older).
+    bool allow_md5 = false;
 };
 
 /// Asks the other side for a proof that it holds the key, and tells it the verdict.

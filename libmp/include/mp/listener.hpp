@@ -3,8 +3,9 @@
 // Python:  multiprocessing.connection.Listener, Client.
 // Differs: accept() and Client() take a timeout, and have many handshakes under way at
 //          once: a client that is silent keeps nobody waiting, and is dropped at
-//          `.handshake_timeout`. Only processes of the same user (or root) may come
-//          over a Unix-domain socket, unless `.any_user`. A socket file that a dead
+//          `.handshake_timeout`. Over a Unix-domain socket only processes of the same
+//          user, or root, may come (unless `.any_user`) and be called (unless
+//          `.peer = any_user`). A socket file that a dead
 //          server left is replaced. Without an address a Unix-domain socket gets an
 //          abstract one, which leaves nothing behind. The backlog is 128, not 1.
 // Threads: any number may be in accept(); close() at any time, it ends them.
@@ -24,12 +25,29 @@
 #include <chrono>
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string_view>
 
+namespace mp {
+
+/// Which user the server at a Unix-domain socket may be.
+enum class Peer : std::uint8_t {
+    own_user_or_root,  ///< this process's own, or root
+    any_user,          ///< whoever listens there
+};
+
+/// For `Client({.peer = mp::any_user})`.
+inline constexpr Peer any_user = Peer::any_user;
+
+}  // namespace mp
+
 namespace mp::connection {
+
+using mp::any_user;
+using mp::Peer;
 
 /// The key that both ends must hold, or none: then there is no handshake. An empty text
 /// is a key.
@@ -84,10 +102,37 @@ struct ListenerOptions {
     AuthKey authkey{};
     /// A client that has not proved that it holds the key by then is dropped.
     Timeout handshake_timeout = std::chrono::seconds(10);
+    /// Whether clients may be CPython's; otherwise they have to be of this library, and
+    /// the handshake is one that nobody can pass on to others in part.
+    bool allow_cpython = true;
     /// Whether clients of CPython 3.11 and older, which know nothing but MD5, may come.
-    bool allow_md5 = true;
+    bool allow_md5 = false;
     /// Whether processes of other users may come over a Unix-domain socket.
     bool any_user = false;
+    /// Whether accept() throws what a client did wrong that never was one: that spoke
+    /// another protocol (AuthenticationError), or went in the middle of the handshake
+    /// (EOFError, std::system_error). Otherwise it is counted, and the next one served.
+    bool throw_protocol_errors = false;
+};
+
+/// What became of a Listener's clients so far, in this process: a forked child begins
+/// with nothing.
+struct ListenerStatistics {
+    /// Handed out by accept().
+    std::uint64_t accepted = 0;
+    /// With another key, or with an older handshake than allowed: accept() threw.
+    std::uint64_t authentication_failures = 0;
+    /// Spoke another protocol.
+    std::uint64_t protocol_errors = 0;
+    /// Went in the middle of the handshake.
+    std::uint64_t disconnected = 0;
+    /// Had not proved the key at `.handshake_timeout`.
+    std::uint64_t timeouts = 0;
+    /// Had to make room: too many were in the middle of the handshake, or hardly any
+    /// descriptor was left.
+    std::uint64_t dropped = 0;
+    /// Of a user who may not come over this Unix-domain socket.
+    std::uint64_t refused_users = 0;
 };
 
 /// Waits for clients at an address.
@@ -104,10 +149,15 @@ public:
     ~Listener();
 
     /// Blocks for a client; with a key, for one that holds it. A client that has
-    /// another key is an AuthenticationError; the next call goes on. One that goes or
-    /// stays silent during the handshake, or is of another user, is logged and dropped.
-    /// Handshakes go on only while a thread is in here. Throws TimeoutError.
+    /// another key is an AuthenticationError; the next call goes on. One that speaks
+    /// another protocol, goes or stays silent during the handshake, or is of another
+    /// user, is counted and dropped. Handshakes go on only while a thread is in here.
+    /// Throws TimeoutError.
     Connection accept(Timeout timeout = forever);
+
+    /// How many clients came, and what became of them; any thread may ask. Stays as it
+    /// is when the listener is closed.
+    ListenerStatistics statistics() const;
 
     /// Removes the socket's file; a thread in accept() gets an error. Again does
     /// nothing.
@@ -141,8 +191,13 @@ struct ClientOptions {
     AuthKey authkey{};
     /// For the connection and the handshake together.
     Timeout timeout = forever;
+    /// Which user the server at a Unix-domain socket may be: the one that the kernel
+    /// names. Another one is std::system_error(EACCES), before anything is sent.
+    Peer peer = Peer::own_user_or_root;
+    /// Whether the server may be CPython's; otherwise it has to be of this library.
+    bool allow_cpython = true;
     /// Whether the server may be CPython 3.11 or older, which knows nothing but MD5.
-    bool allow_md5 = true;
+    bool allow_md5 = false;
 };
 
 /// Calls the Listener at an address; with a key, both prove that they hold it. Blocks

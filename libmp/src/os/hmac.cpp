@@ -3,15 +3,21 @@
 
 #include "mp/errors.hpp"
 
+#include "os/check.hpp"
+#include "os/new_fd.hpp"
+
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/opensslv.h>
 
 #include <dlfcn.h>
+#include <fcntl.h>
 
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <string>
+#include <system_error>
 
 namespace mp::os {
 
@@ -45,10 +51,24 @@ constexpr const char* library_name = "libcrypto.so." MP_TEXT(OPENSSL_SHLIB_VERSI
 constexpr const char* library_name = "libcrypto.so." SHLIB_VERSION_NUMBER;
 #endif
 
+// The loader does not tell its error as a number.
+void check_descriptors() {
+    const UniqueFd any =
+        try_new_fd([] { return ::open("/dev/null", O_RDONLY | O_CLOEXEC); });
+    const std::error_code error = any ? std::error_code() : last_error();
+    if (error.value() == EMFILE || error.value() == ENFILE) {
+        throw_error(error.value(), "loading libcrypto");
+    }
+}
+
 [[noreturn]] void throw_no_library() {
-    const char* why = ::dlerror();
+    const std::string reason = [] {
+        const char* why = ::dlerror();
+        return std::string(why != nullptr ? why : library_name);
+    }();
+    check_descriptors();
     throw AuthenticationError(
-        std::string("cannot authenticate: ") + (why != nullptr ? why : library_name) +
+        "cannot authenticate: " + reason +
         " (install that OpenSSL, or build libmp with LIBMP_LINK_OPENSSL)"
     );
 }
@@ -94,6 +114,10 @@ const Crypto& crypto() {
 #endif
 
 }  // namespace
+
+void load_crypto() {
+    static_cast<void>(crypto());
+}
 
 std::string_view to_string(Digest digest) noexcept {
     return names[static_cast<std::size_t>(digest)];

@@ -20,9 +20,14 @@ std::string_view to_string(Digest digest) noexcept;
 /// nullopt: none of those.
 std::optional<Digest> digest_from(std::string_view name) noexcept;
 
-/// HMAC of `message`; both may be empty. The first call loads libcrypto, which takes
-/// milliseconds. Throws AuthenticationError when there is no libcrypto, or when it
-/// refuses the digest (MD5 in FIPS mode).
+/// Loads libcrypto, which takes milliseconds and a descriptor for a moment; again it
+/// does nothing. Throws AuthenticationError when there is none, std::system_error
+/// (EMFILE, ENFILE) when there is no descriptor to look for it with.
+void load_crypto();
+
+/// HMAC of `message`; both may be empty. The first call loads libcrypto, and throws as
+/// load_crypto(). Throws AuthenticationError when libcrypto refuses the digest (MD5 in
+/// FIPS mode).
 std::vector<std::byte>
 hmac(Digest digest, std::span<const std::byte> key, std::span<const std::byte> message);
 

@@ -5,21 +5,42 @@
 #include "wire/connection_state.hpp"
 #include "wire/handshake.hpp"
 
+#include <memory>
+#include <utility>
+
 namespace mp {
 
-// In both directions: the use of a connection belongs to Connection.
+// In both directions: the use of a connection belongs to Connection. Which half comes
+// first says which side this is, and what was said in it binds the second.
 struct ConnectionHandshake {
     static void
     run(const Connection& connection,
         const AuthenticationString& key,
         connection::ChallengeOptions options,
-        detail::HandshakeRole role) {
+        detail::HandshakeSide if_first) {
         const Connection::Use use(connection, Direction::read);
         const Connection::Use use_to_write(connection, Direction::write);
+        std::unique_ptr<detail::Binding> before = use.state().take_binding();
+        const bool goes_on = before && before->side != if_first;
         detail::Handshake handshake(
-            role, key, options.allow_md5 ? detail::Md5::allowed : detail::Md5::refused
+            goes_on ? detail::HandshakePart::second : detail::HandshakePart::first,
+            goes_on ? std::move(*before) : first_binding(if_first),
+            key,
+            {.allow_cpython = options.allow_cpython, .allow_md5 = options.allow_md5}
         );
         handshake.run(use.fd(), Deadline(options.timeout));
+        if (!goes_on) {
+            use.state().keep_binding(
+                std::make_unique<detail::Binding>(std::move(handshake).take_binding())
+            );
+        }
+    }
+
+private:
+    static detail::Binding first_binding(detail::HandshakeSide side) {
+        detail::Binding binding;
+        binding.side = side;
+        return binding;
     }
 };
 
@@ -30,7 +51,7 @@ void deliver_challenge(
     const AuthenticationString& key,
     ChallengeOptions options
 ) {
-    ConnectionHandshake::run(connection, key, options, detail::HandshakeRole::deliver);
+    ConnectionHandshake::run(connection, key, options, detail::HandshakeSide::server);
 }
 
 void answer_challenge(
@@ -38,7 +59,7 @@ void answer_challenge(
     const AuthenticationString& key,
     ChallengeOptions options
 ) {
-    ConnectionHandshake::run(connection, key, options, detail::HandshakeRole::answer);
+    ConnectionHandshake::run(connection, key, options, detail::HandshakeSide::client);
 }
 
 }  // namespace connection

@@ -2,8 +2,6 @@
 // Responses to challenges, and whether one is right.
 #include "wire/challenge.hpp"
 
-#include "mp/errors.hpp"
-
 #include "os/hmac.hpp"
 #include "os/random.hpp"
 
@@ -44,7 +42,7 @@ Named digest_of(Bytes message, Md5 md5) {
                                 ? os::digest_from(text.substr(1, brace - 1))
                                 : std::nullopt;
         if (!digest) {
-            throw AuthenticationError(
+            throw HandshakeBreach(
                 "a message of the handshake names no digest that is known here"
             );
         }
@@ -54,7 +52,10 @@ Named digest_of(Bytes message, Md5 md5) {
             .rest = message.subspan(brace + 1)};
     }
     if (named.digest == os::Digest::md5 && md5 == Md5::refused) {
-        throw AuthenticationError("the other side offers MD5, which is refused here");
+        throw AuthenticationError(
+            "the other side offers MD5 (as CPython 3.11 and older do, which know "
+            "nothing else), and that is refused here unless .allow_md5 = true"
+        );
     }
     return named;
 }
@@ -64,7 +65,7 @@ Named digest_of(Bytes message, Md5 md5) {
 std::vector<std::byte>
 create_response(const AuthenticationString& key, Bytes challenge, Md5 md5) {
     if (challenge.size() < legacy_challenge) {
-        throw AuthenticationError(
+        throw HandshakeBreach(
             "the challenge has only " + std::to_string(challenge.size()) + " bytes"
         );
     }

@@ -3,6 +3,7 @@
 // CPython does: docs/protocols/authentication.md. No input and output here.
 #pragma once
 
+#include "mp/errors.hpp"
 #include "mp/identity.hpp"
 
 #include <cstddef>
@@ -11,6 +12,12 @@
 #include <vector>
 
 namespace mp::detail {
+
+/// The other side does not keep to the protocol: it is no peer of this handshake, while
+/// any other AuthenticationError is about a key or about what is allowed.
+struct HandshakeBreach : AuthenticationError {
+    using AuthenticationError::AuthenticationError;
+};
 
 /// Whether a peer of CPython 3.11 and older, which knows nothing but HMAC-MD5, will do.
 enum class Md5 : std::uint8_t { refused, allowed };

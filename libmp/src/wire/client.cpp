@@ -4,11 +4,18 @@
 #include "mp/errors.hpp"
 #include "mp/listener.hpp"
 
+#include "os/check.hpp"
+#include "os/credentials.hpp"
+#include "os/hmac.hpp"
 #include "wire/endpoint.hpp"
 #include "wire/handshake.hpp"
 
+#include <sys/types.h>
+
+#include <cerrno>
 #include <exception>
 #include <stdexcept>
+#include <string>
 #include <system_error>
 
 namespace mp::connection {
@@ -34,16 +41,38 @@ UniqueFd call(const ClientOptions& options, const Deadline& deadline) {
     std::rethrow_exception(failure);
 }
 
+// Who can make a file at the path, or take a name that is free, could have put a server
+// of its own there.
+void check_server(const ClientOptions& options, int socket) {
+    if (options.address.family() != Family::unix_socket ||
+        options.peer == Peer::any_user) {
+        return;
+    }
+    const uid_t uid = os::peer_of(socket).user;
+    if (!os::is_own_user_or_root(uid)) {
+        os::throw_error(
+            EACCES,
+            ("the server at " + to_string(options.address) + " is of user " +
+             std::to_string(uid) + ", which needs .peer = any_user")
+                .c_str()
+        );
+    }
+}
+
 }  // namespace
 
 Connection Client(const ClientOptions& options) {
     const Deadline deadline(options.timeout);
+    if (options.authkey) {
+        os::load_crypto();
+    }
     UniqueFd socket = call(options, deadline);
+    check_server(options, socket.get());
     if (options.authkey) {
         detail::Handshake(
-            detail::HandshakeRole::client,
+            detail::HandshakeSide::client,
             *options.authkey,
-            options.allow_md5 ? detail::Md5::allowed : detail::Md5::refused
+            {.allow_cpython = options.allow_cpython, .allow_md5 = options.allow_md5}
         )
             .run(socket.get(), deadline);
     }

@@ -7,6 +7,7 @@
 
 #include "os/check.hpp"
 #include "os/socket.hpp"
+#include "wire/binding.hpp"
 #include "wire/framing.hpp"
 
 #include <atomic>
@@ -82,6 +83,16 @@ public:
         }
     }
 
+    // What the first half of a handshake leaves for the second, where they are called
+    // one by one.
+    void keep_binding(std::unique_ptr<detail::Binding> binding) noexcept {
+        binding_ = std::move(binding);
+    }
+
+    std::unique_ptr<detail::Binding> take_binding() noexcept {
+        return std::move(binding_);
+    }
+
 private:
     static constexpr std::uint64_t process_mask = std::uint64_t{0xffffffff} << 32;
     static constexpr std::uint64_t count_mask = 0x7fffffff;
@@ -96,6 +107,8 @@ private:
     UniqueFd fd_;
     // Set once in the constructor.
     bool unix_;
+    // Belongs to the thread that shakes hands.
+    std::unique_ptr<detail::Binding> binding_;
     // Own synchronisation. The direction loses `read` when the stream is out of step.
     std::atomic<Direction> direction_;
     std::atomic<std::uint64_t> word_ = counted_here(0);

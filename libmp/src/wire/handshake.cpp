@@ -5,9 +5,10 @@
 #include "mp/errors.hpp"
 
 #include "os/failpoint.hpp"
+#include "os/hmac.hpp"
 #include "os/poll.hpp"
-#include "os/random.hpp"
 #include "os/socket.hpp"
+#include "wire/challenge.hpp"
 #include "wire/framing.hpp"
 
 #include <algorithm>
@@ -22,10 +23,6 @@ namespace {
 constexpr std::string_view challenge_tag = "#CHALLENGE#";
 constexpr std::string_view welcome = "#WELCOME#";
 constexpr std::string_view failure = "#FAILURE#";
-// What we challenge with. CPython 3.12 and newer answer with this digest, older ones
-// take all of it for a challenge of theirs and answer with MD5.
-constexpr std::string_view challenge_prefix = "{sha256}";
-constexpr std::size_t challenge_randomness = 40;
 constexpr std::size_t longest_message = 256;
 
 std::vector<std::byte> bytes_of(std::string_view text) {
@@ -38,17 +35,34 @@ bool is(std::span<const std::byte> message, std::string_view text) noexcept {
     return std::equal(message.begin(), message.end(), expected.begin(), expected.end());
 }
 
-std::vector<std::byte> new_challenge() {
-    std::vector<std::byte> challenge = bytes_of(challenge_prefix);
-    challenge.resize(challenge_prefix.size() + challenge_randomness);
-    os::random_bytes(std::span(challenge).subspan(challenge_prefix.size()));
-    return challenge;
+using Bytes = std::span<const std::byte>;
+
+Md5 md5_of(HandshakeRules rules) noexcept {
+    return rules.allow_md5 ? Md5::allowed : Md5::refused;
+}
+
+std::vector<std::byte> new_challenge(HandshakeSide side) {
+    return marked_challenge(side, new_nonce());
 }
 
 }  // namespace
 
-Handshake::Handshake(HandshakeRole role, AuthenticationString key, Md5 md5)
-    : key_(std::move(key)), md5_(md5) {
+Handshake::Handshake(HandshakeSide side, AuthenticationString key, HandshakeRules rules)
+    : Handshake(
+          HandshakePart::whole,
+          Binding{
+              .side = side,
+              .peer_is_ours = false,
+              .server_challenge = {},
+              .client_challenge = {}},
+          std::move(key),
+          rules
+      ) {}
+
+Handshake::Handshake(
+    HandshakePart part, Binding binding, AuthenticationString key, HandshakeRules rules
+)
+    : key_(std::move(key)), rules_(rules), binding_(std::move(binding)) {
     using enum Step;
     static constexpr std::array all{
         send_challenge,
@@ -60,21 +74,17 @@ Handshake::Handshake(HandshakeRole role, AuthenticationString key, Md5 md5)
         send_challenge,
         receive_response,
         send_verdict};
+    constexpr std::size_t half = 3;
     const std::span steps(all);
-    switch (role) {
-    case HandshakeRole::server:
-        steps_ = steps.first(6);
-        break;
-    case HandshakeRole::client:
-        steps_ = steps.last(6);
-        break;
-    case HandshakeRole::deliver:
-        steps_ = steps.first(3);
-        break;
-    case HandshakeRole::answer:
-        steps_ = steps.subspan(3, 3);
-        break;
+    steps_ = binding_.side == HandshakeSide::server ? steps.first(2 * half)
+                                                    : steps.last(2 * half);
+    if (part == HandshakePart::first) {
+        steps_ = steps_.first(half);
+    } else if (part == HandshakePart::second) {
+        steps_ = steps_.last(half);
     }
+    // Not in the midst of it, when the other side would be told of a wrong key.
+    os::load_crypto();
 }
 
 Handshake::Wants Handshake::advance(int socket) {
@@ -91,7 +101,7 @@ Handshake::Wants Handshake::advance(int socket) {
                 spoke = true;
                 MP_FAILPOINT("handshake: sent");
                 if (refusal_) {
-                    throw AuthenticationError(*refusal_);
+                    std::rethrow_exception(refusal_);
                 }
             }
         } else if (step_ == steps_.size()) {
@@ -146,16 +156,40 @@ bool Handshake::sends() const noexcept {
 std::vector<std::byte> Handshake::message_to_send() {
     switch (steps_[step_]) {
     case Step::send_challenge: {
-        challenge_ = new_challenge();
+        const std::vector<std::byte> challenge = own_challenge();
         std::vector<std::byte> message = bytes_of(challenge_tag);
-        message.insert(message.end(), challenge_.begin(), challenge_.end());
+        message.insert(message.end(), challenge.begin(), challenge.end());
         return message;
     }
     case Step::send_response:
-        return create_response(key_, challenge_, md5_);
+        return own_response();
     default:
         return bytes_of(refusal_ ? failure : welcome);
     }
+}
+
+std::vector<std::byte> Handshake::own_challenge() {
+    if (binding_.side == HandshakeSide::server) {
+        return binding_.server_challenge = new_challenge(HandshakeSide::server);
+    }
+    // One of ours has had its nonce already, with the response.
+    if (!binding_.peer_is_ours) {
+        binding_.client_challenge = new_challenge(HandshakeSide::client);
+    }
+    return binding_.client_challenge;
+}
+
+std::vector<std::byte> Handshake::own_response() const {
+    const bool serves = binding_.side == HandshakeSide::server;
+    if (binding_.peer_is_ours) {
+        return serves ? server_response(key_, binding_)
+                      : client_response(key_, binding_);
+    }
+    return create_response(
+        key_,
+        serves ? binding_.client_challenge : binding_.server_challenge,
+        md5_of(rules_)
+    );
 }
 
 void Handshake::take_message(Message message) {
@@ -163,29 +197,100 @@ void Handshake::take_message(Message message) {
     case Step::receive_challenge: {
         const std::size_t tag = std::min(message.size(), challenge_tag.size());
         if (!is(message.first(tag), challenge_tag)) {
-            throw AuthenticationError("what came is no challenge");
+            throw HandshakeBreach("what came is no challenge");
         }
-        challenge_.assign(message.begin() + challenge_tag.size(), message.end());
+        take_challenge(message.subspan(tag));
         break;
     }
     case Step::receive_response:
         judge(message);
         break;
     default:
-        if (!is(message, welcome)) {
+        take_verdict(message);
+    }
+}
+
+// A challenge of ours is answered in our way by the side that it is meant for, and by
+// nobody else in any way: then nobody who passes it on gets an answer to it.
+void Handshake::take_challenge(Message challenge) {
+    const std::optional<HandshakeSide> mark = marked_by(challenge);
+    if (binding_.side == HandshakeSide::client) {
+        if (mark == HandshakeSide::client) {
             throw AuthenticationError(
-                "the digest sent was rejected: the other side has another key"
+                "the server sent a challenge that a client made: somebody passes on "
+                "what others say"
             );
         }
+        if (!mark && !rules_.allow_cpython) {
+            throw AuthenticationError(
+                "the server is not one of ours, and .allow_cpython is false"
+            );
+        }
+        binding_.peer_is_ours = mark.has_value();
+        binding_.server_challenge.assign(challenge.begin(), challenge.end());
+        if (mark) {
+            binding_.client_challenge = new_challenge(HandshakeSide::client);
+        }
+    } else if (binding_.peer_is_ours) {
+        if (!std::equal(
+                challenge.begin(),
+                challenge.end(),
+                binding_.client_challenge.begin(),
+                binding_.client_challenge.end()
+            )) {
+            throw HandshakeBreach("the client's challenge is not the one it announced");
+        }
+    } else if (mark) {
+        throw AuthenticationError(
+            "the client began as CPython and went on as one of ours: somebody is "
+            "between"
+        );
+    } else {
+        binding_.client_challenge.assign(challenge.begin(), challenge.end());
+    }
+}
+
+void Handshake::take_verdict(Message verdict) const {
+    if (is(verdict, failure)) {
+        throw AuthenticationError(
+            "the digest sent was rejected: the other side has another key, or allows "
+            "less"
+        );
+    }
+    if (!is(verdict, welcome)) {
+        throw HandshakeBreach("what came is no verdict");
     }
 }
 
 // A wrong answer is told to the other side before it is thrown here.
 void Handshake::judge(Message response) {
     try {
-        verify_response(key_, challenge_, response, md5_);
-    } catch (const AuthenticationError& e) {
-        refusal_ = e.what();
+        check_response(response);
+        proven_ = true;
+    } catch (const AuthenticationError&) {
+        refusal_ = std::current_exception();
+    }
+}
+
+void Handshake::check_response(Message response) {
+    const bool serves = binding_.side == HandshakeSide::server;
+    if (serves && is_bound(response)) {
+        take_client_response(key_, binding_, response);
+        binding_.peer_is_ours = true;
+    } else if (!serves && binding_.peer_is_ours) {
+        check_server_response(key_, binding_, response);
+    } else {
+        if (!rules_.allow_cpython) {
+            throw AuthenticationError(
+                "the other side is not one of ours, and .allow_cpython is false"
+            );
+        }
+        verify_response(
+            key_,
+            serves ? binding_.server_challenge : binding_.client_challenge,
+            response,
+            md5_of(rules_)
+        );
     }
 }
 
@@ -204,7 +309,7 @@ std::optional<Handshake::Message> Handshake::whole_message() const {
     const std::size_t size = FrameHeader::short_length(came);
     const std::size_t longest = longest_frame() - FrameHeader::short_size;
     if (size > longest) {
-        throw AuthenticationError(
+        throw HandshakeBreach(
             "a message of the handshake is longer than " + std::to_string(longest) +
             " bytes"
         );
@@ -214,7 +319,7 @@ std::optional<Handshake::Message> Handshake::whole_message() const {
         return std::nullopt;
     }
     if (message.size() > size) {
-        throw AuthenticationError("the other side does not wait for its turn");
+        throw HandshakeBreach("the other side does not wait for its turn");
     }
     return message;
 }

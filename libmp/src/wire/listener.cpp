@@ -34,6 +34,10 @@ Connection Listener::accept(Timeout timeout) {
     return state->accept(deadline);
 }
 
+ListenerStatistics Listener::statistics() const {
+    return state_ ? state_->statistics() : ListenerStatistics();
+}
+
 void Listener::close() noexcept {
     if (state_) {
         state_->close();

@@ -6,16 +6,18 @@
 #include "mp/errors.hpp"
 
 #include "os/check.hpp"
+#include "os/credentials.hpp"
 #include "os/failpoint.hpp"
+#include "os/hmac.hpp"
 #include "os/new_fd.hpp"
 #include "os/random.hpp"
 #include "os/spin.hpp"
 #include "util/diagnostics.hpp"
 #include "util/hex.hpp"
-#include "wire/endpoint.hpp"
 #include "wire/socket_file.hpp"
 
 #include <fcntl.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -52,6 +54,9 @@ Address address_for(const ListenerOptions& options) {
 }
 
 UniqueFd open_listening_socket(const ListenerOptions& options) {
+    if (options.authkey) {
+        os::load_crypto();  // before anybody calls
+    }
     std::exception_ptr failure;
     for (const detail::Endpoint& endpoint :
          detail::endpoints_of(address_for(options), options.family, true)) {
@@ -64,6 +69,10 @@ UniqueFd open_listening_socket(const ListenerOptions& options) {
         }
     }
     std::rethrow_exception(failure);
+}
+
+bool is_no_room(const std::error_code& error) noexcept {
+    return error.value() == EMFILE || error.value() == ENFILE;
 }
 
 }  // namespace
@@ -100,7 +109,7 @@ private:
 Listener::State::State(ListenerOptions options)
     : options_(std::move(options)),
       socket_(open_listening_socket(options_)),
-      pending_(options_, epoll_) {
+      pending_(options_, epoll_, refusals_) {
     const bool is_found = options_.address.path().empty();
     address_ = is_found ? detail::bound_address(socket_.get()) : options_.address;
     if (address_.family() == Family::unix_socket && !address_.is_abstract()) {
@@ -108,6 +117,7 @@ Listener::State::State(ListenerOptions options)
         remove_file_.emplace([file] { file.remove(); }, 0);
     }
     watch_own_fds();
+    renew_spare();
 }
 
 // In a forked child the epoll set is the parent's, and so are the handshakes. The
@@ -122,6 +132,7 @@ void Listener::State::renew_after_fork() {
     os::check(::dup3(own_bell.fileno(), bell_.fileno(), O_CLOEXEC), "dup3");
     pending_.clear();
     ready_.clear();
+    refusals_.reset();
     inside_ = 0;
     rung_ = false;
     here_ = detail::Creator();
@@ -153,6 +164,7 @@ void Listener::State::release() noexcept {
         pending_.clear();
         ready_.clear();
         socket_.reset();
+        spare_.reset();
         epoll_.close();
         bell_.close();
     }
@@ -160,6 +172,9 @@ void Listener::State::release() noexcept {
 
 Connection Listener::State::accept(const Deadline& deadline) {
     const Inside inside(*this);
+    if (lacks_spare_) {
+        renew_spare();
+    }
     for (bool looked = false;; looked = true) {
         if (auto client = take_ready()) {
             return *std::move(client);
@@ -195,6 +210,7 @@ std::optional<Connection> Listener::State::take_ready() {
         ready_.pop_front();
         last_accepted_ = client->address;
     }
+    refusals_.count(detail::Outcome::accepted);
     return Connection(std::move(client->fd));
 }
 
@@ -210,7 +226,9 @@ void Listener::State::serve(std::span<const std::uint64_t> tags) {
             }
         } catch (const std::exception& e) {
             if (failure) {
-                detail::log_warning(std::string("a second client failed: ") + e.what());
+                refusals_.log([&] {
+                    return std::string("a second client failed: ") + e.what();
+                });
             } else {
                 failure = std::current_exception();
             }
@@ -225,35 +243,90 @@ void Listener::State::serve(std::span<const std::uint64_t> tags) {
 void Listener::State::accept_client() {
     detail::Endpoint from;
     for (;;) {
-        from.size = sizeof from.storage;
-        UniqueFd socket = [&] {
-            const os::ClosedStreamsHeld held;
-            return os::lifted(
-                ::accept4(socket_.get(), from.address(), &from.size, SOCK_CLOEXEC)
-            );
-        }();
+        UniqueFd socket = accept_socket(from);
         if (socket) {
             MP_FAILPOINT("listener: somebody came");
-            begin_handshake({std::move(socket), detail::address_of(from)});
+            begin_handshake(std::move(socket), from);
             return;
         }
         const std::error_code error = os::last_error();
         if (os::would_block() || error.value() == ECONNABORTED) {
             return;
         }
-        const bool no_room = error.value() == EMFILE || error.value() == ENFILE;
-        if (!os::interrupted() && !(no_room && pending_.drop_oldest())) {
+        if (os::interrupted()) {
+            continue;
+        }
+        if (!options_.authkey || !is_no_room(error)) {
             os::throw_error(error.value(), "accept");
         }
+        if (pending_.drop_one()) {
+            continue;
+        }
+        if (!turn_away()) {
+            os::throw_error(error.value(), "accept");
+        }
+        return;
     }
 }
 
-void Listener::State::begin_handshake(detail::ClientSocket client) {
-    if (address_.family() != Family::unix_socket) {
-        detail::send_without_delay(client.fd.get());
-    } else if (!is_allowed(client.fd.get())) {
+UniqueFd Listener::State::accept_socket(detail::Endpoint& from) const {
+    const os::ClosedStreamsHeld held;
+    from.size = sizeof from.storage;
+    return os::lifted(::accept4(socket_.get(), from.address(), &from.size, SOCK_CLOEXEC)
+    );
+}
+
+void Listener::State::renew_spare() {
+    if (!options_.authkey) {
         return;
     }
+    UniqueFd spare = os::try_new_fd([] { return ::eventfd(0, EFD_CLOEXEC); });
+    const os::ForkLockHeld held(detail::listeners_lock());
+    if (!spare_ && !closed_) {
+        std::swap(spare_, spare);
+    }
+    lacks_spare_ = !spare_;
+}
+
+// The program has all descriptors in use. A stranger that stays in the kernel's queue
+// would wake us again at once, for ever; so it is sent away, by the one in reserve.
+bool Listener::State::turn_away() {
+    UniqueFd spare;
+    {
+        const os::ForkLockHeld held(detail::listeners_lock());
+        std::swap(spare_, spare);
+    }
+    if (!spare) {
+        return false;
+    }
+    spare.reset();
+    detail::Endpoint from;
+    UniqueFd stranger = accept_socket(from);
+    const std::error_code error = stranger ? std::error_code() : os::last_error();
+    const bool went = stranger.get() >= 0;
+    stranger.reset();
+    renew_spare();
+    if (went) {
+        refusals_.count(detail::Outcome::dropped, [&] {
+            return "a client was turned away at " + to_string(address_) +
+                   ": no descriptor is left";
+        });
+    }
+    return !is_no_room(error);
+}
+
+void Listener::State::begin_handshake(UniqueFd socket, const detail::Endpoint& from) {
+    detail::Source source(from);
+    if (address_.family() != Family::unix_socket) {
+        detail::send_without_delay(socket.get());
+    } else {
+        const os::Peer peer = os::peer_of(socket.get());
+        if (!is_allowed(peer)) {
+            return;
+        }
+        source = detail::Source(peer.user);
+    }
+    detail::ClientSocket client{std::move(socket), detail::address_of(from), source};
     if (options_.authkey) {
         add_ready(pending_.begin(std::move(client)));
     } else {
@@ -261,20 +334,14 @@ void Listener::State::begin_handshake(detail::ClientSocket client) {
     }
 }
 
-bool Listener::State::is_allowed(int socket) const {
-    ucred peer{};
-    socklen_t size = sizeof peer;
-    os::check(
-        ::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size),
-        "getsockopt(SO_PEERCRED)"
-    );
-    if (options_.any_user || peer.uid == ::geteuid() || peer.uid == 0) {
+bool Listener::State::is_allowed(const os::Peer& peer) {
+    if (options_.any_user || os::is_own_user_or_root(peer.user)) {
         return true;
     }
-    detail::log_warning(
-        "process " + std::to_string(peer.pid) + " of user " + std::to_string(peer.uid) +
-        " was refused at " + to_string(address_)
-    );
+    refusals_.count(detail::Outcome::refused_user, [&] {
+        return "process " + std::to_string(peer.pid) + " of user " +
+               std::to_string(peer.user) + " was refused at " + to_string(address_);
+    });
     return false;
 }
 

@@ -10,9 +10,13 @@
 #include "mp/listener.hpp"
 #include "mp/thread_safety.hpp"
 
+#include "os/credentials.hpp"
 #include "os/epoll.hpp"
+#include "wire/endpoint.hpp"
 #include "wire/pending_handshakes.hpp"
+#include "wire/refusals.hpp"
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -41,6 +45,8 @@ public:
     int fileno();
     bool closed() const noexcept;
 
+    ListenerStatistics statistics() const noexcept { return refusals_.statistics(); }
+
 private:
     class Inside;
 
@@ -52,8 +58,11 @@ private:
     std::optional<Connection> take_ready();
     void serve(std::span<const std::uint64_t> tags);
     void accept_client();
-    void begin_handshake(detail::ClientSocket client);
-    bool is_allowed(int socket) const;
+    UniqueFd accept_socket(detail::Endpoint& from) const;
+    void renew_spare();
+    bool turn_away();
+    void begin_handshake(UniqueFd socket, const detail::Endpoint& from);
+    bool is_allowed(const os::Peer& peer);
     void add_ready(std::optional<detail::ClientSocket> client);
 
     // Set once in the constructor.
@@ -65,11 +74,15 @@ private:
     detail::EventFd bell_;
     UniqueFd socket_;
     // Own synchronisation.
+    detail::Refusals refusals_;
+    std::atomic<bool> lacks_spare_ = false;
     detail::PendingHandshakes pending_;
     // Guarded by listeners_lock().
     detail::Creator here_ MP_GUARDED_BY(detail::listeners_lock());
     std::deque<detail::ClientSocket> ready_ MP_GUARDED_BY(detail::listeners_lock());
     std::optional<Address> last_accepted_ MP_GUARDED_BY(detail::listeners_lock());
+    // A descriptor in reserve, to turn a stranger away with when there is no other.
+    UniqueFd spare_ MP_GUARDED_BY(detail::listeners_lock());
     std::size_t inside_ MP_GUARDED_BY(detail::listeners_lock()) = 0;
     bool rung_ MP_GUARDED_BY(detail::listeners_lock()) = false;
     bool closed_ MP_GUARDED_BY(detail::listeners_lock()) = false;

@@ -5,9 +5,12 @@
 #include "mp/errors.hpp"
 #include "mp/listener.hpp"
 
-#include "util/diagnostics.hpp"
+#include "os/random.hpp"
+#include "wire/challenge.hpp"
 
-#include <cstddef>
+#include <array>
+#include <atomic>
+#include <cstring>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -17,14 +20,20 @@ namespace mp::detail {
 
 namespace {
 
-// More are not pending at once: the oldest has to go for a newer one.
-constexpr std::size_t max_pending_clients = 256;
+// They share the descriptors that there are for strangers.
+std::atomic<std::size_t> listeners_with_keys{0};
 
-void log_dropped(const connection::Address& from, const char* why) {
-    log_info(
-        "a client" + (from.empty() ? std::string() : " at " + to_string(from)) +
-        " was dropped before it was accepted: " + why
-    );
+std::string not_accepted(const connection::Address& from, const std::string& why) {
+    return "a client" + (from.empty() ? std::string() : " at " + to_string(from)) +
+           " was not accepted: " + why;
+}
+
+std::uint64_t random_number() {
+    std::array<std::byte, sizeof(std::uint64_t)> bytes{};
+    os::random_bytes(bytes);
+    std::uint64_t number = 0;
+    std::memcpy(&number, bytes.data(), sizeof number);
+    return number;
 }
 
 }  // namespace
@@ -36,75 +45,151 @@ os::ForkLock& listeners_lock() {
 }
 
 PendingHandshakes::PendingHandshakes(
-    const connection::ListenerOptions& options, const os::Epoll& epoll
+    const connection::ListenerOptions& options,
+    const os::Epoll& epoll,
+    Refusals& refusals
 )
-    : options_(options), epoll_(epoll) {
+    : options_(options), epoll_(epoll), refusals_(refusals) {
     // There before the first fork that could come in the midst of making it.
     static_cast<void>(listeners_lock());
+    if (options_.authkey) {
+        ++listeners_with_keys;
+    }
+}
+
+PendingHandshakes::~PendingHandshakes() {
+    if (options_.authkey) {
+        --listeners_with_keys;
+    }
 }
 
 std::optional<ClientSocket> PendingHandshakes::begin(ClientSocket client) {
+    PendingClient pending{
+        std::move(client),
+        Handshake(
+            HandshakeSide::server,
+            *options_.authkey,
+            {.allow_cpython = options_.allow_cpython, .allow_md5 = options_.allow_md5}
+        ),
+        Deadline(options_.handshake_timeout)};
     std::uint64_t tag = 0;
-    bool full = false;
     {
         const os::ForkLockHeld held(listeners_lock());
         tag = next_tag_++;
-        full = clients_.size() >= max_pending_clients;
+        strangers_.enter(tag, pending.client.source);
     }
-    if (full) {
-        drop_oldest();
+    try {
+        const int newest = pending.client.fd.get();
+        if (!make_room(stranger_limit(listeners_with_keys, newest), tag)) {
+            return std::nullopt;
+        }
+    } catch (...) {
+        forget(tag, pending.client.fd.get());
+        throw;
     }
-    return advance(
-        tag,
-        {std::move(client),
-         Handshake(
-             HandshakeRole::server,
-             *options_.authkey,
-             options_.allow_md5 ? Md5::allowed : Md5::refused
-         ),
-         Deadline(options_.handshake_timeout)},
-        Watched::not_yet
-    );
+    return advance(tag, std::move(pending), Watched::not_yet);
 }
 
 std::optional<ClientSocket> PendingHandshakes::advance(std::uint64_t tag) {
-    if (auto pending = take(tag)) {
-        return advance(tag, *std::move(pending), Watched::before);
+    std::optional<PendingClient> pending;
+    {
+        const os::ForkLockHeld held(listeners_lock());
+        pending = take(tag);
+    }
+    if (!pending) {
+        return std::nullopt;  // another thread was quicker
+    }
+    return advance(tag, *std::move(pending), Watched::before);
+}
+
+// Whatever happens, it is no stranger any more when it is not in the table.
+std::optional<ClientSocket>
+PendingHandshakes::advance(std::uint64_t tag, PendingClient pending, Watched watched) {
+    try {
+        if (!step(tag, pending, watched)) {
+            return std::nullopt;
+        }
+        forget(tag, pending.client.fd.get());
+        return std::move(pending.client);
+    } catch (...) {
+        forget(tag, pending.client.fd.get());
+        give_up(pending);
     }
     return std::nullopt;
 }
 
-std::optional<ClientSocket>
-PendingHandshakes::advance(std::uint64_t tag, PendingClient pending, Watched watched) {
+// False: its handshake goes on, or it had to go.
+bool PendingHandshakes::step(
+    std::uint64_t tag, PendingClient& pending, Watched watched
+) {
     using Wants = Handshake::Wants;
-    const int socket = pending.client.fd.get();
-    try {
-        const Wants wants = pending.handshake.advance(socket);
-        if (wants == Wants::nothing) {
-            epoll_.remove(socket);
-            return std::move(pending.client);
-        }
-        // One event, then silence until a thread has dealt with it. In the table first:
-        // the event may come at once, in another thread.
-        const std::uint32_t events = wants == Wants::reading ? EPOLLIN : EPOLLOUT;
+    const Wants wants = pending.handshake.advance(pending.client.fd.get());
+    if (wants == Wants::nothing) {
+        return true;
+    }
+    {
         const os::ForkLockHeld held(listeners_lock());
-        clients_.emplace(tag, std::move(pending));
+        if (pending.handshake.has_proof()) {
+            strangers_.leave(tag);
+        }
+        if (pending.handshake.has_proof() || strangers_.contains(tag)) {
+            keep(tag, pending, watched, wants == Wants::reading ? EPOLLIN : EPOLLOUT);
+            return false;
+        }
+    }
+    // It has made room for another one meanwhile, and was counted.
+    epoll_.remove(pending.client.fd.get());
+    return false;
+}
+
+void PendingHandshakes::keep(
+    std::uint64_t tag, PendingClient& pending, Watched watched, std::uint32_t events
+) {
+    const int socket = pending.client.fd.get();
+    // One event, then silence until a thread has dealt with it. In the table first: the
+    // event may come at once, in another thread.
+    const auto at = clients_.emplace(tag, std::move(pending)).first;
+    try {
         if (watched == Watched::before) {
             epoll_.modify(socket, tag, events | EPOLLONESHOT);
         } else {
             epoll_.add(socket, tag, events | EPOLLONESHOT);
         }
+    } catch (...) {
+        pending = std::move(at->second);
+        clients_.erase(at);
+        throw;
+    }
+}
+
+void PendingHandshakes::forget(std::uint64_t tag, int socket) {
+    epoll_.remove(socket);
+    const os::ForkLockHeld held(listeners_lock());
+    strangers_.leave(tag);
+}
+
+// Requires: in a catch block. Throws on what the caller of accept() is to get.
+void PendingHandshakes::give_up(const PendingClient& pending) {
+    const auto count = [&](Outcome outcome, const std::exception& e) {
+        refusals_.count(outcome, [&] {
+            return not_accepted(pending.client.address, e.what());
+        });
+        if (options_.throw_protocol_errors) {
+            throw;
+        }
+    };
+    try {
+        throw;
+    } catch (const HandshakeBreach& e) {
+        count(Outcome::protocol_error, e);
     } catch (const AuthenticationError&) {
-        epoll_.remove(socket);
+        refusals_.count(Outcome::authentication_failure);
         throw;
     } catch (const EOFError& e) {
-        epoll_.remove(socket);
-        log_dropped(pending.client.address, e.what());
+        count(Outcome::disconnected, e);
     } catch (const std::system_error& e) {
-        epoll_.remove(socket);
-        log_dropped(pending.client.address, e.what());
+        count(Outcome::disconnected, e);
     }
-    return std::nullopt;
 }
 
 Deadline PendingHandshakes::drop_late(const Deadline& deadline) {
@@ -112,47 +197,79 @@ Deadline PendingHandshakes::drop_late(const Deadline& deadline) {
     std::vector<PendingClient> late;
     {
         const os::ForkLockHeld held(listeners_lock());
+        // All have the same time, so the oldest is the first that is late.
         for (auto i = clients_.begin(); i != clients_.end();) {
-            if (i->second.until.expired()) {
-                epoll_.remove(i->second.client.fd.get());
-                late.push_back(std::move(i->second));
-                i = clients_.erase(i);
-            } else {
+            if (!i->second.until.expired()) {
                 if (i->second.until.time_point() < next.time_point()) {
                     next = i->second.until;
                 }
-                ++i;
+                break;
             }
+            late.push_back(std::move(i->second));
+            epoll_.remove(late.back().client.fd.get());
+            strangers_.leave(i->first);
+            i = clients_.erase(i);
         }
     }
     for (const PendingClient& pending : late) {
-        log_dropped(pending.client.address, "it was silent for too long");
+        refusals_.count(Outcome::timeout, [&] {
+            return not_accepted(pending.client.address, "it was silent for too long");
+        });
     }
     return next;
 }
 
-bool PendingHandshakes::drop_oldest() {
-    std::optional<PendingClient> oldest;
+bool PendingHandshakes::drop_one() {
+    std::size_t now = 0;
     {
         const os::ForkLockHeld held(listeners_lock());
-        if (clients_.empty()) {
-            return false;
-        }
-        const auto first = clients_.begin();
-        epoll_.remove(first->second.client.fd.get());
-        oldest.emplace(std::move(first->second));
-        clients_.erase(first);
+        now = strangers_.size();
     }
-    log_dropped(oldest->client.address, "too many are under way");
+    if (now == 0) {
+        return false;
+    }
+    make_room(now - 1, std::nullopt);
     return true;
+}
+
+// False when the newest had to go itself.
+bool PendingHandshakes::make_room(
+    std::size_t limit, std::optional<std::uint64_t> newest
+) {
+    bool stays = true;
+    for (;;) {
+        const std::uint64_t random = random_number();
+        std::optional<PendingClient> dropped;
+        std::optional<Admission::Tag> tag;
+        {
+            const os::ForkLockHeld held(listeners_lock());
+            tag = strangers_.one_too_many(limit, random);
+            if (!tag) {
+                return stays;
+            }
+            strangers_.leave(*tag);
+            // Not there when it is the newest, or when a thread goes on with it just
+            // now: that one will see it.
+            dropped = take(*tag);
+            if (dropped) {
+                epoll_.remove(dropped->client.fd.get());
+            }
+        }
+        stays = stays && tag != newest;
+        refusals_.count(Outcome::dropped, [&] {
+            return not_accepted(
+                dropped ? dropped->client.address : connection::Address(),
+                "too many are under way"
+            );
+        });
+    }
 }
 
 std::optional<PendingHandshakes::PendingClient>
 PendingHandshakes::take(std::uint64_t tag) {
-    const os::ForkLockHeld held(listeners_lock());
     const auto found = clients_.find(tag);
     if (found == clients_.end()) {
-        return std::nullopt;  // another thread was quicker
+        return std::nullopt;
     }
     std::optional<PendingClient> pending(std::move(found->second));
     clients_.erase(found);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // PendingHandshakes: the clients of a Listener that have connected and have yet to
-// prove that they hold its key.
+// come through the handshake.
 #pragma once
 
 #include "mp/address.hpp"
@@ -10,17 +10,14 @@
 
 #include "os/epoll.hpp"
 #include "os/fork_lock.hpp"
+#include "wire/admission.hpp"
 #include "wire/handshake.hpp"
+#include "wire/refusals.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
-
-namespace mp::connection {
-
-struct ListenerOptions;
-
-}  // namespace mp::connection
 
 namespace mp::detail {
 
@@ -37,21 +34,27 @@ os::ForkLock& listeners_lock();
 struct ClientSocket {
     UniqueFd fd;
     connection::Address address;
+    Source source;
 };
 
 /// A thread takes a client out of the table to go on with its handshake, so the lock is
 /// never held over a system call that may block.
 class PendingHandshakes {
 public:
-    /// Both stay the caller's, which closes the descriptor only when nothing is
-    /// pending.
+    /// All stay the caller's, which closes the descriptor only when nothing is pending.
     PendingHandshakes(
-        const connection::ListenerOptions& options, const os::Epoll& epoll
+        const connection::ListenerOptions& options,
+        const os::Epoll& epoll,
+        Refusals& refusals
     );
+    ~PendingHandshakes();
+    PendingHandshakes(const PendingHandshakes&) = delete;
+    PendingHandshakes& operator=(const PendingHandshakes&) = delete;
 
-    /// Goes as far as the client allows; returns it if that was to the end. A client
-    /// that is gone is logged and dropped. If too many are pending, the oldest has to
-    /// go for this one. Requires: the options have a key. Throws AuthenticationError.
+    /// Goes as far as the client allows; returns it if that was to the end. One that is
+    /// gone or speaks another protocol is counted and dropped, as are others (or this
+    /// one) when there are too many strangers. Requires: the options have a key. Throws
+    /// AuthenticationError; with `.throw_protocol_errors` more.
     std::optional<ClientSocket> begin(ClientSocket client);
 
     /// The same for the pending client with this tag, which epoll has reported; does
@@ -62,11 +65,14 @@ public:
     /// latest.
     Deadline drop_late(const Deadline& deadline);
 
-    /// False when there is none.
-    bool drop_oldest();
+    /// Drops a stranger; false when there is none.
+    bool drop_one();
 
     /// Closes all of them, without a word.
-    void clear() noexcept MP_REQUIRES(listeners_lock()) { clients_.clear(); }
+    void clear() noexcept MP_REQUIRES(listeners_lock()) {
+        clients_.clear();
+        strangers_.clear();
+    }
 
 private:
     struct PendingClient {
@@ -79,13 +85,23 @@ private:
 
     std::optional<ClientSocket>
     advance(std::uint64_t tag, PendingClient pending, Watched watched);
-    std::optional<PendingClient> take(std::uint64_t tag);
+    bool step(std::uint64_t tag, PendingClient& pending, Watched watched);
+    void keep(
+        std::uint64_t tag, PendingClient& pending, Watched watched, std::uint32_t events
+    ) MP_REQUIRES(listeners_lock());
+    void forget(std::uint64_t tag, int socket);
+    void give_up(const PendingClient& pending);
+    std::optional<PendingClient> take(std::uint64_t tag) MP_REQUIRES(listeners_lock());
+    bool make_room(std::size_t limit, std::optional<std::uint64_t> newest);
 
     // Set once in the constructor.
     const connection::ListenerOptions& options_;
     const os::Epoll& epoll_;
-    // Guarded by listeners_lock(). The oldest has the lowest tag.
+    Refusals& refusals_;
+    // Guarded by listeners_lock(). The oldest has the lowest tag. Those that a thread
+    // has taken out are strangers all the same.
     std::map<std::uint64_t, PendingClient> clients_ MP_GUARDED_BY(listeners_lock());
+    Admission strangers_ MP_GUARDED_BY(listeners_lock());
     std::uint64_t next_tag_ MP_GUARDED_BY(listeners_lock()) = first_client_tag;
 };
 

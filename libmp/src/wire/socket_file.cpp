@@ -3,12 +3,14 @@
 // same.
 #include "wire/socket_file.hpp"
 
-#include "mp/detail/type_tag.hpp"
 #include "mp/fd.hpp"
 
 #include "os/check.hpp"
+#include "os/failpoint.hpp"
 #include "os/new_fd.hpp"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -39,30 +41,83 @@ int call_at(Call call, int socket, const std::string& path) noexcept {
     );
 }
 
-// Held by the process that makes or replaces this file. An abstract socket: the kernel
-// frees it with its holder, however that ends.
-UniqueFd take_path(const std::string& path) {
-    const std::size_t slash = path.rfind('/');
-    const std::string directory =
-        slash == std::string::npos ? "." : path.substr(0, slash + 1);
-    struct stat place {};
-    if (::stat(directory.c_str(), &place) != 0) {
-        return {};  // bind will say it
-    }
-    const std::string name =
-        std::string("\0libmp-listen-", 14) + std::to_string(place.st_dev) + "-" +
-        std::to_string(place.st_ino) + "-" +
-        std::to_string(hash_of(path.substr(slash == std::string::npos ? 0 : slash + 1))
-        );
-    UniqueFd lock = new_socket();
-    if (call_at(::bind, lock.get(), name) != 0) {
+// The lock that a server holds while it replaces a dead one's file: a file beside it,
+// which only those can make, or hold, who may write the directory.
+class ReplacementLock {
+public:
+    // Throws std::system_error: EADDRINUSE when another process holds it, or when it
+    // is there and not ours to take.
+    explicit ReplacementLock(const std::string& path) : path_(lock_path(path)) {
+        // Each turn that fails is one in which another server came to its end.
+        for (int turn = 0; turn < 100; ++turn) {
+            file_ = os::try_new_fd([this] {
+                return ::open(
+                    path_.c_str(),
+                    O_RDONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
+                    0600
+                );
+            });
+            if (!file_) {
+                throw_not_ours(path, os::last_error());
+            }
+            check_owner(path);
+            if (::flock(file_.get(), LOCK_EX | LOCK_NB) != 0) {
+                break;
+            }
+            // Its last holder may have removed it while we opened it.
+            struct stat named {};
+            if (::lstat(path_.c_str(), &named) == 0 && named.st_dev == device_ &&
+                named.st_ino == inode_) {
+                return;
+            }
+        }
         os::throw_error(
-            os::last_error().value(),
-            ("another process is taking this address: " + path).c_str()
+            EADDRINUSE, ("another process is taking this address: " + path).c_str()
         );
     }
-    return lock;
-}
+
+    // While it is held: then what is removed is ours.
+    ~ReplacementLock() { ::unlink(path_.c_str()); }
+
+    ReplacementLock(const ReplacementLock&) = delete;
+    ReplacementLock& operator=(const ReplacementLock&) = delete;
+
+private:
+    static std::string lock_path(const std::string& path) {
+        const std::size_t slash = path.rfind('/');
+        const std::size_t name = slash == std::string::npos ? 0 : slash + 1;
+        return path.substr(0, name) + "." + path.substr(name) + ".mp-lock";
+    }
+
+    // Of another user it would be a lock that this one can hold for ever.
+    void check_owner(const std::string& path) {
+        struct stat file {};
+        os::check(::fstat(file_.get(), &file), "fstat");
+        if (!S_ISREG(file.st_mode) || file.st_uid != ::geteuid() || file.st_nlink > 1) {
+            throw_not_ours(path, std::make_error_code(std::errc::permission_denied));
+        }
+        device_ = file.st_dev;
+        inode_ = file.st_ino;
+    }
+
+    [[noreturn]] void throw_not_ours(const std::string& path, std::error_code why) {
+        const bool no_room = why == std::errc::too_many_files_open ||
+                             why == std::errc::too_many_files_open_in_system ||
+                             why == std::errc::no_space_on_device;
+        os::throw_error(
+            no_room ? why.value() : EADDRINUSE,
+            (path + " is the socket of a server that has ended, and it cannot be " +
+             "replaced, because " + path_ + " cannot be locked by this user (" +
+             why.message() + "); remove both")
+                .c_str()
+        );
+    }
+
+    const std::string path_;
+    UniqueFd file_;
+    dev_t device_ = 0;
+    ino_t inode_ = 0;
+};
 
 // A socket that no process holds any more: then the kernel refuses a datagram socket. A
 // server that lives, even one that does not listen yet, is of another kind, and notices
@@ -82,11 +137,19 @@ bool is_left_over(const std::string& path) {
 std::error_code open_socket_file(
     const std::string& path, const std::function<std::error_code()>& open
 ) {
-    const UniqueFd lock = take_path(path);
+    // Nobody else can do anything about a path that is free.
     const std::error_code error = open();
-    const bool replace = error.value() == EADDRINUSE && is_left_over(path) &&
-                         ::unlink(path.c_str()) == 0;
-    return replace ? open() : error;
+    if (error.value() != EADDRINUSE || !is_left_over(path)) {
+        return error;
+    }
+    const ReplacementLock lock(path);
+    MP_FAILPOINT("socket file: locked");
+    // Another server may have replaced it until we had the lock.
+    if (is_left_over(path) && ::unlink(path.c_str()) != 0) {
+        return error;
+    }
+    MP_FAILPOINT("socket file: removed");
+    return open();
 }
 
 SocketFile::SocketFile(const std::string& path)

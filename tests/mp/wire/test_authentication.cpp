@@ -101,12 +101,13 @@ except (AuthenticationError, EOFError, ConnectionError):
         const auto shake_hands = [&] {
             connection.send_bytes(server ? "server" : "client");
             connection.send_bytes(right ? "right" : "wrong");
+            const connection::ChallengeOptions options{.allow_md5 = true};
             if (server) {
-                answer_challenge(connection, key);
-                deliver_challenge(connection, key);
+                answer_challenge(connection, key, options);
+                deliver_challenge(connection, key, options);
             } else {
-                deliver_challenge(connection, key);
-                answer_challenge(connection, key);
+                deliver_challenge(connection, key, options);
+                answer_challenge(connection, key, options);
             }
         };
         try {
