@@ -245,6 +245,7 @@ QueueCore::try_put(std::span<const std::byte> message, Timeout timeout) {
     // order: relaxed, only the holder of the lock changes it.
     const std::uint64_t number = shared.put_count.load(std::memory_order_relaxed);
     note_use();
+    check_forward(number, last_put_);
     if (geometry_.max_items != 0 && is_full(number)) {
         return Attempt::in_vain;
     }
@@ -269,6 +270,8 @@ QueueCore::try_put(std::span<const std::byte> message, Timeout timeout) {
     check_owned(shared.put_lock);
     // order: release, pairs with get: a consumer that sees the count sees the item.
     shared.put_count.store(number + 1, std::memory_order_release);
+    // order: release, pairs with check_counts(), which then sees that count or more.
+    last_put_.store(number + 1, std::memory_order_release);
     MP_FAILPOINT("put: committed");
     if (end.large_touched > kept_large_bytes) [[unlikely]] {
         // The area may have begun anew at its front, far from where it ended.
@@ -333,11 +336,14 @@ QueueCore::Attempt QueueCore::try_get(QueueItem& item, Timeout timeout) {
     // order: relaxed, only the holder of the lock changes it.
     const std::uint64_t number = shared.get_count.load(std::memory_order_relaxed);
     note_use();
+    check_forward(number, last_taken_);
     take(number, item);
     MP_FAILPOINT("get: before the commit");
     check_owned(shared.get_lock);
     // order: release, pairs with put: the room may be used again.
     shared.get_count.store(number + 1, std::memory_order_release);
+    // order: release, pairs with check_counts(), which then sees that count or more.
+    last_taken_.store(number + 1, std::memory_order_release);
     MP_FAILPOINT("get: committed");
     held.release();
     MP_FAILPOINT("get: released");

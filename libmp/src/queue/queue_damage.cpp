@@ -104,6 +104,10 @@ std::uint64_t QueueCore::most_items() const noexcept {
 std::uint64_t QueueCore::check_counts() const {
     check_undamaged();
     const QueueControl& shared = control();
+    // order: acquire, both before the looks at the counts themselves.
+    const std::uint64_t least_put = last_put_.load(std::memory_order_acquire);
+    // order: acquire, as above.
+    const std::uint64_t least_taken = last_taken_.load(std::memory_order_acquire);
     // order: acquire, pairs with get's commit, and comes before the look at put_count:
     // a consumer never takes more than it saw there.
     const std::uint64_t taken = shared.get_count.load(std::memory_order_acquire);
@@ -134,6 +138,9 @@ std::uint64_t QueueCore::check_counts() const {
         put_seal != seal::of(geometry_.key, put)) {
         throw_damaged("the count of the items put");
     }
+    if (put < least_put || taken < least_taken) {
+        throw_damaged("its counts");
+    }
     const std::uint64_t most = most_items();
     if (put - taken <= most) {
         return put - taken;
@@ -145,6 +152,17 @@ std::uint64_t QueueCore::check_counts() const {
         throw_damaged("its counts");
     }
     return most;
+}
+
+/// For the holder of the count's lock. One that was put back by one looks like that of a
+/// process that was killed before its commit: only this process knows what it has done.
+void QueueCore::check_forward(
+    std::uint64_t count, const std::atomic<std::uint64_t>& last
+) const {
+    // order: relaxed, the lock orders it.
+    if (count < last.load(std::memory_order_relaxed)) [[unlikely]] {
+        throw_damaged("its counts");
+    }
 }
 
 // ---- the two ends

@@ -198,6 +198,9 @@ private:
     void check_watched() const;
     std::uint64_t most_items() const noexcept;
     std::uint64_t check_counts() const;
+    void check_forward(
+        std::uint64_t count, const std::atomic<std::uint64_t>& last
+    ) const;
     PutEnd checked_put_end() const;
     PutEnd next_put_end(std::uint64_t turn, const PutEnd& end) const noexcept;
     GetPlace checked_get_end(std::uint64_t count) const;
@@ -273,6 +276,9 @@ private:
     // line that the other side is writing.
     mutable std::atomic<std::uint64_t> seen_put_{0};
     mutable std::atomic<std::uint64_t> seen_taken_{0};
+    // What the counts were after this process changed them last. A count below is none.
+    std::atomic<std::uint64_t> last_put_{0};
+    std::atomic<std::uint64_t> last_taken_{0};
 };
 
 /// A handle travels to a child that is being started, or in a call for one, and nowhere
