@@ -110,7 +110,7 @@ Segment make_segment(Room& room) {
 
 QueueItem::~QueueItem() {
     if (large_ != nullptr) {
-        core_->close_large(*large_, number_);
+        core_->close_large(*large_, number_, word_);
     }
 }
 
@@ -119,10 +119,7 @@ void QueueItem::check_kept() const {
         core_->check_undamaged();
         // order: acquire, our reads come before it.
         std::atomic_thread_fence(std::memory_order_acquire);
-        if (large_->reader.load() !=
-            LargeHeader::reader_word(
-                core_->geometry_.key, number_, core_->processes().self()
-            )) {
+        if (large_->reader.load() != word_) {
             core_->throw_damaged("a large item that was being read");
         }
     }
@@ -212,6 +209,7 @@ void QueueCore::put(std::span<const std::byte> message, Timeout timeout) {
             return;
         }
         if (deadline.expired()) {
+            check_counts();
             throw Full();
         }
         // While it pays to look, for several places: else each side waits for each item
@@ -309,6 +307,7 @@ void QueueCore::get(QueueItem& item, Timeout timeout) {
             return;
         }
         if (deadline.expired()) {
+            check_counts();
             throw Empty();
         }
     }

@@ -185,23 +185,23 @@ void QueueCore::open_large(
         throw_damaged("the header of a large item");
     }
     LargeHeader& header = large_at(where.offset);
+    const std::uint64_t mine =
+        LargeHeader::reader_word(geometry_.key, number, processes().self());
     // order: relaxed, the release of the commit that follows is for this, too.
-    header.reader.store(
-        LargeHeader::reader_word(geometry_.key, number, processes().self()),
-        std::memory_order_relaxed
-    );
+    header.reader.store(mine, std::memory_order_relaxed);
     item.bytes_ = {
         reinterpret_cast<std::byte*>(&header) + header_bytes,
         static_cast<std::size_t>(where.size)};
     item.core_ = this;
     item.large_ = &header;
     item.number_ = number;
+    item.word_ = mine;
 }
 
 /// Only while this process stands there as the reader: else the room is another item's.
-void QueueCore::close_large(LargeHeader& block, std::uint64_t number) noexcept {
-    std::uint64_t mine =
-        LargeHeader::reader_word(geometry_.key, number, processes().self());
+void QueueCore::close_large(
+    LargeHeader& block, std::uint64_t number, std::uint64_t mine
+) noexcept {
     // order: release, pairs with is_done_with(): the room may be written to from now
     // on.
     if (!block.reader.compare_exchange_strong(

@@ -59,6 +59,7 @@ private:
     QueueCore* core_ = nullptr;  ///< of a large item, which stands in shared memory
     LargeHeader* large_ = nullptr;
     std::uint64_t number_ = 0;
+    std::uint64_t word_ = 0;  ///< that says that this process reads it
 };
 
 struct QueueLimits {
@@ -247,7 +248,8 @@ private:
     void open_large(
         std::uint64_t number, std::span<const std::byte> reference, QueueItem& item
     );
-    void close_large(LargeHeader& block, std::uint64_t number) noexcept;
+    void
+    close_large(LargeHeader& block, std::uint64_t number, std::uint64_t mine) noexcept;
 
     // queue_join.cpp, and task_done(), join()
     void make_accounts() noexcept;
