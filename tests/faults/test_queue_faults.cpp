@@ -36,6 +36,7 @@ namespace {
 constexpr std::array points{
     "put: locked",
     "put: has room",
+    "put: took blocks back",
     "put: has a large block",
     "put: written",
     "put: before the commit",

@@ -3,7 +3,7 @@
 // Python:  multiprocessing.Barrier.
 // Differs: a process that dies inside of wait() breaks the barrier for the others,
 //          within some 20 ms; Python's wait for ever. The action is a mp::call or a
-//          function.
+//          function. One whose memory a process has written over is broken.
 // Threads: any, on one handle, too; each that waits is a party.
 // Processes: a copy of the handle in a child (forked, or an argument of one that is
 //          started) is the same barrier. Elsewhere it does not travel: StateError.
@@ -73,11 +73,17 @@ public:
     template <class Archive>
     void serialize(Archive& archive, unsigned) {
         block_.travel(archive, "a Barrier");
-        archive& action_& nanoseconds_;
+        archive& parties_& action_& nanoseconds_;
+        if constexpr (!Archive::is_saving::value) {
+            check_arrived();
+        }
     }
 
 private:
+    void check_arrived() const;
+
     detail::SharedBlock block_;
+    std::uint32_t parties_ = 0;
     Call action_;
     std::int64_t nanoseconds_ = 0;  ///< of its timeout
 };

@@ -41,7 +41,7 @@ public:
     /// The lock's own. Throws as its release().
     void release();
     void lock();
-    void unlock() { release(); }
+    void unlock();
     bool try_lock();
 
     /// Releases the lock, however often it was acquired, blocks until notified, at most

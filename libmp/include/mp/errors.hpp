@@ -103,6 +103,13 @@ struct SerializationError : ProcessError {
     SerializationPhase phase;
 };
 
+/// The memory that an object shares between processes (a queue, a lock, a semaphore …)
+/// says what it cannot say: a process has written where it should not. The object is of
+/// no more use, in any process; nothing else is concerned.
+struct DamagedError : ProcessError {
+    using ProcessError::ProcessError;
+};
+
 /// get() found nothing, at once or in time.
 struct Empty : std::runtime_error {
     Empty() : std::runtime_error("the queue is empty") {}

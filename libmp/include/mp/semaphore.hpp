@@ -8,7 +8,7 @@
 //          started) is the same semaphore. Elsewhere it does not travel: StateError.
 // Owns:    64 bytes of shared memory; 13 KiB when owned.
 // Throws:  std::system_error(EINVAL) for a value below 0 or too large; StateError;
-//          ResourceLimitExceeded.
+//          ResourceLimitExceeded; DamagedError when a process has written over it.
 // Read next: docs/protocols/semaphore.md, libmp/src/sync/token_ledger.cpp
 #pragma once
 
@@ -17,6 +17,7 @@
 #include "mp/timeout.hpp"
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
 
 namespace mp {
@@ -53,9 +54,9 @@ public:
     /// How many tokens there are.
     int get_value() const;
 
-    /// For std.
+    /// For std. unlock() throws nothing; what release() would throw is logged.
     void lock() { acquire(); }
-    void unlock() { release(); }
+    void unlock() noexcept;
     bool try_lock() { return acquire(std::chrono::seconds(0)); }
 
     /// The same semaphore?
@@ -64,6 +65,10 @@ public:
     template <class Archive>
     void serialize(Archive& archive, unsigned) {
         block_.travel(archive, "a Semaphore");
+        archive& value_& is_owned_& is_bounded_;
+        if constexpr (!Archive::is_saving::value) {
+            check_arrived();
+        }
     }
 
 protected:
@@ -72,7 +77,13 @@ protected:
     Semaphore(SemaphoreOptions options, Bound bound);
 
 private:
+    void check_arrived() const;
+    std::uint32_t bound() const noexcept;
+
     detail::SharedBlock block_;
+    std::uint32_t value_ = 0;  ///< how many tokens there were at first
+    bool is_owned_ = false;
+    bool is_bounded_ = false;
 };
 
 /// A semaphore that cannot be released more often than it was acquired.

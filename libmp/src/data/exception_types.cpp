@@ -296,6 +296,7 @@ bool list_known_types() {
         AuthenticationError,
         BinaryMismatch,
         EOFError,
+        DamagedError,
         OwnerDied,
         BrokenBarrierError,
         MaybeEncodingError,

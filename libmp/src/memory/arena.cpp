@@ -62,7 +62,15 @@ Arena::Arena(UniqueFd fd, ProcessTable& processes)
 
 std::optional<std::size_t> Arena::allocate(std::size_t size, std::size_t alignment) {
     size = rounded_up(std::max(size, granule), granule);
-    alignment = std::max(alignment, granule);
+    const auto offset = cut(size, std::max(alignment, granule));
+    if (offset) {
+        // It was wiped when it came free; but other processes can write here.
+        wipe(*offset, size);
+    }
+    return offset;
+}
+
+std::optional<std::size_t> Arena::cut(std::size_t size, std::size_t alignment) {
     for (auto hole = free_.begin(); hole != free_.end(); ++hole) {
         const std::size_t begin = hole->first;
         const std::size_t end = begin + hole->second;
@@ -90,19 +98,24 @@ std::optional<std::size_t> Arena::allocate(std::size_t size, std::size_t alignme
     return std::nullopt;
 }
 
+void Arena::wipe(std::size_t offset, std::size_t size) noexcept {
+    const std::size_t end = offset + size;
+    const std::size_t first_page = rounded_up(offset, page_size());
+    const std::size_t last_page = os::rounded_down(end, page_size());
+    if (last_page > first_page && last_page - first_page >= worth_a_hole) {
+        segment_.punch_hole(first_page, last_page - first_page);
+        std::memset(at(offset), 0, first_page - offset);
+        std::memset(at(last_page), 0, end - last_page);
+    } else {
+        std::memset(at(offset), 0, size);
+    }
+}
+
 void Arena::free(std::size_t offset, std::size_t size) noexcept {
     size = rounded_up(std::max(size, granule), granule);
     const std::size_t begin = offset;
     const std::size_t end = offset + size;
-    const std::size_t first_page = rounded_up(begin, page_size());
-    const std::size_t last_page = os::rounded_down(end, page_size());
-    if (last_page > first_page && last_page - first_page >= worth_a_hole) {
-        segment_.punch_hole(first_page, last_page - first_page);
-        std::memset(at(begin), 0, first_page - begin);
-        std::memset(at(last_page), 0, end - last_page);
-    } else {
-        std::memset(at(begin), 0, size);
-    }
+    wipe(begin, size);
     const auto after = free_.lower_bound(begin);
     const bool meets_after = after != free_.end() && after->first == end;
     if (after != free_.begin()) {

@@ -68,6 +68,9 @@ public:
 private:
     struct Header;
 
+    std::optional<std::size_t> cut(std::size_t size, std::size_t alignment);
+    void wipe(std::size_t offset, std::size_t size) noexcept;
+
     // Set once in the constructor.
     ProcessTable* processes_;
     Segment segment_;

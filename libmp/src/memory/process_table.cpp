@@ -15,6 +15,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <new>
 #include <string>
@@ -33,9 +34,10 @@ constexpr std::uint64_t table_magic = 0x3173'6576'696c'706dULL;  // "mplives1"
 // killed.
 constexpr auto end_grace = 10ms;
 
+constexpr std::uint32_t generation_mask = (1U << ProcessTable::generation_bits) - 1;
+
 constexpr std::uint32_t next_generation(std::uint32_t generation) noexcept {
-    constexpr std::uint32_t mask = (1U << ProcessTable::generation_bits) - 1;
-    const std::uint32_t next = (generation + 1) & mask;
+    const std::uint32_t next = (generation + 1) & generation_mask;
     return next == 0 ? 1 : next;
 }
 
@@ -122,14 +124,13 @@ std::array<ProcessTable::Local, ProcessTable::max_tables>& ProcessTable::locals(
 }
 
 ProcessTable::ProcessTable(Segment segment, Local& local) noexcept
-    : segment_(std::move(segment)), local_(&local) {}
+    : segment_(std::move(segment)),
+      local_(&local),
+      name_(table().name),
+      pid_namespace_(table().pid_namespace) {}
 
 ProcessTable::Table& ProcessTable::table() const noexcept {
     return *reinterpret_cast<Table*>(segment_.data());
-}
-
-const ProcessTable::Name& ProcessTable::name() const noexcept {
-    return table().name;
 }
 
 // ----------------------------------------------------------------------------------
@@ -182,12 +183,13 @@ ProcessTable& ProcessTable::attach(UniqueFd fd) {
             "a descriptor that should be a table of processes is something else"
         );
     }
-    if (ProcessTable* const known = find(table->name)) {
+    const Name name = table->name;
+    if (ProcessTable* const known = find(name)) {
         return *known;
     }
     Registry& all = registry();
     const os::ForkLockHeld held(all.lock);
-    if (ProcessTable* const known = find(table->name)) {
+    if (ProcessTable* const known = find(name)) {
         return *known;
     }
     ProcessTable& processes = all.add(std::move(segment));
@@ -220,9 +222,25 @@ ProcessTable::Id ProcessTable::hold_entry() {
     return local_->entry;
 }
 
+/// The generation after that one. Each entry begins with one of its own: so a word that
+/// was changed by a bit, or by one, names nobody that lives.
+std::uint32_t
+ProcessTable::generation_after(std::uint32_t generation, std::uint32_t index)
+    const noexcept {
+    if (generation != 0) {
+        return next_generation(generation);
+    }
+    const std::uint64_t mixed =
+        (name_.made_at ^ name_.maker ^ (index + 1)) * 0x9e37'79b9'7f4a'7c15ULL;
+    return next_generation(static_cast<std::uint32_t>(mixed >> 40U) & generation_mask);
+}
+
 // Same entry, same generation, another thread. False when the mutex is locked.
 bool ProcessTable::hold_again() noexcept {
     pthread_mutex_t& mutex = table().entries.at(index_of(local_->entry)).mutex;
+    if (!os::is_intact(mutex, os::MutexKind::plain)) {
+        return false;  // It was overwritten: nobody can hold it any more.
+    }
     const int result = ::pthread_mutex_trylock(&mutex);
     if (result == EOWNERDEAD) {
         ::pthread_mutex_consistent(&mutex);
@@ -232,7 +250,7 @@ bool ProcessTable::hold_again() noexcept {
 
 void ProcessTable::take_entry() {
     Table& all = table();
-    if (all.pid_namespace != 0 && os::pid_namespace() != all.pid_namespace) {
+    if (pid_namespace_ != 0 && os::pid_namespace() != pid_namespace_) {
         throw StateError(
             "a shared object of another pid namespace: who holds it cannot be told here"
         );
@@ -242,13 +260,27 @@ void ProcessTable::take_entry() {
             return;
         }
     }
+    if (any_damaged()) {
+        throw DamagedError("the table of the processes that share objects is damaged: a "
+                           "process has written over it");
+    }
     throw ResourceLimitExceeded(
         "more than " + std::to_string(capacity) +
         " processes use the same family of shared objects"
     );
 }
 
+bool ProcessTable::any_damaged() const noexcept {
+    const auto& entries = table().entries;
+    return std::any_of(entries.begin(), entries.end(), [](const Entry& entry) {
+        return !os::is_intact(entry.mutex, os::MutexKind::plain);
+    });
+}
+
 bool ProcessTable::take(Entry& entry, std::uint32_t index) noexcept {
+    if (!os::is_intact(entry.mutex, os::MutexKind::plain)) {
+        return false;  // It was overwritten.
+    }
     std::uint32_t generation = entry.generation.load();
     const os::MutexState state = os::state_of(entry.mutex);
     if (state == os::MutexState::held ||
@@ -258,7 +290,9 @@ bool ProcessTable::take(Entry& entry, std::uint32_t index) noexcept {
     // From here on everything of the last user is a dead owner's, even if this process
     // is stopped or killed before it is done. A process that has taken the entry since
     // then has counted on, so this changes nothing for it.
-    entry.generation.compare_exchange_strong(generation, next_generation(generation));
+    entry.generation.compare_exchange_strong(
+        generation, generation_after(generation, index)
+    );
     const int result = ::pthread_mutex_trylock(&entry.mutex);
     if (result == EOWNERDEAD) {
         ::pthread_mutex_consistent(&entry.mutex);
@@ -270,14 +304,14 @@ bool ProcessTable::take(Entry& entry, std::uint32_t index) noexcept {
         return false;
     }
     generation = entry.generation.load();
-    while (
-        !entry.generation.compare_exchange_weak(generation, next_generation(generation))
-    ) {
+    while (!entry.generation.compare_exchange_weak(
+        generation, generation_after(generation, index)
+    )) {
     }
     const os::ProcessId own = os::own_process_id();
     entry.start.store(own.start);
     entry.pid.store(own.pid);
-    local_->entry = next_generation(generation) << index_bits | index;
+    local_->entry = generation_after(generation, index) << index_bits | index;
     return true;
 }
 
@@ -296,13 +330,18 @@ void ProcessTable::let_go_at_thread_end() noexcept {
     }
     local_->id.store(0);
     local_->holder = 0;
-    ::pthread_mutex_unlock(&table().entries.at(index_of(local_->entry)).mutex);
+    os::unlock_at_thread_end(
+        table().entries.at(index_of(local_->entry)).mutex, os::MutexKind::plain
+    );
 }
 
 // ----------------------------------------------------------------------------------
 // others
 
-bool ProcessTable::dead(Id id) const noexcept {
+bool ProcessTable::dead(Id id, Look look) const noexcept {
+    if ((id & ~id_mask) != 0 || generation_of(id) == 0) [[unlikely]] {
+        return true;  // No process has such an id.
+    }
     const Entry& entry = table().entries.at(index_of(id));
     const std::uint32_t generation = generation_of(id);
     // order: acquire, pairs with the changes in take(), so that what the dead owner
@@ -315,7 +354,12 @@ bool ProcessTable::dead(Id id) const noexcept {
         wait_for_last_threads(entry.process());
         return true;
     case os::MutexState::held:
-        return entry.generation.load() != generation;
+        // The word of a mutex names the thread that holds it. If there is none, it was
+        // overwritten, and the kernel could not mark it; the other words decide.
+        if (look == Look::quick || os::exists(os::holder_of(entry.mutex))) {
+            return entry.generation.load() != generation;
+        }
+        break;
     case os::MutexState::free:
         // The thread that held it has ended in good order.
         break;

@@ -75,16 +75,22 @@ public:
         return id != 0 ? id : hold_entry();
     }
 
-    /// Has the process with that id ended? Two loads as long as it lives. When it has
-    /// died just now, waits up to 10 ms for its other threads to stop. A stopped
-    /// process is alive, a zombie is not.
-    bool dead(Id id) const noexcept;
+    /// How much is asked about a process that seems to live.
+    enum class Look : std::uint8_t {
+        quick,     ///< two loads
+        thorough,  ///< and whether there is such a thread: for those that have waited
+    };
+
+    /// Has the process with that id ended? When it has died just now, waits up to 10 ms
+    /// for its other threads to stop. A stopped process is alive, a zombie is not. What
+    /// is no id of this table is a dead process's.
+    bool dead(Id id, Look look = Look::quick) const noexcept;
 
     /// For walks over all entries: the id of the process that entry `index` is in use
     /// by now, or was in use by last; 0 if there was none.
     Id current(std::uint32_t index) const noexcept;
 
-    const Name& name() const noexcept;
+    const Name& name() const noexcept { return name_; }
 
     int fileno() const noexcept { return segment_.fileno(); }
 
@@ -120,10 +126,16 @@ private:
     bool hold_again() noexcept;
     void take_entry();
     bool take(Entry& entry, std::uint32_t index) noexcept;
+    bool any_damaged() const noexcept;
+    std::uint32_t generation_after(std::uint32_t generation, std::uint32_t index)
+        const noexcept;
     void let_go_at_thread_end() noexcept;
 
     Segment segment_;
     Local* local_;
+    // As they were when this process got the table.
+    Name name_;
+    std::uint64_t pid_namespace_;
 };
 
 }  // namespace mp::detail

@@ -65,11 +65,12 @@ std::optional<Status> status_of(pid_t pid) noexcept {
     return std::nullopt;
 }
 
-bool exists(pid_t pid) noexcept {
-    return ::kill(pid, 0) == 0 || last_error() != std::errc::no_such_process;
-}
-
 }  // namespace
+
+bool exists(pid_t pid) noexcept {
+    return pid > 0 &&
+           (::kill(pid, 0) == 0 || last_error() != std::errc::no_such_process);
+}
 
 ProcessId own_process_id() noexcept {
     const pid_t pid = ::getpid();

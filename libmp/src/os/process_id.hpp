@@ -20,6 +20,9 @@ ProcessId own_process_id() noexcept;
 /// ended while others go on does.
 bool is_alive(const ProcessId& process) noexcept;
 
+/// Whether a process or a thread of that number exists, whichever it is.
+bool exists(pid_t pid) noexcept;
+
 /// The number of this process's pid namespace: pids mean something only inside of it. 0
 /// when /proc does not tell.
 std::uint64_t pid_namespace() noexcept;

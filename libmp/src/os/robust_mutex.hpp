@@ -4,6 +4,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <sys/types.h>
 
 #include <cstdint>
 
@@ -22,5 +23,31 @@ enum class MutexState : std::uint8_t {
 
 /// What the kernel and glibc have written into the mutex, without locking it.
 MutexState state_of(const pthread_mutex_t& mutex) noexcept;
+
+/// The thread that holds it, as its word says; 0 when none does.
+pid_t holder_of(const pthread_mutex_t& mutex) noexcept;
+
+/// Whether it is still a mutex of that kind: of one that was overwritten glibc would
+/// believe that it is another kind, and follow what it finds there.
+bool is_intact(const pthread_mutex_t& mutex, MutexKind kind) noexcept;
+
+/// Unlocks what the calling thread holds. glibc takes the mutex out of a list whose
+/// links stand in the mutex itself: when they were overwritten, the mutex becomes free
+/// and stays in the list, which is good enough for a thread that is about to end.
+void unlock_at_thread_end(pthread_mutex_t& mutex, MutexKind kind) noexcept;
+
+/// The links of a mutex that the calling thread has just locked.
+struct MutexLinks {
+    const void* before = nullptr;
+    const void* behind = nullptr;
+};
+
+MutexLinks links_of(const pthread_mutex_t& mutex) noexcept;
+
+/// Unlocks a mutex that the calling thread locked last, of all robust ones that it has:
+/// its links and its kind are what they were then, whatever was written over them.
+void unlock_with_links(
+    pthread_mutex_t& mutex, MutexKind kind, const MutexLinks& links
+) noexcept;
 
 }  // namespace mp::os

@@ -8,6 +8,7 @@
 #include "os/address_space.hpp"
 #include "os/failpoint.hpp"
 #include "os/page.hpp"
+#include "os/random.hpp"
 #include "queue/queue_layout.hpp"
 #include "queue/queue_lock.hpp"
 
@@ -44,7 +45,7 @@ struct Room {
     std::uint64_t large;
 
     std::uint64_t first_chunk() const {
-        return os::rounded_up(3 * chunks * sizeof(std::uint32_t), os::page_size());
+        return os::rounded_up(3 * chunks * sizeof(std::uint64_t), os::page_size());
     }
 
     std::uint64_t whole() const { return first_chunk() + chunks * chunk_bytes + large; }
@@ -84,6 +85,10 @@ Room room_for(const QueueLimits& limits) {
         .large = os::rounded_down(std::max(large, least_large_bytes), large_alignment)};
 }
 
+constexpr std::size_t control_bytes(bool joinable) {
+    return joinable ? sizeof(QueueControl) : offsetof(QueueControl, done_lock);
+}
+
 Segment make_segment(Room& room) {
     const std::uint64_t most = os::largest_reservation(parts_of_addresses);
     while (room.whole() > most && !room.is_least()) {
@@ -105,7 +110,18 @@ Segment make_segment(Room& room) {
 
 QueueItem::~QueueItem() {
     if (large_ != nullptr) {
-        core_->close_large(*large_);
+        core_->close_large(*large_, number_, word_);
+    }
+}
+
+void QueueItem::check_kept() const {
+    if (large_ != nullptr) {
+        core_->check_undamaged();
+        // order: acquire, our reads come before it.
+        std::atomic_thread_fence(std::memory_order_acquire);
+        if (large_->reader.load() != word_) {
+            core_->throw_damaged("a large item that was being read");
+        }
     }
 }
 
@@ -119,37 +135,63 @@ std::span<std::byte> QueueItem::room(std::size_t size) {
     return {place, size};
 }
 
-QueueCore::QueueCore(const QueueLimits& limits) : joinable_(limits.joinable) {
+QueueCore::QueueCore(const QueueLimits& limits) {
     const Room wanted = room_for(limits);
     Room room = wanted;
     data_ = make_segment(room);
-    block_ = SharedBlock::allocate(
-        limits.joinable ? sizeof(QueueControl) : offsetof(QueueControl, done_lock), 64
-    );
+    block_ = SharedBlock::allocate(control_bytes(limits.joinable), 64);
     control_ = &block_.as<QueueControl>();
     processes_ = &block_.processes();
+    geometry_ = {
+        .max_items = limits.max_items,
+        .max_chunks = room.chunks,
+        .first_chunk = room.first_chunk(),
+        .large_bytes = room.large,
+        .trim_threshold = limits.trim_threshold,
+        .type_tag = limits.type_tag,
+        .shrunk = room.whole() < wanted.whole(),
+        .joinable = limits.joinable,
+    };
+    os::random_bytes(std::as_writable_bytes(std::span(&geometry_.key, 1)));
+    learn_codes();
     QueueControl& made = control();
-    made.max_items = limits.max_items;
-    made.max_chunks = room.chunks;
-    made.first_chunk = room.first_chunk();
-    made.large_bytes = room.large;
-    made.trim_threshold = limits.trim_threshold;
-    made.shrunk = room.whole() < wanted.whole() ? 1 : 0;
-    made.type_tag = limits.type_tag;
-    made.joinable = limits.joinable ? 1 : 0;
-    made.put_ends[0].fresh = 1;
+    PutEnd first{};
+    first.fresh = 1;
+    made.put_ends[0] = next_put_end(0, first);
+    made.put_seals[0].store(seal::of(geometry_.key, 0));
+    made.get_ends[0].seal.store(GetPlace{}.right_seal(geometry_.key, 0));
+    made.shut.store(open_);
+    made.watched.store(unwatched_);
+    if (geometry_.joinable) {
+        make_accounts();
+    }
 }
 
-QueueCore::QueueCore(SharedBlock control, Segment data, UniqueFd event) noexcept
+QueueCore::QueueCore(
+    const QueueGeometry& geometry, SharedBlock control, Segment data, UniqueFd event
+)
     : block_(std::move(control)),
       data_(std::move(data)),
       event_(std::move(event)),
-      control_(&block_.as<QueueControl>()),
-      processes_(&block_.processes()),
-      joinable_(this->control().joinable != 0) {}
+      geometry_(geometry) {
+    const Room room{.chunks = geometry.max_chunks, .large = geometry.large_bytes};
+    if (!std::has_single_bit(room.chunks) || room.chunks < least_chunks ||
+        room.chunks > max_chunks_ever || room.large < least_large_bytes ||
+        room.large % large_alignment != 0 || room.large > data_.size() ||
+        room.first_chunk() != geometry.first_chunk || room.whole() > data_.size() ||
+        block_.size() < control_bytes(geometry.joinable)) {
+        throw SerializationError(
+            SerializationPhase::decode, "the parts of a queue do not fit each other"
+        );
+    }
+    control_ = &block_.as<QueueControl>();
+    processes_ = &block_.processes();
+    learn_codes();
+}
 
-std::uint64_t QueueCore::type_tag() const noexcept {
-    return control().type_tag;
+void QueueCore::learn_codes() noexcept {
+    open_ = code(static_cast<std::uint32_t>(QueueShut::no));
+    unwatched_ = code(static_cast<std::uint32_t>(QueueWord::unwatched));
 }
 
 // ---- putting
@@ -167,6 +209,7 @@ void QueueCore::put(std::span<const std::byte> message, Timeout timeout) {
             return;
         }
         if (deadline.expired()) {
+            check_counts();
             throw Full();
         }
         // While it pays to look, for several places: else each side waits for each item
@@ -175,7 +218,13 @@ void QueueCore::put(std::span<const std::byte> message, Timeout timeout) {
             return has_places() || deadline.expired();
         };
         if (!spin(done, 16, Progress(control().get_count))) {
-            control().producers.wait(deadline, [&] { return may_have_room(before); });
+            control().producers.wait(
+                deadline,
+                [&] { return may_have_room(before); },
+                Progress(),
+                // Room that the death of a reader left is found by trying.
+                [&] { return check_counts() != geometry_.max_items; }
+            );
         }
     }
 }
@@ -183,42 +232,49 @@ void QueueCore::put(std::span<const std::byte> message, Timeout timeout) {
 QueueCore::Attempt
 QueueCore::try_put(std::span<const std::byte> message, Timeout timeout) {
     QueueControl& shared = control();
-    if (shared.put_lock.acquire(
-            processes(), lock_timeout(timeout), DeadOwner::take, &shared.put_count
-        ) == Taken::no) {
+    if (!lock(shared.put_lock, lock_timeout(timeout), &shared.put_count)) {
         return Attempt::busy;
     }
     HeldQueueLock held(shared.put_lock);
     MP_FAILPOINT("put: locked");
-    if (is_shut()) {
-        throw ShutDown();
+    if (!is_open()) [[unlikely]] {
+        throw_not_open();
     }
     // order: relaxed, only the holder of the lock changes it.
     const std::uint64_t number = shared.put_count.load(std::memory_order_relaxed);
     note_use();
-    if (shared.max_items != 0 && is_full(number)) {
+    check_forward(number, last_put_);
+    if (geometry_.max_items != 0 && is_full(number)) {
         return Attempt::in_vain;
     }
-    PutEnd end = shared.valid_put_end();
+    PutEnd end = checked_put_end();
     const std::uint64_t head_before = end.large_head;
     if (!place(end, number, message)) {
         return Attempt::in_vain;
     }
     MP_FAILPOINT("put: written");
     // Before the commit: a producer that dies after it has rung. See calm_if_empty().
-    if (shared.is_watched()) [[unlikely]] {
+    if (is_watched()) [[unlikely]] {
+        check_watched();
         event_.ring();
     }
-    PutEnd& next = shared.other_put_end();
-    next = end;
+    shared.other_put_end() = next_put_end(shared.put_turn_number() + 1, end);
+    // order: release, pairs with the fence in check_counts(): who sees it sees the
+    // commit before this one.
+    shared.put_seals[(number + 1) % 2].store(
+        seal::of(geometry_.key, number + 1), std::memory_order_release
+    );
     MP_FAILPOINT("put: before the commit");
+    check_owned(shared.put_lock);
     // order: release, pairs with get: a consumer that sees the count sees the item.
     shared.put_count.store(number + 1, std::memory_order_release);
+    // order: release, pairs with check_counts(), which then sees that count or more.
+    last_put_.store(number + 1, std::memory_order_release);
     MP_FAILPOINT("put: committed");
-    if (next.large_touched > kept_large_bytes) [[unlikely]] {
+    if (end.large_touched > kept_large_bytes) [[unlikely]] {
         // The area may have begun anew at its front, far from where it ended.
-        punch_large(next, kept_large_bytes);
-        punch_behind(next, head_before);
+        punch_large(end, kept_large_bytes);
+        punch_behind(end, head_before);
     }
     held.release();
     MP_FAILPOINT("put: released");
@@ -234,19 +290,24 @@ void QueueCore::get(QueueItem& item, Timeout timeout) {
         return;
     }
     const Deadline deadline(timeout);
-    if (control().is_worth_a_trim()) [[unlikely]] {
+    if (is_worth_a_trim()) [[unlikely]] {
         trim();  // for a consumer that was killed before its own
     }
     for (;;) {
         control().consumers.wait(
             deadline,
-            [&] { return has_items() || is_shut(); },
-            Progress(control().put_count)
+            [&] { return has_items() || !is_open(); },
+            Progress(control().put_count),
+            [&] {
+                check_counts();
+                return false;
+            }
         );
         if (try_get(item, deadline.remaining()) == Attempt::done) {
             return;
         }
         if (deadline.expired()) {
+            check_counts();
             throw Empty();
         }
     }
@@ -255,17 +316,15 @@ void QueueCore::get(QueueItem& item, Timeout timeout) {
 QueueCore::Attempt QueueCore::try_get(QueueItem& item, Timeout timeout) {
     QueueControl& shared = control();
     if (!has_items()) {
-        if (is_shut()) {
-            throw ShutDown();
+        if (!is_open()) {
+            throw_not_open();
         }
-        if (shared.is_watched()) [[unlikely]] {
+        if (is_watched()) [[unlikely]] {
             calm_if_empty();
         }
         return Attempt::in_vain;
     }
-    if (shared.get_lock.acquire(
-            processes(), lock_timeout(timeout), DeadOwner::take, &shared.get_count
-        ) == Taken::no) {
+    if (!lock(shared.get_lock, lock_timeout(timeout), &shared.get_count)) {
         return Attempt::busy;
     }
     HeldQueueLock held(shared.get_lock);
@@ -276,18 +335,22 @@ QueueCore::Attempt QueueCore::try_get(QueueItem& item, Timeout timeout) {
     // order: relaxed, only the holder of the lock changes it.
     const std::uint64_t number = shared.get_count.load(std::memory_order_relaxed);
     note_use();
+    check_forward(number, last_taken_);
     take(number, item);
     MP_FAILPOINT("get: before the commit");
+    check_owned(shared.get_lock);
     // order: release, pairs with put: the room may be used again.
     shared.get_count.store(number + 1, std::memory_order_release);
+    // order: release, pairs with check_counts(), which then sees that count or more.
+    last_taken_.store(number + 1, std::memory_order_release);
     MP_FAILPOINT("get: committed");
     held.release();
     MP_FAILPOINT("get: released");
     shared.producers.wake_one();
-    if (shared.is_watched()) [[unlikely]] {
+    if (is_watched()) [[unlikely]] {
         calm_if_empty();
     }
-    if (shared.is_worth_a_trim()) [[unlikely]] {
+    if (is_worth_a_trim()) [[unlikely]] {
         trim();
     }
     return Attempt::done;
@@ -300,23 +363,18 @@ std::size_t QueueCore::size() const {
     if (used_.load(std::memory_order_relaxed)) {
         check_open();
     }
-    const QueueControl& shared = control();
-    if (shared.shut.load() == QueueShut::to_all) {
-        return 0;
-    }
-    // This order: the first count never passes the second.
-    const std::uint64_t taken = shared.get_count.load();
-    return shared.put_count.load() - taken;
+    check_undamaged();
+    return shut_state() == QueueShut::to_all ? 0 : check_counts();
 }
 
 bool QueueCore::full() const {
-    const std::uint64_t max_items = control().max_items;
+    const std::uint64_t max_items = geometry_.max_items;
     return max_items != 0 && size() >= max_items;
 }
 
-bool QueueCore::is_shut() const noexcept {
+bool QueueCore::is_open() const noexcept {
     // order: relaxed, a producer or consumer that misses it is one that came before.
-    return control().shut.load(std::memory_order_relaxed) != QueueShut::no;
+    return control().shut.load(std::memory_order_relaxed) == open_;
 }
 
 bool QueueCore::has_items() const noexcept {
@@ -336,22 +394,27 @@ bool QueueCore::has_items() const noexcept {
         seen_put_.store(put, std::memory_order_release);
     }
     // order: relaxed, a consumer that misses it is one that came before.
-    return shared.shut.load(std::memory_order_relaxed) != QueueShut::to_all;
+    const std::uint32_t shut = shared.shut.load(std::memory_order_relaxed);
+    return shut == open_ ||
+           shut == code(static_cast<std::uint32_t>(QueueShut::to_producers));
 }
 
 /// For the holder of put_lock, about to put item `number`.
-bool QueueCore::is_full(std::uint64_t number) const noexcept {
+bool QueueCore::is_full(std::uint64_t number) const {
     const QueueControl& shared = control();
     // order: acquire, pairs with the store below, and with get's commit through the
     // thread that stored what it saw: room that a consumer left may be written to.
-    if (number - seen_taken_.load(std::memory_order_acquire) < shared.max_items) {
+    if (number - seen_taken_.load(std::memory_order_acquire) < geometry_.max_items) {
         return false;
     }
     // order: acquire, pairs with get's commit, for the same reason.
     const std::uint64_t taken = shared.get_count.load(std::memory_order_acquire);
+    if (number - taken > geometry_.max_items) [[unlikely]] {
+        throw_damaged("its counts");
+    }
     // order: release, pairs with the load above: passes on what the acquire saw.
     seen_taken_.store(taken, std::memory_order_release);
-    return number - taken >= shared.max_items;
+    return number - taken >= geometry_.max_items;
 }
 
 /// Grows whenever room may have come free.
@@ -361,12 +424,12 @@ std::uint64_t QueueCore::moved() const noexcept {
 
 bool QueueCore::may_have_room(std::uint64_t before) const noexcept {
     const QueueControl& shared = control();
-    if (is_shut()) {
+    if (!is_open()) {
         return true;
     }
-    if (shared.max_items != 0) {
+    if (geometry_.max_items != 0) {
         const std::uint64_t taken = shared.get_count.load();
-        return shared.put_count.load() - taken < shared.max_items;
+        return shared.put_count.load() - taken < geometry_.max_items;
     }
     return moved() != before;
 }
@@ -377,8 +440,9 @@ bool QueueCore::has_places() const noexcept {
     const std::uint64_t taken = shared.get_count.load(std::memory_order_relaxed);
     // order: relaxed, the same.
     const std::uint64_t put = shared.put_count.load(std::memory_order_relaxed);
-    return is_shut() || (shared.max_items != 0 &&
-                         put - taken <= shared.max_items - (shared.max_items + 7) / 8);
+    const std::uint64_t max_items = geometry_.max_items;
+    return !is_open() ||
+           (max_items != 0 && put - taken <= max_items - (max_items + 7) / 8);
 }
 
 void QueueCore::check_open() const {
@@ -388,11 +452,11 @@ void QueueCore::check_open() const {
 }
 
 void QueueCore::check_fits(std::size_t size) const {
-    const std::uint64_t max_size = control().large_bytes - sizeof(LargeHeader);
+    const std::uint64_t max_size = geometry_.large_bytes - sizeof(LargeHeader);
     if (size > max_size) {
         throw std::invalid_argument(
             "an item of " + std::to_string(size) + " bytes does not fit a queue " +
-            (control().shrunk != 0
+            (geometry_.shrunk
                  ? "for which limits of this process left room for items of " +
                        std::to_string(max_size) + ": " + os::address_limits()
                  : "whose max_bytes allows for " + std::to_string(max_size))
@@ -405,18 +469,21 @@ void QueueCore::check_fits(std::size_t size) const {
 void QueueCore::shutdown(bool immediate) {
     check_open();
     QueueControl& shared = control();
-    if (immediate) {
-        shared.shut.store(QueueShut::to_all);
-    } else {
-        QueueShut open = QueueShut::no;
-        shared.shut.compare_exchange_strong(open, QueueShut::to_producers);
+    const QueueShut wanted = immediate ? QueueShut::to_all : QueueShut::to_producers;
+    for (QueueShut state = shut_state(); state < wanted; state = shut_state()) {
+        std::uint32_t seen = code(static_cast<std::uint32_t>(state));
+        if (shared.shut.compare_exchange_strong(
+                seen, code(static_cast<std::uint32_t>(wanted))
+            )) {
+            break;
+        }
     }
     shared.producers.wake_all();
     shared.consumers.wake_all();
-    if (joinable_) {
+    if (geometry_.joinable) {
         shared.joiners.wake_all();
     }
-    if (shared.is_watched()) {
+    if (is_watched()) {
         event_.ring();
     }
 }

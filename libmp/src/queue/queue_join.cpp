@@ -10,6 +10,7 @@
 #include "memory/process_table.hpp"
 #include "os/failpoint.hpp"
 #include "queue/queue_layout.hpp"
+#include "queue/queue_lock.hpp"
 
 #include <algorithm>
 #include <stdexcept>
@@ -17,70 +18,155 @@
 namespace mp::detail {
 namespace {
 
-std::uint64_t account(ProcessTable::Id process, std::int32_t items) {
-    return (std::uint64_t{process} << 32U) | static_cast<std::uint32_t>(items);
+// An account, before it is closed: index + 1:12 | generation:20 | items:32. A count:
+// a mark:32 | the count:32. So a word that was overwritten is none of these.
+constexpr unsigned mark_shift = 32;
+constexpr std::uint64_t used_mark = 0x7573'6564U;
+constexpr std::uint64_t deaths_mark = 0x6465'6164U;
+
+std::uint64_t
+account_of(std::uint32_t index, std::uint32_t generation, std::int32_t items) {
+    return std::uint64_t{index + 1} << 52U | std::uint64_t{generation} << 32U |
+           static_cast<std::uint32_t>(items);
+}
+
+std::uint32_t generation_of(std::uint64_t account) {
+    return static_cast<std::uint32_t>(account >> 32U & 0xfffffU);
 }
 
 ProcessTable::Id process_of(std::uint64_t account) {
-    return static_cast<ProcessTable::Id>(account >> 32U);
+    const auto index = static_cast<std::uint32_t>((account >> 52U) - 1);
+    return generation_of(account) << ProcessTable::index_bits | index;
 }
 
 std::int32_t items_of(std::uint64_t account) {
     return static_cast<std::int32_t>(static_cast<std::uint32_t>(account));
 }
 
+constexpr std::uint64_t counted(std::uint64_t mark, std::uint64_t count) {
+    return seal::closed(mark << mark_shift | count);
+}
+
 }  // namespace
 
-std::int64_t QueueCore::unfinished() const noexcept {
+void QueueCore::make_accounts() noexcept {
+    control().deaths.store(counted(deaths_mark, 0));
+    control().accounts_used.store(counted(used_mark, 0));
+}
+
+std::uint32_t QueueCore::accounts_used() const {
+    const std::uint64_t word = seal::opened(control().accounts_used.load());
+    const auto used = static_cast<std::uint32_t>(word);
+    if (word >> mark_shift != used_mark || used > ProcessTable::capacity) [[unlikely]] {
+        throw_damaged("its accounts");
+    }
+    return used;
+}
+
+/// Requires: index < accounts_used().
+std::uint64_t QueueCore::account(std::uint32_t index) const {
+    const std::uint64_t account = seal::opened(control().accounts.at(index).load());
+    if (account >> 52U != index + 1) [[unlikely]] {
+        throw_damaged("its accounts");
+    }
+    return account;
+}
+
+std::uint64_t QueueCore::deaths() const {
+    const std::uint64_t word = seal::opened(control().deaths.load());
+    if (word >> mark_shift != deaths_mark) [[unlikely]] {
+        throw_damaged("its accounts");
+    }
+    return word & ~std::uint32_t{0};
+}
+
+void QueueCore::count_death() const {
+    for (;;) {
+        const std::uint64_t before = deaths();
+        std::uint64_t word = counted(deaths_mark, before);
+        const std::uint64_t next = (before + 1) & ~std::uint32_t{0};
+        if (control().deaths.compare_exchange_strong(word, counted(deaths_mark, next))) {
+            return;
+        }
+    }
+}
+
+std::int64_t QueueCore::unfinished() const {
     const QueueControl& shared = control();
     std::int64_t sum = 0;
-    if (shared.shut.load() != QueueShut::to_all) {
+    if (shut_state() != QueueShut::to_all) {
         const std::uint64_t taken = shared.get_count.load();
         sum = static_cast<std::int64_t>(shared.put_count.load() - taken);
     }
-    const std::uint32_t used = shared.accounts_used.load();
+    const std::uint32_t used = accounts_used();
     for (std::uint32_t i = 0; i < used; ++i) {
-        sum += items_of(shared.accounts[i].load());
+        sum += items_of(account(i));
     }
     return sum;
+}
+
+bool QueueCore::is_all_done() const {
+    check_undamaged();
+    return unfinished() <= 0;
 }
 
 void QueueCore::add_to_account(std::int32_t items) {
     QueueControl& shared = control();
     const ProcessTable::Id me = processes().self();
     const std::uint32_t index = ProcessTable::index_of(me);
-    std::uint32_t used = shared.accounts_used.load();
-    while (used <= index && !shared.accounts_used.compare_exchange_weak(used, index + 1)
-    ) {
+    for (std::uint32_t used = accounts_used(); used <= index; used = accounts_used()) {
+        // First the accounts, then that they are used.
+        for (std::uint32_t i = used; i <= index; ++i) {
+            std::uint64_t unused = 0;
+            shared.accounts.at(i).compare_exchange_strong(
+                unused, seal::closed(account_of(i, 0, 0))
+            );
+        }
+        std::uint64_t word = counted(used_mark, used);
+        shared.accounts_used.compare_exchange_strong(
+            word, counted(used_mark, index + 1)
+        );
     }
-    auto& word = shared.accounts[index];
-    std::uint64_t before = word.load();
+    std::uint64_t before = 0;
+    std::uint64_t word = 0;
     std::uint64_t after = 0;
+    bool mine = false;
     do {
-        const bool mine = process_of(before) == me;
-        after = account(me, (mine ? items_of(before) : 0) + items);
-    } while (!word.compare_exchange_weak(before, after));
-    if (process_of(before) != me && items_of(before) > 0) {
+        before = account(index);
+        word = seal::closed(before);
+        mine = process_of(before) == me;
+        after = account_of(
+            index,
+            ProcessTable::generation_of(me),
+            (mine ? items_of(before) : 0) + items
+        );
+    } while (
+        !shared.accounts.at(index).compare_exchange_weak(word, seal::closed(after))
+    );
+    if (!mine && items_of(before) > 0) {
         // The entry was a dead process's, whose items no process finishes.
-        shared.deaths.fetch_add(1);
+        count_death();
         shared.joiners.wake_all();
     }
+}
+
+void QueueCore::lock_accounts() const {
+    lock(control().done_lock, forever, nullptr);
 }
 
 void QueueCore::task_done() {
     check_open();
     QueueControl& shared = control();
-    if (shared.done_lock.acquire(processes(), forever) == Taken::no) {
-        return;
-    }
+    check_undamaged();
+    lock_accounts();
+    HeldQueueLock held(shared.done_lock);
     if (unfinished() <= 0) {
-        shared.done_lock.release();
         throw std::invalid_argument("task_done() was called more often than there were "
                                     "items");
     }
     add_to_account(-1);
     MP_FAILPOINT("task_done: booked");
-    shared.done_lock.release();
+    held.release();
     if (unfinished() <= 0) {
         shared.joiners.wake_all();
     }
@@ -93,34 +179,42 @@ void QueueCore::forget_dead() {
         Taken::no) {
         return;  // After the next recheck interval will do.
     }
-    const std::uint32_t used = shared.accounts_used.load();
+    const HeldQueueLock held(shared.done_lock);
+    const std::uint32_t used = accounts_used();
     std::int64_t in_accounts = 0;
     for (std::uint32_t i = 0; i < used; ++i) {
-        in_accounts += items_of(shared.accounts[i].load());
+        in_accounts += items_of(account(i));
     }
     for (std::uint32_t i = 0; i < used; ++i) {
-        std::uint64_t before = shared.accounts[i].load();
-        const ProcessTable::Id process = process_of(before);
+        const std::uint64_t before = account(i);
         // Others may have reported some of them.
         const auto lost = static_cast<std::int32_t>(std::clamp<std::int64_t>(
             items_of(before), 0, std::max<std::int64_t>(in_accounts, 0)
         ));
-        if (process != 0 && lost > 0 && processes().dead(process) &&
-            shared.accounts[i].compare_exchange_strong(
-                before, account(process, items_of(before) - lost)
-            )) {
+        if (generation_of(before) == 0 || lost <= 0 ||
+            !processes().dead(process_of(before))) {
+            continue;
+        }
+        std::uint64_t word = seal::closed(before);
+        const std::uint64_t after =
+            account_of(i, generation_of(before), items_of(before) - lost);
+        if (shared.accounts.at(i).compare_exchange_strong(word, seal::closed(after))) {
             in_accounts -= lost;
-            shared.deaths.fetch_add(1);
+            count_death();
         }
     }
-    shared.done_lock.release();
 }
 
 bool QueueCore::join(const Deadline& deadline) {
     check_open();
     QueueControl& shared = control();
     for (;;) {
-        if (shared.deaths.exchange(0) != 0) {
+        check_undamaged();
+        if (const std::uint64_t died = deaths(); died != 0) {
+            std::uint64_t word = counted(deaths_mark, died);
+            if (!shared.deaths.compare_exchange_strong(word, counted(deaths_mark, 0))) {
+                continue;
+            }
             throw OwnerDied(
                 "a process died that had taken items from the queue and not "
                 "reported them done; they count as finished now"
@@ -133,9 +227,13 @@ bool QueueCore::join(const Deadline& deadline) {
             return false;
         }
         const Deadline next = deadline.sooner(recheck_interval);
-        shared.joiners.wait(next, [&] {
-            return unfinished() <= 0 || shared.deaths.load() != 0;
-        });
+        shared.joiners.wait(
+            next,
+            [&] { return is_all_done() || deaths() != 0; },
+            Progress(),
+            [] { return false; }
+        );
+        check_counts();
         forget_dead();
     }
 }

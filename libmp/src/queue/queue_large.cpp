@@ -8,6 +8,7 @@
 
 #include "memory/process_table.hpp"
 #include "os/failpoint.hpp"
+#include "os/private_copy.hpp"
 #include "queue/queue_layout.hpp"
 
 #include <algorithm>
@@ -33,15 +34,25 @@ constexpr std::uint64_t room_for(std::uint64_t size) {
 }  // namespace
 
 std::byte& QueueCore::large_area() const noexcept {
-    const QueueControl& shared = control();
-    return data_.data()[shared.first_chunk + shared.max_chunks * chunk_bytes];
+    return data_.data()[geometry_.first_chunk + geometry_.max_chunks * chunk_bytes];
 }
 
 LargeHeader& QueueCore::large_at(std::uint64_t offset) const noexcept {
     return *reinterpret_cast<LargeHeader*>(&large_area() + offset);
 }
 
-bool QueueCore::is_done_with(const LargeHeader& block) const noexcept {
+/// Requires: offset is below the size of the area, and aligned.
+LargeBlock QueueCore::checked_block(std::uint64_t offset) const {
+    const LargeBlock block = os::private_copy(large_at(offset).block);
+    if (block.seal != block.right_seal(geometry_.key, offset) ||
+        block.room < header_bytes || block.room % large_alignment != 0 ||
+        block.room > geometry_.large_bytes - offset) [[unlikely]] {
+        throw_damaged("the header of a large item");
+    }
+    return block;
+}
+
+bool QueueCore::is_done_with(const LargeBlock& block, const LargeHeader& where) const {
     if (block.number == filler) {
         return true;
     }
@@ -50,33 +61,56 @@ bool QueueCore::is_done_with(const LargeHeader& block) const noexcept {
         return false;
     }
     // order: acquire, pairs with close_large(): its reads come before our writes.
-    const std::uint32_t reader = block.reader.load(std::memory_order_acquire);
+    const std::uint64_t word = where.reader.load(std::memory_order_acquire);
+    const auto reader = static_cast<std::uint32_t>(word);
+    if (word != LargeHeader::reader_word(geometry_.key, block.number, reader))
+        [[unlikely]] {
+        throw_damaged("who reads a large item");
+    }
     return reader == LargeHeader::read || reader == 0 || processes().dead(reader);
 }
 
-void QueueCore::reclaim(PutEnd& end) noexcept {
-    const std::uint64_t area = control().large_bytes;
+/// Each step goes on by the room of a block, so no more of them are made than fit.
+void QueueCore::reclaim(PutEnd& end) const {
+    const std::uint64_t area = geometry_.large_bytes;
+    std::uint64_t passed = 0;
     while (end.large_head != end.large_tail) {
-        const LargeHeader& block = large_at(end.large_head);
-        if (!is_done_with(block)) {
+        const LargeBlock block = checked_block(end.large_head);
+        if (!is_done_with(block, large_at(end.large_head))) {
             return;
+        }
+        passed += block.room;
+        if (passed > area) [[unlikely]] {
+            throw_damaged("the order of the large items");
         }
         end.large_head += block.room;
         if (end.large_head >= area) {
             end.large_head = 0;
         }
     }
-    // Empty: begin again at the front, where the memory is warm. The blocks behind it
-    // stay as they are until this end counts: the next producer goes over them again if
-    // we are killed before. See punch_large().
+    // Empty: begin again at the front, where the memory is warm. The blocks stay as they
+    // are until this end counts: the next producer goes over them again if we are killed
+    // before. See reclaim_for_good(), punch_large().
     end.large_head = 0;
     end.large_tail = 0;
 }
 
+/// What is taken back counts before it is written to: otherwise the next producer would
+/// find, if we are killed, our bytes where it looks for the headers of blocks.
+void QueueCore::reclaim_for_good(PutEnd& end) const {
+    const std::uint64_t head = end.large_head;
+    const std::uint64_t tail = end.large_tail;
+    reclaim(end);
+    if (end.large_head != head || end.large_tail != tail) {
+        count_trim(end);
+        MP_FAILPOINT("put: took blocks back");
+    }
+}
+
 /// Null when there is no room now.
 LargeHeader* QueueCore::find_large_room(PutEnd& end, std::uint64_t room) {
-    const std::uint64_t area = control().large_bytes;
-    reclaim(end);
+    const std::uint64_t area = geometry_.large_bytes;
+    reclaim_for_good(end);
     const bool wrapped = end.large_tail < end.large_head;
     // The tail never reaches the head from behind: equal means empty.
     if (wrapped ? end.large_head - end.large_tail <= room
@@ -85,9 +119,9 @@ LargeHeader* QueueCore::find_large_room(PutEnd& end, std::uint64_t room) {
             return nullptr;
         }
         if (area - end.large_tail >= header_bytes) {
-            LargeHeader& rest = large_at(end.large_tail);
-            rest.number = filler;
-            rest.room = area - end.large_tail;
+            LargeBlock rest{.number = filler, .room = area - end.large_tail, .seal = 0};
+            rest.seal = rest.right_seal(geometry_.key, end.large_tail);
+            large_at(end.large_tail).block = rest;
         }
         end.large_tail = 0;
     }
@@ -106,13 +140,20 @@ LargeHeader* QueueCore::find_large_room(PutEnd& end, std::uint64_t room) {
     return &block;
 }
 
-LargeHeader* QueueCore::place_large(PutEnd& end, std::span<const std::byte> message) {
+LargeHeader* QueueCore::place_large(
+    PutEnd& end, std::uint64_t number, std::span<const std::byte> message
+) {
     const std::uint64_t room = room_for(message.size());
     LargeHeader* const block = find_large_room(end, room);
     if (block != nullptr) {
-        block->room = room;
+        LargeBlock made{.number = number, .room = room, .seal = 0};
+        made.seal = made.right_seal(geometry_.key, end.large_tail - room);
+        block->block = made;
         // order: relaxed, put's commit makes it known together with the item.
-        block->reader.store(0, std::memory_order_relaxed);
+        block->reader.store(
+            LargeHeader::reader_word(geometry_.key, number, 0),
+            std::memory_order_relaxed
+        );
         MP_FAILPOINT("put: has a large block");
         copy_block(
             reinterpret_cast<std::byte*>(block) + header_bytes,
@@ -124,36 +165,58 @@ LargeHeader* QueueCore::place_large(PutEnd& end, std::span<const std::byte> mess
     return block;
 }
 
-void QueueCore::open_large(std::span<const std::byte> reference, QueueItem& item) {
+void QueueCore::open_large(
+    std::uint64_t number, std::span<const std::byte> reference, QueueItem& item
+) {
     LargeReference where{};
     if (reference.size() == sizeof where) {
-        std::memcpy(&where, reference.data(), sizeof where);
-    }
-    const std::uint64_t area = control().large_bytes;
-    if (where.offset % large_alignment != 0 || where.offset >= area ||
-        where.size > area || room_for(where.size) > area - where.offset) {
-        throw SerializationError(
-            SerializationPhase::decode, "the memory of the queue is damaged"
+        where = os::private_copy(
+            *reinterpret_cast<const LargeReference*>(reference.data())
         );
     }
-    LargeHeader& block = large_at(where.offset);
+    const std::uint64_t area = geometry_.large_bytes;
+    if (where.seal != where.right_seal(geometry_.key, number) ||
+        where.offset % large_alignment != 0 || where.offset >= area ||
+        where.size > area || room_for(where.size) > area - where.offset) [[unlikely]] {
+        throw_damaged("where a large item stands");
+    }
+    const LargeBlock block = checked_block(where.offset);
+    if (block.number != number || block.room != room_for(where.size)) [[unlikely]] {
+        throw_damaged("the header of a large item");
+    }
+    LargeHeader& header = large_at(where.offset);
+    const std::uint64_t mine =
+        LargeHeader::reader_word(geometry_.key, number, processes().self());
     // order: relaxed, the release of the commit that follows is for this, too.
-    block.reader.store(processes().self(), std::memory_order_relaxed);
+    header.reader.store(mine, std::memory_order_relaxed);
     item.bytes_ = {
-        reinterpret_cast<std::byte*>(&block) + header_bytes,
+        reinterpret_cast<std::byte*>(&header) + header_bytes,
         static_cast<std::size_t>(where.size)};
     item.core_ = this;
-    item.large_ = &block;
+    item.large_ = &header;
+    item.number_ = number;
+    item.word_ = mine;
 }
 
-void QueueCore::close_large(LargeHeader& block) noexcept {
+/// Only while this process stands there as the reader: else the room is another item's.
+void QueueCore::close_large(
+    LargeHeader& block, std::uint64_t number, std::uint64_t mine
+) noexcept {
     // order: release, pairs with is_done_with(): the room may be written to from now
     // on.
-    block.reader.store(LargeHeader::read, std::memory_order_release);
+    if (!block.reader.compare_exchange_strong(
+            mine,
+            LargeHeader::reader_word(geometry_.key, number, LargeHeader::read),
+            std::memory_order_release,
+            std::memory_order_relaxed
+        )) [[unlikely]] {
+        mark_damaged();
+        return;
+    }
     QueueControl& shared = control();
     shared.large_read.fetch_add(1);
     shared.producers.wake_one();
-    if (shared.is_worth_a_trim()) [[unlikely]] {
+    if (is_worth_a_trim()) [[unlikely]] {
         trim();
     }
 }

@@ -2,6 +2,7 @@
 // queue_layout: what the processes of one queue see. See docs/protocols/queue.md.
 #pragma once
 
+#include "queue/queue_seal.hpp"
 #include "queue/sleepers.hpp"
 #include "sync/owner_lock.hpp"
 
@@ -15,19 +16,41 @@ namespace mp::detail {
 /// Where the next item is put. A producer writes the other one of two, then commits.
 struct alignas(64) PutEnd {
     std::uint64_t chunk;     ///< number of the chunk, from the first on
-    std::uint64_t offset;    ///< in that chunk
     std::uint64_t recycled;  ///< chunks before this number are in use again, or retired
-    std::uint64_t retired;   ///< chunks whose memory went back to the system
+    std::uint32_t offset;    ///< in that chunk
+    std::uint32_t retired;   ///< chunks whose memory went back to the system
     std::uint64_t fresh;     ///< chunks that were ever used
     std::uint64_t large_head;
     std::uint64_t large_tail;
-    std::uint64_t large_touched;  ///< memory beyond this was never used, or went back
+    /// Memory beyond this was never used, or went back. It changes on its own: no part
+    /// of the seal.
+    std::uint64_t large_touched;
+    std::uint64_t seal;
+
+    /// `turn` is put_count + (trims << 32) when this counts.
+    std::uint64_t right_seal(std::uint64_t key, std::uint64_t turn) const noexcept {
+        const std::uint64_t two = std::uint64_t{offset} << 32U | retired;
+        return seal::of(key, turn) ^ std::rotl(chunk, 1) ^ std::rotl(recycled, 13) ^
+               std::rotl(two, 23) ^ std::rotl(fresh, 31) ^ std::rotl(large_head, 41) ^
+               std::rotl(large_tail, 53);
+    }
 };
 
 /// Where the next item is taken from.
-struct alignas(16) GetEnd {
-    std::atomic<std::uint64_t> chunk;  ///< producers read it, too
+struct GetPlace {
+    std::uint64_t chunk;
     std::uint64_t offset;
+
+    std::uint64_t right_seal(std::uint64_t key, std::uint64_t count) const noexcept {
+        return seal::of(key, count) ^ std::rotl(chunk, 13) ^ std::rotl(offset, 41);
+    }
+};
+
+/// The same in shared memory: producers read it, too.
+struct GetEnd {
+    std::atomic<std::uint64_t> chunk;
+    std::atomic<std::uint64_t> offset;
+    std::atomic<std::uint64_t> seal;
 };
 
 /// What an empty queue may keep beyond its threshold: the chunk that is in use, and so
@@ -36,23 +59,19 @@ inline constexpr std::uint64_t trim_slack = 512UL << 10U;
 
 enum class QueueShut : std::uint32_t { no, to_producers, to_all };
 
-/// In a SharedBlock, so zeroed at first.
-struct QueueControl {
-    // Set once, by the maker.
-    std::uint64_t max_items;    ///< 0: no bound
-    std::uint64_t max_chunks;   ///< a power of two
-    std::uint64_t first_chunk;  ///< where it stands in the segment
-    std::uint64_t large_bytes;  ///< size of the area for large items
-    std::uint64_t type_tag;
-    std::uint64_t joinable;
-    std::uint64_t trim_threshold;  ///< free bytes that an empty queue keeps
-    std::uint64_t shrunk;          ///< limits left less room than was asked for
+/// What `shut` and `watched` may say, besides.
+enum class QueueWord : std::uint32_t { damaged = 3, unwatched, watched };
 
+/// In a SharedBlock. What the maker decided is not here, but in each process's
+/// QueueGeometry.
+struct QueueControl {
     // Guarded by put_lock.
     alignas(64) OwnerLock put_lock;
     std::atomic<std::uint64_t> trims;  ///< a trim's commit
     std::array<PutEnd, 2> put_ends;
     alignas(64) std::atomic<std::uint64_t> put_count;  ///< items ever put: the commit
+    /// That of a count stands at its number modulo 2, before the commit.
+    std::array<std::atomic<std::uint64_t>, 2> put_seals;
 
     // Guarded by get_lock; in the same way.
     alignas(64) OwnerLock get_lock;
@@ -61,7 +80,8 @@ struct QueueControl {
 
     alignas(64) std::atomic<std::uint64_t> large_read;  ///< large items done with
 
-    alignas(64) std::atomic<QueueShut> shut;
+    // Code words of the queue's own, of QueueShut and QueueWord.
+    alignas(64) std::atomic<std::uint32_t> shut;
     std::atomic<std::uint32_t> watched;  ///< a process asked for the descriptor
     /// Memory that the items took and did not give back, in use or not: a guess that is
     /// never too low. Written with put_lock, and rarely.
@@ -72,11 +92,12 @@ struct QueueControl {
 
     // For JoinableQueue.
     alignas(64) OwnerLock done_lock;
-    std::atomic<std::uint32_t> deaths;  ///< of consumers, that no join() has told
+    std::atomic<std::uint64_t> deaths;  ///< of consumers, that no join() has told
     Sleepers joiners;
-    std::atomic<std::uint32_t> accounts_used;
-    /// What each process has taken and not reported done: its id, and how many, signed:
-    /// another may report. One word, so one operation changes both.
+    std::atomic<std::uint64_t> accounts_used;
+    /// What each process has taken and not reported done: its generation, and how many,
+    /// signed: another may report. One word, so one operation changes both. 0 from the
+    /// used ones on.
     std::array<std::atomic<std::uint64_t>, ProcessTable::capacity> accounts;
 
     /// Which of the two counts. Requires: put_lock.
@@ -93,19 +114,11 @@ struct QueueControl {
     /// What becomes valid with the next commit. Requires: put_lock.
     PutEnd& other_put_end() noexcept { return put_ends.at(1 - put_turn()); }
 
-    /// Whether a queue that is empty now has memory to give back.
-    bool is_worth_a_trim() const noexcept {
-        // order: relaxed, a hint; the trim itself looks with put_lock.
-        const std::uint64_t all = touched.load(std::memory_order_relaxed);
-        return all > trim_threshold && all - trim_threshold > trim_slack;
-    }
-
-    bool is_watched() const noexcept {
-        // order: relaxed. To a producer it comes with put_lock, from the thread that
-        // could reset the descriptor before (see QueueCore::calm_if_empty()); in
-        // shutdown() a fence of wake_all() stands between the store of `shut` and this;
-        // a consumer that misses it leaves the descriptor readable, which is allowed.
-        return watched.load(std::memory_order_relaxed) != 0;
+    /// The same, as it stands in the seal.
+    std::uint64_t put_turn_number() const noexcept {
+        // order: relaxed, only the holder of the lock changes these two.
+        return put_count.load(std::memory_order_relaxed) +
+               (trims.load(std::memory_order_relaxed) << 32U);
     }
 };
 
@@ -113,26 +126,55 @@ struct QueueControl {
 struct ItemHeader {
     enum class Kind : std::uint32_t { item = 1, large, chunk_ends };
 
-    std::uint64_t number;  ///< of the item: what get_count is when it is taken
+    std::uint64_t seal;
     std::uint32_t size;
     Kind kind;
+
+    /// `number` is that of the item: what get_count is when it is taken.
+    std::uint64_t right_seal(std::uint64_t key, std::uint64_t number) const noexcept {
+        return seal::of(key, number) ^
+               (std::uint64_t{size} << 32U | static_cast<std::uint32_t>(kind));
+    }
 };
 
 /// In a chunk instead of a large item's bytes.
 struct LargeReference {
     std::uint64_t offset;
     std::uint64_t size;
+    std::uint64_t seal;
+
+    std::uint64_t right_seal(std::uint64_t key, std::uint64_t number) const noexcept {
+        return seal::of(~key, number) ^ std::rotl(offset, 13) ^ std::rotl(size, 41);
+    }
 };
 
-/// Before each item in the area for large ones.
+/// Of each item in the area for large ones.
+struct LargeBlock {
+    std::uint64_t number;
+    std::uint64_t room;  ///< bytes to the next block
+    std::uint64_t seal;
+
+    std::uint64_t right_seal(std::uint64_t key, std::uint64_t offset) const noexcept {
+        return seal::of(key ^ seal::factor, offset) ^ std::rotl(number, 13) ^
+               std::rotl(room, 41);
+    }
+};
+
+/// The same in shared memory, before the item.
 struct LargeHeader {
     /// What `reader` says when the item was read. Before: 0 while it was not taken,
     /// then the id of the process that reads it.
     static constexpr std::uint32_t read = ~std::uint32_t{0};
 
-    std::uint64_t number;
-    std::uint64_t room;  ///< bytes to the next block
-    std::atomic<std::uint32_t> reader;
+    LargeBlock block;
+    /// In the upper half, what ties it to the number of the item.
+    std::atomic<std::uint64_t> reader;
+
+    static std::uint64_t
+    reader_word(std::uint64_t key, std::uint64_t number, std::uint32_t who) noexcept {
+        const std::uint64_t upper = seal::of(key, number) >> 32U << 32U;
+        return (upper ^ (std::uint64_t{who} * 0x9e37'79b1U) << 32U) | who;
+    }
 };
 
 inline constexpr std::size_t item_alignment = 16;

@@ -13,11 +13,11 @@ namespace mp::detail {
 
 int QueueCore::fileno() {
     check_open();
-    if (control().watched.load() == 0) {
+    if (!is_watched()) {
         // First the ring: a producer that puts meanwhile does not know yet that it is
         // watched.
         event_.ring();
-        control().watched.store(1);
+        control().watched.store(code(static_cast<std::uint32_t>(QueueWord::watched)));
         calm_if_empty();
     }
     return event_.fileno();
@@ -30,19 +30,24 @@ int QueueCore::fileno() {
 /// round once in that time.
 void QueueCore::calm_if_empty() const noexcept {
     QueueControl& shared = control();
-    if (has_items() || shared.put_lock.acquire(processes(), lock_grace) == Taken::no) {
-        return;
+    try {
+        if (has_items() ||
+            shared.put_lock.acquire(processes(), lock_grace) == Taken::no) {
+            return;
+        }
+    } catch (const std::exception&) {
+        return;  // This process has no place among the others: it leaves it readable.
     }
     const HeldQueueLock held(shared.put_lock);
     MP_FAILPOINT("get: before the calm");
-    if (has_items() || is_shut()) {
+    if (has_items() || !is_open()) {
         return;
     }
     event_.take();
     // order: seq_cst, as the store in shutdown(), which is before its ring: either that
     // comes after our reset, or we see here that the queue is shut.
     std::atomic_thread_fence(std::memory_order_seq_cst);
-    if (is_shut()) {
+    if (!is_open()) {
         event_.ring();
     }
 }

@@ -44,6 +44,7 @@ QueueTicket QueueTicket::of(const std::shared_ptr<QueueCore>& core, const char* 
     const TravelKey second(core, reinterpret_cast<const std::byte*>(core.get()) + 1);
     ticket.event_ = hand_over_once(second, core->event_fileno(), what);
     ticket.block_ = core->control_block();
+    ticket.geometry_ = core->geometry();
     Known& all = known_queues();
     const os::ForkLockHeld held(all.lock);
     all.at(ticket.block_.data()) = core;
@@ -57,7 +58,7 @@ std::shared_ptr<QueueCore> QueueTicket::open() const {
     auto core = known.lock();
     if (!core) {
         core = std::make_shared<QueueCore>(
-            block_, Segment(take_over(data_)), take_over(event_)
+            geometry_, block_, Segment(take_over(data_)), take_over(event_)
         );
         known = core;
     }

@@ -33,49 +33,69 @@ void QueueCore::note_touched(const PutEnd& end) const noexcept {
     );
 }
 
+/// Whether a queue that is empty now has memory to give back.
+bool QueueCore::is_worth_a_trim() const noexcept {
+    // order: relaxed, a hint; the trim itself looks with put_lock.
+    const std::uint64_t all = control().touched.load(std::memory_order_relaxed);
+    const std::uint64_t threshold = geometry_.trim_threshold;
+    return all > threshold && all - threshold > trim_slack;
+}
+
 void QueueCore::trim() noexcept {
     QueueControl& shared = control();
-    while (!has_items() && shared.put_lock.acquire(processes(), lock_grace) != Taken::no
-    ) {
-        const HeldQueueLock held(shared.put_lock);
-        MP_FAILPOINT("trim: locked");
-        if (!trim_step()) {
-            return;
+    try {
+        while (!has_items() && is_open() && lock(shared.put_lock, lock_grace, nullptr)) {
+            const HeldQueueLock held(shared.put_lock);
+            MP_FAILPOINT("trim: locked");
+            if (!trim_step()) {
+                return;
+            }
         }
+    } catch (const std::exception&) {
+        // The queue is damaged, which the next thread that uses it is told, or it has no
+        // memory to say so.
     }
 }
 
 /// With put_lock. Returns whether there may be more to give back.
-bool QueueCore::trim_step() noexcept {
+bool QueueCore::trim_step() {
     QueueControl& shared = control();
-    // order: relaxed, only the holder of the lock changes these two.
+    // order: relaxed, only the holder of the lock changes it.
     const std::uint64_t number = shared.put_count.load(std::memory_order_relaxed);
-    const std::uint64_t trims = shared.trims.load(std::memory_order_relaxed);
     // order: acquire, pairs with get's commit: chunks that were read are free.
     if (shared.get_count.load(std::memory_order_acquire) != number) {
         return false;
     }
-    PutEnd end = shared.valid_put_end();
+    PutEnd end = checked_put_end();
     reclaim(end);
     punch_chunks(end);
-    PutEnd& next = shared.other_put_end();
-    next = end;
-    MP_FAILPOINT("trim: before the commit");
-    // order: release, as put's commit; the next holder of the lock sees it anyway.
-    shared.trims.store(trims + 1, std::memory_order_release);
+    count_trim(end);
     MP_FAILPOINT("trim: committed");
     // Only now, when nobody goes over those blocks again.
-    const bool more_large = punch_large(next, shared.trim_threshold / 2);
-    note_touched(next);
+    const bool more_large = punch_large(end, geometry_.trim_threshold / 2);
+    note_touched(end);
     return more_large ||
-           first_chunk_in_use() - next.recycled > kept_chunks(shared.trim_threshold);
+           first_chunk_in_use(end) - end.recycled > kept_chunks(geometry_.trim_threshold);
+}
+
+/// The commit of an end that no item comes with. Requires: put_lock.
+void QueueCore::count_trim(const PutEnd& end) const {
+    QueueControl& shared = control();
+    shared.other_put_end() =
+        next_put_end(shared.put_turn_number() + (std::uint64_t{1} << 32U), end);
+    MP_FAILPOINT("trim: before the commit");
+    check_owned(shared.put_lock);
+    // order: relaxed, only the holder of the lock changes it.
+    const std::uint64_t trims = shared.trims.load(std::memory_order_relaxed);
+    // order: release, as put's commit; the next holder of the lock sees it anyway.
+    shared.trims.store(trims + 1, std::memory_order_release);
 }
 
 /// Free chunks have nothing in them that anybody reads, so their memory may go before
 /// it counts that it went.
-void QueueCore::punch_chunks(PutEnd& end) noexcept {
-    const std::uint64_t kept = kept_chunks(control().trim_threshold);
-    const std::uint64_t in_use = first_chunk_in_use();
+void QueueCore::punch_chunks(PutEnd& end) {
+    const std::uint64_t kept = kept_chunks(geometry_.trim_threshold);
+    const std::uint64_t in_use = first_chunk_in_use(end);
     const std::uint64_t most = bytes_in_a_step / chunk_bytes;
     std::uint32_t first = 0;
     std::uint32_t count = 0;
@@ -93,7 +113,7 @@ void QueueCore::punch_chunks(PutEnd& end) noexcept {
             first = id;
         }
         ++count;
-        retired_chunk(end.retired++) = id;
+        retire_chunk(end, id);
     }
     punch();
 }
@@ -114,6 +134,7 @@ bool QueueCore::punch_large(PutEnd& end, std::uint64_t kept) noexcept {
     MP_FAILPOINT("trim: area given back");
     // One word, behind the hole: killed in between, the next one makes it again.
     end.large_touched -= size;
+    control().valid_put_end().large_touched = end.large_touched;
     note_touched(end);
     return end.large_touched > from;
 }

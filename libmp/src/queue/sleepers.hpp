@@ -34,9 +34,10 @@ namespace mp::detail {
 class Sleepers {
 public:
     /// Waits until `ready()`, which may be asked often; false at the deadline. It is
-    /// looked at after each recheck interval at the latest.
-    template <class Ready>
-    bool wait(const Deadline& deadline, Ready ready, Progress progress = {}) noexcept {
+    /// looked at after each recheck interval at the latest. `check()` is asked once for
+    /// each sleep, and may end the wait, too: by true, or by what it throws.
+    template <class Ready, class Check>
+    bool wait(const Deadline& deadline, Ready ready, Progress progress, Check check) {
         // Beside other processes, a hundred yields may take longer than the deadline.
         const auto done = [&] {
             return ready() || deadline.expired();
@@ -61,7 +62,7 @@ public:
             futex_wait(
                 word, seen, deadline.sooner(recheck_interval), FutexScope::shared
             );
-            if (ready()) {
+            if (ready() || check()) {
                 return true;
             }
         }

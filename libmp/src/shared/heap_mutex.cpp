@@ -16,7 +16,14 @@ namespace {
 // No allocation takes so long: a process that holds the lock has been stopped inside.
 constexpr time_t max_hold_seconds = 10;
 
+/// Where the lock that this thread took last stands in the list of those that it has.
+thread_local os::MutexLinks held_links;
+
 [[noreturn]] void throw_not_taken(int error) {
+    if (error == ENOTRECOVERABLE) {
+        throw DamagedError("a process has written over the lock of this heap: nothing "
+                           "more can be allocated from it");
+    }
     if (error == EOWNERDEAD) {
         throw OwnerDied("a process was killed while it changed this heap, which may be "
                         "half-changed: nothing more can be allocated from it");
@@ -34,6 +41,9 @@ HeapMutex::HeapMutex() : mutex_() {
 }
 
 int HeapMutex::take() noexcept {
+    if (!os::is_intact(mutex_, os::MutexKind::recursive)) {
+        return ENOTRECOVERABLE;
+    }
     int error = ::pthread_mutex_trylock(&mutex_);
     if (error == EBUSY) {
         timespec end{};
@@ -46,8 +56,11 @@ int HeapMutex::take() noexcept {
         ::pthread_mutex_consistent(&mutex_);
         error = 0;
     }
+    if (error == 0) {
+        held_links = os::links_of(mutex_);
+    }
     if (error == 0 && broken()) {
-        ::pthread_mutex_unlock(&mutex_);
+        unlock();
         return EOWNERDEAD;
     }
     return error;
@@ -70,7 +83,7 @@ bool HeapMutex::try_lock() {
 }
 
 void HeapMutex::unlock() noexcept {
-    ::pthread_mutex_unlock(&mutex_);
+    os::unlock_with_links(mutex_, os::MutexKind::recursive, held_links);
 }
 
 }  // namespace mp::detail

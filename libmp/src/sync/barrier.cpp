@@ -2,11 +2,12 @@
 // The handle of a barrier.
 #include "mp/barrier.hpp"
 
+#include "mp/errors.hpp"
+
 #include "sync/barrier_state.hpp"
 
 #include <chrono>
 #include <functional>
-#include <new>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -15,12 +16,13 @@ namespace mp {
 
 namespace {
 
+using detail::BarrierMemory;
 using detail::BarrierState;
 
 constexpr int max_parties = 1 << 20;
 
-BarrierState& state_of(const detail::SharedBlock& block) {
-    return block.checked<BarrierState>("a Barrier");
+BarrierState state_of(const detail::SharedBlock& block, std::uint32_t parties) {
+    return {block.checked<BarrierMemory>("a Barrier"), parties};
 }
 
 }  // namespace
@@ -33,9 +35,17 @@ Barrier::Barrier(BarrierOptions options)
             "a barrier for " + std::to_string(options.parties) + " parties"
         );
     }
-    const auto parties = static_cast<std::uint32_t>(options.parties);
-    block_ = detail::SharedBlock::allocate(BarrierState::bytes(parties));
-    new (block_.data()) BarrierState(parties);
+    parties_ = static_cast<std::uint32_t>(options.parties);
+    block_ = detail::SharedBlock::allocate(BarrierMemory::bytes(parties_));
+}
+
+void Barrier::check_arrived() const {
+    if (parties_ < 1 || parties_ > max_parties ||
+        block_.size() < BarrierMemory::bytes(parties_)) {
+        throw SerializationError(
+            SerializationPhase::decode, "the parts of a barrier do not fit each other"
+        );
+    }
 }
 
 int Barrier::wait(std::optional<Timeout> timeout) {
@@ -46,29 +56,30 @@ int Barrier::wait(std::optional<Timeout> timeout) {
             action_();
         };
     }
-    return static_cast<int>(state_of(block_).wait(
+    return static_cast<int>(state_of(block_, parties_).wait(
         block_.processes(), Deadline(timeout.value_or(Timeout(usual))), action
     ));
 }
 
 void Barrier::reset() {
-    state_of(block_).reset(block_.processes());
+    state_of(block_, parties_).reset(block_.processes());
 }
 
 void Barrier::abort() {
-    state_of(block_).abort(block_.processes());
+    state_of(block_, parties_).abort(block_.processes());
 }
 
 int Barrier::parties() const {
-    return static_cast<int>(state_of(block_).parties());
+    state_of(block_, parties_);  // there is one
+    return static_cast<int>(parties_);
 }
 
 int Barrier::n_waiting() const {
-    return static_cast<int>(state_of(block_).waiting());
+    return static_cast<int>(state_of(block_, parties_).waiting());
 }
 
 bool Barrier::broken() const {
-    return state_of(block_).broken();
+    return state_of(block_, parties_).broken();
 }
 
 }  // namespace mp

@@ -38,7 +38,7 @@ class BarrierState::Held {
 public:
     Held(BarrierState& barrier, ProcessTable& processes, Timeout timeout = forever)
         : barrier_(barrier) {
-        const Taken taken = barrier_.lock_.acquire(processes, timeout);
+        const Taken taken = barrier_.shared_.lock.acquire(processes, timeout);
         held_ = taken != Taken::no;
         if (taken == Taken::from_dead) {
             barrier_.repair();
@@ -47,7 +47,7 @@ public:
 
     ~Held() {
         if (held_) {
-            barrier_.lock_.release();
+            barrier_.shared_.lock.release();
         }
     }
 
@@ -70,9 +70,9 @@ public:
               static_cast<std::uint32_t>(::gettid())) {}
 
     ~Watching() {
-        if (barrier_.watchers_.leave(me_)) {
+        if (barrier_.shared_.watchers.leave(me_)) {
             // The process that told us may have been killed before it woke all.
-            futex_wake(barrier_.bell_, everybody, FutexScope::shared);
+            futex_wake(barrier_.shared_.bell, everybody, FutexScope::shared);
         }
     }
 
@@ -80,7 +80,7 @@ public:
     Watching& operator=(const Watching&) = delete;
 
     bool for_others(const ProcessTable& processes) const noexcept {
-        return barrier_.watchers_.watches(me_, processes);
+        return barrier_.shared_.watchers.watches(me_, processes);
     }
 
 private:
@@ -97,13 +97,15 @@ std::uint32_t BarrierState::waiting() const noexcept {
     ));
 }
 
-bool BarrierState::has_dead_party(const ProcessTable& processes) const noexcept {
+bool BarrierState::has_dead_party(const ProcessTable& processes, Look look)
+    const noexcept {
     return std::any_of(begin(), end(), [&](const Party& p) {
-        return p.state.load() == waits && processes.dead(p.process.load());
+        return p.state.load() == waits && processes.dead(p.process.load(), look);
     });
 }
 
-BarrierState::Party* BarrierState::free_place(const ProcessTable& processes) noexcept {
+BarrierState::Party* BarrierState::free_place(const ProcessTable& processes)
+    const noexcept {
     auto* const place = std::find_if(begin(), end(), [&](const Party& p) {
         const std::uint32_t state = p.state.load();
         return state == free || (state != waits && processes.dead(p.process.load()));
@@ -117,31 +119,37 @@ BarrierState::Party* BarrierState::free_place(const ProcessTable& processes) noe
 // The store decides; what follows may be done by the next holder of the lock.
 void BarrierState::end_round(bool broken) noexcept {
     MP_FAILPOINT("barrier: before the end");
-    round_.store((round() + 1) << 1U | (broken ? 1U : 0U));
+    shared_.round.store((round() + 1) << 1U | (broken ? 1U : 0U));
     MP_FAILPOINT("barrier: round ended");
-    tell_parties();
+    tell_parties(Told::all);
 }
 
-void BarrierState::tell_parties() noexcept {
-    const std::uint64_t word = round_.load();
+// Who ends a round tells all that wait; who does it for a dead one, those that have come
+// before. A party of another round than the one that has just ended is none: its place,
+// or the number of the round, was overwritten.
+void BarrierState::tell_parties(Told whom) noexcept {
+    const std::uint64_t word = shared_.round.load();
     for (Party& party : *this) {
         std::uint32_t state = waits;
-        if (party.state.load() == waits && party.round.load() != word >> 1U) {
-            party.state.compare_exchange_strong(
-                state, (word & 1U) != 0 ? breaks : passed
-            );
+        const std::uint64_t of = party.round.load();
+        if (party.state.load() == waits && (whom == Told::all || of != word >> 1U)) {
+            const bool passes = (word & 1U) == 0 && of + 1 == word >> 1U;
+            party.state.compare_exchange_strong(state, passes ? passed : breaks);
             MP_FAILPOINT("barrier: party told");
         }
     }
-    bell_.fetch_add(1);
-    futex_wake(bell_, everybody, FutexScope::shared);
+    shared_.bell.fetch_add(1);
+    futex_wake(shared_.bell, everybody, FutexScope::shared);
     MP_FAILPOINT("barrier: woken");
 }
 
 void BarrierState::break_it() noexcept {
-    broken_.store(1);
+    shared_.broken.store(1);
     MP_FAILPOINT("barrier: marked broken");
-    if (waiting() > 0) {
+    const bool any = std::any_of(begin(), end(), [](const Party& p) {
+        return p.state.load() == waits;
+    });
+    if (any) {
         end_round(true);
     }
 }
@@ -152,7 +160,7 @@ void BarrierState::repair() noexcept {
         return p.state.load() == waits && p.round.load() != now;
     });
     if (half_told) {
-        tell_parties();
+        tell_parties(Told::earlier);
     } else if (waiting() > 0) {
         // It died inside wait(): as the last one in the action, or on its way in.
         break_it();
@@ -168,10 +176,10 @@ std::uint32_t BarrierState::wait(
     const std::function<void()>& action
 ) {
     for (;;) {
-        const std::uint32_t heard = bell_.load();
+        const std::uint32_t heard = shared_.bell.load();
         const Arrival arrival = arrive(processes, deadline, action);
         if (arrival.place != nullptr) {
-            wait_for_end(*arrival.place, processes, deadline);
+            wait_for_end(arrival, processes, deadline);
         }
         if (arrival.place != nullptr || arrival.was_last) {
             return arrival.number;
@@ -180,13 +188,14 @@ std::uint32_t BarrierState::wait(
         if (deadline.expired()) {
             give_up();
         }
-        futex_wait(bell_, heard, deadline.sooner(recheck_interval), FutexScope::shared);
+        futex_wait(
+            shared_.bell, heard, deadline.sooner(recheck_interval), FutexScope::shared);
     }
 }
 
 // Without the lock: a party that waits sees it at the end of its own time.
 void BarrierState::give_up() {
-    broken_.store(1);
+    shared_.broken.store(1);
     throw_broken();
 }
 
@@ -202,7 +211,7 @@ BarrierState::Arrival BarrierState::arrive(
     if (!held) {
         give_up();
     }
-    if (!broken() && has_dead_party(processes)) {
+    if (!broken() && has_dead_party(processes, Look::quick)) {
         break_it();
     }
     if (broken()) {
@@ -215,11 +224,12 @@ BarrierState::Arrival BarrierState::arrive(
             return {};
         }
         place->process.store(processes.self());
-        place->round.store(round());
+        const std::uint64_t now = round();
+        place->round.store(now);
         MP_FAILPOINT("barrier: before the place");
         place->state.store(waits);
         MP_FAILPOINT("barrier: place taken");
-        return {.place = place, .number = number};
+        return {.place = place, .round = now, .number = number};
     }
     if (action) {
         try {
@@ -235,27 +245,31 @@ BarrierState::Arrival BarrierState::arrive(
 }
 
 void BarrierState::wait_for_end(
-    Party& place, ProcessTable& processes, const Deadline& deadline
+    const Arrival& mine, ProcessTable& processes, const Deadline& deadline
 ) {
+    Party& place = *mine.place;
     spin([&] { return place.state.load() != waits || deadline.expired(); });
     const Watching watching(*this, processes);
     auto interval = recheck_interval;
     for (;;) {
-        const std::uint32_t heard = bell_.load();
+        const std::uint32_t heard = shared_.bell.load();
         const std::uint32_t state = place.state.load();
         if (state != waits) {
             MP_FAILPOINT("barrier: before the leaving");
             place.state.store(free);
-            if (state == breaks) {
-                throw_broken();
+            if (state == passed) {
+                return;
             }
-            return;
+            if (state != breaks) {
+                give_up();  // Nobody tells a party that: it was overwritten.
+            }
+            throw_broken();
         }
         MP_FAILPOINT("barrier: before the sleep");
         if (!deadline.expired()) {
             const bool watches = watching.for_others(processes);
             futex_wait(
-                bell_,
+                shared_.bell,
                 heard,
                 deadline.sooner(watches ? recheck_interval : interval),
                 FutexScope::shared
@@ -264,17 +278,22 @@ void BarrierState::wait_for_end(
             interval = std::min(2 * interval, Watchers::longest_interval);
         }
         MP_FAILPOINT("barrier: after the sleep");
-        look_after(place, processes, deadline);
+        look_after(mine, processes, deadline);
     }
 }
 
 // No other party may be awake to see that a party or the holder of the lock has died,
 // or that the time is over.
 void BarrierState::look_after(
-    Party& place, ProcessTable& processes, const Deadline& deadline
+    const Arrival& mine, ProcessTable& processes, const Deadline& deadline
 ) {
-    if (!deadline.expired() && !lock_.is_orphaned(processes) &&
-        !has_dead_party(processes)) {
+    Party& place = *mine.place;
+    const auto has_moved = [&] {
+        return broken() || round() != mine.round || place.round.load() != mine.round ||
+               place.process.load() != processes.self();
+    };
+    if (!deadline.expired() && !shared_.lock.is_orphaned(processes) &&
+        !has_dead_party(processes, Look::thorough) && !has_moved()) {
         return;
     }
     const Held held(*this, processes, lock_timeout(deadline));
@@ -282,8 +301,11 @@ void BarrierState::look_after(
     if (!held && place.state.compare_exchange_strong(state, free)) {
         give_up();
     }
+    // Whoever ends a round tells its parties, too, before the next one gets the lock: one
+    // that nobody told was overwritten, or the number of the round.
     if (held && place.state.load() == waits &&
-        (deadline.expired() || has_dead_party(processes))) {
+        (deadline.expired() || has_dead_party(processes, Look::thorough) ||
+         has_moved())) {
         break_it();
     }
 }
@@ -296,7 +318,7 @@ void BarrierState::reset(ProcessTable& processes) {
     if (waiting() > 0) {
         end_round(true);
     }
-    broken_.store(0);
+    shared_.broken.store(0);
 }
 
 void BarrierState::abort(ProcessTable& processes) {

@@ -17,8 +17,9 @@
 
 namespace mp::detail {
 
-class BarrierState {
-public:
+/// What the parties of a barrier share. How many they are is not here, but in each
+/// process's handle.
+struct BarrierMemory {
     /// A waiter's place. Changed under the lock, but for the waiter's own leaving.
     struct Party {
         std::atomic<ProcessTable::Id> process;
@@ -28,13 +29,28 @@ public:
 
     /// Those of two rounds, so that none need wait for those that are slow to leave.
     static std::size_t bytes(std::uint32_t parties) noexcept {
-        return sizeof(BarrierState) + std::size_t{2} * parties * sizeof(Party);
+        return sizeof(BarrierMemory) + std::size_t{2} * parties * sizeof(Party);
     }
 
-    explicit BarrierState(std::uint32_t parties) noexcept : parties_(parties) {}
+    OwnerLock lock;
+    FutexWord bell;  ///< counts the ends of rounds
+    std::atomic<std::uint32_t> broken;
+    /// number of the round:63 | the one before was broken:1. One store ends a round.
+    std::atomic<std::uint64_t> round;
+    Watchers watchers;
+};
+
+static_assert(sizeof(BarrierMemory) % alignof(BarrierMemory::Party) == 0);
+
+/// One process's view of it. The memory has room for so many parties.
+class BarrierState {
+public:
+    BarrierState(BarrierMemory& memory, std::uint32_t parties) noexcept
+        : shared_(memory), parties_(parties) {}
 
     /// Returns the number of the caller in its round. The last one runs `action` before
-    /// any is let go. Throws BrokenBarrierError; what the action throws.
+    /// any is let go. Throws BrokenBarrierError, also when a process has written over
+    /// the memory; what the action throws.
     std::uint32_t wait(
         ProcessTable& processes,
         const Deadline& deadline,
@@ -44,29 +60,29 @@ public:
     void reset(ProcessTable& processes);
     void abort(ProcessTable& processes);
 
-    std::uint32_t parties() const noexcept { return parties_; }
-
     std::uint32_t waiting() const noexcept;
 
-    bool broken() const noexcept { return broken_.load() != 0; }
+    bool broken() const noexcept { return shared_.broken.load() != 0; }
 
 private:
+    using Party = BarrierMemory::Party;
+    using Look = ProcessTable::Look;
+
+    enum class Told : bool { earlier, all };
+
     enum PartyState : std::uint32_t { free = 0, waits, passed, breaks };
 
     class Held;
     class Watching;
 
-    Party* begin() noexcept { return reinterpret_cast<Party*>(this + 1); }
-    Party* end() noexcept { return begin() + std::size_t{2} * parties_; }
-    const Party* begin() const noexcept {
-        return reinterpret_cast<const Party*>(this + 1);
-    }
-    const Party* end() const noexcept { return begin() + std::size_t{2} * parties_; }
+    Party* begin() const noexcept { return reinterpret_cast<Party*>(&shared_ + 1); }
+    Party* end() const noexcept { return begin() + std::size_t{2} * parties_; }
 
-    std::uint64_t round() const noexcept { return round_.load() >> 1U; }
+    std::uint64_t round() const noexcept { return shared_.round.load() >> 1U; }
 
     struct Arrival {
         Party* place = nullptr;
+        std::uint64_t round = 0;
         std::uint32_t number = 0;
         bool was_last = false;
     };
@@ -77,26 +93,21 @@ private:
         const std::function<void()>& action
     );
     [[noreturn]] void give_up();
-    Party* free_place(const ProcessTable& processes) noexcept;
+    Party* free_place(const ProcessTable& processes) const noexcept;
     void repair() noexcept;
-    bool has_dead_party(const ProcessTable& processes) const noexcept;
+    bool has_dead_party(const ProcessTable& processes, Look look) const noexcept;
     void end_round(bool broken) noexcept;
-    void tell_parties() noexcept;
+    void tell_parties(Told whom) noexcept;
     void break_it() noexcept;
-    void wait_for_end(Party& place, ProcessTable& processes, const Deadline& deadline);
-    void look_after(Party& place, ProcessTable& processes, const Deadline& deadline);
+    void wait_for_end(
+        const Arrival& mine, ProcessTable& processes, const Deadline& deadline
+    );
+    void look_after(
+        const Arrival& mine, ProcessTable& processes, const Deadline& deadline
+    );
 
-    // Set once in the constructor.
+    BarrierMemory& shared_;
     std::uint32_t parties_;
-    // Own synchronisation.
-    OwnerLock lock_;
-    FutexWord bell_;  ///< counts the ends of rounds
-    std::atomic<std::uint32_t> broken_;
-    /// number of the round:63 | the one before was broken:1. One store ends a round.
-    std::atomic<std::uint64_t> round_;
-    Watchers watchers_;
 };
-
-static_assert(sizeof(BarrierState) % alignof(BarrierState::Party) == 0);
 
 }  // namespace mp::detail

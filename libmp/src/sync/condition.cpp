@@ -67,6 +67,10 @@ void Condition::release() {
     }
 }
 
+void Condition::unlock() {
+    detail::unlock_for_std(lock_of(lock_), [this] { release(); });
+}
+
 void Condition::lock() {
     HeldLock& lock = lock_of(lock_);
     if (recursive_) {
@@ -74,16 +78,22 @@ void Condition::lock() {
     } else {
         lock.lock_for_std(lock_.processes(), forever, "a Condition's lock");
     }
+    detail::note_lock_for_std(lock);
 }
 
 bool Condition::try_lock() {
     HeldLock& lock = lock_of(lock_);
     const Timeout none = std::chrono::seconds(0);
-    return recursive_
-               ? lock.lock_for_std_recursively(
-                     lock_.processes(), none, "a Condition's lock"
-                 )
-               : lock.lock_for_std(lock_.processes(), none, "a Condition's lock");
+    const bool taken =
+        recursive_
+            ? lock.lock_for_std_recursively(
+                  lock_.processes(), none, "a Condition's lock"
+              )
+            : lock.lock_for_std(lock_.processes(), none, "a Condition's lock");
+    if (taken) {
+        detail::note_lock_for_std(lock);
+    }
+    return taken;
 }
 
 HeldLock& Condition::owned_lock(const char* what) const {
@@ -94,6 +104,7 @@ HeldLock& Condition::owned_lock(const char* what) const {
                                 "condition"
         );
     }
+    lock.check_depth(lock_.processes());
     return lock;
 }
 
@@ -115,7 +126,7 @@ bool Condition::wait(Timeout timeout) {
     MP_FAILPOINT("condition: before the lock");
     const Taken taken = lock.acquire(processes, forever, DeadOwner::take);
     MP_FAILPOINT("condition: lock taken again");
-    lock.depth = depth;
+    lock.set_depth(HeldLock::caller(processes), depth);
     if (notified) {
         // Not before: until it had the lock, its notice was another's if it died.
         slots.leave(*place);

@@ -6,12 +6,18 @@
 
 #include "os/failpoint.hpp"
 #include "sync/this_thread.hpp"
+#include "util/diagnostics.hpp"
 
+#include <array>
 #include <stdexcept>
 
 namespace mp::detail {
 
 namespace {
+
+constexpr std::uint64_t seal_of(std::uint64_t who, std::uint32_t depth) noexcept {
+    return (who + depth) * 0x9e37'79b9'7f4a'7c15ULL;
+}
 
 [[noreturn]] void throw_owner_died(const char* what) {
     throw OwnerDied(
@@ -20,7 +26,47 @@ namespace {
     );
 }
 
+/// Locks of which a thread knows itself that it has them. With more than there is room
+/// for, the first ones are forgotten.
+class OwnLocks {
+public:
+    void note(const HeldLock& lock) noexcept {
+        locks_[count_++ % locks_.size()] = &lock;
+    }
+
+    bool forget(const HeldLock& lock) noexcept {
+        for (unsigned back = 1; back <= locks_.size(); ++back) {
+            const HeldLock*& found = locks_[(count_ - back) % locks_.size()];
+            if (found == &lock) {
+                found = nullptr;
+                count_ -= back == 1 ? 1 : 0;
+                return true;
+            }
+        }
+        return false;
+    }
+
+private:
+    std::array<const HeldLock*, 32> locks_{};
+    unsigned count_ = 0;
+};
+
+thread_local OwnLocks locked_for_std;
+thread_local OwnLocks held_recursively;
+
 }  // namespace
+
+void note_lock_for_std(const HeldLock& lock) noexcept {
+    locked_for_std.note(lock);
+}
+
+bool forget_lock_for_std(const HeldLock& lock) noexcept {
+    return locked_for_std.forget(lock);
+}
+
+void log_damaged_unlock(const std::exception& error) noexcept {
+    log_error(error.what());
+}
 
 std::uint64_t HeldLock::caller(ProcessTable& processes) {
     return static_cast<std::uint64_t>(processes.self()) << 32U | thread_number();
@@ -41,9 +87,10 @@ Taken HeldLock::acquire(
         deaths.fetch_add(1);
         MP_FAILPOINT("lock: reported");
     }
-    depth = 1;
+    const std::uint64_t who = caller(processes);
+    set_depth(who, 1);
     // order: relaxed, because only this thread compares it with its own value.
-    holder.store(caller(processes), std::memory_order_relaxed);
+    holder.store(who, std::memory_order_relaxed);
     return taken;
 }
 
@@ -51,13 +98,19 @@ Taken HeldLock::acquire_recursively(
     ProcessTable& processes, Timeout timeout, DeadOwner dead_owner
 ) {
     if (is_callers(processes)) {
+        check_depth(processes);
         if (depth == UINT32_MAX) {
             throw StateError("a recursive lock was acquired too often");
         }
-        ++depth;
+        set_depth(caller(processes), depth + 1);
         return Taken::yes;
     }
-    return acquire(processes, timeout, dead_owner);
+    const Taken taken = acquire(processes, timeout, dead_owner);
+    if (taken == Taken::yes ||
+        (taken == Taken::from_dead && dead_owner == DeadOwner::take)) {
+        held_recursively.note(*this);
+    }
+    return taken;
 }
 
 bool HeldLock::lock_for_std(
@@ -75,9 +128,14 @@ bool HeldLock::lock_for_std(
 bool HeldLock::lock_for_std_recursively(
     ProcessTable& processes, Timeout timeout, const char* what
 ) {
-    return is_callers(processes)
-               ? acquire_recursively(processes, timeout, DeadOwner::leave) == Taken::yes
-               : lock_for_std(processes, timeout, what);
+    if (is_callers(processes)) {
+        return acquire_recursively(processes, timeout, DeadOwner::leave) == Taken::yes;
+    }
+    const bool taken = lock_for_std(processes, timeout, what);
+    if (taken) {
+        held_recursively.note(*this);
+    }
+    return taken;
 }
 
 void HeldLock::release(ProcessTable& processes) {
@@ -96,15 +154,43 @@ void HeldLock::release(ProcessTable& processes) {
 
 void HeldLock::release_recursively(ProcessTable& processes) {
     if (!is_callers(processes)) {
+        // This thread may know better.
+        if (held_recursively.forget(*this) && lock.owner() == processes.self()) {
+            throw_damaged();
+        }
         throw StateError(
             "a recursive lock was released by a thread that does not own it"
         );
     }
-    if (--depth == 0) {
+    check_depth(processes);
+    set_depth(caller(processes), depth - 1);
+    if (depth == 0) {
+        held_recursively.forget(*this);
         // order: relaxed, the lock itself orders it.
         holder.store(0, std::memory_order_relaxed);
         lock.release();
     }
+}
+
+void HeldLock::set_depth(std::uint64_t who, std::uint32_t how_often) noexcept {
+    depth = how_often;
+    depth_seal = seal_of(who, how_often);
+}
+
+void HeldLock::check_depth(ProcessTable& processes) {
+    if (depth == 0 || depth_seal != seal_of(caller(processes), depth)) [[unlikely]] {
+        throw_damaged();
+    }
+}
+
+void HeldLock::throw_damaged() {
+    held_recursively.forget(*this);
+    // What it protects may be half-changed, too: the next one that takes it is told.
+    deaths.fetch_add(1);
+    release_all();
+    throw DamagedError(
+        "a lock is damaged: a process has written over it; it was released"
+    );
 }
 
 std::uint32_t HeldLock::release_all() noexcept {

@@ -10,6 +10,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <exception>
 #include <string>
 
 namespace mp::detail {
@@ -17,10 +18,11 @@ namespace mp::detail {
 /// Zeroed memory is a free lock. All members are for any process.
 struct alignas(64) HeldLock {
     OwnerLock lock;
-    std::uint32_t depth;                ///< guarded by the lock
+    std::uint32_t depth;                ///< guarded by the lock; see set_depth()
     std::atomic<std::uint64_t> holder;  ///< process and thread; 0 while it is free
     std::atomic<std::uint32_t> deaths;  ///< how many owners died
     std::atomic<std::uint32_t> told;    ///< how many of them were asked for
+    std::uint64_t depth_seal;           ///< goes with the depth and its thread
 
     /// Process and thread of the caller, as in `holder`.
     static std::uint64_t caller(ProcessTable& processes);
@@ -47,8 +49,15 @@ struct alignas(64) HeldLock {
     /// By any thread of any process. Throws std::invalid_argument if it was free.
     void release(ProcessTable& processes);
 
-    /// By the thread that has it. Throws StateError.
+    /// By the thread that has it. Throws StateError; DamagedError as check_depth().
     void release_recursively(ProcessTable& processes);
+
+    /// By the thread that has it, `who` as caller() says.
+    void set_depth(std::uint64_t who, std::uint32_t how_often) noexcept;
+
+    /// By the thread that has it. Throws DamagedError, and then the lock is released and
+    /// a death reported, when a process has written over its depth.
+    void check_depth(ProcessTable& processes);
 
     /// For conditions: releases it whatever its depth, which is returned.
     std::uint32_t release_all() noexcept;
@@ -56,10 +65,37 @@ struct alignas(64) HeldLock {
     /// There is a death that no process has asked for.
     bool has_report() const noexcept { return deaths.load() != told.load(); }
 
+    [[noreturn]] void throw_damaged();
+
     /// As Python's repr() says it: "None", the process's own name, "SomeOtherProcess" …
     std::string owner_text(ProcessTable& processes, const std::string& own_name) const;
 };
 
 static_assert(sizeof(HeldLock) == 64);
+
+// A std::unique_lock unlocks in its destructor, which must not throw: the calling thread
+// knows what it has locked, whatever a process has written over the lock meanwhile.
+
+/// After lock() and the like.
+void note_lock_for_std(const HeldLock& lock) noexcept;
+
+/// Whether this thread locked it so, and has not unlocked it. It counts as unlocked.
+bool forget_lock_for_std(const HeldLock& lock) noexcept;
+
+void log_damaged_unlock(const std::exception& error) noexcept;
+
+/// release(); what it throws is logged when this thread has locked it.
+template <class Release>
+void unlock_for_std(const HeldLock& lock, Release release) {
+    const bool was_locked = forget_lock_for_std(lock);
+    try {
+        release();
+    } catch (const std::exception& error) {
+        if (!was_locked) {
+            throw;
+        }
+        log_damaged_unlock(error);
+    }
+}
 
 }  // namespace mp::detail

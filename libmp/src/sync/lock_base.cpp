@@ -56,6 +56,11 @@ void LockBase<kind>::release() {
 }
 
 template <LockKind kind>
+void LockBase<kind>::unlock() {
+    unlock_for_std(state(), [this] { release(); });
+}
+
+template <LockKind kind>
 bool LockBase<kind>::locked() const {
     const OwnerLock& lock = state().lock;
     return lock.owner() != 0 && !lock.is_orphaned(block_.processes());
@@ -65,12 +70,18 @@ template <LockKind kind>
 void LockBase<kind>::lock() {
     HeldLock& held = state();
     lock_for_std(kind, held, block_.processes(), forever, name);
+    note_lock_for_std(held);
 }
 
 template <LockKind kind>
 bool LockBase<kind>::try_lock() {
     HeldLock& held = state();
-    return lock_for_std(kind, held, block_.processes(), std::chrono::seconds(0), name);
+    const bool taken =
+        lock_for_std(kind, held, block_.processes(), std::chrono::seconds(0), name);
+    if (taken) {
+        note_lock_for_std(held);
+    }
+    return taken;
 }
 
 template <LockKind kind>

@@ -70,7 +70,8 @@ public:
     /// the two looks here, is none: a dead owner changes nothing any more.
     bool is_orphaned(const ProcessTable& processes) const noexcept {
         const ProcessTable::Id id = owner();
-        return id != 0 && processes.dead(id) && owner() == id;
+        return id != 0 && processes.dead(id, ProcessTable::Look::thorough) &&
+               owner() == id;
     }
 
 private:

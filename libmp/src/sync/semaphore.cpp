@@ -2,12 +2,14 @@
 // The handle of a semaphore: a count of tokens, or a ledger of them.
 #include "mp/semaphore.hpp"
 
+#include "mp/errors.hpp"
+
 #include "os/check.hpp"
 #include "sync/token_count.hpp"
 #include "sync/token_ledger.hpp"
+#include "util/diagnostics.hpp"
 
 #include <cerrno>
-#include <new>
 #include <stdexcept>
 #include <string>
 
@@ -18,24 +20,14 @@ namespace {
 using detail::TokenCount;
 using detail::TokenLedger;
 
-// One of the two, each zeroed or made by set().
-struct SemaphoreState {
-    std::uint32_t bound;
-    bool is_bounded;
-    bool is_owned;
-    TokenCount count;
-};
+// What a block holds is one of the two, as the handle knows, made by set().
 
-struct OwnedSemaphoreState : SemaphoreState {
-    TokenLedger ledger;
-};
-
-SemaphoreState& semaphore_state_of(const detail::SharedBlock& block) {
-    return block.checked<SemaphoreState>("a Semaphore");
+TokenCount& count_of(const detail::SharedBlock& block) {
+    return block.checked<TokenCount>("a Semaphore");
 }
 
-TokenLedger& ledger_of(SemaphoreState& state) noexcept {
-    return static_cast<OwnedSemaphoreState&>(state).ledger;
+TokenLedger& ledger_of(const detail::SharedBlock& block) {
+    return block.checked<TokenLedger>("a Semaphore");
 }
 
 bool too_large(int value) noexcept {
@@ -58,31 +50,39 @@ Semaphore::Semaphore(SemaphoreOptions options, Bound bound) {
     if (options.value < 0 || (owned && too_large(options.value))) {
         os::throw_error(EINVAL, "the value of a semaphore");
     }
-    const auto value = static_cast<std::uint32_t>(options.value);
     block_ = detail::SharedBlock::allocate(
-        owned ? sizeof(OwnedSemaphoreState) : sizeof(SemaphoreState)
+        owned ? sizeof(TokenLedger) : sizeof(TokenCount)
     );
-    auto& state = block_.as<SemaphoreState>();
-    state.is_owned = owned;
-    state.is_bounded = bound == Bound::initial_value;
-    state.bound = state.is_bounded ? value
-                  : owned          ? TokenLedger::max_tokens
-                                   : TokenCount::max_tokens;
+    value_ = static_cast<std::uint32_t>(options.value);
+    is_owned_ = owned;
+    is_bounded_ = bound == Bound::initial_value;
     if (owned) {
-        ledger_of(state).set(value);
+        ledger_of(block_).set(value_);
     } else {
-        state.count.set(value);
+        count_of(block_).set(value_);
     }
 }
 
+void Semaphore::check_arrived() const {
+    if (block_.size() < (is_owned_ ? sizeof(TokenLedger) : sizeof(TokenCount))) {
+        throw SerializationError(
+            SerializationPhase::decode, "the parts of a semaphore do not fit each other"
+        );
+    }
+}
+
+std::uint32_t Semaphore::bound() const noexcept {
+    return is_bounded_ ? value_
+           : is_owned_ ? TokenLedger::max_tokens
+                       : TokenCount::max_tokens;
+}
+
 bool Semaphore::acquire(Timeout timeout) {
-    SemaphoreState& state = semaphore_state_of(block_);
-    return state.is_owned ? ledger_of(state).acquire(block_.processes(), timeout)
-                          : state.count.acquire(timeout);
+    return is_owned_ ? ledger_of(block_).acquire(block_.processes(), timeout, value_)
+                     : count_of(block_).acquire(timeout, bound());
 }
 
 void Semaphore::release(int count) {
-    SemaphoreState& state = semaphore_state_of(block_);
     if (count < 1) {
         throw std::invalid_argument(
             "a semaphore cannot be released " + std::to_string(count) + " times"
@@ -90,25 +90,31 @@ void Semaphore::release(int count) {
     }
     const auto tokens = static_cast<std::uint32_t>(count);
     const bool given =
-        state.is_owned
-            ? ledger_of(state).release(block_.processes(), tokens, state.bound)
-            : state.count.release(tokens, state.bound);
+        is_owned_ ? ledger_of(block_).release(block_.processes(), tokens, bound())
+                  : count_of(block_).release(tokens, bound());
     if (given) {
         return;
     }
-    if (state.is_bounded) {
+    if (is_bounded_) {
         throw std::invalid_argument(
-            "a bounded semaphore of " + std::to_string(state.bound) +
+            "a bounded semaphore of " + std::to_string(bound()) +
             " was released more often than acquired"
         );
     }
     throw std::overflow_error("a semaphore was released too often");
 }
 
+void Semaphore::unlock() noexcept {
+    try {
+        release();
+    } catch (const std::exception& error) {
+        detail::log_error(error.what());
+    }
+}
+
 int Semaphore::get_value() const {
-    SemaphoreState& state = semaphore_state_of(block_);
     return static_cast<int>(
-        state.is_owned ? ledger_of(state).value() : state.count.value()
+        is_owned_ ? ledger_of(block_).value() : count_of(block_).value()
     );
 }
 

@@ -2,6 +2,8 @@
 // Taking and giving tokens of one word, and sleeping while there is none.
 #include "sync/token_count.hpp"
 
+#include "mp/errors.hpp"
+
 #include "os/failpoint.hpp"
 #include "os/spin.hpp"
 #include "sync/owner_lock.hpp"
@@ -10,9 +12,10 @@
 
 namespace mp::detail {
 
-bool TokenCount::acquire(Timeout timeout) {
+bool TokenCount::acquire(Timeout timeout, std::uint32_t bound) {
     // order: relaxed, the exchange decides.
     std::uint32_t seen = word_.load(std::memory_order_relaxed);
+    check(seen, bound);
     // order: acquire, pairs with release(). The first try asks for no time.
     if ((seen & max_tokens) > 0 &&
         word_.compare_exchange_strong(seen, seen - 1, std::memory_order_acquire)) {
@@ -26,6 +29,7 @@ bool TokenCount::acquire(Timeout timeout) {
         return (seen & max_tokens) > 0 || deadline.expired();
     });
     for (;;) {
+        check(seen, bound);
         if ((seen & max_tokens) > 0) {
             MP_FAILPOINT("semaphore: before the taking");
             // order: acquire, pairs with release().
@@ -67,12 +71,19 @@ bool TokenCount::acquire(Timeout timeout) {
     }
 }
 
-bool TokenCount::release(std::uint32_t count, std::uint32_t bound) noexcept {
+void TokenCount::check(std::uint32_t word, std::uint32_t bound) {
+    if ((word & max_tokens) > bound) [[unlikely]] {
+        throw DamagedError("a semaphore is damaged: a process has written over it");
+    }
+}
+
+bool TokenCount::release(std::uint32_t count, std::uint32_t bound) {
     // order: relaxed, the exchange decides; a refusal is about the number alone.
     std::uint32_t seen = word_.load(std::memory_order_relaxed);
     do {
         const std::uint32_t value = seen & max_tokens;
-        if (value > bound || count > bound - value) {
+        check(seen, bound);
+        if (count > bound - value) {
             return false;
         }
         MP_FAILPOINT("semaphore: before the giving");

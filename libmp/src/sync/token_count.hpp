@@ -18,11 +18,13 @@ public:
 
     void set(std::uint32_t value) noexcept { word_.store(value); }
 
+    // Both throw DamagedError when there are more than `bound` already.
+
     /// Takes one; false when the deadline passed without.
-    bool acquire(Timeout timeout);
+    bool acquire(Timeout timeout, std::uint32_t bound);
 
     /// Adds some. False, and nothing is added, when there would be more than `bound`.
-    bool release(std::uint32_t count, std::uint32_t bound) noexcept;
+    bool release(std::uint32_t count, std::uint32_t bound);
 
     std::uint32_t value() const noexcept { return word_.load() & max_tokens; }
 
@@ -30,6 +32,7 @@ private:
     /// A thread may sleep.
     static constexpr std::uint32_t waiters = 1U << 31U;
 
+    static void check(std::uint32_t word, std::uint32_t bound);
     void wake(std::uint32_t count) noexcept;
 
     FutexWord word_;

@@ -2,6 +2,8 @@
 // Taking and giving tokens that are booked, and those that dead processes hold.
 #include "sync/token_ledger.hpp"
 
+#include "mp/errors.hpp"
+
 #include "os/failpoint.hpp"
 #include "os/spin.hpp"
 #include "sync/owner_lock.hpp"
@@ -56,6 +58,13 @@ pack_entry(std::uint32_t serial, std::int32_t balance) noexcept {
            static_cast<std::uint32_t>(balance);
 }
 
+/// What others do makes a thread look again, but not so often in a row.
+constexpr int most_looks = 100'000;
+
+[[noreturn]] void throw_damaged() {
+    throw DamagedError("a semaphore is damaged: a process has written over its ledger");
+}
+
 }  // namespace
 
 void TokenLedger::set(std::uint32_t value) noexcept {
@@ -72,8 +81,9 @@ std::int32_t TokenLedger::balance(std::uint32_t index) const noexcept {
 
 // Enters the last change into the ledger, at most once: the entry says which one it
 // has. Every change of the value begins with this, so a change is booked even if its
-// maker was killed right after it.
-void TokenLedger::book(std::uint64_t last) noexcept {
+// maker was killed right after it. False when the entry can have nothing to do with this
+// change, though it is still the last one.
+bool TokenLedger::book(std::uint64_t last) noexcept {
     const Value value(last);
     Word& entry = entries_.at(value.index);
     std::uint64_t known = entry.load();
@@ -83,18 +93,31 @@ void TokenLedger::book(std::uint64_t last) noexcept {
             known, pack_entry(value.serial, balance_of(known) - value.change)
         );
         MP_FAILPOINT("ledger: booked");
+        return true;
     }
+    return serial_of(known) == value.serial || value_.load() != last;
 }
 
-bool TokenLedger::change(
-    std::uint32_t index, std::int32_t by, std::uint32_t bound
-) noexcept {
-    for (;;) {
-        std::uint64_t seen = value_.load();
-        book(seen);
+/// The value, booked.
+std::uint64_t TokenLedger::settled_value() {
+    for (int looks = 0; looks < most_looks; ++looks) {
+        const std::uint64_t seen = value_.load();
+        if (book(seen)) {
+            return seen;
+        }
+    }
+    throw_damaged();
+}
+
+bool TokenLedger::change(std::uint32_t index, std::int32_t by, std::uint32_t bound) {
+    for (int looks = 0;; ++looks) {
+        std::uint64_t seen = settled_value();
         const std::uint64_t entry = entries_.at(index).load();
         const Value value(seen);
         if (value.index == index && serial_of(entry) != value.serial) {
+            if (looks > most_looks) {
+                throw_damaged();
+            }
             continue;
         }
         const std::int64_t free = static_cast<std::int64_t>(value.free) + by;
@@ -116,11 +139,10 @@ bool TokenLedger::change(
 
 // The same in the name of a dead process, as long as its entry is the one seen: a
 // balance alone could be that of the entry's next process.
-bool TokenLedger::give_back(std::uint32_t index, std::uint64_t entry) noexcept {
+bool TokenLedger::give_back(std::uint32_t index, std::uint64_t entry) {
     const std::int32_t by = std::min(balance_of(entry), largest_change);
     for (;;) {
-        std::uint64_t seen = value_.load();
-        book(seen);
+        std::uint64_t seen = settled_value();
         const Value value(seen);
         if (entries_.at(index).load() != entry ||
             (value.index == index && serial_of(entry) != value.serial)) {
@@ -138,19 +160,30 @@ bool TokenLedger::give_back(std::uint32_t index, std::uint64_t entry) noexcept {
     }
 }
 
-std::uint32_t TokenLedger::reclaim(const ProcessTable& processes) noexcept {
+std::uint32_t TokenLedger::reclaim(const ProcessTable& processes) {
     std::uint32_t total = 0;
     for (std::uint32_t index = 0; index < ProcessTable::capacity; ++index) {
         const std::uint32_t generation = generations_.at(index).load();
-        if (generation == 0 || balance_of(entries_.at(index).load()) == 0 ||
-            !processes.dead(generation << ProcessTable::index_bits | index)) {
+        const std::int32_t balance = balance_of(entries_.at(index).load());
+        if (balance > static_cast<std::int32_t>(max_tokens) ||
+            (generation == 0 && balance != 0 && generations_.at(index).load() == 0)) {
+            throw_damaged();
+        }
+        if (generation == 0 || balance == 0 ||
+            !processes.dead(
+                generation << ProcessTable::index_bits | index,
+                ProcessTable::Look::thorough
+            )) {
             continue;
         }
-        for (;;) {
-            book(value_.load());
+        for (int looks = 0;; ++looks) {
+            settled_value();
             const std::uint64_t entry = entries_.at(index).load();
             if (balance_of(entry) <= 0 || generations_.at(index).load() != generation) {
                 break;
+            }
+            if (looks > most_looks) {
+                throw_damaged();
             }
             if (give_back(index, entry)) {
                 total += static_cast<std::uint32_t>(
@@ -176,8 +209,11 @@ std::uint32_t TokenLedger::enrol(ProcessTable& processes) {
         [[likely]] {
         return index;
     }
-    for (;;) {
-        book(value_.load());
+    for (int looks = 0;; ++looks) {
+        if (looks > most_looks) {
+            throw_damaged();
+        }
+        settled_value();
         const std::uint64_t entry = entries_.at(index).load();
         // Another thread of this process may have been here, and have taken tokens.
         if (generation.load() == ProcessTable::generation_of(me)) {
@@ -200,14 +236,32 @@ std::uint32_t TokenLedger::enrol(ProcessTable& processes) {
     }
 }
 
-bool TokenLedger::acquire(ProcessTable& processes, Timeout timeout) {
+/// Whether there are fewer tokens, free and held, than there were at first. There may be
+/// more: nobody is asked for what a dead process gave that others had taken.
+bool TokenLedger::misses_tokens(std::uint32_t total) {
+    const std::uint64_t seen = settled_value();
+    std::int64_t sum = Value(seen).free;
+    for (const Word& entry : entries_) {
+        sum += balance_of(entry.load());
+    }
+    return value_.load() == seen && sum < total;
+}
+
+bool TokenLedger::acquire(
+    ProcessTable& processes, Timeout timeout, std::uint32_t total
+) {
     const std::uint32_t index = enrol(processes);
     if (change(index, -1, max_tokens)) {
         return true;
     }
     const Deadline deadline(timeout);
     spin([&] { return value() > 0 || deadline.expired(); });
+    int missed = 0;
     for (;;) {
+        missed = misses_tokens(total) ? missed + 1 : 0;
+        if (missed > 3) {
+            throw_damaged();
+        }
         if (reclaim(processes) > 0 && change(index, -1, max_tokens)) {
             return true;
         }

@@ -21,8 +21,10 @@ public:
 
     void set(std::uint32_t value) noexcept;
 
-    /// Takes one; false when the deadline passed without.
-    bool acquire(ProcessTable& processes, Timeout timeout);
+    // These throw DamagedError when what stands here cannot be.
+
+    /// Takes one; false when the deadline passed without. There were `total` at first.
+    bool acquire(ProcessTable& processes, Timeout timeout, std::uint32_t total);
 
     /// Gives some back. False, and nothing is given, when there would be more than
     /// `bound`.
@@ -34,14 +36,16 @@ public:
     std::int32_t balance(std::uint32_t index) const noexcept;
 
     /// Gives back what dead processes hold; how much that was.
-    std::uint32_t reclaim(const ProcessTable& processes) noexcept;
+    std::uint32_t reclaim(const ProcessTable& processes);
 
 private:
     using Word = std::atomic<std::uint64_t>;
 
-    bool change(std::uint32_t index, std::int32_t by, std::uint32_t bound) noexcept;
-    bool give_back(std::uint32_t index, std::uint64_t entry) noexcept;
-    void book(std::uint64_t last) noexcept;
+    bool change(std::uint32_t index, std::int32_t by, std::uint32_t bound);
+    bool give_back(std::uint32_t index, std::uint64_t entry);
+    bool book(std::uint64_t last) noexcept;
+    std::uint64_t settled_value();
+    bool misses_tokens(std::uint32_t total);
     std::uint32_t enrol(ProcessTable& processes);
     void ring(std::uint32_t count) noexcept;
 

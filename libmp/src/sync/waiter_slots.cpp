@@ -32,7 +32,14 @@ const FutexWord& WaiterSlots::sleepers_word(const Word& word) noexcept {
 }
 
 std::uint32_t WaiterSlots::used() const noexcept {
-    return used_.load();
+    return std::min(used_.load(), capacity);
+}
+
+/// A waiter sees to it that it is found, whatever was written over the number.
+void WaiterSlots::keep_used(std::uint32_t index) noexcept {
+    std::uint32_t seen = used_.load();
+    while (seen <= index && !used_.compare_exchange_weak(seen, index + 1)) {
+    }
 }
 
 std::optional<WaiterSlots::Place> WaiterSlots::enter(ProcessTable& processes) {
@@ -110,6 +117,7 @@ bool WaiterSlots::sleep_in_place(
             FutexScope::shared
         );
         MP_FAILPOINT("condition: after the sleep");
+        keep_used(place.index);
         // Not at once: the watcher may have left between the look and the sleep.
         interval = std::min(2 * interval, Watchers::longest_interval);
         if (watching) {
@@ -147,7 +155,8 @@ bool WaiterSlots::take_over_orphan(
     const std::uint32_t end = used();
     for (std::uint32_t i = 0; i < end; ++i) {
         std::uint64_t theirs = slots_.at(i).load();
-        if (state_of(theirs) != notified || !processes.dead(process_of(theirs))) {
+        if (state_of(theirs) != notified ||
+            !processes.dead(process_of(theirs), ProcessTable::Look::thorough)) {
             continue;
         }
         if (!mine.compare_exchange_strong(waiting, notified_of(waiting))) {

@@ -87,6 +87,7 @@ private:
     );
     void find_watcher(const ProcessTable& processes) noexcept;
     std::uint32_t used() const noexcept;
+    void keep_used(std::uint32_t index) noexcept;
     Word* oldest(std::uint64_t& word) noexcept;
     static bool
     wake(Word& slot, std::uint64_t waiting, const ProcessTable& processes) noexcept;

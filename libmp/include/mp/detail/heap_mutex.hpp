@@ -5,6 +5,7 @@
 // Threads: any, of any process; the thread that locks it unlocks it. Recursive.
 // Throws:  OwnerDied, for ever, once a process was killed inside: what the lock
 //          protects may be half-changed. TimeoutError when one was stopped inside.
+//          DamagedError when a process has written over it.
 #pragma once
 
 #include <pthread.h>

@@ -28,7 +28,7 @@ public:
     bool locked() const;
 
     void lock();
-    void unlock() { release(); }
+    void unlock();
     bool try_lock();
 
     friend bool operator==(const LockBase&, const LockBase&) noexcept = default;

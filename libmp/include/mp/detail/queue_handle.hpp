@@ -124,6 +124,7 @@ protected:
             core().get(item, timeout);
             ByteReader reader(item.bytes());
             T object = decode<T>(reader);
+            item.check_kept();
             if (reader.left() != 0) {
                 throw SerializationError(
                     SerializationPhase::decode,

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: BSL-1.0
+// What is checked before it is used, and what follows when it cannot be: a queue whose
+// memory another process has written over is damaged, for all, at once. See
+// docs/protocols/queue.md.
+#include "mp/detail/queue_core.hpp"
+#include "mp/errors.hpp"
+
+#include "memory/process_table.hpp"
+#include "os/private_copy.hpp"
+#include "queue/queue_layout.hpp"
+#include "queue/queue_lock.hpp"
+
+#include <atomic>
+#include <string>
+
+namespace mp::detail {
+
+namespace {
+
+/// How long a thread waits for a lock before it looks whether the queue is damaged: the
+/// word of a lock may name a process that never had it.
+constexpr Timeout lock_slice(std::chrono::seconds(1));
+
+}  // namespace
+
+// ---- telling
+
+void QueueCore::mark_damaged() const noexcept {
+    QueueControl& shared = control();
+    damaged_.store(true);
+    shared.shut.store(code(static_cast<std::uint32_t>(QueueWord::damaged)));
+    shared.producers.wake_all();
+    shared.consumers.wake_all();
+    if (geometry_.joinable) {
+        shared.joiners.wake_all();
+    }
+    event_.ring();
+}
+
+void QueueCore::throw_damaged(const char* what) const {
+    mark_damaged();
+    throw DamagedError(
+        std::string("the queue is damaged: a process has written over ") + what
+    );
+}
+
+void QueueCore::throw_not_open() const {
+    check_undamaged();
+    throw ShutDown();
+}
+
+void QueueCore::check_undamaged() const {
+    if (damaged_.load() || shut_state() == static_cast<QueueShut>(QueueWord::damaged))
+        [[unlikely]] {
+        throw_damaged("its memory");
+    }
+}
+
+// ---- words with few values
+
+/// What a word says in this queue: never 0 or all ones, as memory that was overwritten
+/// is, but by a chance of one in thousands of millions.
+std::uint32_t QueueCore::code(std::uint32_t word) const noexcept {
+    return static_cast<std::uint32_t>(seal::of(geometry_.key, 1 + word) >> 32U);
+}
+
+QueueShut QueueCore::shut_state() const noexcept {
+    const std::uint32_t word = control().shut.load();
+    for (const QueueShut state :
+         {QueueShut::no, QueueShut::to_producers, QueueShut::to_all}) {
+        if (word == code(static_cast<std::uint32_t>(state))) {
+            return state;
+        }
+    }
+    return static_cast<QueueShut>(QueueWord::damaged);
+}
+
+bool QueueCore::is_watched() const noexcept {
+    // order: relaxed. To a producer it comes with put_lock, from the thread that could
+    // reset the descriptor before (see calm_if_empty()); in shutdown() a fence of
+    // wake_all() stands between the store of `shut` and this; a consumer that misses it
+    // leaves the descriptor readable, which is allowed.
+    return control().watched.load(std::memory_order_relaxed) != unwatched_;
+}
+
+void QueueCore::check_watched() const {
+    if (control().watched.load() != code(static_cast<std::uint32_t>(QueueWord::watched)
+                                    )) {
+        throw_damaged("its control words");
+    }
+}
+
+// ---- counts
+
+/// No item takes less than its header.
+std::uint64_t QueueCore::most_items() const noexcept {
+    return geometry_.max_items != 0
+               ? geometry_.max_items
+               : geometry_.max_chunks * (chunk_bytes / sizeof(ItemHeader));
+}
+
+/// How many items there are. Without a lock, so both counts may move meanwhile: only
+/// what cannot be, whoever is killed where, is damage.
+std::uint64_t QueueCore::check_counts() const {
+    check_undamaged();
+    const QueueControl& shared = control();
+    // order: acquire, both before the looks at the counts themselves.
+    const std::uint64_t least_put = last_put_.load(std::memory_order_acquire);
+    // order: acquire, as above.
+    const std::uint64_t least_taken = last_taken_.load(std::memory_order_acquire);
+    // order: acquire, pairs with get's commit, and comes before the look at put_count:
+    // a consumer never takes more than it saw there.
+    const std::uint64_t taken = shared.get_count.load(std::memory_order_acquire);
+    const GetEnd& end = shared.get_ends[taken % 2];
+    // order: relaxed, the fence keeps all three before the second look at the count.
+    const GetPlace place{
+        end.chunk.load(std::memory_order_relaxed),
+        end.offset.load(std::memory_order_relaxed)};
+    // order: relaxed, as above.
+    const std::uint64_t get_seal = end.seal.load(std::memory_order_relaxed);
+    // order: acquire, as in first_chunk_in_use().
+    std::atomic_thread_fence(std::memory_order_acquire);
+    // order: relaxed, the fence keeps it behind the entry.
+    if (shared.get_count.load(std::memory_order_relaxed) == taken &&
+        get_seal != place.right_seal(geometry_.key, taken)) {
+        throw_damaged("the count of the items taken");
+    }
+    // order: acquire, pairs with put's commit: its seal was written before.
+    const std::uint64_t put = shared.put_count.load(std::memory_order_acquire);
+    // order: relaxed, the fence keeps it before the second look at the count.
+    const std::uint64_t put_seal =
+        shared.put_seals[put % 2].load(std::memory_order_relaxed);
+    // order: acquire, pairs with the release of the seal: who sees that of the count
+    // after the next one sees the next one.
+    std::atomic_thread_fence(std::memory_order_acquire);
+    // order: relaxed, the fence keeps it behind the seal.
+    if (shared.put_count.load(std::memory_order_relaxed) == put &&
+        put_seal != seal::of(geometry_.key, put)) {
+        throw_damaged("the count of the items put");
+    }
+    if (put < least_put || taken < least_taken) {
+        throw_damaged("its counts");
+    }
+    const std::uint64_t most = most_items();
+    if (put - taken <= most) {
+        return put - taken;
+    }
+    // Some were taken, and others put in their place, between the two looks; or this is
+    // no count at all.
+    const std::uint64_t later = shared.get_count.load();
+    if (put < taken || (put > later && put - later > most)) {
+        throw_damaged("its counts");
+    }
+    return most;
+}
+
+/// For the holder of the count's lock. One that was put back by one looks like that of a
+/// process that was killed before its commit: only this process knows what it has done.
+void QueueCore::check_forward(
+    std::uint64_t count, const std::atomic<std::uint64_t>& last
+) const {
+    // order: relaxed, the lock orders it.
+    if (count < last.load(std::memory_order_relaxed)) [[unlikely]] {
+        throw_damaged("its counts");
+    }
+}
+
+// ---- the two ends
+
+/// For the holder of put_lock: what counts, in memory that nobody else can change.
+PutEnd QueueCore::checked_put_end() const {
+    QueueControl& shared = control();
+    const PutEnd end = os::private_copy(shared.valid_put_end());
+    const std::uint64_t area = geometry_.large_bytes;
+    const bool in_bounds =
+        end.offset <= chunk_bytes && end.offset % item_alignment == 0 &&
+        end.recycled <= end.chunk && end.retired < end.fresh &&
+        end.fresh <= geometry_.max_chunks &&
+        // Each chunk is in use, free, or given back.
+        end.chunk - end.recycled + 1 + end.retired == end.fresh &&
+        end.large_head < area && end.large_tail <= area && end.large_touched <= area &&
+        end.large_head % large_alignment == 0 && end.large_tail % large_alignment == 0;
+    if (!in_bounds ||
+        end.seal != end.right_seal(geometry_.key, shared.put_turn_number()))
+        [[unlikely]] {
+        throw_damaged("the end where items are put");
+    }
+    return end;
+}
+
+/// The same end, to count when put_turn_number() is `turn`.
+PutEnd QueueCore::next_put_end(std::uint64_t turn, const PutEnd& end) const noexcept {
+    PutEnd next = end;
+    next.seal = end.right_seal(geometry_.key, turn);
+    return next;
+}
+
+/// For the holder of get_lock.
+GetPlace QueueCore::checked_get_end(std::uint64_t count) const {
+    const GetEnd& end = control().get_ends[count % 2];
+    // order: relaxed, get_lock orders it: the last holder wrote it.
+    const GetPlace place{
+        end.chunk.load(std::memory_order_relaxed),
+        end.offset.load(std::memory_order_relaxed)};
+    // order: relaxed, as above.
+    if (end.seal.load(std::memory_order_relaxed) !=
+            place.right_seal(geometry_.key, count) ||
+        place.offset > chunk_bytes || place.offset % item_alignment != 0) [[unlikely]] {
+        throw_damaged("the end where items are taken");
+    }
+    return place;
+}
+
+// ---- locks
+
+/// Before a commit: a lock whose word was overwritten may have a second holder.
+void QueueCore::check_owned(const OwnerLock& lock) const {
+    if (lock.owner() != processes().self()) [[unlikely]] {
+        throw_damaged("one of its locks");
+    }
+}
+
+/// False when the time is over.
+bool QueueCore::lock(
+    OwnerLock& lock, Timeout timeout, const std::atomic<std::uint64_t>* done
+) const {
+    const auto acquire = [&](Timeout at_most) {
+        return lock.acquire(processes(), at_most, DeadOwner::take, done) != Taken::no;
+    };
+    if (timeout.duration() <= lock_slice.duration()) {
+        return acquire(timeout);
+    }
+    if (acquire(lock_slice)) {
+        return true;
+    }
+    const Deadline deadline(timeout);
+    do {
+        check_counts();
+        if (acquire(deadline.sooner(lock_slice).remaining())) {
+            return true;
+        }
+    } while (!deadline.expired());
+    return false;
+}
+
+}  // namespace mp::detail
