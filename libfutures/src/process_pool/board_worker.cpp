@@ -9,6 +9,7 @@
 #include "os/fence.hpp"
 #include "process_pool/worker_wake.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 namespace futures::detail {
@@ -38,7 +39,7 @@ BoardWorker::BoardWorker(
       call_arena_(call_arena),
       results_(results),
       options_(options),
-      mask_(view.header().slots - 1),
+      mask_(view.slot_count() - 1),
       trims_(view.header().trims.load()),
       store_(results),
       out_(store_) {}
@@ -48,7 +49,14 @@ void BoardWorker::initializer_failed(std::span<const std::byte> exception) {
     mp::detail::copy_block(
         results_.memory() + block.offset, exception.data(), exception.size()
     );
-    std::memcpy(ring_->bytes.data(), &block, sizeof block);
+    ResultItem item{};
+    item.position = ResultItem::of_initializer;
+    item.length = sizeof block;
+    item.kind = ResultKind::exception;
+    item.place = MessagePlace::arena;
+    std::memcpy(item.bytes.data(), &block, sizeof block);
+    item.sum = result_sum(item, {options_.index, 0}, item.bytes);
+    *ring_ = item;
     control_.phase.store(WorkerPhase::initializer_failed);
 }
 
@@ -69,7 +77,10 @@ void BoardWorker::run(TaskRunner& runner) noexcept {
             sleep();
             continue;
         }
-        execute(*position, runner);
+        if (!execute(*position, runner) || results_.is_damaged()) {
+            control_.phase.store(WorkerPhase::damaged);
+            break;
+        }
         if (left != 0 && --left == 0) {
             control_.phase.store(WorkerPhase::retired);
             break;
@@ -128,6 +139,10 @@ std::optional<std::uint64_t> BoardWorker::claim() noexcept {
             head, head + 1, std::memory_order_release, std::memory_order_relaxed
         );
         MP_FAILPOINT("worker: after help");
+        // order: as in run(). Where the tail was written over, this takes for ever.
+        if (header_.stop.load(std::memory_order_relaxed) != 0) {
+            return std::nullopt;
+        }
     }
 }
 
@@ -226,7 +241,13 @@ void BoardWorker::give_memory_back() noexcept {
 
 // ---- running
 
-void BoardWorker::execute(std::uint64_t position, TaskRunner& runner) noexcept {
+/// False, and nothing has run, if that is not the call that the parent wrote.
+bool BoardWorker::execute(std::uint64_t position, TaskRunner& runner) noexcept {
+    CallCopy copy;
+    const auto call = call_at(position, copy);
+    if (!call) {
+        return false;
+    }
     Slot& slot = slots_[position & mask_];
     MP_FAILPOINT("worker: before running");
     // order: pairs with Board::recover(): what was not begun is run again.
@@ -235,28 +256,47 @@ void BoardWorker::execute(std::uint64_t position, TaskRunner& runner) noexcept {
         std::memory_order_release
     );
     MP_FAILPOINT("worker: after running");
-    const ResultKind kind = runner.run(message_in(slot), out_);
+    const ResultKind kind = runner.run(*call, out_);
     MP_FAILPOINT("worker: after run");
     put_result(position, kind);
     commit(position);
     out_.reset();
     store_.release();
+    return true;
 }
 
-std::span<const std::byte> BoardWorker::message_in(const Slot& slot) const noexcept {
-    if (slot.item.place == MessagePlace::arena) {
-        BlockReference block{};
-        std::memcpy(&block, slot.item.bytes.data(), sizeof block);
-        return {call_arena_ + block.offset, block.size};
+std::optional<std::span<const std::byte>>
+BoardWorker::call_at(std::uint64_t position, CallCopy& copy) const noexcept {
+    const CallItem& item = slots_[position & mask_].item;
+    const std::size_t length = copied(item.length);
+    const MessagePlace place = copied(item.place);
+    if (length > copy.size()) {
+        return std::nullopt;
     }
-    return {slot.item.bytes.data(), slot.item.length};
+    // Copied first, then checked: nobody changes it between the two.
+    std::memcpy(copy.data(), item.bytes.data(), length);
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    const std::span<const std::byte> bytes(copy.data(), length);
+    if (copied(item.sum) != call_sum(position, place, bytes)) {
+        return std::nullopt;
+    }
+    if (place != MessagePlace::arena) {
+        return bytes;
+    }
+    BlockReference block{};
+    std::memcpy(&block, copy.data(), std::min(length, sizeof block));
+    if (block.offset > options_.calls_size ||
+        block.size > options_.calls_size - block.offset) {
+        return std::nullopt;
+    }
+    return std::span<const std::byte>(call_arena_ + block.offset, block.size);
 }
 
 void BoardWorker::put_result(std::uint64_t position, ResultKind kind) noexcept {
-    ResultItem& item = ring_[written_ & mask_];
+    ResultItem item{};
+    item.position = position;
     item.kind = kind;
-    const auto bytes = out_.data();
-    item.length = static_cast<std::uint32_t>(bytes.size());
+    auto bytes = out_.data();
     if (bytes.size() <= ResultItem::capacity) {
         item.place = MessagePlace::item;
         std::memcpy(item.bytes.data(), bytes.data(), bytes.size());
@@ -270,7 +310,12 @@ void BoardWorker::put_result(std::uint64_t position, ResultKind kind) noexcept {
         const BlockReference block = store_.give_away(bytes.size());
         item.place = MessagePlace::arena;
         std::memcpy(item.bytes.data(), &block, sizeof block);
+        bytes = item.bytes;
     }
+    item.length = static_cast<std::uint8_t>(bytes.size());
+    item.sum = result_sum(item, {options_.index, written_}, bytes);
+    item.position = BoardTask::unplaced;  // commit() says of which task it is
+    ring_[written_ & mask_] = item;
     MP_FAILPOINT("worker: after result bytes");
 }
 

@@ -12,6 +12,7 @@
 #include "process_pool/message_arena.hpp"
 #include "process_pool/step_aside.hpp"
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -35,8 +36,9 @@ public:
 struct BoardWorkerOptions {
     std::uint32_t index = 0;
     mp::detail::SpinPolicy policy{};
-    std::uint64_t max_tasks = 0;  ///< 0: any number
-    int doorbell = -1;            ///< the parent's
+    std::uint64_t max_tasks = 0;                   ///< 0: any number
+    int doorbell = -1;                             ///< the parent's
+    std::uint64_t calls_size = ~std::uint64_t{0};  ///< of the arena of calls
 };
 
 class BoardWorker {
@@ -51,10 +53,13 @@ public:
     /// Leaves the encoded exception of the initializer for the parent. Then end.
     void initializer_failed(std::span<const std::byte> exception);
 
-    /// Takes tasks and runs them until the board is stopped, or max_tasks were run.
+    /// Takes tasks and runs them until the board is stopped, max_tasks were run, or
+    /// somebody wrote over what it is to run.
     void run(TaskRunner& runner) noexcept;
 
 private:
+    using CallCopy = std::array<std::byte, CallItem::capacity>;
+
     std::optional<std::uint64_t> claim() noexcept;
     std::optional<std::uint64_t> search() noexcept;
     bool spin(std::optional<std::uint64_t>& position) noexcept;
@@ -62,8 +67,9 @@ private:
     void give_memory_back() noexcept;
     void sleep() noexcept;
     bool looks_empty() const noexcept;
-    void execute(std::uint64_t position, TaskRunner& runner) noexcept;
-    std::span<const std::byte> message_in(const Slot& slot) const noexcept;
+    bool execute(std::uint64_t position, TaskRunner& runner) noexcept;
+    std::optional<std::span<const std::byte>>
+    call_at(std::uint64_t position, CallCopy& copy) const noexcept;
     void put_result(std::uint64_t position, ResultKind kind) noexcept;
     void commit(std::uint64_t position) noexcept;
     void tell() noexcept;
