@@ -126,23 +126,24 @@ void Board::put(
     BoardTask& task,
     std::span<const std::byte> call
 ) noexcept {
+    BlockReference reference{};
+    const auto write = [&](MessagePlace place, const std::byte* from, std::size_t size
+                       ) {
+        item.place = place;
+        item.length = static_cast<std::uint8_t>(size);
+        item.sum = copy_call(item.bytes.data(), from, size, place, position);
+    };
     if (const Block& block = task.message.block()) {
-        const BlockReference reference{block.offset(), block.size()};
-        item.place = MessagePlace::arena;
-        item.length = sizeof reference;
-        std::memcpy(item.bytes.data(), &reference, sizeof reference);
-        item.sum = call_sum(
-            position,
+        reference = {block.offset(), block.size()};
+        write(
             MessagePlace::arena,
-            std::as_bytes(std::span<const BlockReference, 1>(&reference, 1))
+            reinterpret_cast<const std::byte*>(&reference),
+            sizeof reference
         );
         return;
     }
     const auto bytes = call.empty() ? task.message.bytes() : call;
-    item.place = MessagePlace::slot;
-    item.length = static_cast<std::uint8_t>(bytes.size());
-    std::memcpy(item.bytes.data(), bytes.data(), bytes.size());
-    item.sum = call_sum(position, MessagePlace::slot, bytes);
+    write(MessagePlace::slot, bytes.data(), bytes.size());
     if (!task.keep_message) {
         task.message.clear();
     }

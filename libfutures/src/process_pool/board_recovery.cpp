@@ -5,7 +5,6 @@
 #include "process_pool/board.hpp"
 
 #include <algorithm>
-#include <cstring>
 
 namespace futures::detail {
 
@@ -27,13 +26,11 @@ void Board::prepare(std::uint32_t worker, std::shared_ptr<ResultArenaReader> are
 Message Board::initializer_failure(std::uint32_t worker) {
     Message message;
     const ResultItem item = copied(*view_.ring(worker));
-    BlockReference reference{};
-    std::memcpy(&reference, item.bytes.data(), sizeof reference);
     const MutexLock lock(drain_mutex_);
     ResultArenaReader& arena = *arenas_[worker];
+    const BlockReference reference = item.block();
     if (item.position == ResultItem::of_initializer &&
-        item.length == sizeof reference &&
-        item.sum == result_sum(item, {worker, 0}, item.bytes) && arena.has(reference)) {
+        item.sum == sum_of(item, {worker, 0}).value() && arena.has(reference)) {
         // Out of memory that others see, before it is looked at.
         const Block block = arena.open(reference);
         message.assign(block.bytes());
@@ -126,13 +123,14 @@ void Board::give_back(BoardTask& task) noexcept {
 
 /// The call stands nowhere else. False if it is not what we wrote.
 bool Board::take_call_back(BoardTask& task, const Slot& slot) noexcept {
-    const CallItem item = copied(slot.item);
-    if (!item.is_right(task.position) || item.place != MessagePlace::slot) {
+    CallCopy call;
+    if (!copy_call(call, slot.item, task.position) ||
+        call.place != MessagePlace::slot) {
         report_damage("a call that a worker had not begun");
         return false;
     }
     try {
-        task.message.assign({item.bytes.data(), item.length});
+        task.message.assign(call.message());
     } catch (const std::bad_alloc&) {
         task.failure = std::current_exception();
         task.end = TaskEnd::failed;

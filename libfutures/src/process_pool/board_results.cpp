@@ -8,7 +8,6 @@
 #include "process_pool/board.hpp"
 
 #include <array>
-#include <cstring>
 
 namespace futures::detail {
 
@@ -112,32 +111,19 @@ bool Board::take_result(
     BoardTask& task, const ResultItem& item, RingPlace place
 ) noexcept {
     std::array<std::byte, CallItem::capacity> in_slot;
-    std::span<const std::byte> bytes;
-    switch (item.place) {
-    case MessagePlace::item:
-        bytes = item.bytes;
-        break;
-    case MessagePlace::slot:
-        // Copied first, then checked: nobody changes it between the two.
+    std::span<const std::byte> bytes = item.bytes();
+    ItemSum sum = sum_of(item, place);
+    if (item.place == MessagePlace::slot) {
         if (item.length > in_slot.size()) {
             return false;
         }
-        std::memcpy(
-            in_slot.data(),
-            slots_[index_of(item.position)].item.bytes.data(),
-            item.length
-        );
-        std::atomic_signal_fence(std::memory_order_seq_cst);
+        // Copied first, then checked: nobody changes it between the two.
+        const Slot& slot = slots_[index_of(item.position)];
+        sum.add_copying(in_slot.data(), slot.item.bytes.data(), item.length);
         bytes = in_slot;
-        break;
-    case MessagePlace::arena:
-        bytes = item.bytes;
-        break;
-    default:
-        return false;
     }
-    if (item.length > bytes.size() || item.kind > ResultKind::exception ||
-        item.sum != result_sum(item, place, bytes.first(item.length))) {
+    if (item.sum != sum.value() || item.length > bytes.size() ||
+        item.place > MessagePlace::arena || item.kind > ResultKind::exception) {
         return false;
     }
     bytes = bytes.first(item.length);
@@ -158,9 +144,8 @@ bool Board::take_result(
 bool Board::take_block(
     BoardTask& task, const ResultItem& item, ResultArenaReader& arena
 ) {
-    BlockReference reference{};
-    std::memcpy(&reference, item.bytes.data(), sizeof reference);
-    if (item.length != sizeof reference || !arena.has(reference)) {
+    const BlockReference reference = item.block();
+    if (!arena.has(reference)) {
         return false;
     }
     if (arena.is_tight()) [[unlikely]] {

@@ -49,14 +49,13 @@ void BoardWorker::initializer_failed(std::span<const std::byte> exception) {
     mp::detail::copy_block(
         results_.memory() + block.offset, exception.data(), exception.size()
     );
-    ResultItem item{};
-    item.position = ResultItem::of_initializer;
-    item.length = sizeof block;
-    item.kind = ResultKind::exception;
-    item.place = MessagePlace::arena;
-    std::memcpy(item.bytes.data(), &block, sizeof block);
-    item.sum = result_sum(item, {options_.index, 0}, item.bytes);
-    *ring_ = item;
+    const auto sum = put_entry(
+        ResultItem::of_initializer,
+        {0, ResultKind::exception, MessagePlace::arena},
+        {block.offset, block.size}
+    );
+    ring_->sum = sum.value();
+    ring_->position = ResultItem::of_initializer;
     control_.phase.store(WorkerPhase::initializer_failed);
 }
 
@@ -267,24 +266,13 @@ bool BoardWorker::execute(std::uint64_t position, TaskRunner& runner) noexcept {
 
 std::optional<std::span<const std::byte>>
 BoardWorker::call_at(std::uint64_t position, CallCopy& copy) const noexcept {
-    const CallItem& item = slots_[position & mask_].item;
-    const std::size_t length = copied(item.length);
-    const MessagePlace place = copied(item.place);
-    if (length > copy.size()) {
+    if (!copy_call(copy, slots_[position & mask_].item, position)) {
         return std::nullopt;
     }
-    // Copied first, then checked: nobody changes it between the two.
-    std::memcpy(copy.data(), item.bytes.data(), length);
-    std::atomic_signal_fence(std::memory_order_seq_cst);
-    const std::span<const std::byte> bytes(copy.data(), length);
-    if (copied(item.sum) != call_sum(position, place, bytes)) {
-        return std::nullopt;
+    if (copy.place == MessagePlace::slot) {
+        return copy.message();
     }
-    if (place != MessagePlace::arena) {
-        return bytes;
-    }
-    BlockReference block{};
-    std::memcpy(&block, copy.data(), std::min(length, sizeof block));
+    const BlockReference block = copy.block();
     if (block.offset > options_.calls_size ||
         block.size > options_.calls_size - block.offset) {
         return std::nullopt;
@@ -293,30 +281,43 @@ BoardWorker::call_at(std::uint64_t position, CallCopy& copy) const noexcept {
 }
 
 void BoardWorker::put_result(std::uint64_t position, ResultKind kind) noexcept {
-    ResultItem item{};
-    item.position = position;
-    item.kind = kind;
-    auto bytes = out_.data();
-    if (bytes.size() <= ResultItem::capacity) {
-        item.place = MessagePlace::item;
-        std::memcpy(item.bytes.data(), bytes.data(), bytes.size());
-    } else if (bytes.size() <= CallItem::capacity) {
-        item.place = MessagePlace::slot;
-        std::memcpy(
-            slots_[position & mask_].item.bytes.data(), bytes.data(), bytes.size()
-        );
+    const auto bytes = out_.data();
+    const std::size_t size = bytes.size();
+    if (size <= ResultItem::capacity) {
+        const std::size_t first = std::min<std::size_t>(size, 8);
+        const ResultItem::Words words{
+            padded_word(bytes.data(), first),
+            padded_word(bytes.data() + first, size - first)};
+        const auto sum = put_entry(position, {size, kind, MessagePlace::item}, words);
+        ring_[written_ & mask_].sum = sum.value();
+    } else if (size <= CallItem::capacity) {
+        auto sum = put_entry(position, {size, kind, MessagePlace::slot}, {});
+        std::byte* const in_slot = slots_[position & mask_].item.bytes.data();
+        sum.add_copying(in_slot, bytes.data(), size);
+        ring_[written_ & mask_].sum = sum.value();
     } else {
         // out_ grew into the arena already: whatever is longer than its own buffer did.
-        const BlockReference block = store_.give_away(bytes.size());
-        item.place = MessagePlace::arena;
-        std::memcpy(item.bytes.data(), &block, sizeof block);
-        bytes = item.bytes;
+        const BlockReference block = store_.give_away(size);
+        const auto sum = put_entry(
+            position, {0, kind, MessagePlace::arena}, {block.offset, block.size}
+        );
+        ring_[written_ & mask_].sum = sum.value();
     }
-    item.length = static_cast<std::uint8_t>(bytes.size());
-    item.sum = result_sum(item, {options_.index, written_}, bytes);
-    item.position = BoardTask::unplaced;  // commit() says of which task it is
-    ring_[written_ & mask_] = item;
     MP_FAILPOINT("worker: after result bytes");
+}
+
+/// Writes what commit() tells of, but for its position and its sum. Word by word: a
+/// whole item, put together elsewhere, would be read again before it is all there.
+ItemSum BoardWorker::put_entry(
+    std::uint64_t position, ResultItem::Shape shape, ResultItem::Words words
+) noexcept {
+    ResultItem& item = ring_[written_ & mask_];
+    item.length = static_cast<std::uint8_t>(shape.length);
+    item.kind = shape.kind;
+    item.place = shape.place;
+    item.words[0] = words[0];
+    item.words[1] = words[1];
+    return sum_of(position, {options_.index, written_}, shape, words);
 }
 
 void BoardWorker::commit(std::uint64_t position) noexcept {

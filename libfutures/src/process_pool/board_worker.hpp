@@ -12,7 +12,6 @@
 #include "process_pool/message_arena.hpp"
 #include "process_pool/step_aside.hpp"
 
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -58,8 +57,6 @@ public:
     void run(TaskRunner& runner) noexcept;
 
 private:
-    using CallCopy = std::array<std::byte, CallItem::capacity>;
-
     std::optional<std::uint64_t> claim() noexcept;
     std::optional<std::uint64_t> search() noexcept;
     bool spin(std::optional<std::uint64_t>& position) noexcept;
@@ -71,6 +68,9 @@ private:
     std::optional<std::span<const std::byte>>
     call_at(std::uint64_t position, CallCopy& copy) const noexcept;
     void put_result(std::uint64_t position, ResultKind kind) noexcept;
+    ItemSum put_entry(
+        std::uint64_t position, ResultItem::Shape shape, ResultItem::Words words
+    ) noexcept;
     void commit(std::uint64_t position) noexcept;
     void tell() noexcept;
 
