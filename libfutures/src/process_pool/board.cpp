@@ -16,11 +16,13 @@ using mp::detail::MutexLock;
 Board::Board(BoardOptions options)
     : options_(options),
       segment_("mp-board", BoardView::size_for(options.slots, options.workers)),
-      view_(segment_.data()),
+      view_(segment_.data(), options.slots, options.workers),
       guard_timer_(std::make_shared<GuardTimer>(options.trim_threshold)),
       slot_tasks_(new std::atomic<BoardTask*>[options.slots]()),
       rings_(new RingState[options.workers]()),
-      arenas_(options.workers) {
+      arenas_(options.workers),
+      has_process_(options.workers),
+      held_(options.workers) {
     BoardHeader& header = view_.header();
     header.slots = options.slots;
     header.workers = options.workers;
@@ -105,7 +107,7 @@ bool Board::place(BoardTask& task, std::span<const std::byte> call) {
         ++position;  // a long task still has this slot: skip the position
     }
     Slot& slot = slots_[index_of(position)];
-    put(slot, task, call);
+    put(slot.item, position, task, call);
     task.position = position;
     // order: pairs with drain_ring(), so that the task is seen. (The worker's commit
     // says so, too, but no tool sees what passes through another process.)
@@ -118,18 +120,30 @@ bool Board::place(BoardTask& task, std::span<const std::byte> call) {
     return true;
 }
 
-void Board::put(Slot& slot, BoardTask& task, std::span<const std::byte> call) noexcept {
+void Board::put(
+    CallItem& item,
+    std::uint64_t position,
+    BoardTask& task,
+    std::span<const std::byte> call
+) noexcept {
+    BlockReference reference{};
+    const auto write = [&](MessagePlace place, const std::byte* from, std::size_t size
+                       ) {
+        item.place = place;
+        item.length = static_cast<std::uint8_t>(size);
+        item.sum = copy_call(item.bytes.data(), from, size, place, position);
+    };
     if (const Block& block = task.message.block()) {
-        const BlockReference reference{block.offset(), block.size()};
-        slot.item.place = MessagePlace::arena;
-        slot.item.length = sizeof reference;
-        std::memcpy(slot.item.bytes.data(), &reference, sizeof reference);
+        reference = {block.offset(), block.size()};
+        write(
+            MessagePlace::arena,
+            reinterpret_cast<const std::byte*>(&reference),
+            sizeof reference
+        );
         return;
     }
     const auto bytes = call.empty() ? task.message.bytes() : call;
-    slot.item.place = MessagePlace::slot;
-    slot.item.length = static_cast<std::uint32_t>(bytes.size());
-    std::memcpy(slot.item.bytes.data(), bytes.data(), bytes.size());
+    write(MessagePlace::slot, bytes.data(), bytes.size());
     if (!task.keep_message) {
         task.message.clear();
     }
@@ -213,7 +227,7 @@ void Board::visit_running(const std::function<void(BoardTask&, std::uint32_t)>& 
         BoardTask* const task = slot_tasks_[i].load();
         const SlotWord word = slots_[i].word.load();
         if (task != nullptr && kind_of(word) == SlotKind::running &&
-            position_of(word) == task->position) {
+            position_of(word) == task->position && worker_of(word) < options_.workers) {
             visitor(*task, worker_of(word));
         }
     }

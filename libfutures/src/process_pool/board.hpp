@@ -103,8 +103,9 @@ public:
     /// Whether this thread said so.
     bool managed_here() const noexcept;
 
-    /// For the tick: wakes all workers if nobody has moved although work is there.
-    /// Returns true once the pool has been idle for a while: then call trim().
+    /// For the tick: wakes all workers if nobody has moved although work is there, and
+    /// looks whether what the board says can be true. Returns true once the pool has
+    /// been idle for a while: then call trim().
     bool guard() noexcept;
 
     /// Idle workers give memory back to the system.
@@ -121,11 +122,15 @@ public:
     /// had only claimed, asks `verdict` about the rest. Returns how many were running.
     std::size_t recover(std::uint32_t worker, const Verdict& verdict);
 
-    /// Has it written over the counter of its ring? Then nothing that it says can be
-    /// believed, and no more of it is read; it is to be killed.
+    /// Says its ring what cannot be true? Then somebody wrote over it, nothing that
+    /// stands there can be believed, and no more of it is read; it is to be killed.
     bool is_faulty(std::uint32_t worker) const noexcept {
         return rings_[worker].faulty.load();
     }
+
+    /// What of the board was written over, so that its tasks can no longer be found;
+    /// null if nothing is known of that. The pool is to be broken.
+    const char* damage() const noexcept { return damage_.load(); }
 
     /// Shows each task that is running, and its worker. It is not concluded meanwhile.
     void visit_running(const std::function<void(BoardTask&, std::uint32_t)>& visitor);
@@ -180,8 +185,11 @@ private:
     bool place(BoardTask& task, std::span<const std::byte> call) MP_REQUIRES(mutex_);
     void put_in_backlog(BoardTask& task, std::span<const std::byte> call)
         MP_REQUIRES(mutex_);
-    void put(Slot& slot, BoardTask& task, std::span<const std::byte> call) noexcept
-        MP_REQUIRES(mutex_);
+    void
+    put(CallItem& item,
+        std::uint64_t position,
+        BoardTask& task,
+        std::span<const std::byte> call) noexcept MP_REQUIRES(mutex_);
     void refill() noexcept MP_EXCLUDES(mutex_);
 
     // board_wake.cpp
@@ -198,7 +206,10 @@ private:
     std::size_t try_drain() noexcept;
     std::size_t drain_all() noexcept MP_REQUIRES(drain_mutex_);
     std::size_t drain_ring(std::uint32_t worker) noexcept MP_REQUIRES(drain_mutex_);
-    void take_result(BoardTask& task, const ResultItem& item, std::uint32_t worker)
+    void distrust(std::uint32_t worker) noexcept;
+    bool take_result(BoardTask& task, const ResultItem& item, RingPlace place) noexcept
+        MP_REQUIRES(drain_mutex_);
+    bool take_block(BoardTask& task, const ResultItem& item, ResultArenaReader& arena)
         MP_REQUIRES(drain_mutex_);
     void conclude(BoardTask& task) noexcept MP_REQUIRES(drain_mutex_);
 
@@ -211,7 +222,20 @@ private:
 
     Leftovers leftovers_of(std::uint32_t worker) MP_EXCLUDES(mutex_);
     void give_back(BoardTask& task) noexcept MP_REQUIRES(drain_mutex_, mutex_);
+    bool take_call_back(BoardTask& task, const Slot& slot) noexcept
+        MP_REQUIRES(drain_mutex_, mutex_);
     void forget_worker(std::uint32_t worker) noexcept;
+
+    // board_watch.cpp
+    void report_damage(const char* what) noexcept;
+    void check_header(std::uint64_t head) noexcept MP_REQUIRES(mutex_);
+    void check_tasks() noexcept MP_EXCLUDES(drain_mutex_, mutex_);
+    const char* impossible_word(
+        SlotWord word, std::uint64_t position, std::uint64_t head
+    ) const noexcept MP_REQUIRES(drain_mutex_);
+    bool is_asleep(std::uint32_t worker) const noexcept;
+    void check_workers_share(std::uint32_t worker) noexcept MP_REQUIRES(drain_mutex_);
+    void check_wait_for_room(std::uint32_t worker) noexcept MP_REQUIRES(drain_mutex_);
 
     // board_wait.cpp
     void stay_awake() noexcept;
@@ -232,6 +256,7 @@ private:
 
     // The manager's own.
     Turn turn_;
+    std::uint32_t ticks_to_check_ = 0;
 
     // Own synchronisation.
     std::shared_ptr<GuardTimer> guard_timer_;
@@ -248,6 +273,7 @@ private:
     std::atomic<BoardTask*> leader_task_{nullptr};
     std::atomic<BoardTask*> manager_task_{nullptr};  ///< a callback waits for it
     std::atomic<std::uint64_t> worker_wakes_{0};
+    std::atomic<const char*> damage_{nullptr};
 
     // Guarded by mutex_.
     mutable mp::detail::Mutex mutex_;
@@ -256,6 +282,9 @@ private:
     bool refusing_ MP_GUARDED_BY(mutex_) = false;  ///< no new tasks
     bool failed_ MP_GUARDED_BY(mutex_) = false;    ///< fail_all() was called
     std::uint64_t guard_head_ MP_GUARDED_BY(mutex_) = 0;
+    // What the header is to say, which nobody but us changes.
+    std::uint32_t stop_ MP_GUARDED_BY(mutex_) = 0;
+    std::uint32_t trims_ MP_GUARDED_BY(mutex_) = 0;
     BoardStatistics counts_ MP_GUARDED_BY(mutex_);
 
     // Guarded by drain_mutex_.
@@ -263,6 +292,10 @@ private:
     std::vector<std::shared_ptr<ResultArenaReader>> arenas_ MP_GUARDED_BY(drain_mutex_);
     TaskList with_callbacks_ MP_GUARDED_BY(drain_mutex_);
     std::uint64_t stray_ MP_GUARDED_BY(drain_mutex_) = 0;
+    bool over_ MP_GUARDED_BY(drain_mutex_) = false;  ///< results may have no task
+    std::vector<char> has_process_ MP_GUARDED_BY(drain_mutex_);  ///< by worker
+    /// By worker, for check_tasks(): how many tasks are said to be with it.
+    std::vector<std::uint32_t> held_ MP_GUARDED_BY(drain_mutex_);
 };
 
 }  // namespace futures::detail

@@ -15,6 +15,7 @@ void Board::fail_all(const Verdict& verdict) noexcept {
     std::vector<BoardTask*> left;
     const MutexLock draining(drain_mutex_);
     drain_all();
+    over_ = true;
     {
         const MutexLock lock(mutex_);
         refusing_ = true;

@@ -115,6 +115,7 @@ enum class WorkerPhase : std::uint32_t {
     initializer_failed,  ///< the cause stands in its result ring
     working,
     retired,  ///< did as many tasks as it may, and ends
+    damaged,  ///< found a call that nobody wrote, and ends
 };
 
 struct alignas(cache_line) WorkerControl {
@@ -132,7 +133,8 @@ enum class Sleeper : std::uint64_t {
 };
 
 struct BoardHeader {
-    // Set once, before the first worker starts.
+    // Set once, before the first worker starts. Each side keeps its own copy of the
+    // numbers by which it finds what stands here.
     std::uint64_t slots;
     std::uint32_t workers;
     std::uint64_t trim_threshold;  ///< free bytes that an idle worker's arena keeps
@@ -154,19 +156,30 @@ static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 static_assert(std::atomic<std::int32_t>::is_always_lock_free);
 static_assert(std::atomic<WorkerPhase>::is_always_lock_free);
 
-/// Finds the parts of a board in its segment. A value; it owns nothing.
+/// Finds the parts of a board in its segment. A value; it owns nothing. The numbers are
+/// its own: what is written over the header moves nothing.
 class BoardView {
 public:
     BoardView() = default;
 
-    /// Requires: `memory` holds size_for() bytes; a header is there, or `header()` is
-    /// filled before anything else is asked for.
-    explicit BoardView(std::byte* memory) noexcept : memory_(memory) {}
+    /// Requires: `memory` holds size_for() bytes.
+    BoardView(std::byte* memory, std::uint64_t slots, std::uint32_t workers) noexcept
+        : memory_(memory), slot_count_(slots), workers_(workers) {}
+
+    /// Requires: a header is there, which is believed.
+    explicit BoardView(std::byte* memory) noexcept : memory_(memory) {
+        slot_count_ = header().slots;
+        workers_ = header().workers;
+    }
 
     static std::size_t size_for(std::uint64_t slots, std::uint32_t workers) noexcept {
         return slots_offset(workers) + slots * sizeof(Slot) +
                workers * slots * sizeof(ResultItem);
     }
+
+    std::uint64_t slot_count() const noexcept { return slot_count_; }
+
+    std::uint32_t workers() const noexcept { return workers_; }
 
     BoardHeader& header() const noexcept {
         return *reinterpret_cast<BoardHeader*>(memory_);
@@ -177,17 +190,23 @@ public:
     }
 
     Slot* slots() const noexcept {
-        return reinterpret_cast<Slot*>(memory_ + slots_offset(header().workers));
+        return reinterpret_cast<Slot*>(memory_ + slots_offset(workers_));
     }
 
     /// The result ring of a worker: as many entries as slots, so it is never full.
     ResultItem* ring(std::uint32_t worker) const noexcept {
-        auto* rings = reinterpret_cast<ResultItem*>(slots() + header().slots);
-        return rings + worker * header().slots;
+        auto* rings = reinterpret_cast<ResultItem*>(slots() + slot_count_);
+        return rings + worker * slot_count_;
     }
 
     /// How many words of a WorkerSet are in use.
-    std::size_t set_words() const noexcept { return (header().workers + 63) / 64; }
+    std::size_t set_words() const noexcept { return (workers_ + 63) / 64; }
+
+    /// Those bits of such a word that belong to a worker.
+    WorkerSet::Word set_mask(std::size_t index) const noexcept {
+        const std::size_t bits = workers_ - index * 64;
+        return bits >= 64 ? ~WorkerSet::Word{0} : (WorkerSet::Word{1} << bits) - 1;
+    }
 
 private:
     static std::size_t slots_offset(std::uint32_t workers) noexcept {
@@ -195,6 +214,8 @@ private:
     }
 
     std::byte* memory_ = nullptr;
+    std::uint64_t slot_count_ = 0;
+    std::uint32_t workers_ = 0;
 };
 
 }  // namespace futures::detail

@@ -5,7 +5,6 @@
 #include "process_pool/board.hpp"
 
 #include <algorithm>
-#include <cstring>
 
 namespace futures::detail {
 
@@ -14,6 +13,7 @@ using mp::detail::MutexLock;
 void Board::prepare(std::uint32_t worker, std::shared_ptr<ResultArenaReader> arena) {
     const MutexLock lock(drain_mutex_);
     arenas_[worker] = std::move(arena);
+    has_process_[worker] = 1;
     WorkerControl& control = view_.control(worker);
     control.park.store(0);
     control.results_written.store(0);
@@ -25,11 +25,15 @@ void Board::prepare(std::uint32_t worker, std::shared_ptr<ResultArenaReader> are
 
 Message Board::initializer_failure(std::uint32_t worker) {
     Message message;
-    if (view_.control(worker).phase.load() == WorkerPhase::initializer_failed) {
-        BlockReference reference{};
-        std::memcpy(&reference, view_.ring(worker)->bytes.data(), sizeof reference);
-        const MutexLock lock(drain_mutex_);
-        message.adopt(arenas_[worker]->open(reference));
+    const ResultItem item = copied(*view_.ring(worker));
+    const MutexLock lock(drain_mutex_);
+    ResultArenaReader& arena = *arenas_[worker];
+    const BlockReference reference = item.block();
+    if (item.position == ResultItem::of_initializer &&
+        item.sum == sum_of(item, {worker, 0}).value() && arena.has(reference)) {
+        // Out of memory that others see, before it is looked at.
+        const Block block = arena.open(reference);
+        message.assign(block.bytes());
     }
     return message;
 }
@@ -40,7 +44,8 @@ Board::Leftovers Board::leftovers_of(std::uint32_t worker) {
     for (Index i = 0; i < options_.slots; ++i) {
         BoardTask* const task = slot_tasks_[i].load();
         const SlotWord word = slots_[i].word.load();
-        if (task == nullptr || worker_of(word) != worker) {
+        if (task == nullptr || worker_of(word) != worker ||
+            position_of(word) != task->position) {
             continue;
         }
         const SlotKind kind = kind_of(word);
@@ -89,8 +94,11 @@ std::size_t Board::recover(std::uint32_t worker, const Verdict& verdict) {
                 conclude(*task);
             }
         }
+        has_process_[worker] = 0;
     }
     forget_worker(worker);
+    // Something may have been written over its tasks, so that they were not found.
+    check_tasks();
     return lost;
 }
 
@@ -98,13 +106,8 @@ void Board::give_back(BoardTask& task) noexcept {
     // It has been on the board before: the next one to be placed.
     const auto index = index_of(task.position);
     Slot& slot = slots_[index];
-    if (slot.item.place == MessagePlace::slot && !task.keep_message) {
-        try {
-            task.message.assign({slot.item.bytes.data(), slot.item.length});
-        } catch (const std::bad_alloc&) {
-            task.failure = std::current_exception();
-            task.end = TaskEnd::failed;
-        }
+    if (!task.message.block() && !task.keep_message && !take_call_back(task, slot)) {
+        return;  // it stays there until the board fails
     }
     slot.word.store(slot_word(task.position, SlotKind::free));
     slot_tasks_[index].store(nullptr);
@@ -116,6 +119,23 @@ void Board::give_back(BoardTask& task) noexcept {
     backlog_.push_front(task);
     backlog_size_.fetch_add(1);
     ++counts_.given_back;
+}
+
+/// The call stands nowhere else. False if it is not what we wrote.
+bool Board::take_call_back(BoardTask& task, const Slot& slot) noexcept {
+    CallCopy call;
+    if (!copy_call(call, slot.item, task.position) ||
+        call.place != MessagePlace::slot) {
+        report_damage("a call that a worker had not begun");
+        return false;
+    }
+    try {
+        task.message.assign(call.message());
+    } catch (const std::bad_alloc&) {
+        task.failure = std::current_exception();
+        task.end = TaskEnd::failed;
+    }
+    return true;
 }
 
 void Board::forget_worker(std::uint32_t worker) noexcept {

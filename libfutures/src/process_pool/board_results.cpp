@@ -7,8 +7,7 @@
 #include "os/fence.hpp"
 #include "process_pool/board.hpp"
 
-#include <algorithm>
-#include <cstring>
+#include <array>
 
 namespace futures::detail {
 
@@ -71,23 +70,25 @@ std::size_t Board::drain_ring(std::uint32_t worker) noexcept {
         return 0;
     }
     if (written - read > options_.slots) {
-        // More than there are slots. The manager sees to it that the worker dies.
-        state.faulty.store(true);
-        doorbell_.ring();
+        distrust(worker);  // more than there are slots
         return 0;
     }
     const ResultItem* ring = view_.ring(worker);
     std::size_t ended = 0;
     for (; read != written; ++read) {
-        const ResultItem& item = ring[index_of(read)];
+        const ResultItem item = copied(ring[index_of(read)]);
         auto& in_slot = slot_tasks_[index_of(item.position)];
         // order: pairs with place().
         BoardTask* task = in_slot.load(std::memory_order_acquire);
-        if (task == nullptr || task->position != item.position) {
+        const bool has_task = task != nullptr && task->position == item.position;
+        if (!has_task && over_) {
             ++stray_;
             continue;
         }
-        take_result(*task, item, worker);
+        if (!has_task || !take_result(*task, item, {worker, read})) {
+            distrust(worker);
+            break;
+        }
         // order: pairs with place(), so that the slot is written after it was read.
         in_slot.store(nullptr, std::memory_order_release);
         ++ended;
@@ -99,45 +100,62 @@ std::size_t Board::drain_ring(std::uint32_t worker) noexcept {
     return ended;
 }
 
-void Board::take_result(BoardTask& task, const ResultItem& item, std::uint32_t worker) {
+/// The manager sees to it that it dies.
+void Board::distrust(std::uint32_t worker) noexcept {
+    rings_[worker].faulty.store(true);
+    doorbell_.ring();
+}
+
+/// False, and the task is as it was, if the entry is not what a worker wrote for it.
+bool Board::take_result(
+    BoardTask& task, const ResultItem& item, RingPlace place
+) noexcept {
+    std::array<std::byte, CallItem::capacity> in_slot;
+    std::span<const std::byte> bytes = item.bytes();
+    ItemSum sum = sum_of(item, place);
+    if (item.place == MessagePlace::slot) {
+        if (item.length > in_slot.size()) {
+            return false;
+        }
+        // Copied first, then checked: nobody changes it between the two.
+        const Slot& slot = slots_[index_of(item.position)];
+        sum.add_copying(in_slot.data(), slot.item.bytes.data(), item.length);
+        bytes = in_slot;
+    }
+    if (item.sum != sum.value() || item.length > bytes.size() ||
+        item.place > MessagePlace::arena || item.kind > ResultKind::exception) {
+        return false;
+    }
+    bytes = bytes.first(item.length);
     task.end = item.kind == ResultKind::value ? TaskEnd::value : TaskEnd::exception;
     try {
-        const Slot& slot = slots_[index_of(item.position)];
-        switch (item.place) {
-        case MessagePlace::item:
-            task.message.assign(
-                {item.bytes.data(),
-                 std::min<std::size_t>(item.length, ResultItem::capacity)}
-            );
-            return;
-        case MessagePlace::slot:
-            task.message.assign(
-                {slot.item.bytes.data(),
-                 std::min<std::size_t>(item.length, CallItem::capacity)}
-            );
-            return;
-        case MessagePlace::arena: {
-            BlockReference reference{};
-            std::memcpy(&reference, item.bytes.data(), sizeof reference);
-            ResultArenaReader& arena = *arenas_[worker];
-            if (arena.is_tight()) [[unlikely]] {
-                task.message.clear();
-                const Block block = arena.open(reference);
-                task.message.assign(block.bytes());
-            } else {
-                task.message.adopt(arena.open(reference));
-            }
-            return;
+        if (item.place == MessagePlace::arena) {
+            return take_block(task, item, *arenas_[place.worker]);
         }
-        }
-        throw mp::SerializationError(
-            mp::SerializationPhase::decode_result, "a worker wrote a malformed result"
-        );
+        task.message.assign(bytes);
     } catch (...) {
         task.message.clear();
         task.end = TaskEnd::failed;
         task.failure = std::current_exception();
     }
+    return true;
+}
+
+bool Board::take_block(
+    BoardTask& task, const ResultItem& item, ResultArenaReader& arena
+) {
+    const BlockReference reference = item.block();
+    if (!arena.has(reference)) {
+        return false;
+    }
+    if (arena.is_tight()) [[unlikely]] {
+        task.message.clear();
+        const Block block = arena.open(reference);
+        task.message.assign(block.bytes());
+    } else {
+        task.message.adopt(arena.open(reference));
+    }
+    return true;
 }
 
 void Board::conclude(BoardTask& task) noexcept {

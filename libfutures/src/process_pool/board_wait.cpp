@@ -16,6 +16,9 @@ using mp::detail::FutexScope;
 
 namespace {
 
+/// How long a thread sleeps at most that waits for a worker's wake-up.
+constexpr std::chrono::seconds recheck{1};
+
 /// The board whose manager this thread is.
 thread_local const Board* managed_board = nullptr;
 
@@ -125,7 +128,9 @@ void Board::lead(BoardTask& task, const mp::Deadline& deadline) noexcept {
         if (task.is_finished() || deadline.expired()) {
             break;
         }
-        futex_wait(wakes, seen, deadline, FutexScope::shared);
+        // Now and then it looks again: this word, too, may be written over, and then a
+        // wake-up can be missed.
+        futex_wait(wakes, seen, deadline.sooner(recheck), FutexScope::shared);
         stay_awake();
         try_drain();
     }

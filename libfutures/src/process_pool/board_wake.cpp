@@ -21,15 +21,17 @@ void Board::wake_for_work(std::uint64_t tail) noexcept {
     for (std::size_t i = 0; i < view_.set_words(); ++i) {
         // order: after the fence.
         sleepers =
-            sleepers || header.sleepers.word(i).load(std::memory_order_relaxed) != 0;
+            sleepers || (header.sleepers.word(i).load(std::memory_order_relaxed) &
+                         view_.set_mask(i)) != 0;
     }
     if (!sleepers) {
         return;
     }
     for (std::size_t i = 0; i < view_.set_words(); ++i) {
         // order: a hint; a searcher that leaves work behind wakes another worker.
-        searching +=
-            std::popcount(header.searching.word(i).load(std::memory_order_relaxed));
+        searching += std::popcount(
+            header.searching.word(i).load(std::memory_order_relaxed) & view_.set_mask(i)
+        );
     }
     // order: a hint, as above.
     const auto unclaimed =
@@ -48,11 +50,17 @@ void Board::kick_workers() noexcept {
 }
 
 void Board::stop_workers() noexcept {
-    view_.header().stop.store(1);
+    {
+        const MutexLock lock(mutex_);
+        stop_ = 1;
+        view_.header().stop.store(1);
+    }
     kick_workers();
 }
 
 bool Board::guard() noexcept {
+    // Half a second: what was lost is told of soon, and looking costs nothing.
+    constexpr std::uint32_t ticks_between_checks = 25;
     guard_timer_->answer();
     bool again = false;
     bool stuck = false;
@@ -60,6 +68,7 @@ bool Board::guard() noexcept {
         const MutexLock lock(mutex_);
         ++counts_.guard_ticks;
         const std::uint64_t head = view_.header().head.load();
+        check_header(head);
         const bool work = head < tail_;
         // Somebody may have been woken for it who is stopped, or was killed.
         stuck = work && head == guard_head_;
@@ -68,6 +77,10 @@ bool Board::guard() noexcept {
     }
     if (stuck) {
         kick_workers();
+    }
+    if (again && ++ticks_to_check_ >= ticks_between_checks) {
+        check_tasks();
+        ticks_to_check_ = 0;
     }
     if (again) {
         guard_timer_->busy();
@@ -87,7 +100,10 @@ bool Board::guard() noexcept {
 }
 
 void Board::trim() noexcept {
-    view_.header().trims.fetch_add(1);
+    {
+        const MutexLock lock(mutex_);
+        view_.header().trims.store(++trims_);
+    }
     kick_workers();
 }
 

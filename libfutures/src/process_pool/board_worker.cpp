@@ -9,6 +9,7 @@
 #include "os/fence.hpp"
 #include "process_pool/worker_wake.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 namespace futures::detail {
@@ -38,7 +39,7 @@ BoardWorker::BoardWorker(
       call_arena_(call_arena),
       results_(results),
       options_(options),
-      mask_(view.header().slots - 1),
+      mask_(view.slot_count() - 1),
       trims_(view.header().trims.load()),
       store_(results),
       out_(store_) {}
@@ -48,7 +49,13 @@ void BoardWorker::initializer_failed(std::span<const std::byte> exception) {
     mp::detail::copy_block(
         results_.memory() + block.offset, exception.data(), exception.size()
     );
-    std::memcpy(ring_->bytes.data(), &block, sizeof block);
+    const auto sum = put_entry(
+        ResultItem::of_initializer,
+        {0, ResultKind::exception, MessagePlace::arena},
+        {block.offset, block.size}
+    );
+    ring_->sum = sum.value();
+    ring_->position = ResultItem::of_initializer;
     control_.phase.store(WorkerPhase::initializer_failed);
 }
 
@@ -69,7 +76,10 @@ void BoardWorker::run(TaskRunner& runner) noexcept {
             sleep();
             continue;
         }
-        execute(*position, runner);
+        if (!execute(*position, runner) || results_.is_damaged()) {
+            control_.phase.store(WorkerPhase::damaged);
+            break;
+        }
         if (left != 0 && --left == 0) {
             control_.phase.store(WorkerPhase::retired);
             break;
@@ -128,6 +138,10 @@ std::optional<std::uint64_t> BoardWorker::claim() noexcept {
             head, head + 1, std::memory_order_release, std::memory_order_relaxed
         );
         MP_FAILPOINT("worker: after help");
+        // order: as in run(). Where the tail was written over, this takes for ever.
+        if (header_.stop.load(std::memory_order_relaxed) != 0) {
+            return std::nullopt;
+        }
     }
 }
 
@@ -226,7 +240,13 @@ void BoardWorker::give_memory_back() noexcept {
 
 // ---- running
 
-void BoardWorker::execute(std::uint64_t position, TaskRunner& runner) noexcept {
+/// False, and nothing has run, if that is not the call that the parent wrote.
+bool BoardWorker::execute(std::uint64_t position, TaskRunner& runner) noexcept {
+    CallCopy copy;
+    const auto call = call_at(position, copy);
+    if (!call) {
+        return false;
+    }
     Slot& slot = slots_[position & mask_];
     MP_FAILPOINT("worker: before running");
     // order: pairs with Board::recover(): what was not begun is run again.
@@ -235,43 +255,69 @@ void BoardWorker::execute(std::uint64_t position, TaskRunner& runner) noexcept {
         std::memory_order_release
     );
     MP_FAILPOINT("worker: after running");
-    const ResultKind kind = runner.run(message_in(slot), out_);
+    const ResultKind kind = runner.run(*call, out_);
     MP_FAILPOINT("worker: after run");
     put_result(position, kind);
     commit(position);
     out_.reset();
     store_.release();
+    return true;
 }
 
-std::span<const std::byte> BoardWorker::message_in(const Slot& slot) const noexcept {
-    if (slot.item.place == MessagePlace::arena) {
-        BlockReference block{};
-        std::memcpy(&block, slot.item.bytes.data(), sizeof block);
-        return {call_arena_ + block.offset, block.size};
+std::optional<std::span<const std::byte>>
+BoardWorker::call_at(std::uint64_t position, CallCopy& copy) const noexcept {
+    if (!copy_call(copy, slots_[position & mask_].item, position)) {
+        return std::nullopt;
     }
-    return {slot.item.bytes.data(), slot.item.length};
+    if (copy.place == MessagePlace::slot) {
+        return copy.message();
+    }
+    const BlockReference block = copy.block();
+    if (block.offset > options_.calls_size ||
+        block.size > options_.calls_size - block.offset) {
+        return std::nullopt;
+    }
+    return std::span<const std::byte>(call_arena_ + block.offset, block.size);
 }
 
 void BoardWorker::put_result(std::uint64_t position, ResultKind kind) noexcept {
-    ResultItem& item = ring_[written_ & mask_];
-    item.kind = kind;
     const auto bytes = out_.data();
-    item.length = static_cast<std::uint32_t>(bytes.size());
-    if (bytes.size() <= ResultItem::capacity) {
-        item.place = MessagePlace::item;
-        std::memcpy(item.bytes.data(), bytes.data(), bytes.size());
-    } else if (bytes.size() <= CallItem::capacity) {
-        item.place = MessagePlace::slot;
-        std::memcpy(
-            slots_[position & mask_].item.bytes.data(), bytes.data(), bytes.size()
-        );
+    const std::size_t size = bytes.size();
+    if (size <= ResultItem::capacity) {
+        const std::size_t first = std::min<std::size_t>(size, 8);
+        const ResultItem::Words words{
+            padded_word(bytes.data(), first),
+            padded_word(bytes.data() + first, size - first)};
+        const auto sum = put_entry(position, {size, kind, MessagePlace::item}, words);
+        ring_[written_ & mask_].sum = sum.value();
+    } else if (size <= CallItem::capacity) {
+        auto sum = put_entry(position, {size, kind, MessagePlace::slot}, {});
+        std::byte* const in_slot = slots_[position & mask_].item.bytes.data();
+        sum.add_copying(in_slot, bytes.data(), size);
+        ring_[written_ & mask_].sum = sum.value();
     } else {
         // out_ grew into the arena already: whatever is longer than its own buffer did.
-        const BlockReference block = store_.give_away(bytes.size());
-        item.place = MessagePlace::arena;
-        std::memcpy(item.bytes.data(), &block, sizeof block);
+        const BlockReference block = store_.give_away(size);
+        const auto sum = put_entry(
+            position, {0, kind, MessagePlace::arena}, {block.offset, block.size}
+        );
+        ring_[written_ & mask_].sum = sum.value();
     }
     MP_FAILPOINT("worker: after result bytes");
+}
+
+/// Writes what commit() tells of, but for its position and its sum. Word by word: a
+/// whole item, put together elsewhere, would be read again before it is all there.
+ItemSum BoardWorker::put_entry(
+    std::uint64_t position, ResultItem::Shape shape, ResultItem::Words words
+) noexcept {
+    ResultItem& item = ring_[written_ & mask_];
+    item.length = static_cast<std::uint8_t>(shape.length);
+    item.kind = shape.kind;
+    item.place = shape.place;
+    item.words[0] = words[0];
+    item.words[1] = words[1];
+    return sum_of(position, {options_.index, written_}, shape, words);
 }
 
 void BoardWorker::commit(std::uint64_t position) noexcept {

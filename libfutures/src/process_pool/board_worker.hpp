@@ -35,8 +35,9 @@ public:
 struct BoardWorkerOptions {
     std::uint32_t index = 0;
     mp::detail::SpinPolicy policy{};
-    std::uint64_t max_tasks = 0;  ///< 0: any number
-    int doorbell = -1;            ///< the parent's
+    std::uint64_t max_tasks = 0;                   ///< 0: any number
+    int doorbell = -1;                             ///< the parent's
+    std::uint64_t calls_size = ~std::uint64_t{0};  ///< of the arena of calls
 };
 
 class BoardWorker {
@@ -51,7 +52,8 @@ public:
     /// Leaves the encoded exception of the initializer for the parent. Then end.
     void initializer_failed(std::span<const std::byte> exception);
 
-    /// Takes tasks and runs them until the board is stopped, or max_tasks were run.
+    /// Takes tasks and runs them until the board is stopped, max_tasks were run, or
+    /// somebody wrote over what it is to run.
     void run(TaskRunner& runner) noexcept;
 
 private:
@@ -62,9 +64,13 @@ private:
     void give_memory_back() noexcept;
     void sleep() noexcept;
     bool looks_empty() const noexcept;
-    void execute(std::uint64_t position, TaskRunner& runner) noexcept;
-    std::span<const std::byte> message_in(const Slot& slot) const noexcept;
+    bool execute(std::uint64_t position, TaskRunner& runner) noexcept;
+    std::optional<std::span<const std::byte>>
+    call_at(std::uint64_t position, CallCopy& copy) const noexcept;
     void put_result(std::uint64_t position, ResultKind kind) noexcept;
+    ItemSum put_entry(
+        std::uint64_t position, ResultItem::Shape shape, ResultItem::Words words
+    ) noexcept;
     void commit(std::uint64_t position) noexcept;
     void tell() noexcept;
 

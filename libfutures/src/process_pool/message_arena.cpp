@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <chrono>
 #include <string>
 
 namespace futures::detail {
@@ -46,6 +47,9 @@ constexpr std::size_t least_arena = std::size_t{128} << 10U;
 /// for the results of all its workers.
 constexpr std::size_t parts_for_calls = 8;
 constexpr std::size_t parts_for_results = 8;
+
+/// How long a worker sleeps at most that waits for room.
+constexpr std::chrono::milliseconds recheck{20};
 
 /// Holes that are tried before fresh memory is: they may be warm.
 constexpr std::size_t few_holes = 8;
@@ -97,8 +101,64 @@ BlockTable::BlockHeader& BlockTable::header_of(std::uint64_t offset) const noexc
     );
 }
 
+/// Where the records have the block; their number if it is not in use. Its header says
+/// where; if somebody wrote over that, each record is looked at.
+std::size_t BlockTable::find(std::uint64_t offset) const noexcept {
+    if (offset < sizeof(BlockHeader) || offset > segment_.size()) {
+        return records_.size();
+    }
+    // order: private to us, unless it is damaged.
+    const std::size_t said = header_of(offset).record.load(std::memory_order_relaxed);
+    if (said < records_.size() && records_[said].offset == offset) {
+        return said;
+    }
+    const auto at =
+        std::find_if(records_.begin(), records_.end(), [&](const auto& one) {
+            return one.offset == offset;
+        });
+    return static_cast<std::size_t>(at - records_.begin());
+}
+
+void BlockTable::reserve_record() {
+    if (unused_.empty()) {
+        if (records_.size() == unused_.capacity()) {
+            unused_.reserve(std::max<std::size_t>(2 * records_.size(), 16));
+        }
+        records_.reserve(unused_.capacity());
+        unused_.push_back(static_cast<std::uint32_t>(records_.size()));
+        records_.push_back({});
+    }
+}
+
+void BlockTable::record(std::uint64_t offset, std::uint32_t size_class) noexcept {
+    const std::uint32_t index = unused_.back();
+    unused_.pop_back();
+    records_[index] = {.offset = offset, .size_class = size_class, .given_away = false};
+    // order: as in find().
+    header_of(offset).record.store(index, std::memory_order_relaxed);
+}
+
 std::uint64_t BlockTable::whole_size(std::uint64_t offset) const noexcept {
-    return size_of_class(header_of(offset).size_class);
+    const std::size_t index = find(offset);
+    return index < records_.size() ? size_of_class(records_[index].size_class) : 0;
+}
+
+std::uint64_t BlockTable::take_back(std::uint64_t offset) noexcept {
+    const std::size_t index = find(offset);
+    if (index == records_.size() || !records_[index].given_away) {
+        return 0;
+    }
+    records_[index].given_away = false;
+    return size_of_class(records_[index].size_class);
+}
+
+std::uint64_t BlockTable::give_away(std::uint64_t offset) noexcept {
+    const std::size_t index = find(offset);
+    if (index == records_.size()) {
+        return 0;
+    }
+    records_[index].given_away = true;
+    return size_of_class(records_[index].size_class);
 }
 
 std::optional<std::uint64_t> BlockTable::allocate(std::uint64_t size) {
@@ -115,6 +175,7 @@ std::optional<std::uint64_t> BlockTable::allocate(std::uint64_t size) {
     if (free_.size() <= size_class) {
         free_.resize(size_class + 1);
     }
+    reserve_record();
     auto& list = free_[size_class];
     const bool reused = !list.empty();
     const bool warm = reused && list.back().warm;
@@ -132,7 +193,7 @@ std::optional<std::uint64_t> BlockTable::allocate(std::uint64_t size) {
             return std::nullopt;
         }
     }
-    header_of(*offset).size_class = size_class;
+    record(*offset, size_class);
     in_use_ += whole;
     return offset;
 }
@@ -257,7 +318,13 @@ void BlockTable::trim(std::uint64_t kept) noexcept {
 }
 
 void BlockTable::release(std::uint64_t offset) noexcept {
-    const std::uint32_t size_class = header_of(offset).size_class;
+    const std::size_t index = find(offset);
+    if (index == records_.size()) {
+        return;
+    }
+    const std::uint32_t size_class = records_[index].size_class;
+    records_[index] = {};
+    unused_.push_back(static_cast<std::uint32_t>(index));
     const std::uint64_t whole = size_of_class(size_class);
     in_use_ -= whole;
     const bool warm = !is_large(whole) || warm_ + whole <= max_warm_bytes;
@@ -337,18 +404,18 @@ void CallArena::trim(std::uint64_t kept) noexcept {
     table_.trim(kept);
 }
 
-void CallArena::give_back(std::uint64_t offset) noexcept {
+void CallArena::give_back(std::uint64_t offset, std::uint64_t /*size*/) noexcept {
     if (!creator_.is_here()) {
         return;  // a copy in a forked child: the parent gives it back
     }
-    std::uint64_t size = 0;
+    std::uint64_t whole = 0;
     {
         const mp::detail::MutexLock lock(mutex_);
-        size = table_.whole_size(offset);
+        whole = table_.whole_size(offset);
         table_.release(offset);
     }
     if (idle_) {
-        idle_->given_back(size);
+        idle_->given_back(whole);
     }
 }
 
@@ -367,10 +434,15 @@ bool ResultArenaReader::is_tight() const noexcept {
     return segment_.size() < tight_below;
 }
 
+bool ResultArenaReader::has(BlockReference reference) const noexcept {
+    const auto [offset, size] = reference;
+    return offset % cache_line == 0 && offset >= page_size() &&
+           offset <= segment_.size() && size <= segment_.size() - offset;
+}
+
 Block ResultArenaReader::open(BlockReference reference) {
     const auto [offset, size] = reference;
-    if (offset % cache_line != 0 || offset < page_size() || offset > segment_.size() ||
-        size > segment_.size() - offset) {
+    if (!has(reference)) {
         throw mp::SerializationError(
             mp::SerializationPhase::decode_result,
             "a worker named a result outside of its arena: " + std::to_string(size) +
@@ -380,7 +452,14 @@ Block ResultArenaReader::open(BlockReference reference) {
     return {shared_from_this(), offset, size};
 }
 
-void ResultArenaReader::give_back(std::uint64_t offset) noexcept {
+bool ResultArenaReader::waits_in_vain() const noexcept {
+    const ArenaHeader& header = arena_header(segment_.data());
+    // In this order: a worker says that it waits before it sees that the list is empty,
+    // and takes that back before it empties the list.
+    return is_tight() && header.returned.load() == 0 && header.waiting.load() != 0;
+}
+
+void ResultArenaReader::give_back(std::uint64_t offset, std::uint64_t size) noexcept {
     if (!creator_.is_here()) {
         return;  // as above
     }
@@ -390,8 +469,6 @@ void ResultArenaReader::give_back(std::uint64_t offset) noexcept {
         segment_.data() + offset - sizeof(BlockTable::BlockHeader)
     );
     ArenaHeader& header = arena_header(segment_.data());
-    // A worker that is faulty may have written anything here: it is only counted.
-    const std::uint64_t whole = size_of_class(block.size_class % 128);
     // order: the exchange below is what publishes; this is only its expected value.
     std::uint64_t seen = header.returned.load(std::memory_order_relaxed);
     do {
@@ -407,7 +484,7 @@ void ResultArenaReader::give_back(std::uint64_t offset) noexcept {
         futex_wake(header.bell, 1, mp::detail::FutexScope::shared);
     }
     if (idle_) {
-        idle_->given_back(whole);
+        idle_->given_back(size + sizeof(BlockTable::BlockHeader));
     }
 }
 
@@ -423,7 +500,7 @@ std::uint64_t ResultArenaWriter::allocate(std::uint64_t size) {
         }
         // The parent copies what it takes out of a tight arena and gives it back; it
         // knows of all that was given away. Else the program may keep it for ever.
-        if (segment_.size() >= tight_below || given_away_ == 0) {
+        if (segment_.size() >= tight_below || given_away_ == 0 || damaged_) {
             throw mp::ResourceLimitExceeded(
                 "no room for a result of " + std::to_string(size) +
                 " bytes: the arena of " + std::to_string(segment_.size()) +
@@ -446,14 +523,13 @@ void ResultArenaWriter::wait_for_returned() noexcept {
     header.waiting.store(1);
     MP_FAILPOINT("worker: waits for room");
     if (header.returned.load() == 0) {
-        // For ever: the death of the parent ends this worker (die_with_parent).
+        // Again and again: these words may be written over, and then nobody rings. The
+        // death of the parent ends this worker (die_with_parent).
         futex_wait(
-            header.bell,
-            heard,
-            mp::Deadline(mp::forever),
-            mp::detail::FutexScope::shared
+            header.bell, heard, mp::Deadline(recheck), mp::detail::FutexScope::shared
         );
     }
+    header.waiting.store(0);  // before the list is emptied; see waits_in_vain()
 }
 
 std::uint64_t ResultArenaWriter::bytes_in_use() noexcept {
@@ -467,9 +543,14 @@ void ResultArenaWriter::take_returned() noexcept {
         arena_header(segment_.data()).returned.exchange(0, std::memory_order_acquire);
     while (next != 0) {
         const std::uint64_t offset = next - 1;
+        const std::uint64_t whole = table_.take_back(offset);
+        if (whole == 0) {
+            damaged_ = true;
+            return;
+        }
         // order: made visible by the exchange.
         next = table_.header_of(offset).next_returned.load(std::memory_order_relaxed);
-        given_away_ -= std::min(given_away_, table_.whole_size(offset));
+        given_away_ -= std::min(given_away_, whole);
         table_.release(offset);
     }
 }

@@ -29,13 +29,14 @@
 namespace futures::detail {
 
 /// Which parts of an arena are in use. Private to the writer: a process that is killed
-/// takes this along, and the arena is left to what its readers still hold.
+/// takes this along, and the arena is left to what its readers still hold. Nothing that
+/// stands in the arena itself is believed.
 class BlockTable {
 public:
     /// What stands before each block. The user's part begins 64-byte aligned.
     struct alignas(cache_line) BlockHeader {
         std::atomic<std::uint64_t> next_returned;  ///< offset + 1 of a block; 0: none
-        std::uint32_t size_class;
+        std::atomic<std::uint32_t> record;         ///< where to look first; see find()
     };
 
     explicit BlockTable(mp::detail::Segment& segment) noexcept;
@@ -43,15 +44,24 @@ public:
     /// The offset of the user's part; nothing when there is no room now. Throws
     /// ResourceLimitExceeded when there is no memory, or never room for so much.
     std::optional<std::uint64_t> allocate(std::uint64_t size);
+
+    /// Does nothing if no block in use begins there.
     void release(std::uint64_t offset) noexcept;
 
     /// Gives free memory back to the system, all but the first `kept` bytes.
     void trim(std::uint64_t kept) noexcept;
 
+    /// Requires: room for a header before it.
     BlockHeader& header_of(std::uint64_t offset) const noexcept;
 
-    /// What the block there takes.
+    /// What the block there takes; 0 if no block in use begins there.
     std::uint64_t whole_size(std::uint64_t offset) const noexcept;
+
+    /// The same, if it was given away; then it is ours again.
+    std::uint64_t take_back(std::uint64_t offset) noexcept;
+
+    /// The block there is for a reader, who will return it. What it takes.
+    std::uint64_t give_away(std::uint64_t offset) noexcept;
 
     /// A longer one is refused.
     std::size_t longest_message() const noexcept { return segment_.size() / 2; }
@@ -59,6 +69,13 @@ public:
     std::uint64_t bytes_in_use() const noexcept { return in_use_; }
 
 private:
+    /// A block in use.
+    struct Record {
+        std::uint64_t offset;  ///< 0: unused
+        std::uint32_t size_class;
+        bool given_away;
+    };
+
     struct FreeBlock {
         std::uint64_t offset;
         bool warm;  ///< its pages were not given back
@@ -69,6 +86,9 @@ private:
         std::uint64_t end;
     };
 
+    std::size_t find(std::uint64_t offset) const noexcept;
+    void reserve_record();
+    void record(std::uint64_t offset, std::uint32_t size_class) noexcept;
     std::optional<std::uint64_t> place_for(std::uint64_t whole);
     std::optional<std::uint64_t> fresh_block(std::uint64_t whole);
     std::optional<std::uint64_t> block_in_a_hole(std::uint64_t whole);
@@ -79,6 +99,8 @@ private:
     std::uint64_t touched_;  ///< nothing from here on was used since the last trim
     std::uint64_t warm_ = 0;
     std::uint64_t in_use_ = 0;
+    std::vector<Record> records_;
+    std::vector<std::uint32_t> unused_;  ///< of the records; has room for all of them
     std::vector<std::vector<FreeBlock>> free_;  ///< by size class, the latest last
     std::vector<Extent> holes_;  ///< what merge() made of free blocks, by address
     std::vector<Extent> gaps_;   ///< too small for a block, until the next merge()
@@ -107,7 +129,7 @@ public:
 
     std::size_t longest_message() const noexcept { return segment_.size() / 2; }
 
-    void give_back(std::uint64_t offset) noexcept override;
+    void give_back(std::uint64_t offset, std::uint64_t size) noexcept override;
 
     /// Gives free memory back to the system, all but so many bytes.
     void trim(std::uint64_t kept) noexcept;
@@ -143,11 +165,17 @@ public:
     /// worker waits until there is room again.
     bool is_tight() const noexcept;
 
-    /// The block that a result entry names. Throws mp::SerializationError if there
-    /// cannot be one: the worker is faulty.
+    /// Whether there can be such a block.
+    bool has(BlockReference reference) const noexcept;
+
+    /// The block that a result entry names. Throws mp::SerializationError unless has().
     Block open(BlockReference reference);
 
-    void give_back(std::uint64_t offset) noexcept override;
+    /// Whether its worker waits for room although no block is on its way back to it.
+    /// Requires: all that it gave away was given back, and is_tight().
+    bool waits_in_vain() const noexcept;
+
+    void give_back(std::uint64_t offset, std::uint64_t size) noexcept override;
 
     std::byte* memory() const noexcept override { return segment_.data(); }
 
@@ -186,8 +214,12 @@ public:
 
     /// This block is the parent's from now on.
     void give_away(std::uint64_t offset) noexcept {
-        given_away_ += table_.whole_size(offset);
+        given_away_ += table_.give_away(offset);
     }
+
+    /// The list of what came back names what was not given away: somebody wrote over
+    /// it, and no more is taken from it.
+    bool is_damaged() const noexcept { return damaged_; }
 
     /// Gives free memory back to the system, all but so many bytes.
     void trim(std::uint64_t kept) noexcept;
@@ -203,6 +235,7 @@ private:
     mp::detail::Segment segment_;
     BlockTable table_;
     std::uint64_t given_away_ = 0;  ///< bytes that the parent has
+    bool damaged_ = false;
 };
 
 /// Another block with what is written of a message, with room for more of it. In a

@@ -103,6 +103,7 @@ private:
     // process_pool_turn.cpp
     void end_workers() noexcept;
     void kill_faulty_workers() noexcept;
+    void break_if_damaged() noexcept;
 
     // process_pool_limits.cpp
     void stop_overdue_tasks() noexcept;
@@ -153,6 +154,7 @@ private:
     // The manager's own; before there is one, begin()'s.
     std::exception_ptr start_failure_;
     std::size_t max_now_ = max_workers;  ///< fewer after a failed start, until a death
+    bool damage_told_ = false;
     bool limits_failed_ = false;   ///< a task could not be stopped; the log has it
     std::uint32_t stillborn_ = 0;  ///< workers dead before their first task, in a row
     std::optional<mp::Deadline> end_grace_;  ///< with workers that were told to end

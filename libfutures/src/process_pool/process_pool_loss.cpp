@@ -48,8 +48,9 @@ void ProcessPool::worker_gone(std::uint32_t index) noexcept {
     try {
         gone.process->join();
         const auto phase = board_.view().control(index).phase.load();
-        const bool retired =
-            phase == WorkerPhase::retired && gone.process->exitcode() == 0;
+        const bool retired = options_.max_tasks_per_child &&
+                             phase == WorkerPhase::retired &&
+                             gone.process->exitcode() == 0;
         if (gone.condemned == Condemned::out_of_time &&
             gone.process->exitcode() == -SIGKILL && !ending) {
             recover_after_timeout(index, gone);
@@ -71,9 +72,14 @@ void ProcessPool::worker_gone(std::uint32_t index) noexcept {
 }
 
 void ProcessPool::worker_lost(std::uint32_t index, const Worker& worker) {
-    const auto phase = board_.view().control(index).phase.load();
     const std::string what = end_of_worker(worker);
-    const Message initializer = board_.initializer_failure(index);
+    const auto phase = board_.view().control(index).phase.load();
+    Message initializer;
+    if (phase == WorkerPhase::initializer_failed &&
+        (options_.shared.keep() || options_.initializer)) {
+        initializer = board_.initializer_failure(index);
+    }
+    const bool failed_initializer = !initializer.bytes().empty();
     {
         // Before the recovery: a caller that learns of the loss from a future finds it
         // counted.
@@ -82,8 +88,7 @@ void ProcessPool::worker_lost(std::uint32_t index, const Worker& worker) {
     }
     const std::string why =
         what + " while the task was running or waiting: the pool is broken";
-    if (options_.on_worker_loss == OnWorkerLoss::break_pool &&
-        phase != WorkerPhase::initializer_failed) {
+    if (options_.on_worker_loss == OnWorkerLoss::break_pool && !failed_initializer) {
         // Before the recovery, too: a caller that learns of it from a future can submit
         // no more.
         mark_broken(why);
@@ -91,13 +96,20 @@ void ProcessPool::worker_lost(std::uint32_t index, const Worker& worker) {
     board_.recover(index, [&](BoardTask& task) {
         return verdict_on(static_cast<PoolTask&>(task), index, worker);
     });
-    if (phase == WorkerPhase::initializer_failed) {
+    if (failed_initializer) {
         mp::detail::ByteReader in(initializer.bytes());
         const auto cause = mp::detail::decode_exception(in);
         const std::string text = "the initializer of a worker failed: " +
                                  mp::detail::describe_exception(cause);
         mp::detail::log_error(text);
         break_pool(text, cause);
+        return;
+    }
+    if (phase == WorkerPhase::damaged) {
+        break_pool(
+            what + ": somebody wrote over its task, or over the list of its memory",
+            nullptr
+        );
         return;
     }
     stillborn_ = phase == WorkerPhase::working ? 0 : stillborn_ + 1;

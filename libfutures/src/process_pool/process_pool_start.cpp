@@ -61,6 +61,8 @@ ProcessPool::make_process(std::uint32_t index, const ResultArenaReader& arena) {
     start.call_arena = TravellingFd(calls_->segment().fileno());
     start.result_arena = TravellingFd(arena.segment().fileno());
     start.doorbell = TravellingFd(board_.doorbell().fileno());
+    start.slots = board_.options().slots;
+    start.workers = board_.options().workers;
     start.index = index;
     start.policy = board_.options().policy;
     start.shared = options_.shared.keep();

@@ -24,6 +24,7 @@ constexpr auto signal_grace = 5s;
 
 bool ProcessPool::housekeeping() noexcept {
     kill_faulty_workers();
+    break_if_damaged();
     if (has_limits_) {
         stop_overdue_tasks();
     }
@@ -111,6 +112,25 @@ void ProcessPool::kill_faulty_workers() noexcept {
                 );
             }
         }
+    }
+}
+
+/// Some task wrote over what all workers share: which one is not known, and neither is
+/// what was lost.
+void ProcessPool::break_if_damaged() noexcept {
+    const char* const what = board_.damage();
+    if (what == nullptr || std::exchange(damage_told_, true)) {
+        return;
+    }
+    const std::string text =
+        std::string("a task wrote over the memory that the pool shares with its "
+                    "workers, where it says ") +
+        what + ": the pool is broken";
+    mp::detail::log_error(text);
+    break_pool(text, nullptr);
+    if (end_grace_) {  // they may not have heard that they are to end
+        next_signal_ = SIGKILL;
+        end_grace_.emplace(signal_grace);
     }
 }
 

@@ -121,7 +121,8 @@ void run_worker(const WorkerStart& start) {
     const auto board = map_segment(start.board);
     const auto calls = map_segment(start.call_arena);
     ResultArenaWriter results(map_segment(start.result_arena));
-    const BoardView view(board.data());
+    // What stands in the board's header may have been written over by now.
+    const BoardView view(board.data(), start.slots, start.workers);
     WorkerControl& control = view.control(start.index);
     install_crash_reporter(control.crash);
     leave_out_frames_below(__builtin_frame_address(0));
@@ -131,6 +132,7 @@ void run_worker(const WorkerStart& start) {
     options.policy = start.policy;
     options.max_tasks = start.max_tasks;
     options.doorbell = start.doorbell.get();
+    options.calls_size = calls.size();
     BoardWorker worker(view, calls.data(), results, options);
     const auto given = given_to_workers(start.shared, start.initializer);
     PoolRunner runner(where(), given);

@@ -49,6 +49,8 @@ struct WorkerStart {
     TravellingFd call_arena;
     TravellingFd result_arena;
     TravellingFd doorbell;
+    std::uint64_t slots = 0;    ///< of the board
+    std::uint32_t workers = 0;  ///< that it has places for
     std::uint32_t index = 0;
     std::uint64_t max_tasks = 0;
     mp::detail::SpinPolicy policy{};
@@ -61,6 +63,8 @@ struct WorkerStart {
         archive& call_arena;
         archive& result_arena;
         archive& doorbell;
+        archive& slots;
+        archive& workers;
         archive& index;
         archive& max_tasks;
         archive& policy.pauses;

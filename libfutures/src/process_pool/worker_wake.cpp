@@ -20,7 +20,11 @@ bool wake_one_worker(const BoardView& view) noexcept {
     BoardHeader& header = view.header();
     for (std::size_t i = 0; i < view.set_words(); ++i) {
         auto& sleepers = header.sleepers.word(i);
-        for (auto seen = sleepers.load(); seen != 0; seen = sleepers.load()) {
+        // Bits of no worker are left to the parent's watch.
+        const auto load = [&] {
+            return sleepers.load() & view.set_mask(i);
+        };
+        for (auto seen = load(); seen != 0; seen = load()) {
             const auto bit = seen & ~(seen - 1);
             MP_FAILPOINT("worker: before token");
             // The bit first, the wake second: the other order could clear the next

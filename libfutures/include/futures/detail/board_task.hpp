@@ -27,7 +27,8 @@ public:
     MessageArena& operator=(const MessageArena&) = delete;
     virtual ~MessageArena() = default;
 
-    virtual void give_back(std::uint64_t offset) noexcept = 0;
+    /// `size`: of the message there, which is less than what its block takes.
+    virtual void give_back(std::uint64_t offset, std::uint64_t size) noexcept = 0;
     virtual std::byte* memory() const noexcept = 0;
 };
 
@@ -70,7 +71,7 @@ public:
 
     void reset() noexcept {
         if (arena_) {
-            arena_->give_back(offset_);
+            arena_->give_back(offset_, size_);
             arena_.reset();
         }
     }
