@@ -171,7 +171,7 @@ void FullIn::load_in_place(void* object, ObjectTable::Number number) {
 
 // A frame of its own, which begins where that of the function began that was called
 // before.
-[[gnu::noinline]] void FullIn::forget_the_dead() noexcept {
+[[gnu::noinline]] void FullIn::forget_the_dead() {
     if (objects_.has_some_on_stack()) {
         objects_.lose_below(reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)));
     }
@@ -308,15 +308,11 @@ std::uint32_t objects_read(FullIn& full) noexcept {
     return full.objects().size();
 }
 
-void note_move(FullIn& full, const ObjectMove& move) noexcept {
+void note_move(FullIn& full, const ObjectMove& move) {
     full.objects().move(move);
 }
 
-void note_loss(FullIn& full, std::uint32_t since) noexcept {
-    full.objects().lose_in_place(since);
-}
-
-[[gnu::noinline]] void note_return(FullIn& full) noexcept {
+[[gnu::noinline]] void note_return(FullIn& full) {
     if (full.objects().has_some_on_stack()) {
         full.objects().lose_below(
             reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0))

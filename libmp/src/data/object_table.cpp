@@ -107,14 +107,26 @@ std::unique_ptr<SharedOwner>& ObjectTable::owner_of(Number object) {
     return owners_[known.owner].owner;
 }
 
-void ObjectTable::move(const ObjectMove& move) noexcept {
+namespace {
+
+[[noreturn]] void throw_moved() {
+    throw_decode_error("a pointer to an object that has to move while it is read");
+}
+
+}  // namespace
+
+void ObjectTable::move(const ObjectMove& move) {
     for (Number i = move.since; i < size(); ++i) {
         Object& object = objects_[i];
         if (!is_inside_since(object, move.since)) {
             continue;
         }
         const std::uintptr_t offset = number(object.address) - number(move.from);
-        if (offset < move.size) {
+        const bool moves = offset < move.size;
+        if (object.held_raw && (moves || !move.keeps_owned)) {
+            throw_moved();
+        }
+        if (moves) {
             object.address = const_cast<std::byte*>(
                 static_cast<const std::byte*>(move.to) + offset
             );
@@ -127,27 +139,26 @@ void ObjectTable::move(const ObjectMove& move) noexcept {
     });
 }
 
-void ObjectTable::lose_in_place(Number since) noexcept {
-    for (Number i = since; i < size(); ++i) {
-        objects_[i].lost = objects_[i].lost || is_inside_since(objects_[i], since);
-    }
-}
-
 void ObjectTable::lose(Number since) noexcept {
     for (Number i = since; i < size(); ++i) {
         objects_[i].lost = true;
     }
 }
 
-void ObjectTable::lose_below(std::uintptr_t frame) noexcept {
+void ObjectTable::lose_below(std::uintptr_t frame) {
     if (!is_on_own_stack(frame)) {
         return;
     }
+    bool pointed_at = false;
     std::erase_if(on_stack_, [&](Number i) {
         const bool gone = number(objects_[i].address) < frame;
+        pointed_at = pointed_at || (gone && objects_[i].held_raw);
         objects_[i].lost = objects_[i].lost || gone;
         return gone;
     });
+    if (pointed_at) {
+        throw_moved();
+    }
 }
 
 }  // namespace mp::detail

@@ -297,7 +297,7 @@ private:
     );
     void* load_pointee(ObjectTable::Number number, const Asked& asked);
     void load_in_place(void* object, ObjectTable::Number number);
-    void forget_the_dead() noexcept;
+    void forget_the_dead();
     /// The number of an object; at most that of a new one.
     ObjectTable::Number get_object_number();
 

@@ -45,11 +45,10 @@ struct ObjectMove {
 };
 
 std::uint32_t objects_read(FullIn& full) noexcept;
-void note_move(FullIn& full, const ObjectMove& move) noexcept;
-/// The objects that stand in a value which is dropped, since that number.
-void note_loss(FullIn& full, std::uint32_t since) noexcept;
+/// Both throw SerializationError if a pointer to an object would be left behind.
+void note_move(FullIn& full, const ObjectMove& move);
 /// A function has returned whose variables may have been read into.
-void note_return(FullIn& full) noexcept;
+void note_return(FullIn& full);
 
 /// For functions that read containers, from either archive.
 struct ElementMoves {

@@ -262,7 +262,8 @@ private:
             using Key = typename T::key_type;
             const std::size_t count = get_count(detail::least_size<Key>());
             value.clear();
-            const auto share = reserve_buckets(value, count);
+            const detail::RoomAhead::Share share(room_, count, sizeof(void*));
+            reserve(value, share.elements());  // the buckets; nothing, if it has none
             for (std::size_t i = 0; i < count; ++i) {
                 const std::uint32_t since = objects_read();
                 Key key{};
@@ -347,7 +348,8 @@ private:
         const std::size_t count =
             get_count(detail::least_size<Key>() + detail::least_size<Mapped>());
         value.clear();
-        const auto share = reserve_buckets(value, count);
+        const detail::RoomAhead::Share share(room_, count, sizeof(void*));
+        reserve(value, share.elements());
         for (std::size_t i = 0; i < count; ++i) {
             const std::uint32_t since = objects_read();
             Key key{};
@@ -442,18 +444,6 @@ private:
             } catch (const std::length_error&) {
                 detail::throw_no_memory(count);
             }
-        }
-    }
-
-    /// For as many as have room ahead; those of an ordered container need none.
-    template <class T>
-    detail::RoomAhead::Share reserve_buckets(T& value, std::size_t count) {
-        if constexpr (requires { value.reserve(count); }) {
-            detail::RoomAhead::Share share(room_, count, sizeof(void*));
-            reserve(value, share.elements());
-            return share;
-        } else {
-            return {room_, 0, 1};
         }
     }
 

@@ -71,15 +71,16 @@ public:
     /// first of them.
     std::unique_ptr<SharedOwner>& owner_of(Number object);
 
-    void move(const ObjectMove& move) noexcept;
+    /// Throws SerializationError if a pointer was read to one of those that move: it
+    /// would stay behind.
+    void move(const ObjectMove& move);
 
-    /// The objects in place since number `since` are gone.
-    void lose_in_place(Number since) noexcept;
     /// All objects since number `since` are gone.
     void lose(Number since) noexcept;
 
-    /// Objects on the part of the stack that has been given up are gone.
-    void lose_below(std::uintptr_t frame) noexcept;
+    /// Objects on the part of the stack that has been given up are gone. Throws
+    /// SerializationError if a pointer was read to one of them.
+    void lose_below(std::uintptr_t frame);
 
     bool has_some_on_stack() const noexcept { return !on_stack_.empty(); }
 

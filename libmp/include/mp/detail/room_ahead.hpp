@@ -14,18 +14,24 @@ namespace mp::detail {
 /// What one message may have ahead, all its containers together.
 class RoomAhead {
 public:
-    /// The bytes of the message that are left to read.
-    explicit RoomAhead(std::size_t bytes) noexcept : left_(std::max(bytes, least)) {}
+    /// The bytes of the message that are left to read. Most values are not that much
+    /// larger than their bytes, so that their containers need not grow; those that are
+    /// do.
+    explicit RoomAhead(std::size_t bytes) noexcept
+        : left_(std::max(bytes, least) * times) {}
 
-    static constexpr std::size_t least = 64UL * 1024;
+    static constexpr std::size_t least = 4096;
+    static constexpr std::size_t times = 16;
 
     /// The room of one container, given back when it is full or given up.
     class Share {
     public:
-        /// For `count` elements of `size` bytes each, as far as there is room.
+        /// For `count` elements of `size` bytes each, as far as there is room; a small
+        /// container gets it anyway.
         Share(RoomAhead& room, std::size_t count, std::size_t size) noexcept
-            : room_(room), elements_(std::min(count, room.left_ / size)) {
-            bytes_ = elements_ * size;
+            : room_(room),
+              elements_(std::min(count, std::max(room.left_, least) / size)),
+              bytes_(std::min(elements_ * size, room.left_)) {
             room_.left_ -= bytes_;
         }
 
