@@ -6,11 +6,13 @@
 
 #include "mp/serialization.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <list>
 #include <map>
 #include <memory>
+#include <new>
 #include <optional>
 #include <set>
 #include <string>
@@ -19,6 +21,36 @@
 #include <vector>
 
 namespace sample {
+
+/// The memory of objects that a raw pointer was read for: in a message that somebody
+/// forged they may belong to nobody. Without destructors, as each may be half an owner of
+/// the next.
+class Swept {
+public:
+    static void* take(std::size_t size) {
+        void* const memory = ::operator new(size);
+        taken().insert(memory);
+        return memory;
+    }
+
+    static void give(void* memory) noexcept {
+        taken().erase(memory);
+        ::operator delete(memory);
+    }
+
+    static void sweep() noexcept {
+        for (void* const memory : taken()) {
+            ::operator delete(memory);
+        }
+        taken().clear();
+    }
+
+private:
+    static std::set<void*>& taken() {
+        static std::set<void*> all;
+        return all;
+    }
+};
 
 struct Part {
     std::int32_t weight = 1;
@@ -99,6 +131,10 @@ struct Stranger {
 struct Item {
     std::int64_t number = 0;
     Item* other = nullptr;  // not owned
+
+    static void* operator new(std::size_t size) { return Swept::take(size); }
+
+    static void operator delete(void* memory) noexcept { Swept::give(memory); }
 
     auto operator<=>(const Item& that) const { return number <=> that.number; }
 

@@ -8,6 +8,8 @@
 #include "support/catch.hpp"
 #include "support/sample_graph.hpp"
 
+#include <algorithm>
+#include <bitset>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -263,4 +265,17 @@ TEST_CASE("loads: a class of a graph that is newer than ours is refused") {
         }
     }
     CHECK(refused == 1);
+}
+
+TEST_CASE("loads: a bitset that is none is a SerializationError") {
+    using Bits = std::bitset<9>;
+    CHECK(change_each_byte(mp::dumps(Bits(257)), [](const auto& bytes) {
+              mp::loads<Bits>(bytes);
+          }) > 0);
+    using Pair = std::pair<std::int32_t, Bits>;
+    const auto behind = mp::dumps(std::make_shared<std::vector<Bits>>(3));
+    CHECK(change_each_byte(behind, [](const auto& bytes) {
+              mp::loads<std::shared_ptr<std::vector<Bits>>>(bytes);
+          }) > 0);
+    CHECK(mp::loads<Pair>(mp::dumps(Pair(1, 257))).second == Bits(257));
 }

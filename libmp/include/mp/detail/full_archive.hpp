@@ -51,6 +51,12 @@ inline constexpr bool is_only_passed_on =
         boost::serialization::primitive_type &&
     !boost::serialization::is_wrapper<std::remove_const_t<T>>::type::value;
 
+/// An array of numbers.
+template <class T>
+inline constexpr bool is_block = std::is_array_v<T> &&
+                                 std::is_arithmetic_v<std::remove_all_extents_t<T>> &&
+                                 !std::is_same_v<std::remove_cv_t<std::remove_all_extents_t<T>>, bool>;
+
 class FullOut : public boost::archive::detail::common_oarchive<FullOut> {
 public:
     explicit FullOut(ByteWriter& out) : Base(boost::archive::no_header), out_(out) {}
@@ -75,7 +81,13 @@ private:
 
     template <class T>
     void save_override(T& value) {
-        if constexpr (is_only_passed_on<T>) {
+        if constexpr (is_block<T>) {  // without its size, which both sides know
+            out_.bulk(&value, sizeof value);
+        } else if constexpr (std::is_array_v<T>) {
+            for (const auto& element : value) {
+                *this << element;
+            }
+        } else if constexpr (is_only_passed_on<T>) {
             const Nesting nesting(Direction::encode, max_nested_in_graph);
             Base::save_override(value);
         } else {
@@ -186,7 +198,13 @@ private:
 
     template <class T>
     void load_override(T& value) {
-        if constexpr (is_only_passed_on<T>) {
+        if constexpr (is_block<T>) {
+            in_.bulk(&value, sizeof value);
+        } else if constexpr (std::is_array_v<T>) {
+            for (auto& element : value) {
+                *this >> element;
+            }
+        } else if constexpr (is_only_passed_on<T>) {
             const Nesting nesting(Direction::decode, max_nested_in_graph);
             Base::load_override(value);
         } else {

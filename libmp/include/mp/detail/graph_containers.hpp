@@ -16,6 +16,7 @@
 #include <boost/serialization/detail/stack_constructor.hpp>
 #include <boost/serialization/item_version_type.hpp>
 
+#include <bitset>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -28,11 +29,13 @@
 #include <new>
 #include <set>
 #include <stdexcept>
+#include <string>
 #include <tuple>
 #include <type_traits>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
+#include <valarray>
 #include <vector>
 
 namespace mp::detail {
@@ -213,6 +216,10 @@ void load_map(FullIn& in, Map& map) {
 }
 
 template <class Archive>
+concept ReadsMessages =
+    std::same_as<Archive, InArchive> || std::same_as<Archive, FullIn>;
+
+template <class Archive>
 inline constexpr bool writes = std::is_same_v<Archive, FullOut>;
 
 }  // namespace mp::detail
@@ -310,10 +317,8 @@ MP_DETAIL_HASHED_MAP(unordered_multimap)
 
 /// A vector of what has no default constructor, also by value. As Boost reads it, but
 /// with an eye on elements that move.
-template <class Archive, class U, class A>
-    requires(!::mp::detail::MadeByDefault<U> &&
-             (std::same_as<Archive, ::mp::InArchive> ||
-              std::same_as<Archive, ::mp::detail::FullIn>))
+template <::mp::detail::ReadsMessages Archive, class U, class A>
+    requires(!::mp::detail::MadeByDefault<U>)
 void load(Archive& archive, std::vector<U, A>& vector, const unsigned int) {
     collection_size_type size;
     archive >> size;
@@ -342,6 +347,31 @@ void load(Archive& archive, std::vector<U, A>& vector, const unsigned int) {
         vector.push_back(std::move(element.reference()));
         archive.reset_object_address(&vector.back(), &element.reference());
     }
+}
+
+// What Boost would believe of these.
+
+template <::mp::detail::ReadsMessages Archive, std::size_t size>
+void load(Archive& archive, std::bitset<size>& bits, const unsigned int) {
+    std::string text;
+    archive >> text;
+    if (text.size() != size || text.find_first_not_of("01") != std::string::npos) {
+        ::mp::detail::throw_decode_error("a bitset of another size, or not of bits");
+    }
+    bits = std::bitset<size>(text);
+}
+
+template <::mp::detail::ReadsMessages Archive, class U>
+void load(Archive& archive, std::valarray<U>& values, const unsigned int) {
+    collection_size_type size;
+    archive >> size;
+    const std::size_t count = std::as_const(size);
+    // One by one, so that no more are made than there are.
+    std::vector<U> read;
+    for (std::size_t i = 0; i < count; ++i) {
+        archive >> read.emplace_back();
+    }
+    values = std::valarray<U>(read.data(), read.size());
 }
 
 }  // namespace boost::serialization
