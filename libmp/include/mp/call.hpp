@@ -52,7 +52,8 @@ public:
     /// not hold.
     explicit Call(
         std::span<const std::byte> bytes,
-        std::shared_ptr<const detail::Carried> carried = {}
+        std::shared_ptr<const detail::Carried> carried = {},
+        detail::CallOrigin origin = detail::CallOrigin::peer
     );
 
     explicit operator bool() const noexcept { return !bytes_.empty(); }
@@ -62,7 +63,10 @@ public:
     /// process is no run of the same program; StateError if there is nothing to call.
     void operator()() const;
 
-    /// The function's name, for messages.
+    /// The function's name, for messages. Of a call that came as bytes it is "unknown"
+    /// where the program and its shared libraries, as far as they are loaded, have no
+    /// such function or have lost its name: what the bytes say is neither run nor
+    /// loaded.
     std::string name() const;
 
     /// The function and its arguments, as they travel.
@@ -85,6 +89,7 @@ private:
         }
         archive& descriptors;
         if constexpr (!Archive::is_saving::value) {
+            origin_ = detail::CallOrigin::peer;
             take_over(descriptors);
         }
     }
@@ -94,6 +99,7 @@ private:
 
     std::vector<unsigned char> bytes_;
     std::shared_ptr<const detail::Carried> carried_;
+    detail::CallOrigin origin_ = detail::CallOrigin::peer;
 };
 
 /// fn(args...), to be made later or elsewhere: `.initializer = mp::call(connect,
@@ -108,7 +114,7 @@ Call call(Fn&& fn, Args&&... args) {
         detail::encode_call<detail::CallResult::dropped>(
             bytes, fn, std::forward<Args>(args)...
         );
-        return Call(bytes.data(), scope.take());
+        return Call(bytes.data(), scope.take(), detail::CallOrigin::here);
     } else {
         return Call();
     }

@@ -33,6 +33,15 @@ struct MemberFunction {
 
 enum class Dispatch : std::uint8_t { direct, by_vtable };
 
+constexpr std::string_view unknown_name = "unknown";
+
+/// A function of which nothing else is known than that a peer named it.
+bool is_call_thunk(const void* function) {
+    const std::string name = name_of_function_at(function);
+    return name.starts_with("void mp::detail::call_thunk<") &&
+           name.ends_with(">(mp::detail::CallFrame&)");
+}
+
 }  // namespace
 
 void write_member_function(ByteWriter& out, const void* pointer) {
@@ -70,7 +79,10 @@ void describe_function(CallFrame& frame, std::string_view name) {
 }
 
 void describe_function(CallFrame& frame, const void* function) {
-    describe_function(frame, std::string_view(function_name(function)));
+    describe_function(
+        frame,
+        function != nullptr ? std::string_view(function_name(function)) : unknown_name
+    );
 }
 
 void throw_bytes_left_over(std::size_t left) {
@@ -82,11 +94,20 @@ void throw_bytes_left_over(std::size_t left) {
     );
 }
 
-std::string call_name(std::span<const std::byte> bytes) {
+std::string call_name(std::span<const std::byte> bytes, CallOrigin origin) {
     ByteReader in(bytes);
     ByteWriter out;
     CallFrame frame{in, out, CallPhase::describe};
-    run_call(frame);
+    try {
+        const void* const thunk = find_code_ref(in);
+        if (thunk == nullptr ||
+            (origin == CallOrigin::peer && !is_call_thunk(thunk))) {
+            return std::string(unknown_name);
+        }
+        reinterpret_cast<Thunk>(const_cast<void*>(thunk))(frame);
+    } catch (const SerializationError&) {  // the bytes end before a name does
+        return std::string(unknown_name);
+    }
     const auto name = out.data();
     return {reinterpret_cast<const char*>(name.data()), name.size()};
 }
@@ -94,13 +115,16 @@ std::string call_name(std::span<const std::byte> bytes) {
 }  // namespace detail
 
 Call::Call(
-    std::span<const std::byte> bytes, std::shared_ptr<const detail::Carried> carried
+    std::span<const std::byte> bytes,
+    std::shared_ptr<const detail::Carried> carried,
+    detail::CallOrigin origin
 )
     : bytes_(
           reinterpret_cast<const unsigned char*>(bytes.data()),
           reinterpret_cast<const unsigned char*>(bytes.data()) + bytes.size()
       ),
-      carried_(std::move(carried)) {}
+      carried_(std::move(carried)),
+      origin_(origin) {}
 
 void Call::operator()() const {
     if (bytes_.empty()) {
@@ -143,7 +167,7 @@ void Call::take_over(const std::vector<std::uint32_t>& descriptors) {
 }
 
 std::string Call::name() const {
-    return bytes_.empty() ? std::string() : detail::call_name(bytes());
+    return bytes_.empty() ? std::string() : detail::call_name(bytes(), origin_);
 }
 
 std::span<const std::byte> Call::bytes() const noexcept {

@@ -146,6 +146,24 @@ const void* read_any_code_ref(ByteReader& in, std::uint64_t word) {
     return code_at(*module, offset);
 }
 
+const void* find_code_ref(ByteReader& in) {
+    const auto word = in.get_value<std::uint64_t>();
+    const std::uint64_t tag = word >> code_tag_shift;
+    const Module* module = nullptr;
+    if (tag == code_tag_program && !worker_program.load()) {
+        module = &loaded_modules().front();
+    } else if (tag == code_tag_module) {
+        const std::string build_id = get_short_text(in);
+        get_short_text(in);  // its path; nobody looks there
+        module = build_id.empty() ? nullptr : module_with(build_id);
+    }
+    const std::uintptr_t address =
+        module != nullptr ? module->base + (word & offset_mask) : 0;
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): an address found by arithmetic
+    const auto* const code = reinterpret_cast<const void*>(address);
+    return module != nullptr && module->has_code_at(address) ? code : nullptr;
+}
+
 namespace {
 
 const Module& library() {

@@ -15,7 +15,6 @@
 #include <boost/serialization/extended_type_info_typeid.hpp>
 
 #include <algorithm>
-#include <cstring>
 #include <set>
 #include <utility>
 
@@ -164,32 +163,26 @@ void load_tracked(FullIn& full, void* object, const std::type_info& type) {
     full.load_object(object, loader->get_basic_serializer());
 }
 
-void note_move(FullIn& full, const void* to, const void* from) {
-    full.reset_object_address(to, from);
+void FullOut::save_object(const void* object, const basic_oserializer& type) {
+    if (object == pointee_ && &type == pointee_type_) {  // counted as its pointer
+        Base::save_object(object, type);
+        return;
+    }
+    const Nesting nesting(Direction::encode, max_nested_in_graph);
+    Base::save_object(object, type);
 }
 
-void FullIn::load_override(arc::class_id_type& id) {
-    Base::load_override(id);
-    if (id < BOOST_SERIALIZATION_NULL_POINTER_TAG) {
-        throw_decode_error("a pointer of an impossible class");
-    }
-}
-
-void FullIn::load_override(arc::class_name_type& name) {
-    std::string text;
-    load(text);
-    if (text.size() >= BOOST_SERIALIZATION_MAX_KEY_SIZE) {
-        throw_decode_error("a class name that is too long");
-    }
-    std::memcpy(static_cast<char*>(name), text.c_str(), text.size() + 1);
-}
-
-void FullIn::load_override(boost::serialization::collection_size_type& size) {
-    Base::load_override(size);
-    const std::size_t count = std::as_const(size);
-    if (count > in_.left()) {
-        throw_bad_length(count, in_.left());
-    }
+void FullOut::save_pointer(
+    const void* object, const basic_pointer_oserializer* type
+) {
+    const Nesting nesting(Direction::encode, max_nested_in_graph);
+    const void* const outer = std::exchange(pointee_, object);
+    const basic_oserializer* const outer_type =
+        std::exchange(pointee_type_, &type->get_basic_serializer());
+    // After an exception nobody asks for what it was.
+    Base::save_pointer(object, type);
+    pointee_ = outer;
+    pointee_type_ = outer_type;
 }
 
 }  // namespace mp::detail

@@ -12,6 +12,32 @@
 
 namespace mp::detail {
 
+namespace {
+
+CodePlace place_in(const Module& module, std::uint64_t offset) {
+    return {
+        .path = module.path.empty() ? os::own_file() : module.findable_path(),
+        .build_id = module.build_id,
+        .offset = offset};
+}
+
+}  // namespace
+
+std::string name_of_function_at(const void* function) {
+    const auto address = reinterpret_cast<std::uintptr_t>(function);
+    const Module* const module = module_with_code_at(address);
+    if (module == nullptr) {
+        return {};
+    }
+    const std::uint64_t offset = address - module->base;
+    const auto name = symbol_at(place_in(*module, offset));
+    // In the middle of a function, the byte before has the same name.
+    if (name.empty() || symbol_at(place_in(*module, offset - 1)) == name) {
+        return {};
+    }
+    return demangled(name.c_str());
+}
+
 std::string function_name(const void* function) {
     const auto address = reinterpret_cast<std::uintptr_t>(function);
     const Module* const module = module_with_code_at(address);
@@ -23,14 +49,12 @@ std::string function_name(const void* function) {
         return demangled(symbol.dli_sname);
     }
     const std::uint64_t offset = address - module->base;
-    const bool program = module->path.empty();
-    const std::string& path = module->findable_path();
-    const auto name =
-        symbol_at({program ? os::own_file() : path, module->build_id, offset});
+    const auto name = symbol_at(place_in(*module, offset));
     if (!name.empty()) {
         return demangled(name.c_str());
     }
-    return (program ? "program" : path) + "+" + hex_number(offset);
+    return (module->path.empty() ? "program" : module->findable_path()) + "+" +
+           hex_number(offset);
 }
 
 }  // namespace mp::detail

@@ -7,16 +7,20 @@
 #include <pthread.h>
 
 #include <cstddef>
-#include <cstdint>
+#include <limits>
 #include <string>
 
 namespace mp::detail {
 
+// All frames are below that: the first level finds out where the stack ends.
+constinit thread_local NestingOfThread nesting_of_thread{
+    0, std::numeric_limits<std::uintptr_t>::max()};
+
 namespace {
 
-// Sixteen levels between two checks, each of them a few KB at worst, under sanitizers
-// some more.
-constexpr std::size_t stack_reserve = 128UL * 1024;
+// For what one level may take, a serialize() with a buffer of its own included, and for
+// the exception.
+constexpr std::size_t stack_reserve = 192UL * 1024;
 
 struct Stack {
     std::uintptr_t lowest = 0;
@@ -37,28 +41,43 @@ struct Stack {
     }
 };
 
-bool stack_is_short() noexcept {
+const Stack& stack_of_thread() noexcept {
     thread_local const Stack stack;
-    const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
-    // A fiber runs on a stack of its own, of which nothing is known here.
-    return here >= stack.lowest && here < stack.end &&
-           here - stack.lowest < stack_reserve;
+    return stack;
+}
+
+// A small stack must be left something.
+std::size_t reserve_of(const Stack& stack) noexcept {
+    const std::size_t half = (stack.end - stack.lowest) / 2;
+    return half < stack_reserve ? half : stack_reserve;
 }
 
 }  // namespace
 
-void check_nesting(int depth, Direction direction) {
-    const bool short_of_stack = stack_is_short();
-    if (depth < max_nested && !short_of_stack) {
+bool is_on_own_stack(std::uintptr_t address) noexcept {
+    const Stack& stack = stack_of_thread();
+    return address >= stack.lowest && address < stack.end;
+}
+
+void check_nesting(int limit, Direction direction) {
+    const Stack& stack = stack_of_thread();
+    nesting_of_thread.lowest_frame = stack.lowest + reserve_of(stack);
+    const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+    // A fiber runs on a stack of its own, of which nothing is known here.
+    const bool short_of_stack =
+        is_on_own_stack(here) && here < nesting_of_thread.lowest_frame;
+    const int depth = nesting_of_thread.depth;
+    if (depth < limit && !short_of_stack) {
         return;
     }
     const std::string at = std::to_string(depth) + " levels deep";
     throw SerializationError(
         direction == Direction::encode ? SerializationPhase::encode
                                        : SerializationPhase::decode,
-        short_of_stack ? "values are nested " + at + ", and the stack ends here"
-                       : "values are nested " + at +
-                             "; a list of that many pointers travels as a vector"
+        short_of_stack
+            ? "values are nested " + at + ", and the stack ends here"
+            : "values are nested " + at + ", and " + std::to_string(limit) +
+                  " is the limit; a list of that many pointers travels as a vector"
     );
 }
 

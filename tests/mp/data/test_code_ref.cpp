@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // References to code: functions of the program and of shared libraries, by build-id.
+#include "mp/call.hpp"
 #include "mp/detail/code_ref.hpp"
 #include "mp/errors.hpp"
 
@@ -7,12 +8,14 @@
 
 #include <dlfcn.h>
 #include <link.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <random>
+#include <span>
 #include <string>
 #include <thread>
 
@@ -298,4 +301,52 @@ TEST_CASE("code_ref: a function is named by its symbol, a static one too") {
     library.unload();
     static int data = 0;
     CHECK(function_name(&data).starts_with("0x"));
+}
+
+TEST_CASE("Call: the name of a call that came as bytes loads nothing and runs nothing") {
+    Library library(MODULE_OTHER);
+    const std::string named = written_by_unloaded(library);
+    const auto name_of = [](const std::string& bytes) {
+        return mp::Call(std::as_bytes(std::span(bytes))).name();
+    };
+    CHECK(name_of(named) == "unknown");
+    CHECK(::dlopen(library.path().c_str(), RTLD_NOW | RTLD_NOLOAD) == nullptr);
+    // Another library's build-id, and a path where opening would wait for ever.
+    const fs::path fifo = library.folder() / "fifo";
+    REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
+    std::string waits = named;
+    const std::string path = library.path();
+    waits.replace(waits.find(path) - 2, path.size() + 2, "");
+    const auto length = static_cast<std::uint16_t>(fifo.native().size());
+    waits.append(reinterpret_cast<const char*>(&length), sizeof length);
+    waits += fifo.native();
+    CHECK(name_of(waits) == "unknown");
+    // Functions of ours that are no thunk, whole and from their middle.
+    const std::string function = written(address_of(&twice));
+    CHECK(name_of(function) == "unknown");
+    std::uint64_t offset = 0;
+    std::memcpy(&offset, function.data(), sizeof offset);
+    for (std::uint64_t step = 1; step < 8; ++step) {
+        CHECK(name_of(word(offset + step)) == "unknown");
+    }
+    CHECK(name_of(word(~std::uint64_t{0} >> 16U)) == "unknown");
+    CHECK(name_of("abc") == "unknown");
+}
+
+TEST_CASE("Call: a call that came as bytes knows the name of a function of this program"
+) {
+    const mp::Call made = mp::call(twice, 1);
+    const mp::Call came(made.bytes());
+    CHECK(came.name() == made.name());
+    CHECK(came.name().find("twice") != std::string::npos);
+    CHECK(mp::loads<mp::Call>(mp::dumps(made)).name() == made.name());
+    // The same thunk, entered a little later.
+    std::string middle(
+        reinterpret_cast<const char*>(made.bytes().data()), made.bytes().size()
+    );
+    for (int step = 0; step < 8; ++step) {
+        ++middle[0];
+        const mp::Call forged(std::as_bytes(std::span(middle)));
+        CHECK(forged.name() == "unknown");
+    }
 }

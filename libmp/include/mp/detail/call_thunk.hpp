@@ -151,7 +151,7 @@ template <CallResult kept, class Function, class... Stored>
 void call_thunk(CallFrame& frame) {
     if (frame.phase == CallPhase::describe) [[unlikely]] {
         if constexpr (is_function_pointer<Function>) {
-            describe_function(frame, read_code_ref(frame.in));
+            describe_function(frame, find_code_ref(frame.in));
         } else {
             describe_function(frame, type_name<Function>());
         }
@@ -239,8 +239,15 @@ R decode_result(ByteReader& in) {
     return read_value<R>(in);
 }
 
-/// The name of the function that the call in `bytes` would call. A hint, for messages.
-/// Throws like run_call().
-std::string call_name(std::span<const std::byte> bytes);
+/// Whose bytes a call is made of.
+enum class CallOrigin : std::uint8_t {
+    peer,  ///< they may name anything
+    here,  ///< this process has written them
+};
+
+/// The name of the function that the call in `bytes` would call. A hint, for messages;
+/// "unknown" where no module that is loaded here has it. Of a peer's bytes nothing runs,
+/// and no file that they name is opened.
+std::string call_name(std::span<const std::byte> bytes, CallOrigin origin);
 
 }  // namespace mp::detail

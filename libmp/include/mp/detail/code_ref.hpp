@@ -70,6 +70,10 @@ inline const void* read_code_ref(ByteReader& in) {
     return read_any_code_ref(in, word);
 }
 
+/// The function a reference names, if it lies in a module that is loaded here already;
+/// else null. Loads nothing, and opens no file.
+const void* find_code_ref(ByteReader& in);
+
 /// The build-id of the running program, in hex. Two processes whose ids are equal can
 /// exchange code references. Throws BinaryMismatch if it was linked without one.
 std::string program_build_id();
@@ -94,5 +98,9 @@ bool is_own_program(std::string_view build_id);
 /// What to call `function` in a message: "fib(int)", or "program+0x1234" where no
 /// symbol is known. A hint only: the linker may have folded equal functions into one.
 std::string function_name(const void* function);
+
+/// The linker's name of the function that begins exactly there, demangled; empty if
+/// none does, or it is not known. Reads files of loaded modules only.
+std::string name_of_function_at(const void* function);
 
 }  // namespace mp::detail

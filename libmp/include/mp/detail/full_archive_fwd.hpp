@@ -8,6 +8,8 @@
 
 #include <boost/serialization/library_version_type.hpp>
 
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <typeinfo>
 
@@ -30,7 +32,38 @@ std::unique_ptr<FullOut, DeleteFull> make_full(ByteWriter& out);
 std::unique_ptr<FullIn, DeleteFull> make_full(ByteReader& in);
 void save_tracked(FullOut& full, const void* object, const std::type_info& type);
 void load_tracked(FullIn& full, void* object, const std::type_info& type);
-void note_move(FullIn& full, const void* to, const void* from);
+
+/// Bytes moved, with the objects that stand in them and were read since the object of
+/// that number.
+struct ObjectMove {
+    const void* to;
+    const void* from;
+    std::size_t size;
+    std::uint32_t since;
+    /// What those objects own elsewhere in memory has stayed there.
+    bool keeps_owned;
+};
+
+std::uint32_t objects_read(FullIn& full) noexcept;
+/// Both throw SerializationError if a pointer to an object would be left behind.
+void note_move(FullIn& full, const ObjectMove& move);
+/// A function has returned whose variables may have been read into.
+void note_return(FullIn& full);
+
+/// For functions that read containers, from either archive.
+struct ElementMoves {
+    template <class Archive>
+    static std::uint32_t objects_read(const Archive& in) noexcept {
+        return in.objects_read();
+    }
+
+    template <class Archive, class T>
+    static void note(
+        Archive& in, const T* to, const T* from, std::size_t count, std::uint32_t since
+    ) {
+        in.note_move(to, from, count, since);
+    }
+};
 
 /// Of Boost's archives in this program.
 boost::serialization::library_version_type library_version();

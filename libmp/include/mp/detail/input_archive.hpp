@@ -10,6 +10,7 @@
 #include "mp/detail/full_archive_fwd.hpp"
 #include "mp/detail/nesting.hpp"
 #include "mp/detail/refusal.hpp"
+#include "mp/detail/room_ahead.hpp"
 #include "mp/detail/type_name.hpp"
 #include "mp/detail/value_refusal.hpp"
 
@@ -37,7 +38,11 @@ public:
     using is_saving = boost::mpl::false_;
 
     /// Reads on from where `in` stands; it must outlive the archive.
-    explicit InArchive(detail::ByteReader& in) : in_(in) {}
+    explicit InArchive(detail::ByteReader& in) : in_(in), room_(in.left()) {}
+
+    InArchive(const InArchive&) = delete;
+    InArchive& operator=(const InArchive&) = delete;
+    ~InArchive() = default;
 
     template <class T>
     InArchive& operator>>(T&& value) {
@@ -78,10 +83,15 @@ public:
     unsigned get_flags() const { return 1; }  // Boost's no_header
 
     /// A loaded object has been moved: pointers to it follow.
+    template <class T>
+    void reset_object_address(const T* to, const T* from) {
+        note_move(to, from, 1, last_since_);
+    }
+
     void reset_object_address(const void* to, const void* from) {
-        if (full_) {
-            detail::note_move(*full_, to, from);
-        }
+        reset_object_address(
+            static_cast<const std::byte*>(to), static_cast<const std::byte*>(from)
+        );
     }
 
     void delete_created_pointers() {
@@ -89,6 +99,8 @@ public:
     }
 
 private:
+    friend struct detail::ElementMoves;
+
     detail::FullIn& full() {
         if (!full_) {
             full_ = detail::make_full(in_);
@@ -113,7 +125,43 @@ private:
         return byte != 0;
     }
 
-    bool get_tracked() { return get_bool("an object begins with neither 0 nor 1"); }
+    template <class T>
+    bool get_tracked() {
+        const bool tracked = get_bool("an object begins with neither 0 nor 1");
+        if constexpr (detail::is_never_tracked<T>) {
+            if (tracked) [[unlikely]] {
+                detail::throw_decode_error("an object has a number that has none");
+            }
+        }
+        return tracked;
+    }
+
+    // ---- where objects stand, for pointers to them that follow
+
+    std::uint32_t objects_read() const noexcept {
+        return full_ ? detail::objects_read(*full_) : 0;
+    }
+
+    template <class T>
+    void note_move(const T* to, const T* from, std::size_t count, std::uint32_t since) {
+        if (full_) [[unlikely]] {
+            detail::note_move(
+                *full_,
+                {.to = to,
+                 .from = from,
+                 .size = count * sizeof(T),
+                 .since = since,
+                 .keeps_owned = std::is_nothrow_move_constructible_v<T>}
+            );
+        }
+    }
+
+    /// A key that was there already: in a graph, others may point to what it replaces.
+    void refuse_if_graph() const {
+        if (full_) {
+            detail::throw_decode_error("a key that stands twice in a graph");
+        }
+    }
 
     template <class T>
     void load_tracked(T& value) {
@@ -164,16 +212,19 @@ private:
                 in_, value
             );
         } else if constexpr (detail::accepts<detail::refusal_of_part<T>(), T>()) {
-            if (get_tracked()) {
+            const std::uint32_t since = objects_read();
+            if (get_tracked<T>()) {
                 load_tracked(value);
+                last_since_ = since;
                 return;
             }
             if constexpr (kind == Kind::plain_struct && detail::is_bitwise<T>()) {
                 in_.get(std::addressof(value), sizeof(T));
                 return;
             }
-            const detail::Nesting nesting(depth_, detail::Direction::decode);
+            const detail::Nesting nesting(detail::Direction::decode);
             load_untracked<kind>(value);
+            last_since_ = since;
         }
     }
 
@@ -211,12 +262,17 @@ private:
             using Key = typename T::key_type;
             const std::size_t count = get_count(detail::least_size<Key>());
             value.clear();
-            reserve(value, count);
+            const detail::RoomAhead::Share share(room_, count, sizeof(void*));
+            reserve(value, share.elements());  // the buckets; nothing, if it has none
             for (std::size_t i = 0; i < count; ++i) {
+                const std::uint32_t since = objects_read();
                 Key key{};
                 *this >> key;
                 const auto at = value.emplace_hint(value.end(), std::move(key));
-                reset_object_address(std::addressof(*at), std::addressof(key));
+                if (value.size() != i + 1) [[unlikely]] {
+                    refuse_if_graph();
+                }
+                note_move(std::addressof(*at), std::addressof(key), 1, since);
             }
         } else if constexpr (kind == Kind::map) {
             load_map(value);
@@ -247,7 +303,7 @@ private:
         const std::size_t count = get_count(detail::least_size<Element>());
         value.clear();
         if constexpr (std::is_same_v<Element, bool>) {
-            reserve(value, count);
+            reserve(value, count);  // less than their bytes
             for (std::size_t i = 0; i < count; ++i) {
                 value.push_back(get_bool("a bool is neither 0 nor 1"));
             }
@@ -257,8 +313,28 @@ private:
             resize(value, count);
             load_array(value.data(), count);
         } else {
-            // All the room first, as pointers may be read that point to elements.
-            reserve(value, count);
+            load_elements(value, count);
+        }
+    }
+
+    template <class T>
+    void load_elements(T& value, std::size_t count) {
+        using Element = typename T::value_type;
+        if constexpr (requires { value.reserve(count); value.data(); }) {
+            const detail::RoomAhead::Share share(room_, count, sizeof(Element));
+            reserve(value, share.elements());
+            const std::uint32_t since = objects_read();
+            for (std::size_t i = 0; i < count; ++i) {
+                if (i == value.capacity()) [[unlikely]] {
+                    const Element* const before = value.data();
+                    reserve(value, detail::next_room(i, count));
+                    note_move(
+                        static_cast<const Element*>(value.data()), before, i, since
+                    );
+                }
+                *this >> value.emplace_back();
+            }
+        } else {
             for (std::size_t i = 0; i < count; ++i) {
                 *this >> value.emplace_back();
             }
@@ -272,8 +348,10 @@ private:
         const std::size_t count =
             get_count(detail::least_size<Key>() + detail::least_size<Mapped>());
         value.clear();
-        reserve(value, count);
+        const detail::RoomAhead::Share share(room_, count, sizeof(void*));
+        reserve(value, share.elements());
         for (std::size_t i = 0; i < count; ++i) {
+            const std::uint32_t since = objects_read();
             Key key{};
             *this >> key;
             const auto at = value.emplace_hint(
@@ -282,7 +360,15 @@ private:
                 std::forward_as_tuple(std::move(key)),
                 std::tuple<>()
             );
-            reset_object_address(std::addressof(at->first), std::addressof(key));
+            if (value.size() != i + 1) [[unlikely]] {
+                refuse_if_graph();
+            }
+            note_move(
+                std::addressof(at->first),
+                static_cast<const Key*>(std::addressof(key)),
+                1,
+                since
+            );
             // In place, so that its address is final.
             *this >> at->second;
         }
@@ -323,6 +409,9 @@ private:
             });
         } else {
             boost::serialization::serialize_adl(*this, value, version);
+            if (full_) [[unlikely]] {
+                detail::note_return(*full_);
+            }
         }
     }
 
@@ -330,7 +419,7 @@ private:
     void load_array(T* first, std::size_t count) {
         if constexpr (detail::is_bitwise<T>()) {
             if constexpr (detail::may_be_pointed_at<T>) {
-                if (get_tracked()) {
+                if (get_tracked<T>()) {
                     for (std::size_t i = 0; i < count; ++i) {
                         load_tracked(first[i]);
                     }
@@ -373,7 +462,9 @@ private:
     detail::ByteReader& in_;
     // One thread at a time.
     std::unique_ptr<detail::FullIn, detail::DeleteFull> full_;
-    int depth_ = 0;
+    detail::RoomAhead room_;
+    // How many objects had been read before the last value was.
+    std::uint32_t last_since_ = 0;
 };
 
 }  // namespace mp

@@ -3,36 +3,53 @@
 // million pointers ends the stack.
 // Python:  RecursionError.
 // Differs: a SerializationError; the stack that is left counts too.
-// Threads: one at a time.
+// Threads: each counts for itself, for all archives that are open in it.
 #pragma once
+
+#include <cstdint>
 
 namespace mp::detail {
 
 enum class Direction { encode, decode };
 
+/// Levels of plain values. A graph may have twice as many, as a pointer and what holds
+/// it are two.
 inline constexpr int max_nested = 5000;
+inline constexpr int max_nested_in_graph = 2 * max_nested;
 
-/// Throws SerializationError if `depth` is max_nested or the stack is nearly full.
-void check_nesting(int depth, Direction direction);
+struct NestingOfThread {
+    int depth;
+    /// A frame below this one is looked at more closely.
+    std::uintptr_t lowest_frame;
+};
 
-/// One level deeper, for as long as it lives.
+// In the static part of a thread's storage, as it is asked for at every level.
+extern constinit thread_local NestingOfThread nesting_of_thread
+    __attribute__((tls_model("initial-exec")));
+
+/// Throws SerializationError if `limit` levels are open or the stack is nearly full.
+void check_nesting(int limit, Direction direction);
+
+/// The thread's own stack holds this address; false on the stack of a fiber.
+bool is_on_own_stack(std::uintptr_t address) noexcept;
+
+/// One level deeper, for as long as it lives. All archives of a thread count together,
+/// so that a value inside bytes inside a value does not begin anew.
 class Nesting {
 public:
-    Nesting(int& depth, Direction direction) : depth_(depth) {
-        // A level takes a few KB at worst, the check leaves far more.
-        if ((depth + 1) % 16 == 0) [[unlikely]] {
-            check_nesting(depth + 1, direction);
+    explicit Nesting(Direction direction, int limit = max_nested) {
+        const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+        if (nesting_of_thread.depth >= limit || here < nesting_of_thread.lowest_frame)
+            [[unlikely]] {
+            check_nesting(limit, direction);
         }
-        ++depth_;
+        ++nesting_of_thread.depth;
     }
 
     Nesting(const Nesting&) = delete;
     Nesting& operator=(const Nesting&) = delete;
 
-    ~Nesting() { --depth_; }
-
-private:
-    int& depth_;
+    ~Nesting() { --nesting_of_thread.depth; }
 };
 
 }  // namespace mp::detail

@@ -37,6 +37,10 @@ public:
     /// Appends to `out`, which must outlive the archive.
     explicit OutArchive(detail::ByteWriter& out) : out_(out) {}
 
+    OutArchive(const OutArchive&) = delete;
+    OutArchive& operator=(const OutArchive&) = delete;
+    ~OutArchive() = default;
+
     template <class T>
     OutArchive& operator<<(const T& value) {
         save<detail::kind_of<T>()>(value);
@@ -149,7 +153,7 @@ private:
                 out_.put(std::addressof(value), sizeof(T));
                 return;
             }
-            const detail::Nesting nesting(depth_, detail::Direction::encode);
+            const detail::Nesting nesting(detail::Direction::encode);
             save_untracked<kind>(value);
         }
     }
@@ -241,7 +245,6 @@ private:
     detail::ByteWriter& out_;
     // One thread at a time.
     std::unique_ptr<detail::FullOut, detail::DeleteFull> full_;
-    int depth_ = 0;
 };
 
 }  // namespace mp
