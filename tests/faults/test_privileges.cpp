@@ -10,6 +10,7 @@
 #include "mp/spawn.hpp"
 
 #include "os/credentials.hpp"
+#include "os/fd_passing.hpp"
 #include "os/pipe.hpp"
 #include "os/socket.hpp"
 #include "process/child_link.hpp"
@@ -33,6 +34,7 @@
 #include <grp.h>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 using namespace std::chrono_literals;
@@ -149,6 +151,22 @@ Sockets inherited_sockets() {
         }
     }
     return found;
+}
+
+/// The child that was asked for ahead, if the reply has not been read yet.
+mp::UniqueFd spare_on_its_way(int server) {
+    for (;;) {
+        mp::detail::ForkReply reply;
+        auto got = mp::os::receive_with_fds(
+            server, std::as_writable_bytes(std::span(&reply, 1)), 2, mp::Deadline(30s)
+        );
+        if (got.fds.size() == 2) {
+            return std::move(got.fds[1]);
+        }
+        if (got.bytes == 0) {
+            return {};
+        }
+    }
 }
 
 /// What it answers, after it has told how others ended.
@@ -387,10 +405,12 @@ TEST_CASE(
         if (!become(caller)) {
             return 97;
         }
-        const auto [server, spare] = inherited_sockets();
-        if (server < 0 || spare < 0) {
+        auto [server, spare] = inherited_sockets();
+        if (server < 0) {
             return 96;
         }
+        const mp::UniqueFd late = spare < 0 ? spare_on_its_way(server) : mp::UniqueFd();
+        spare = late ? late.get() : spare;
         try {
             mp::detail::send_start(spare, {}, {}, {}, mp::Deadline(30s));
             mp::detail::receive_answer(spare, mp::Deadline(30s));
