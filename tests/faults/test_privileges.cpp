@@ -10,8 +10,11 @@
 #include "mp/spawn.hpp"
 
 #include "os/credentials.hpp"
+#include "os/fd_passing.hpp"
 #include "os/pipe.hpp"
 #include "os/socket.hpp"
+#include "process/child_link.hpp"
+#include "process/forkserver_protocol.hpp"
 #include "process/own_program.hpp"
 #include "support/catch.hpp"
 #include "support/fork_child.hpp"
@@ -19,15 +22,19 @@
 #include "support/temp_dir.hpp"
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <array>
 #include <filesystem>
 #include <functional>
 #include <grp.h>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 using namespace std::chrono_literals;
@@ -121,6 +128,61 @@ int execute(
 void leave_with_user() {
     throw mp::SystemExit(::geteuid() == owner ? 55 : 56);
 }
+
+/// The stream sockets of this process: of a fork server (which has a name at the other
+/// end), or of the child that it was asked for ahead.
+struct Sockets {
+    int server = -1;
+    int spare = -1;
+};
+
+Sockets inherited_sockets() {
+    Sockets found;
+    for (int fd = 3; fd < 1024; ++fd) {
+        int kind = 0;
+        socklen_t size = sizeof kind;
+        sockaddr_un name{};
+        socklen_t length = sizeof name;
+        if (::getsockopt(fd, SOL_SOCKET, SO_TYPE, &kind, &size) == 0 &&
+            kind == SOCK_STREAM &&
+            ::getpeername(fd, reinterpret_cast<sockaddr*>(&name), &length) == 0 &&
+            name.sun_family == AF_UNIX) {
+            (length > sizeof name.sun_family ? found.server : found.spare) = fd;
+        }
+    }
+    return found;
+}
+
+/// The child that was asked for ahead, if the reply has not been read yet.
+mp::UniqueFd spare_on_its_way(int server) {
+    for (;;) {
+        mp::detail::ForkReply reply;
+        auto got = mp::os::receive_with_fds(
+            server, std::as_writable_bytes(std::span(&reply, 1)), 2, mp::Deadline(30s)
+        );
+        if (got.fds.size() == 2) {
+            return std::move(got.fds[1]);
+        }
+        if (got.bytes == 0) {
+            return {};
+        }
+    }
+}
+
+/// What it answers, after it has told how others ended.
+mp::detail::ForkReplyKind answer_to_request(int server) {
+    const mp::detail::ForkRequest request{.serial = 1000};
+    mp::os::send_all(server, std::as_bytes(std::span(&request, 1)), mp::Deadline(30s));
+    mp::detail::ForkReply reply;
+    do {
+        mp::os::receive_exactly(
+            server, std::as_writable_bytes(std::span(&reply, 1)), mp::Deadline(30s)
+        );
+    } while (reply.kind == mp::detail::ForkReplyKind::ended);
+    return reply.kind;
+}
+
+void do_nothing() {}
 
 const char* each_kind() {
     return GENERATE(
@@ -323,6 +385,44 @@ TEST_CASE(
         return code;
     });
     CHECK(status == 0);
+}
+
+TEST_CASE(
+    "Privileges: a fork server of root does nothing for whoever its client became",
+    "[faults][privileges]"
+) {
+    if (::geteuid() != 0) {
+        WARN("not checked: only root can become another user");
+        return;
+    }
+    const Outcome outcome = outcome_of([&] {
+        mp::stop_helpers();
+        mp::Process child({.start_method = mp::StartMethod::forkserver}, do_nothing);
+        child.start();
+        child.join();
+        // What the process has now, and an attacker in it: root's server, and a child
+        // of root that waits to be told what to run.
+        if (!become(caller)) {
+            return 97;
+        }
+        auto [server, spare] = inherited_sockets();
+        if (server < 0) {
+            return 96;
+        }
+        const mp::UniqueFd late = spare < 0 ? spare_on_its_way(server) : mp::UniqueFd();
+        spare = late ? late.get() : spare;
+        try {
+            mp::detail::send_start(spare, {}, {}, {}, mp::Deadline(30s));
+            mp::detail::receive_answer(spare, mp::Deadline(30s));
+            return 1;
+        } catch (const mp::BinaryMismatch& refusal) {
+            std::fputs(refusal.what(), stderr);
+        }
+        return answer_to_request(server) == mp::detail::ForkReplyKind::refused ? 0 : 2;
+    });
+    CAPTURE(outcome.text);
+    CHECK(outcome.status == 0);
+    CHECK_THAT(outcome.text, test::ContainsSubstring("runs nothing for user"));
 }
 
 TEST_CASE("credentials: who is one of us", "[privileges]") {

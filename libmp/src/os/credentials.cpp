@@ -74,6 +74,10 @@ bool is_own_user_or_root(uid_t uid) {
     return uid == 0 || is_own_user(uid);
 }
 
+bool is_relative_of_own_user_or_root(uid_t uid) noexcept {
+    return uid == 0 || uid == ::geteuid();
+}
+
 bool has_several_users() {
     uid_t real = 0;
     uid_t effective = 0;

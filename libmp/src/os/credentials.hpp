@@ -35,6 +35,10 @@ bool is_own_user(uid_t uid);
 /// The same, or root, who may do all that we may.
 bool is_own_user_or_root(uid_t uid);
 
+/// The same of a process that got its end of a socket from this one's family: such a
+/// one can become no user who has no number here, so the number is enough.
+bool is_relative_of_own_user_or_root(uid_t uid) noexcept;
+
 /// Has this process, by its real, effective and saved ids, more than one user or group?
 bool has_several_users();
 

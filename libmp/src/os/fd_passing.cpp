@@ -19,6 +19,7 @@
 #include <iterator>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 
 namespace mp::os {
 
@@ -281,6 +282,36 @@ std::vector<UniqueFd> receive_exactly_with_fds(
         );
     }
     return fds;
+}
+
+Sender
+receive_from_sender(int socket, std::span<std::byte> buffer, const Deadline& deadline) {
+    Sender sender;
+    std::size_t done = 0;
+    while (done < buffer.size()) {
+        ReceivedFds part;
+        try {
+            part = receive_with_fds(socket, buffer.subspan(done), 0, deadline);
+        } catch (const std::system_error& error) {
+            if (error.code().value() != ECONNRESET) {
+                throw;
+            }  // It closed its end with something of ours unread: an end, too.
+        }
+        if (part.bytes == 0 && done == 0) {
+            throw EOFError("the other end is closed");
+        }
+        if (part.bytes == 0) {
+            throw_error(ECONNRESET, "got end of file during message");
+        }
+        const Sender its =
+            part.sender.value_or(Sender{.pid = 0, .user = static_cast<uid_t>(-1)});
+        if (done > 0 && its.user != sender.user) {
+            throw_error(EBADMSG, "a message of several users");
+        }
+        sender = its;
+        done += part.bytes;
+    }
+    return sender;
 }
 
 }  // namespace mp::os

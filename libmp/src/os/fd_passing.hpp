@@ -86,4 +86,10 @@ std::vector<UniqueFd> receive_exactly_with_fds(
     int socket, std::span<std::byte> buffer, std::size_t count, const Deadline& deadline
 );
 
+/// Fills `buffer`, and says who sent it. name_senders() was called before that was
+/// sent. Throws as receive_exactly_with_fds without descriptors;
+/// std::system_error(EBADMSG) when several users sent a part.
+Sender
+receive_from_sender(int socket, std::span<std::byte> buffer, const Deadline& deadline);
+
 }  // namespace mp::os

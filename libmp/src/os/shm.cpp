@@ -128,6 +128,10 @@ Segment::Segment(UniqueFd fd) : fd_(std::move(fd)) {
     mapping_ = std::make_unique<Mapping>(Mapping{map_whole(fd_.get(), size)});
 }
 
+Segment::Segment(UniqueFd fd, std::size_t size)
+    : fd_(std::move(fd)),
+      mapping_(std::make_unique<Mapping>(Mapping{map_whole(fd_.get(), size)})) {}
+
 Segment::Segment(Segment&&) noexcept = default;
 Segment& Segment::operator=(Segment&&) noexcept = default;
 Segment::~Segment() = default;

@@ -2,6 +2,7 @@
 // The checks at the door: before a child or a helper reads its first byte.
 #include "process/child_entry.hpp"
 
+#include "os/check.hpp"
 #include "os/credentials.hpp"
 
 #include <signal.h>
@@ -9,6 +10,7 @@
 
 #include <cstdio>
 #include <exception>
+#include <system_error>
 
 namespace mp::detail {
 namespace {
@@ -20,7 +22,8 @@ namespace {
 
 // It was killed, or left, while we began: there is nothing to do, and nobody to tell.
 bool is_gone(pid_t pid) noexcept {
-    return pid > 0 && pid != ::getppid() && ::kill(pid, 0) != 0;
+    return pid > 0 && pid != ::getppid() && ::kill(pid, 0) != 0 &&
+           os::last_error() == std::errc::no_such_process;
 }
 
 }  // namespace

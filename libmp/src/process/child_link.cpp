@@ -5,10 +5,13 @@
 #include "mp/detail/code_ref.hpp"
 #include "mp/errors.hpp"
 
+#include "os/credentials.hpp"
 #include "os/fd_passing.hpp"
 #include "os/socket.hpp"
 
 #include <boost/version.hpp>
+
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -160,7 +163,7 @@ void send_start(
         greeting.program.set(program_build_id_if_any()
         );  // a worker does not ask for it
     }
-    os::send_all(socket, bytes_of(greeting), deadline);
+    os::send_packet(socket, bytes_of(greeting), {}, deadline);
     if (!fds.empty()) {
         const std::array<std::byte, carrier_bytes> carrier{};
         os::send_with_fds(socket, carrier, os::fd_numbers(fds), deadline);
@@ -174,7 +177,14 @@ void send_start(
 StartMessage receive_start(int socket) {
     const Deadline endless(forever);
     Greeting greeting;
-    os::receive_exactly(socket, room_of(greeting), endless);
+    const os::Sender sender =
+        os::receive_from_sender(socket, room_of(greeting), endless);
+    if (!os::is_relative_of_own_user_or_root(sender.user)) {
+        throw BinaryMismatch(
+            "a child of user " + std::to_string(::geteuid()) +
+            " runs nothing for user " + std::to_string(sender.user)
+        );
+    }
     check_greeting(greeting);
     StartMessage message;
     if (greeting.fd_count > 0) {

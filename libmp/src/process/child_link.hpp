@@ -31,8 +31,9 @@ struct StartMessage {
     std::vector<TravellingSecret> secrets;
 };
 
-/// Child: receives them. Throws BinaryMismatch when the parent is another program or
-/// was built with other libraries, EOFError when the parent is gone.
+/// Child: receives them over a socket for which name_senders() was called. Throws
+/// BinaryMismatch when the parent is another program, was built with other libraries or
+/// is another user by now, EOFError when the parent is gone.
 StartMessage receive_start(int socket);
 
 /// Child: the answer. An empty text means: I run.

@@ -2,8 +2,8 @@
 // The marks of children: an environment variable, and the name of a socket.
 #include "process/child_mark.hpp"
 
+#include "os/credentials.hpp"
 #include "os/random.hpp"
-#include "process/child_entry.hpp"
 #include "util/hex.hpp"
 
 #include <sys/resource.h>
@@ -63,8 +63,7 @@ bool has_marked_socket() {
 
 bool look_for_marks() noexcept {
     try {
-        // What a program with foreign rights inherits is its caller's choice.
-        return is_started_child() || (may_be_child() && has_marked_socket());
+        return is_started_child() || (!os::was_given_rights() && has_marked_socket());
     } catch (const std::exception&) {
         return false;  // no memory: nothing will be started either
     }
@@ -99,7 +98,8 @@ void mark_socket(const UniqueFd& socket) noexcept {
 bool is_started_child() noexcept {
     const char* const parent = std::getenv(variable);
     // Others may have it from a process between; their parent is another one.
-    return parent != nullptr && std::atol(parent) == ::getppid() && may_be_child();
+    return parent != nullptr && std::atol(parent) == ::getppid() &&
+           !os::was_given_rights();
 }
 
 bool bears_child_mark() noexcept {

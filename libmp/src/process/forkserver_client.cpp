@@ -84,6 +84,7 @@ std::shared_ptr<ForkServer> start_server(
         write_code_ref(body, reinterpret_cast<const void*>(function));
     }
     auto [ours, servers] = os::make_socketpair(os::SocketKind::stream);
+    os::name_senders(servers.get());
     const int socket = ours.get();
     auto server = std::make_shared<ForkServer>(std::move(ours), std::move(credentials));
     server->own(os::pidfd_of_new_child(start_own_program(server_argument, servers)));
@@ -201,8 +202,11 @@ void ForkServer::retire() noexcept {
     ready_.reset();
     try {
         const ForkRequest request{.serial = ForkRequest::retire};
-        os::send_all(
-            socket_.get(), std::as_bytes(std::span(&request, 1)), Deadline(retire_grace)
+        os::send_packet(
+            socket_.get(),
+            std::as_bytes(std::span(&request, 1)),
+            {},
+            Deadline(retire_grace)
         );
     } catch (const std::exception&) {
         // It is gone, or has been stopped: then its children's ends are all it can do.
@@ -281,7 +285,7 @@ ForkServer::Started ForkServer::next_child(const Deadline& deadline) {
 
 void ForkServer::ask(const Deadline& deadline) {
     const ForkRequest request{.serial = ++last_serial_};
-    os::send_all(socket_.get(), std::as_bytes(std::span(&request, 1)), deadline);
+    os::send_packet(socket_.get(), std::as_bytes(std::span(&request, 1)), {}, deadline);
     asked_ = true;
 }
 
@@ -351,6 +355,13 @@ void ForkServer::read_reply(const Deadline& deadline) {
 }
 
 std::string ForkServer::read_text(std::int32_t size, const Deadline& deadline) {
+    constexpr std::int32_t longest = 1 << 16;
+    if (size < 0 || size > longest) {
+        throw std::system_error(
+            std::make_error_code(std::errc::bad_message),
+            "the fork server's refusal makes no sense"
+        );
+    }
     std::string text(static_cast<std::size_t>(size), '\0');
     os::receive_exactly(
         socket_.get(), std::as_writable_bytes(std::span(text)), deadline

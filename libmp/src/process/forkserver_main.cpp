@@ -7,6 +7,7 @@
 #include "mp/errors.hpp"
 
 #include "os/check.hpp"
+#include "os/credentials.hpp"
 #include "os/exec.hpp"
 #include "os/fd_passing.hpp"
 #include "os/fork.hpp"
@@ -24,6 +25,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #include <array>
 #include <chrono>
@@ -163,8 +165,9 @@ bool Server::serve() {
 
 bool Server::answer_request() {
     ForkRequest request;
+    os::Sender sender;
     try {
-        os::receive_exactly(
+        sender = os::receive_from_sender(
             socket_.get(),
             std::as_writable_bytes(std::span(&request, 1)),
             Deadline(forever)
@@ -178,6 +181,16 @@ bool Server::answer_request() {
     }
     if (retired_) {
         refuse(request, "another fork server has taken its place");
+        return true;
+    }
+    // The client is another user by now, and has less rights than a child would have.
+    if (!os::is_relative_of_own_user_or_root(sender.user)) {
+        retire();
+        refuse(
+            request,
+            "a fork server of user " + std::to_string(::geteuid()) +
+                " forks nothing for user " + std::to_string(sender.user)
+        );
         return true;
     }
     last_request_ = request.serial;
@@ -240,6 +253,7 @@ void Server::make_spare() {
         );
     }
     auto [ours, childs] = os::make_socketpair(os::SocketKind::stream);
+    os::name_senders(childs.get());
     const pid_t pid = os::fork_process();
     if (pid == 0) {
         ours.reset();
@@ -267,8 +281,10 @@ void Server::read_last_requests() noexcept {
         for (;;) {
             ForkRequest request;
             const auto room = std::as_writable_bytes(std::span(&request, 1));
-            os::receive_exactly(socket_.get(), room, Deadline(0s));
-            if (request.serial != ForkRequest::retire) {
+            const os::Sender sender =
+                os::receive_from_sender(socket_.get(), room, Deadline(0s));
+            if (request.serial != ForkRequest::retire &&
+                os::is_relative_of_own_user_or_root(sender.user)) {
                 last_request_ = request.serial;
             }
         }

@@ -4,6 +4,7 @@
 
 #include "mp/errors.hpp"
 
+#include "os/fd_passing.hpp"
 #include "os/socket.hpp"
 #include "process/own_program.hpp"
 
@@ -14,6 +15,7 @@ namespace mp::detail {
 std::shared_ptr<PopenSpawn> PopenSpawn::launch() {
     try {
         auto [ours, childs] = os::make_socketpair(os::SocketKind::stream);
+        os::name_senders(childs.get());
         auto child = std::make_shared<PopenSpawn>(std::move(ours));
         const pid_t pid = start_own_program(child_argument, childs);
         // Until it has received its message the child cannot end of its own will, so

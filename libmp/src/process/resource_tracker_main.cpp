@@ -231,7 +231,7 @@ bool Tracker::read_message(Connection& from) {
 // while it was our user, and is another by now, may still take that back.
 bool Tracker::is_believed(const os::Sender& sender, const TrackerMessage& message)
     const {
-    if (os::is_own_user_or_root(sender.user)) {
+    if (os::is_relative_of_own_user_or_root(sender.user)) {
         return true;
     }
     const bool takes_back =
@@ -263,7 +263,7 @@ void Tracker::obey(
     std::vector<UniqueFd> fds
 ) {
     std::optional<TrackerList::Process> only_of;
-    if (!os::is_own_user_or_root(sender.user)) {
+    if (!os::is_relative_of_own_user_or_root(sender.user)) {
         only_of = message.process;
     }
     switch (message.word) {

@@ -52,11 +52,10 @@ struct SharedMemory::State {
         : name(std::move(known_as)),
           id(os::file_id(fd.get())),
           size(size_to_map(fd.get(), name)),
-          memory(std::make_shared<detail::Segment>(std::move(fd))) {
-        if (memory->size() < size || os::memory_size(memory->fileno()) < size) {
+          memory(std::make_shared<detail::Segment>(std::move(fd), size)) {
+        if (os::memory_size(memory->fileno()) < size) {
             throw_truncated(name, size);
         }
-        size = memory->size();
     }
 
     // Set once, before the handle is the caller's.

@@ -7,7 +7,9 @@
 #include "data/spawning.hpp"
 #include "support/catch.hpp"
 
+#include <cstddef>
 #include <string>
+#include <vector>
 
 TEST_CASE("AuthenticationString: random keys are long and differ", "[identity]") {
     const auto a = mp::AuthenticationString::random();
@@ -24,8 +26,15 @@ TEST_CASE(
 ) {
     const mp::AuthenticationString key("the key");
     CHECK_THROWS_AS(mp::dumps(key), mp::StateError);
-    const mp::detail::SpawningScope starting;
-    CHECK(mp::loads<mp::AuthenticationString>(mp::dumps(key)) == key);
+    std::vector<std::byte> bytes;
+    {
+        const mp::detail::SpawningScope starting;
+        const auto made = mp::dumps(key);
+        bytes.assign(made.begin(), made.end());
+        CHECK(mp::loads<mp::AuthenticationString>(bytes) == key);
+    }
+    // The key is not among the bytes.
+    CHECK_THROWS_AS(mp::loads<mp::AuthenticationString>(bytes), mp::SerializationError);
 }
 
 TEST_CASE("identity_text: children of children", "[identity]") {

@@ -156,3 +156,46 @@ TEST_CASE("fd_passing: deadline, end of stream, receiver gone", "[fd_passing]") 
         os::send_with_fds(b.get(), got, std::array{b.get()}, never), std::system_error
     );
 }
+
+TEST_CASE("fd_passing: the kernel names who sends a packet", "[fd_passing]") {
+    auto [ours, theirs] = mp::os::make_socketpair(mp::os::SocketKind::seqpacket);
+    mp::os::name_senders(theirs.get());
+    const mp::Deadline now(std::chrono::seconds(0));
+    std::array<std::byte, 8> room{};
+    const std::array<std::byte, 1> one{std::byte{7}};
+    mp::os::send_packet(ours.get(), one, {}, now);
+    mp::os::send_packet(ours.get(), {}, {}, now);
+    ours.reset();
+    const auto first = mp::os::receive_with_fds(theirs.get(), room, 0, now);
+    REQUIRE(first.sender);
+    CHECK(first.bytes == 1);
+    CHECK(first.sender->pid == ::getpid());
+    CHECK(first.sender->user == ::geteuid());
+    // An empty packet has a sender, the end of the stream has none.
+    const auto empty = mp::os::receive_with_fds(theirs.get(), room, 0, now);
+    CHECK(empty.bytes == 0);
+    CHECK(empty.sender);
+    const auto end = mp::os::receive_with_fds(theirs.get(), room, 0, now);
+    CHECK(end.bytes == 0);
+    CHECK_FALSE(end.sender);
+}
+
+TEST_CASE("fd_passing: a message whole, and who sent it", "[fd_passing]") {
+    auto [ours, theirs] = mp::os::make_socketpair(mp::os::SocketKind::stream);
+    mp::os::name_senders(theirs.get());
+    const mp::Deadline now(std::chrono::seconds(0));
+    std::array<std::byte, 2> room{};
+    for (const std::byte part : {std::byte{1}, std::byte{2}}) {
+        mp::os::send_packet(ours.get(), {&part, 1}, {}, now);
+    }
+    CHECK(mp::os::receive_from_sender(theirs.get(), room, now).pid == ::getpid());
+    CHECK(room[1] == std::byte{2});
+    // Descriptors that nobody wants are closed, and it is no message.
+    const std::array<int, 1> unwanted{0};
+    mp::os::send_packet(ours.get(), room, unwanted, now);
+    CHECK_THROWS_AS(
+        mp::os::receive_from_sender(theirs.get(), room, now), std::system_error
+    );
+    ours.reset();
+    CHECK_THROWS_AS(mp::os::receive_from_sender(theirs.get(), room, now), mp::EOFError);
+}

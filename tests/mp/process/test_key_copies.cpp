@@ -15,16 +15,21 @@
 #include "support/start_methods.hpp"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <fstream>
-#include <sstream>
+#include <span>
 #include <string>
 #include <string_view>
 #include <thread>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 using namespace std::chrono_literals;
@@ -53,6 +58,48 @@ struct Places {
     int guarded = 0;  ///< in others
 };
 
+constexpr std::size_t half = std::tuple_size_v<Masked> / 2;
+
+bool begins_as(const std::byte* here, const std::byte* part) {
+    for (std::size_t i = 0; i < half; ++i) {
+        if ((here[i] ^ mask) != part[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/// How often that half of a key is there.
+int count(std::span<const std::byte> in, const std::byte* part) {
+    int found = 0;
+    const int first = std::to_integer<int>(part[0] ^ mask);
+    const std::byte* at = in.data();
+    const std::byte* const end = in.data() + in.size();
+    while (end - at >= static_cast<std::ptrdiff_t>(half)) {
+        const auto left = static_cast<std::size_t>(end - at) - half + 1;
+        const auto* here = static_cast<const std::byte*>(std::memchr(at, first, left));
+        if (here == nullptr) {
+            break;
+        }
+        found += begins_as(here, part) ? 1 : 0;
+        at = here + 1;
+    }
+    return found;
+}
+
+/// What memory is read through: not looked into itself.
+struct Window {
+    std::size_t size = std::size_t{1} << 20U;
+    std::byte* begin = static_cast<std::byte*>(::mmap(
+        nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0
+    ));
+
+    Window() = default;
+    ~Window() { ::munmap(begin, size); }
+    Window(const Window&) = delete;
+    Window& operator=(const Window&) = delete;
+};
+
 /// Where the key, or its first or second half, is in writable memory.
 Places places_of(const Masked& key) {
     Places places;
@@ -61,6 +108,8 @@ Places places_of(const Masked& key) {
     std::uintptr_t begin = 0;
     std::uintptr_t end = 0;
     bool writable = false;
+    std::vector<std::pair<std::uintptr_t, std::uintptr_t>> ranges;
+    std::vector<bool> guarded;
     for (std::string line; std::getline(maps, line);) {
         char access[8]{};
         unsigned long from = 0;
@@ -70,41 +119,30 @@ Places places_of(const Masked& key) {
             end = to;
             writable = access[0] == 'r' && access[1] == 'w';
         }
-        if (!line.starts_with("VmFlags:") || !writable) {
-            continue;
+        if (line.starts_with("VmFlags:") && writable) {
+            ranges.emplace_back(begin, end);
+            guarded.push_back(line.find(" dd") != std::string::npos);
         }
-        const bool guarded = line.find(" dd") != std::string::npos;
-        // Read in pieces through a buffer that is looked over.
-        static std::array<std::byte, 1 << 16> buffer;
-        for (std::uintptr_t at = begin; at < end; at += buffer.size() - key.size()) {
-            const auto size = std::min<std::size_t>(buffer.size(), end - at);
+    }
+    // Mapped after the list was made, so it is on none.
+    const Window window;
+    for (std::size_t i = 0; i < ranges.size(); ++i) {
+        for (std::uintptr_t at = ranges[i].first; at < ranges[i].second;
+             at += window.size - half + 1) {
+            const std::size_t wanted =
+                std::min<std::size_t>(window.size, ranges[i].second - at);
             const auto got =
-                ::pread(memory, buffer.data(), size, static_cast<off_t>(at));
-            for (ssize_t i = 0; i + 16 <= got; ++i) {
-                const std::byte* const here = buffer.data() + i;
-                const auto begins_as = [&](const std::byte* part) {
-                    for (int j = 0; j < 16; ++j) {
-                        if ((here[j] ^ mask) != part[j]) {
-                            return false;
-                        }
-                    }
-                    return true;
-                };
-                const bool is_buffer =
-                    at + static_cast<std::uintptr_t>(i) >=
-                        reinterpret_cast<std::uintptr_t>(buffer.data()) &&
-                    at + static_cast<std::uintptr_t>(i) <
-                        reinterpret_cast<std::uintptr_t>(buffer.data() + buffer.size());
-                if (!is_buffer &&
-                    (begins_as(key.data()) || begins_as(key.data() + 16))) {
-                    ++(guarded ? places.guarded : places.dumped);
-                }
+                ::pread(memory, window.begin, wanted, static_cast<off_t>(at));
+            if (got <= 0) {
+                break;
             }
-            if (size < buffer.size()) {
+            const std::span part(window.begin, static_cast<std::size_t>(got));
+            (guarded[i] ? places.guarded : places.dumped) +=
+                count(part, key.data()) + count(part, key.data() + half);
+            if (wanted < window.size) {
                 break;
             }
         }
-        ::explicit_bzero(buffer.data(), buffer.size());
     }
     ::close(memory);
     return places;

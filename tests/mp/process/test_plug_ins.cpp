@@ -6,13 +6,18 @@
 #include "mp/forkserver.hpp"
 #include "mp/spawn.hpp"
 
+#include "os/socket.hpp"
+#include "support/captured.hpp"
 #include "support/catch.hpp"
 #include "support/exit_code.hpp"
+#include "support/fork_child.hpp"
 #include "support/program.hpp"
 #include "support/start_methods.hpp"
 #include "support/temp_dir.hpp"
 
 #include <dlfcn.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -155,4 +160,27 @@ TEST_CASE("plug-in: a host that overwrites its arguments starts no endless chain
         ++runs;
     }
     CHECK(runs == 2);  // the host, and the child that is refused
+}
+
+TEST_CASE("libmp-worker: loads nothing for a socket that is not its parent's") {
+    auto [ours, theirs] = mp::os::make_socketpair(mp::os::SocketKind::stream);
+    const auto captured = test::run_captured([&, &theirs = theirs] {
+        // Of the grandparent.
+        return test::run_in_fork([&] {
+            ::fcntl(theirs.get(), F_SETFD, 0);
+            const std::string number = std::to_string(theirs.get());
+            ::execl(
+                LIBMP_WORKER,
+                LIBMP_WORKER,
+                "--multiprocessing-fork",
+                number.c_str(),
+                "/nonexistent/module",
+                nullptr
+            );
+            return 98;
+        });
+    });
+    CHECK(captured.status == 1);
+    CHECK_THAT(captured.text, test::ContainsSubstring("not its parent's"));
+    CHECK(captured.text.find("module") == std::string::npos);
 }

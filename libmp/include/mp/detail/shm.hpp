@@ -32,6 +32,10 @@ public:
     /// Maps the segment of this descriptor, whole. What another process made.
     explicit Segment(UniqueFd fd);
 
+    /// Maps that many bytes of it, whether they are there or not: who maps what others
+    /// can truncate looks afterwards.
+    Segment(UniqueFd fd, std::size_t size);
+
     Segment(const Segment&) = delete;
     Segment& operator=(const Segment&) = delete;
     Segment(Segment&&) noexcept;
