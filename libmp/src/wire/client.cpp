@@ -76,7 +76,11 @@ Connection Client(const ClientOptions& options) {
         )
             .run(socket.get(), deadline);
     }
-    return Connection(std::move(socket));
+    return Connection(
+        std::move(socket),
+        ConnectionOptions{
+            .direction = Direction::both, .max_message_size = options.max_message_size}
+    );
 }
 
 }  // namespace mp::connection
