@@ -34,20 +34,20 @@
 namespace mp {
 
 /// Which user the server at a Unix-domain socket may be.
-enum class Peer : std::uint8_t {
+enum class PeerUser : std::uint8_t {
     own_user_or_root,  ///< this process's own, or root
     any_user,          ///< whoever listens there
 };
 
 /// For `Client({.peer = mp::any_user})`.
-inline constexpr Peer any_user = Peer::any_user;
+inline constexpr PeerUser any_user = PeerUser::any_user;
 
 }  // namespace mp
 
 namespace mp::connection {
 
 using mp::any_user;
-using mp::Peer;
+using mp::PeerUser;
 
 /// The key that both ends must hold, or none: then there is no handshake. An empty text
 /// is a key.
@@ -199,7 +199,7 @@ struct ClientOptions {
     bool allow_md5 = false;
     /// Which user the server at a Unix-domain socket may be: the one that the kernel
     /// names. Another one is std::system_error(EACCES), before anything is sent.
-    Peer peer = Peer::own_user_or_root;
+    PeerUser peer = PeerUser::own_user_or_root;
     /// The longest message that is received, in bytes; a longer one is
     /// std::system_error(EMSGSIZE) there, before memory is taken for it. None: any
     /// length.
