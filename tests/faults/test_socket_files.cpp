@@ -225,7 +225,7 @@ TEST_CASE("P15: Client: root may serve everybody", "[listener]") {
     if (!is_root()) {
         return;
     }
-    const connection::Peer peer = GENERATE(Peer::own_user_or_root, Peer::any_user);
+    const PeerUser peer = GENERATE(PeerUser::own_user_or_root, PeerUser::any_user);
     Listener listener({.family = Family::unix_socket, .any_user = true});
     const pid_t child = test::fork_child([&] {
         if (::setresuid(nobody, nobody, nobody) != 0) {

@@ -21,10 +21,10 @@ namespace mp::connection {
 struct ChallengeOptions {
     /// How long the other side may take.
     Timeout timeout = forever;
-    /// Whether the other side may be CPython, or has to be of this library.
-    bool allow_cpython = true;
     /// Whether it may know nothing but MD5 (CPython 3.11 and older).
     bool allow_md5 = false;
+    /// Whether the other side may be CPython, or has to be of this library.
+    bool allow_cpython = true;
 };
 
 /// Asks the other side for a proof that it holds the key, and tells it the verdict.

@@ -3,7 +3,8 @@
 // Python:  multiprocessing.connection.Connection, multiprocessing.Pipe.
 // Differs: recv<T>() names the type and checks it. A length below -1 is refused. A
 //          message that ends between its length and its first byte is cut off, not the
-//          end of the stream.
+//          end of the stream. A message that is longer than allowed is passed over, and
+//          the next one can be received; `.max_message_size` allows so much always.
 // Threads: one sender and one receiver at a time; close() at any time: the descriptor
 //          goes when the last call inside has returned.
 // Processes: both ends may be copied into children, where each copy counts: the end of
@@ -48,6 +49,14 @@ enum class Direction : std::uint8_t {
     both = 3,   ///< for both
 };
 
+struct ConnectionOptions {
+    /// What the end is for.
+    Direction direction = Direction::both;
+    /// A longer message is not received: std::system_error(EMSGSIZE), at its length,
+    /// before any memory is taken for it. In bytes, as sent; none: any length.
+    std::optional<std::size_t> max_message_size{};
+};
+
 /// One end of a stream of messages: a pipe, a Unix-domain socket or a TCP socket. The
 /// bytes on the wire are those of CPython's Connection. Copies of the handle share it;
 /// it closes with the last of them, or by close() for all of them.
@@ -58,6 +67,9 @@ public:
 
     /// Takes the descriptor. Throws std::invalid_argument when there is none.
     explicit Connection(UniqueFd fd, Direction direction = Direction::both);
+
+    /// The same, by options.
+    Connection(UniqueFd fd, ConnectionOptions options);
 
     /// Sends any value that can be archived; text of any kind as std::string. Blocks
     /// while the other end is not reading and what lies between is full. Throws
@@ -110,7 +122,8 @@ public:
     }
 
     /// Blocks for one message. A longer one than `maxlength` is
-    /// std::system_error(EMSGSIZE); it stays unread, so this end can receive no more.
+    /// std::system_error(EMSGSIZE), and nothing else happens to this end: the next call
+    /// passes over that message, however long it is, and takes the one behind it.
     std::vector<std::byte>
     recv_bytes(std::optional<std::size_t> maxlength = std::nullopt);
 
@@ -121,6 +134,13 @@ public:
     /// Whether there is something to receive: a message, part of one, or the end of the
     /// stream.
     bool poll(Timeout timeout = std::chrono::seconds(0)) const;
+
+    /// The longest message that is received; none: any length.
+    std::optional<std::size_t> max_message_size() const noexcept;
+
+    /// The same, from the next message on, for all copies of this handle. Sending has
+    /// no limit. Throws std::system_error(EBADF) when there is no connection.
+    void set_max_message_size(std::optional<std::size_t> size);
 
     /// Throws std::system_error(EBADF) when closed.
     int fileno() const;
@@ -141,13 +161,12 @@ public:
     template <class Archive>
     void serialize(Archive& archive, unsigned) {
         if constexpr (Archive::is_saving::value) {
-            const auto [number, direction] = hand_over();
-            archive& number& direction;
+            const Travelling end = hand_over();
+            archive& end.number& end.direction& end.longest& end.unread;
         } else {
-            std::uint32_t number = 0;
-            std::uint8_t direction = 0;
-            archive& number& direction;
-            take_over(number, direction);
+            Travelling end;
+            archive& end.number& end.direction& end.longest& end.unread;
+            take_over(end);
         }
     }
 
@@ -167,8 +186,16 @@ private:
     check_tag(detail::ByteReader& message, std::uint64_t tag, std::string_view type);
     static void check_end(const detail::ByteReader& message, std::string_view type);
 
-    std::pair<std::uint32_t, std::uint8_t> hand_over() const;
-    void take_over(std::uint32_t number, std::uint8_t direction);
+    // What another process must know to go on with a copy of this end.
+    struct Travelling {
+        std::uint32_t number = 0;
+        std::uint8_t direction = 0;
+        std::uint64_t longest = 0;
+        std::uint64_t unread = 0;
+    };
+
+    Travelling hand_over() const;
+    void take_over(const Travelling& end);
 
     std::shared_ptr<State> state_;
 };
@@ -182,6 +209,8 @@ enum class Duplex : bool {
 struct PipeOptions {
     /// Whether both ends may send and receive.
     bool duplex = true;
+    /// As of ConnectionOptions, for both ends.
+    std::optional<std::size_t> max_message_size{};
 };
 
 /// Two connected ends: `auto [a, b] = mp::Pipe();`. With Duplex::no the first one only
@@ -194,7 +223,10 @@ struct Pipe {
 
     /// The same, by option.
     explicit Pipe(PipeOptions options)
-        : Pipe(options.duplex ? Duplex::yes : Duplex::no) {}
+        : Pipe(options.duplex ? Duplex::yes : Duplex::no) {
+        first.set_max_message_size(options.max_message_size);
+        second.set_max_message_size(options.max_message_size);
+    }
 
     /// The end that receives, when only one does.
     Connection first;

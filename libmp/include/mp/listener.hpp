@@ -34,20 +34,20 @@
 namespace mp {
 
 /// Which user the server at a Unix-domain socket may be.
-enum class Peer : std::uint8_t {
+enum class PeerUser : std::uint8_t {
     own_user_or_root,  ///< this process's own, or root
     any_user,          ///< whoever listens there
 };
 
 /// For `Client({.peer = mp::any_user})`.
-inline constexpr Peer any_user = Peer::any_user;
+inline constexpr PeerUser any_user = PeerUser::any_user;
 
 }  // namespace mp
 
 namespace mp::connection {
 
 using mp::any_user;
-using mp::Peer;
+using mp::PeerUser;
 
 /// The key that both ends must hold, or none: then there is no handshake. An empty text
 /// is a key.
@@ -102,17 +102,21 @@ struct ListenerOptions {
     AuthKey authkey{};
     /// A client that has not proved that it holds the key by then is dropped.
     Timeout handshake_timeout = std::chrono::seconds(10);
-    /// Whether clients may be CPython's; otherwise they have to be of this library, and
-    /// the handshake is one that nobody can pass on to others in part.
-    bool allow_cpython = true;
     /// Whether clients of CPython 3.11 and older, which know nothing but MD5, may come.
     bool allow_md5 = false;
     /// Whether processes of other users may come over a Unix-domain socket.
     bool any_user = false;
+    /// The longest message that is received from a client, in bytes; a longer one is
+    /// std::system_error(EMSGSIZE) there, before memory is taken for it. None: any
+    /// length.
+    std::optional<std::size_t> max_message_size{};
     /// Whether accept() throws what a client did wrong that never was one: that spoke
     /// another protocol (AuthenticationError), or went in the middle of the handshake
     /// (EOFError, std::system_error). Otherwise it is counted, and the next one served.
     bool throw_protocol_errors = false;
+    /// Whether clients may be CPython's; otherwise they have to be of this library, and
+    /// the handshake is one that nobody can pass on to others in part.
+    bool allow_cpython = true;
 };
 
 /// What became of a Listener's clients so far, in this process: a forked child begins
@@ -191,13 +195,17 @@ struct ClientOptions {
     AuthKey authkey{};
     /// For the connection and the handshake together.
     Timeout timeout = forever;
-    /// Which user the server at a Unix-domain socket may be: the one that the kernel
-    /// names. Another one is std::system_error(EACCES), before anything is sent.
-    Peer peer = Peer::own_user_or_root;
-    /// Whether the server may be CPython's; otherwise it has to be of this library.
-    bool allow_cpython = true;
     /// Whether the server may be CPython 3.11 or older, which knows nothing but MD5.
     bool allow_md5 = false;
+    /// Which user the server at a Unix-domain socket may be: the one that the kernel
+    /// names. Another one is std::system_error(EACCES), before anything is sent.
+    PeerUser peer = PeerUser::own_user_or_root;
+    /// The longest message that is received, in bytes; a longer one is
+    /// std::system_error(EMSGSIZE) there, before memory is taken for it. None: any
+    /// length.
+    std::optional<std::size_t> max_message_size{};
+    /// Whether the server may be CPython's; otherwise it has to be of this library.
+    bool allow_cpython = true;
 };
 
 /// Calls the Listener at an address; with a key, both prove that they hold it. Blocks

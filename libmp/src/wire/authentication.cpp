@@ -20,6 +20,8 @@ struct ConnectionHandshake {
         detail::HandshakeSide if_first) {
         const Connection::Use use(connection, Direction::read);
         const Connection::Use use_to_write(connection, Direction::write);
+        const Deadline deadline(options.timeout);
+        use.pass_over_refused(deadline);
         std::unique_ptr<detail::Binding> before = use.state().take_binding();
         const bool goes_on = before && before->side != if_first;
         detail::Handshake handshake(
@@ -28,7 +30,7 @@ struct ConnectionHandshake {
             key,
             {.allow_cpython = options.allow_cpython, .allow_md5 = options.allow_md5}
         );
-        handshake.run(use.fd(), Deadline(options.timeout));
+        handshake.run(use.fd(), deadline);
         if (!goes_on) {
             use.state().keep_binding(
                 std::make_unique<detail::Binding>(std::move(handshake).take_binding())

@@ -45,7 +45,7 @@ UniqueFd call(const ClientOptions& options, const Deadline& deadline) {
 // of its own there.
 void check_server(const ClientOptions& options, int socket) {
     if (options.address.family() != Family::unix_socket ||
-        options.peer == Peer::any_user) {
+        options.peer == PeerUser::any_user) {
         return;
     }
     const uid_t uid = os::peer_of(socket).user;
@@ -76,7 +76,11 @@ Connection Client(const ClientOptions& options) {
         )
             .run(socket.get(), deadline);
     }
-    return Connection(std::move(socket));
+    return Connection(
+        std::move(socket),
+        ConnectionOptions{
+            .direction = Direction::both, .max_message_size = options.max_message_size}
+    );
 }
 
 }  // namespace mp::connection

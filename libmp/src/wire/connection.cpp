@@ -17,11 +17,22 @@
 
 namespace mp {
 
-Connection::Connection(UniqueFd fd, Direction direction) {
+Connection::Connection(UniqueFd fd, Direction direction)
+    : Connection(
+          std::move(fd),
+          ConnectionOptions{.direction = direction, .max_message_size = std::nullopt}
+      ) {}
+
+Connection::Connection(UniqueFd fd, ConnectionOptions options) {
     if (!fd) {
         throw std::invalid_argument("a Connection needs a descriptor");
     }
-    state_ = std::make_shared<State>(std::move(fd), direction);
+    state_ = std::make_shared<State>(
+        std::move(fd),
+        options.direction,
+        options.max_message_size.value_or(any_length),
+        0
+    );
 }
 
 void Connection::send_bytes(
@@ -42,18 +53,8 @@ void Connection::send_bytes(
 
 std::vector<std::byte> Connection::recv_bytes(std::optional<std::size_t> maxlength) {
     const Use use(*this, Direction::read);
-    const std::size_t size = use.receive_size();
-    return use.in_step([&] {
-        if (maxlength && size > *maxlength) {
-            os::throw_error(
-                EMSGSIZE,
-                ("bad message length: " + std::to_string(size) +
-                 " bytes, allowed are " + std::to_string(*maxlength))
-                    .c_str()
-            );
-        }
-        return detail::receive_payload(use.fd(), size);
-    });
+    const std::size_t size = use.receive_size(maxlength);
+    return use.in_step([&] { return detail::receive_payload(use.fd(), size); });
 }
 
 std::size_t
@@ -82,7 +83,33 @@ Connection::recv_bytes_into(std::span<std::byte> buffer, std::size_t offset) {
 
 bool Connection::poll(Timeout timeout) const {
     const Use use(*this, Direction::read);
-    return os::wait_soon_readable(use.fd(), Deadline(timeout));
+    const Deadline deadline(timeout);
+    if (use.state().unread() != 0) {
+        // What is refused is not there to be received.
+        try {
+            use.pass_over_refused(deadline);
+        } catch (const TimeoutError&) {
+            return false;
+        } catch (const std::system_error&) {
+            return true;
+        }
+    }
+    return os::wait_soon_readable(use.fd(), deadline);
+}
+
+std::optional<std::size_t> Connection::max_message_size() const noexcept {
+    const std::uint64_t longest = state_ ? state_->longest() : any_length;
+    if (longest == any_length) {
+        return std::nullopt;
+    }
+    return static_cast<std::size_t>(longest);
+}
+
+void Connection::set_max_message_size(std::optional<std::size_t> size) {
+    if (!state_) {
+        os::throw_error(EBADF, "the connection is closed");
+    }
+    state_->set_longest(size.value_or(any_length));
 }
 
 int Connection::fileno() const {

@@ -62,7 +62,7 @@ void Connection::check_end(const detail::ByteReader& message, std::string_view t
     }
 }
 
-std::pair<std::uint32_t, std::uint8_t> Connection::hand_over() const {
+Connection::Travelling Connection::hand_over() const {
     const std::shared_ptr<State> state = state_;
     if (!state || !state->enter()) {
         os::throw_error(EBADF, "a closed connection cannot travel");
@@ -74,19 +74,27 @@ std::pair<std::uint32_t, std::uint8_t> Connection::hand_over() const {
         ~Leave() { state.leave(); }
     } const leave{*state};
     return {
-        detail::save_fd(state, state->fd(), "a Connection"),
-        static_cast<std::uint8_t>(state->direction())};
+        .number = detail::save_fd(state, state->fd(), "a Connection"),
+        .direction = static_cast<std::uint8_t>(state->direction()),
+        .longest = state->longest(),
+        .unread = state->unread()};
 }
 
-void Connection::take_over(std::uint32_t number, std::uint8_t direction) {
-    if (direction < static_cast<std::uint8_t>(Direction::read) ||
-        direction > static_cast<std::uint8_t>(Direction::both)) {
+void Connection::take_over(const Travelling& end) {
+    if (end.direction < static_cast<std::uint8_t>(Direction::read) ||
+        end.direction > static_cast<std::uint8_t>(Direction::both)) {
         throw_decode_error(
-            "a Connection with direction " + std::to_string(direction) +
+            "a Connection with direction " + std::to_string(end.direction) +
             ", which does not exist"
         );
     }
-    *this = Connection(detail::load_fd(number), static_cast<Direction>(direction));
+    UniqueFd fd = detail::load_fd(end.number);
+    if (!fd) {
+        throw_decode_error("a Connection without a descriptor");
+    }
+    state_ = std::make_shared<State>(
+        std::move(fd), static_cast<Direction>(end.direction), end.longest, end.unread
+    );
 }
 
 }  // namespace mp

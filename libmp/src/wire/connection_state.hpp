@@ -10,24 +10,36 @@
 #include "wire/binding.hpp"
 #include "wire/framing.hpp"
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
+#include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
+#include <optional>
+#include <span>
+#include <string>
 #include <system_error>
 #include <utility>
 
 namespace mp {
+
+// The limit of an end that has none.
+inline constexpr std::uint64_t any_length = std::numeric_limits<std::uint64_t>::max();
 
 // The descriptor and the calls that use it. `word_` holds, from the top: the fork depth
 // at which the rest was counted, whether it is closed, how many calls are inside. A
 // forked child starts counting anew: the parent's calls never return there.
 class Connection::State {
 public:
-    State(UniqueFd fd, Direction allowed)
+    State(UniqueFd fd, Direction allowed, std::uint64_t longest, std::uint64_t unread)
         : fd_(std::move(fd)),
           unix_(os::is_unix_socket(fd_.get())),
-          direction_(allowed) {}
+          direction_(allowed),
+          longest_(longest),
+          unread_(unread) {}
 
     ~State() = default;
     State(const State&) = delete;
@@ -83,6 +95,16 @@ public:
         }
     }
 
+    // The longest message that is received.
+    std::uint64_t longest() const noexcept { return longest_; }
+
+    void set_longest(std::uint64_t size) noexcept { longest_ = size; }
+
+    // How much of a message that was refused is still to be passed over.
+    std::uint64_t unread() const noexcept { return unread_; }
+
+    void set_unread(std::uint64_t size) noexcept { unread_ = size; }
+
     // What the first half of a handshake leaves for the second, where they are called
     // one by one.
     void keep_binding(std::unique_ptr<detail::Binding> binding) noexcept {
@@ -111,6 +133,8 @@ private:
     std::unique_ptr<detail::Binding> binding_;
     // Own synchronisation. The direction loses `read` when the stream is out of step.
     std::atomic<Direction> direction_;
+    std::atomic<std::uint64_t> longest_;
+    std::atomic<std::uint64_t> unread_;
     std::atomic<std::uint64_t> word_ = counted_here(0);
 };
 
@@ -140,13 +164,47 @@ public:
 
     State& state() const noexcept { return *state_; }
 
-    // The size of the next message.
-    std::size_t receive_size() const {
+    // The size of the next message that may have so many bytes. Throws
+    // std::system_error(EMSGSIZE) for a longer one, which is passed over later: to do
+    // it now could take for ever.
+    std::size_t receive_size(std::optional<std::size_t> longest = std::nullopt) const {
+        std::size_t size = 0;
         try {
-            return detail::receive_frame_size(fd());
+            pass_over_refused(Deadline(forever));
+            size = detail::receive_frame_size(fd());
         } catch (const std::system_error&) {
             state_->stop_reading();
             throw;
+        }
+        const std::uint64_t allowed =
+            std::min<std::uint64_t>(state_->longest(), longest.value_or(any_length));
+        if (size > allowed) {
+            state_->set_unread(size);
+            os::throw_error(
+                EMSGSIZE,
+                ("bad message length: " + std::to_string(size) + " bytes, " +
+                 (longest ? "allowed are " : ".max_message_size allows ") +
+                 std::to_string(allowed))
+                    .c_str()
+            );
+        }
+        return size;
+    }
+
+    // Takes the rest of a message that was refused. Throws TimeoutError,
+    // std::system_error.
+    void pass_over_refused(const Deadline& deadline) const {
+        while (state_->unread() != 0) {
+            std::array<std::byte, 16384> nowhere;
+            const auto part = std::min<std::uint64_t>(state_->unread(), nowhere.size());
+            const std::size_t got = os::receive_some(
+                fd(), std::span(nowhere).first(static_cast<std::size_t>(part)), deadline
+            );
+            if (got == 0) {
+                state_->set_unread(0);
+                os::throw_error(ECONNRESET, "got end of file during message");
+            }
+            state_->set_unread(state_->unread() - got);
         }
     }
 

@@ -211,7 +211,11 @@ std::optional<Connection> Listener::State::take_ready() {
         last_accepted_ = client->address;
     }
     refusals_.count(detail::Outcome::accepted);
-    return Connection(std::move(client->fd));
+    return Connection(
+        std::move(client->fd),
+        ConnectionOptions{
+            .direction = Direction::both, .max_message_size = options_.max_message_size}
+    );
 }
 
 // All of them, whatever happens to one: epoll reports a pending client only once.

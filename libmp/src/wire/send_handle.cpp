@@ -33,6 +33,7 @@ void send_handle(const Connection& connection, int fd, HandleOptions options) {
 
 UniqueFd recv_handle(const Connection& connection, HandleOptions options) {
     const Connection::Use use(connection, Direction::read);
+    use.pass_over_refused(no_end);
     std::array<std::byte, 1> count{};
     auto fds = os::receive_exactly_with_fds(use.fd(), count, 1, no_end);
     if (count[0] != one_descriptor) {

@@ -4,6 +4,7 @@
 #include "mp/connection.hpp"
 #include "mp/errors.hpp"
 
+#include "os/socket.hpp"
 #include "support/catch.hpp"
 #include "support/connections.hpp"
 #include "support/error_of.hpp"
@@ -17,6 +18,9 @@
 #include <cerrno>
 #include <chrono>
 #include <future>
+#include <optional>
+#include <string>
+#include <string_view>
 #include <vector>
 
 using namespace mp;
@@ -94,23 +98,123 @@ TEST_CASE("Connection: the end of the stream", "[connection]") {
 }
 
 TEST_CASE(
-    "Connection: recv_bytes(maxlength) refuses a longer message and all after it",
+    "Connection: recv_bytes(maxlength) refuses a longer message, and no more than that",
     "[connection]"
 ) {
     auto [a, b] = mp::Pipe();
     a.send_bytes("12345");
     CHECK(b.recv_bytes(5).size() == 5);
     a.send_bytes("123456");
+    a.send_bytes("behind");
     CHECK(error_of([&, &b = b] { b.recv_bytes(5); }) == EMSGSIZE);
-    CHECK_FALSE(b.readable());
-    CHECK(error_of([&, &b = b] { b.recv_bytes(); }) == EBADF);
+    CHECK(b.readable());
+    CHECK(b.writable());
     b.send_bytes("still possible");
     CHECK(a.recv_bytes() == bytes_of("still possible"));
+    CHECK(b.poll());
+    CHECK(b.recv_bytes() == bytes_of("behind"));
 
     auto [reader, writer] = mp::Pipe(Duplex::no);
     writer.send_bytes("1");
     CHECK(error_of([&, &r = reader] { r.recv_bytes(0); }) == EMSGSIZE);
-    CHECK(reader.closed());
+    CHECK_FALSE(reader.closed());
+    // What was refused is not there to be received.
+    CHECK_FALSE(reader.poll());
+    writer.send_bytes("");
+    CHECK(reader.poll());
+    CHECK(reader.recv_bytes(0).empty());
+    writer.send_bytes("12");
+    CHECK(error_of([&, &r = reader] { r.recv_bytes(1); }) == EMSGSIZE);
+    writer.close();
+    CHECK(reader.poll());
+    CHECK_THROWS_AS(reader.recv_bytes(), EOFError);
+}
+
+TEST_CASE(
+    "Connection: a message beyond max_message_size is refused, however it is received",
+    "[connection]"
+) {
+    auto [a, b] = mp::Pipe({.max_message_size = 1000});
+    CHECK(b.max_message_size() == 1000);
+    const Bytes large = pattern(1001);
+    Bytes buffer(2000);
+    for (int round = 0; round < 3; ++round) {
+        a.send_bytes(large);
+        CHECK(error_of([&, &b = b] { b.recv_bytes(); }) == EMSGSIZE);
+        a.send_bytes(large);
+        CHECK(error_of([&, &b = b] { b.recv_bytes(5000); }) == EMSGSIZE);
+        a.send_bytes(large);
+        CHECK(error_of([&, &b = b] { b.recv_bytes_into(buffer); }) == EMSGSIZE);
+        a.send(std::string(1000, 'x'));
+        CHECK(error_of([&, &b = b] { b.recv<std::string>(); }) == EMSGSIZE);
+        a.send_bytes(pattern(1000));
+        CHECK(b.recv_bytes() == pattern(1000));
+        b.send(round);
+        CHECK(a.recv<int>() == round);
+    }
+    b.set_max_message_size(std::nullopt);
+    CHECK_FALSE(b.max_message_size());
+    a.send_bytes(large);
+    CHECK(b.recv_bytes() == large);
+
+    auto [first, second] = os::make_socketpair(os::SocketKind::stream);
+    Connection limited(std::move(first), {.max_message_size = 3});
+    Connection other(std::move(second));
+    other.send_bytes("four");
+    CHECK(error_of([&] { limited.recv_bytes(); }) == EMSGSIZE);
+    CHECK(error_of([&] { Connection().set_max_message_size(1); }) == EBADF);
+}
+
+TEST_CASE(
+    "Connection: an end that stands inside of a refused message can travel",
+    "[connection]"
+) {
+    auto [a, b] = mp::Pipe({.max_message_size = 10});
+    auto [to, from] = mp::Pipe();
+    a.send_bytes("much too long for it");
+    a.send_bytes("behind");
+    CHECK(error_of([&, &b = b] { b.recv_bytes(); }) == EMSGSIZE);
+    to.send(b);
+    b.close();
+    auto copy = from.recv<Connection>();
+    CHECK(copy.max_message_size() == 10);
+    CHECK(copy.recv_bytes() == bytes_of("behind"));
+}
+
+TEST_CASE(
+    "Connection: the writer ends inside of a message that was refused", "[connection]"
+) {
+    auto [a, b] = os::make_socketpair(os::SocketKind::stream);
+    Connection connection(std::move(a), {.max_message_size = 10});
+    os::send_all(
+        b.get(),
+        bytes_of(std::string_view(
+            "\xff\xff\xff\xff\x7f\0\0\0\0\0\0\0"
+            "abc",
+            15
+        )),
+        Deadline(forever)
+    );
+    CHECK(error_of([&] { connection.recv_bytes(); }) == EMSGSIZE);
+    CHECK_FALSE(connection.poll());
+    b.reset();
+    CHECK(connection.poll(30s));
+    CHECK_THROWS(connection.recv_bytes());
+}
+
+TEST_CASE("Connection: a refused send says nothing", "[connection]") {
+    // A packet has a size, which the kernel keeps to.
+    auto [a, b] = os::make_socketpair(os::SocketKind::seqpacket);
+    Connection connection(std::move(a));
+    CHECK(error_of([&] { connection.send_bytes(pattern(16 << 20)); }) == EMSGSIZE);
+    CHECK(connection.readable());
+    CHECK(connection.writable());
+    connection.send_bytes("ab");
+    Bytes got(100);
+    got.resize(os::receive_some(b.get(), got, Deadline(30s)));
+    CHECK(got == bytes_of(std::string_view("\0\0\0\2ab", 6)));
+    os::send_all(b.get(), bytes_of(std::string_view("\0\0\0\0", 4)), Deadline(30s));
+    CHECK(connection.recv_bytes().empty());
 }
 
 TEST_CASE(

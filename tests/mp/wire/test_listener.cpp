@@ -228,6 +228,29 @@ TEST_CASE("Listener: many threads accept, many clients come", "[listener]") {
     CHECK(sum == clients * (clients - 1) / 2);
 }
 
+TEST_CASE("Listener, Client: messages have a greatest size", "[listener]") {
+    Listener listener({.family = any_family(), .authkey = key, .max_message_size = 100}
+    );
+    auto calling = beside([&] {
+        return Client(
+            {.address = listener.address(),
+             .authkey = key,
+             .timeout = 30s,
+             .max_message_size = 5}
+        );
+    });
+    Connection accepted = listener.accept(30s);
+    Connection client = calling.get();
+    client.send_bytes(std::string(101, 'x'));
+    CHECK(error_of([&] { accepted.recv_bytes(); }) == EMSGSIZE);
+    client.send_bytes(std::string(100, 'x'));
+    CHECK(accepted.recv_bytes().size() == 100);
+    accepted.send_bytes("123456");
+    CHECK(error_of([&] { client.recv_bytes(); }) == EMSGSIZE);
+    accepted.send_bytes("12345");
+    CHECK(text_of(client.recv_bytes()) == "12345");
+}
+
 TEST_CASE("Listener: in wait(), beside a connection", "[listener][wait]") {
     Listener listener({.family = Family::inet, .authkey = key});
     auto [a, b] = mp::Pipe();
