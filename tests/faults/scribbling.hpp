@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // What a process does that writes where it should not: into the memory that it shares
-// with others, some words of it or all, with any values. What it does comes from a seed.
+// with others, some words of it or all, with any values. What it does comes from a
+// seed.
 #pragma once
 
 #include <algorithm>

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: BSL-1.0
-// A process writes over the memory of a queue, word by word: the others get what was put
-// or DamagedError, also those that wait; none hangs or crashes. And what a process that
-// was killed leaves half-done is no damage. The library's sources are linked with their
-// failpoints.
+// A process writes over the memory of a queue, word by word: the others get what was
+// put or DamagedError, also those that wait; none hangs or crashes. And what a process
+// that was killed leaves half-done is no damage. The library's sources are linked with
+// their failpoints.
 #include "mp/detail/queue_core.hpp"
 #include "mp/errors.hpp"
 #include "mp/joinable_queue.hpp"
 #include "mp/queue.hpp"
 
-#include "queue/queue_layout.hpp"
-
 #include "faults/scribbling.hpp"
+#include "queue/queue_layout.hpp"
 #include "support/catch.hpp"
 #include "support/failpoints.hpp"
 #include "support/fork_child.hpp"
@@ -363,15 +362,10 @@ TEST_CASE(
         REQUIRE(status == -SIGKILL);
         INFO(point);
         for (int i = 0; i < 8; ++i) {
-            REQUIRE(
-                test::run_in_fork_for(
-                    test::patience(1s),
-                    [&] {
+            REQUIRE(test::run_in_fork_for(test::patience(1s), [&] {
                         put_large(130'000, 3);
                         return get() == 130'000 ? 0 : 1;
-                    }
-                ) == 0
-            );
+                    }) == 0);
         }
         REQUIRE(core.size() == 0);
     }

@@ -84,8 +84,8 @@ bool QueueCore::is_watched() const noexcept {
 }
 
 void QueueCore::check_watched() const {
-    if (control().watched.load() != code(static_cast<std::uint32_t>(QueueWord::watched)
-                                    )) {
+    if (control().watched.load() !=
+        code(static_cast<std::uint32_t>(QueueWord::watched))) {
         throw_damaged("its control words");
     }
 }
@@ -154,8 +154,9 @@ std::uint64_t QueueCore::check_counts() const {
     return most;
 }
 
-/// For the holder of the count's lock. One that was put back by one looks like that of a
-/// process that was killed before its commit: only this process knows what it has done.
+/// For the holder of the count's lock. One that was put back by one looks like that of
+/// a process that was killed before its commit: only this process knows what it has
+/// done.
 void QueueCore::check_forward(
     std::uint64_t count, const std::atomic<std::uint64_t>& last
 ) const {

@@ -88,9 +88,9 @@ void QueueCore::reclaim(PutEnd& end) const {
             end.large_head = 0;
         }
     }
-    // Empty: begin again at the front, where the memory is warm. The blocks stay as they
-    // are until this end counts: the next producer goes over them again if we are killed
-    // before. See reclaim_for_good(), punch_large().
+    // Empty: begin again at the front, where the memory is warm. The blocks stay as
+    // they are until this end counts: the next producer goes over them again if we are
+    // killed before. See reclaim_for_good(), punch_large().
     end.large_head = 0;
     end.large_tail = 0;
 }
@@ -170,9 +170,9 @@ void QueueCore::open_large(
 ) {
     LargeReference where{};
     if (reference.size() == sizeof where) {
-        where = os::private_copy(
-            *reinterpret_cast<const LargeReference*>(reference.data())
-        );
+        where =
+            os::private_copy(*reinterpret_cast<const LargeReference*>(reference.data())
+            );
     }
     const std::uint64_t area = geometry_.large_bytes;
     if (where.seal != where.right_seal(geometry_.key, number) ||

@@ -60,7 +60,8 @@ std::uint32_t QueueCore::chunk_in_order(std::uint64_t number) const {
 std::uint32_t QueueCore::retired_chunk(std::uint64_t index) const {
     const std::uint64_t entry = seal::opened(retired_entry(index));
     const auto id = static_cast<std::uint32_t>(entry & ((1U << chunk_id_bits) - 1));
-    if (entry >> chunk_id_bits != index + 1 || id >= geometry_.max_chunks) [[unlikely]] {
+    if (entry >> chunk_id_bits != index + 1 || id >= geometry_.max_chunks)
+        [[unlikely]] {
         throw_damaged("its table of free chunks");
     }
     return id;
@@ -84,7 +85,8 @@ std::uint64_t QueueCore::first_chunk_in_use(const PutEnd& end) const {
         // order: acquire, pairs with get's commit.
         const std::uint64_t number = shared.get_count.load(std::memory_order_acquire);
         const GetEnd& entry = shared.get_ends[number % 2];
-        // order: relaxed, the fence keeps all three before the second look at the count.
+        // order: relaxed, the fence keeps all three before the second look at the
+        // count.
         const GetPlace place{
             entry.chunk.load(std::memory_order_relaxed),
             entry.offset.load(std::memory_order_relaxed)};
@@ -132,8 +134,7 @@ bool QueueCore::next_chunk(PutEnd& end) {
 }
 
 /// Room for a header and `size` bytes, in one chunk; null when there is none now.
-std::byte*
-QueueCore::find_room(PutEnd& end, std::uint64_t number, std::size_t size) {
+std::byte* QueueCore::find_room(PutEnd& end, std::uint64_t number, std::size_t size) {
     const std::size_t wanted = sizeof(ItemHeader) + aligned(size);
     const auto place = [&] {
         return data_.data() + offset_of_chunk(chunk_in_order(end.chunk)) + end.offset;
@@ -202,8 +203,7 @@ void QueueCore::take(std::uint64_t number, QueueItem& item) {
         }
         return place + sizeof header;
     };
-    const std::byte* bytes =
-        offset + sizeof header > chunk_bytes ? nullptr : look();
+    const std::byte* bytes = offset + sizeof header > chunk_bytes ? nullptr : look();
     if (bytes == nullptr || header.kind == ItemHeader::Kind::chunk_ends) {
         ++chunk;
         offset = 0;

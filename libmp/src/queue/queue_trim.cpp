@@ -44,7 +44,8 @@ bool QueueCore::is_worth_a_trim() const noexcept {
 void QueueCore::trim() noexcept {
     QueueControl& shared = control();
     try {
-        while (!has_items() && is_open() && lock(shared.put_lock, lock_grace, nullptr)) {
+        while (!has_items() && is_open() && lock(shared.put_lock, lock_grace, nullptr)
+        ) {
             const HeldQueueLock held(shared.put_lock);
             MP_FAILPOINT("trim: locked");
             if (!trim_step()) {
@@ -52,8 +53,8 @@ void QueueCore::trim() noexcept {
             }
         }
     } catch (const std::exception&) {
-        // The queue is damaged, which the next thread that uses it is told, or it has no
-        // memory to say so.
+        // The queue is damaged, which the next thread that uses it is told, or it has
+        // no memory to say so.
     }
 }
 
@@ -74,8 +75,8 @@ bool QueueCore::trim_step() {
     // Only now, when nobody goes over those blocks again.
     const bool more_large = punch_large(end, geometry_.trim_threshold / 2);
     note_touched(end);
-    return more_large ||
-           first_chunk_in_use(end) - end.recycled > kept_chunks(geometry_.trim_threshold);
+    return more_large || first_chunk_in_use(end) - end.recycled >
+                             kept_chunks(geometry_.trim_threshold);
 }
 
 /// The commit of an end that no item comes with. Requires: put_lock.

@@ -104,8 +104,8 @@ bool BarrierState::has_dead_party(const ProcessTable& processes, Look look)
     });
 }
 
-BarrierState::Party* BarrierState::free_place(const ProcessTable& processes)
-    const noexcept {
+BarrierState::Party* BarrierState::free_place(const ProcessTable& processes
+) const noexcept {
     auto* const place = std::find_if(begin(), end(), [&](const Party& p) {
         const std::uint32_t state = p.state.load();
         return state == free || (state != waits && processes.dead(p.process.load()));
@@ -124,9 +124,9 @@ void BarrierState::end_round(bool broken) noexcept {
     tell_parties(Told::all);
 }
 
-// Who ends a round tells all that wait; who does it for a dead one, those that have come
-// before. A party of another round than the one that has just ended is none: its place,
-// or the number of the round, was overwritten.
+// Who ends a round tells all that wait; who does it for a dead one, those that have
+// come before. A party of another round than the one that has just ended is none: its
+// place, or the number of the round, was overwritten.
 void BarrierState::tell_parties(Told whom) noexcept {
     const std::uint64_t word = shared_.round.load();
     for (Party& party : *this) {
@@ -189,7 +189,8 @@ std::uint32_t BarrierState::wait(
             give_up();
         }
         futex_wait(
-            shared_.bell, heard, deadline.sooner(recheck_interval), FutexScope::shared);
+            shared_.bell, heard, deadline.sooner(recheck_interval), FutexScope::shared
+        );
     }
 }
 
@@ -301,11 +302,11 @@ void BarrierState::look_after(
     if (!held && place.state.compare_exchange_strong(state, free)) {
         give_up();
     }
-    // Whoever ends a round tells its parties, too, before the next one gets the lock: one
-    // that nobody told was overwritten, or the number of the round.
+    // Whoever ends a round tells its parties, too, before the next one gets the lock:
+    // one that nobody told was overwritten, or the number of the round.
     if (held && place.state.load() == waits &&
-        (deadline.expired() || has_dead_party(processes, Look::thorough) ||
-         has_moved())) {
+        (deadline.expired() || has_dead_party(processes, Look::thorough) || has_moved()
+        )) {
         break_it();
     }
 }

@@ -102,9 +102,8 @@ private:
     void wait_for_end(
         const Arrival& mine, ProcessTable& processes, const Deadline& deadline
     );
-    void look_after(
-        const Arrival& mine, ProcessTable& processes, const Deadline& deadline
-    );
+    void
+    look_after(const Arrival& mine, ProcessTable& processes, const Deadline& deadline);
 
     BarrierMemory& shared_;
     std::uint32_t parties_;

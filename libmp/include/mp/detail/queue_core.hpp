@@ -71,8 +71,8 @@ struct QueueLimits {
     std::uint64_t type_tag = 0;
 };
 
-/// What the maker of a queue decided. Each process that has the queue keeps it in memory
-/// of its own; nothing of it stands where another process could change it.
+/// What the maker of a queue decided. Each process that has the queue keeps it in
+/// memory of its own; nothing of it stands where another process could change it.
 struct QueueGeometry {
     std::uint64_t key = 0;             ///< goes into all seals
     std::uint64_t max_items = 0;       ///< 0: no bound
@@ -199,9 +199,8 @@ private:
     void check_watched() const;
     std::uint64_t most_items() const noexcept;
     std::uint64_t check_counts() const;
-    void check_forward(
-        std::uint64_t count, const std::atomic<std::uint64_t>& last
-    ) const;
+    void
+    check_forward(std::uint64_t count, const std::atomic<std::uint64_t>& last) const;
     PutEnd checked_put_end() const;
     PutEnd next_put_end(std::uint64_t turn, const PutEnd& end) const noexcept;
     GetPlace checked_get_end(std::uint64_t count) const;
@@ -273,7 +272,7 @@ private:
     std::uint32_t unwatched_ = 0;  ///< what `watched` says at first
     std::atomic<bool> closed_{false};
     mutable std::atomic<bool> damaged_{false};  ///< this process has seen it
-    std::atomic<bool> used_{false};  ///< something was put or got here
+    std::atomic<bool> used_{false};             ///< something was put or got here
     // Counts as last seen: they only grow. While these suffice, no thread touches the
     // line that the other side is writing.
     mutable std::atomic<std::uint64_t> seen_put_{0};
