@@ -6,6 +6,7 @@
 
 #include "os/failpoint.hpp"
 #include "os/spin.hpp"
+#include "sync/this_thread.hpp"
 
 #include <unistd.h>
 
@@ -227,10 +228,13 @@ BarrierState::Arrival BarrierState::arrive(
         place->process.store(processes.self());
         const std::uint64_t now = round();
         place->round.store(now);
+        const std::uint64_t who =
+            static_cast<std::uint64_t>(processes.self()) << 32U | thread_number();
+        place->who.store(who);
         MP_FAILPOINT("barrier: before the place");
         place->state.store(waits);
         MP_FAILPOINT("barrier: place taken");
-        return {.place = place, .round = now, .number = number};
+        return {.place = place, .round = now, .who = who, .number = number};
     }
     if (action) {
         try {
@@ -291,7 +295,7 @@ void BarrierState::look_after(
     Party& place = *mine.place;
     const auto has_moved = [&] {
         return broken() || round() != mine.round || place.round.load() != mine.round ||
-               place.process.load() != processes.self();
+               place.who.load() != mine.who;
     };
     if (!deadline.expired() && !shared_.lock.is_orphaned(processes) &&
         !has_dead_party(processes, Look::thorough) && !has_moved()) {

@@ -25,6 +25,7 @@ struct BarrierMemory {
         std::atomic<ProcessTable::Id> process;
         std::atomic<std::uint32_t> state;
         std::atomic<std::uint64_t> round;
+        std::atomic<std::uint64_t> who;  ///< the process, and which of its threads
     };
 
     /// Those of two rounds, so that none need wait for those that are slow to leave.
@@ -83,6 +84,7 @@ private:
     struct Arrival {
         Party* place = nullptr;
         std::uint64_t round = 0;
+        std::uint64_t who = 0;
         std::uint32_t number = 0;
         bool was_last = false;
     };
