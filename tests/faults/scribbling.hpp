@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <random>
@@ -83,6 +84,12 @@ inline void scribble(Words words, std::mt19937_64& random) {
             word = value();
         }
     }
+}
+
+/// `usual`, or what MP_TEST_SEEDS says.
+inline int scribble_seeds(int usual) {
+    const char* const text = std::getenv("MP_TEST_SEEDS");
+    return text == nullptr ? usual : std::atoi(text);
 }
 
 /// In each mapping of that name.

@@ -539,7 +539,7 @@ TEST_CASE(
 ) {
     const auto* const what = GENERATE("mp-arena", "mp-processes");
     const bool under_load = GENERATE(false, true);
-    play_seeds(0, 3, what, under_load);
+    play_seeds(0, test::scribble_seeds(3), what, under_load);
 }
 
 TEST_CASE(
@@ -549,5 +549,5 @@ TEST_CASE(
 ) {
     const auto* const what = GENERATE("mp-arena", "mp-processes");
     const bool under_load = GENERATE(false, true);
-    play_seeds(1000, 300, what, under_load);
+    play_seeds(1000, test::scribble_seeds(300), what, under_load);
 }

@@ -9,6 +9,7 @@
 #include "mp/queue.hpp"
 
 #include "faults/scribbling.hpp"
+#include "os/private_copy.hpp"
 #include "queue/queue_layout.hpp"
 #include "support/catch.hpp"
 #include "support/failpoints.hpp"
@@ -203,6 +204,43 @@ TEST_CASE(
         }
     }
     CHECK(found > 20);
+}
+
+TEST_CASE(
+    "Queue: what is checked is a copy, which no process can change afterwards",
+    "[faults][queue]"
+) {
+    struct Words {
+        std::uint64_t a;
+        std::uint32_t b;
+        std::uint32_t c;
+    };
+    const auto block = mp::detail::SharedBlock::allocate(sizeof(Words));
+    auto& shared = block.as<Words>();
+    shared = {1, 2, 3};
+    const Words copy = mp::os::private_copy(shared);
+    REQUIRE(test::run_in_fork([&] {
+                shared = {4, 5, 6};
+                return 0;
+            }) == 0);
+    CHECK(shared.a == 4);
+    CHECK((copy.a == 1 && copy.b == 2 && copy.c == 3));
+    // The bounds of a queue are the handle's: they travel with it and stand nowhere
+    // else.
+    QueueCore core(small(2));
+    for (auto& word : control_words(core)) {
+        CHECK(word != core.geometry().large_bytes);
+        CHECK(word != core.geometry().first_chunk);
+    }
+    CHECK_THROWS_AS(
+        QueueCore(
+            {.max_chunks = 1U << 20U, .first_chunk = 4096, .large_bytes = 1U << 20U},
+            core.control_block(),
+            mp::detail::Segment("mp-queue", 1U << 20U),
+            mp::UniqueFd()
+        ),
+        mp::SerializationError
+    );
 }
 
 TEST_CASE(

@@ -216,7 +216,7 @@ void play_seeds(int first, int seeds, const char* what, bool under_load) {
 TEST_CASE("Queue: a process scribbles over what it shares", "[faults][queue]") {
     const auto* const what = GENERATE("mp-queue", "mp-arena", "mp-processes");
     const bool under_load = GENERATE(false, true);
-    play_seeds(0, 3, what, under_load);
+    play_seeds(0, test::scribble_seeds(3), what, under_load);
 }
 
 TEST_CASE(
@@ -225,5 +225,5 @@ TEST_CASE(
 ) {
     const auto* const what = GENERATE("mp-queue", "mp-arena", "mp-processes");
     const bool under_load = GENERATE(false, true);
-    play_seeds(1000, 300, what, under_load);
+    play_seeds(1000, test::scribble_seeds(300), what, under_load);
 }
