@@ -191,7 +191,9 @@ bool QueueCore::place(
 /// Reads the next item, and writes where the one after it stands.
 void QueueCore::take(std::uint64_t number, QueueItem& item) {
     QueueControl& shared = control();
-    auto [chunk, offset] = checked_get_end(number);
+    const GetPlace here = checked_get_end(number);
+    std::uint64_t chunk = here.chunk;
+    std::uint64_t offset = here.offset;
     ItemHeader header{};
     const auto look = [&] {
         const std::byte* const place =
