@@ -228,7 +228,7 @@ TEST_CASE(
     // The bounds of a queue are the handle's: they travel with it and stand nowhere
     // else.
     QueueCore core(small(2));
-    for (auto& word : control_words(core)) {
+    for (const std::uint64_t word : control_words(core)) {
         CHECK(word != core.geometry().large_bytes);
         CHECK(word != core.geometry().first_chunk);
     }
