@@ -325,6 +325,9 @@ TEST_CASE(
     for (std::size_t i = 0; i < sizeof(HeapMutex) / 8; ++i) {
         for (const std::uint64_t value : values) {
             for (const int depth : {0, 1, 2}) {
+                if (i == 0 && depth == 0) {
+                    continue;  // It says that a thread holds it, for which others wait.
+                }
                 INFO("word " << i << " is " << value << ", depth " << depth);
                 const int outcome = outcome_of([&]() -> int {
                     const auto block = SharedBlock::allocate(sizeof(HeapMutex));

@@ -4,7 +4,6 @@
 #include "mp/errors.hpp"
 
 #include "os/check.hpp"
-#include "os/process_id.hpp"
 #include "os/robust_mutex.hpp"
 
 #include <cerrno>
@@ -54,11 +53,6 @@ int HeapMutex::take() noexcept {
     }
     int error = ::pthread_mutex_trylock(&mutex_);
     if (error == EBUSY) {
-        // The kernel takes its number out of the word when a thread ends.
-        const pid_t holder = os::holder_of(mutex_);
-        if (holder != 0 && !os::exists(holder) && os::holder_of(mutex_) == holder) {
-            return ENOTRECOVERABLE;
-        }
         timespec end{};
         ::clock_gettime(CLOCK_MONOTONIC, &end);
         end.tv_sec += max_hold_seconds;
