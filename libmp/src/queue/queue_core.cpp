@@ -223,7 +223,10 @@ void QueueCore::put(std::span<const std::byte> message, Timeout timeout) {
                 [&] { return may_have_room(before); },
                 Progress(),
                 // Room that the death of a reader left is found by trying.
-                [&] { return check_counts() != geometry_.max_items; }
+                [&] {
+                    const std::uint64_t items = check_counts();
+                    return geometry_.max_items == 0 || items != geometry_.max_items;
+                }
             );
         }
     }

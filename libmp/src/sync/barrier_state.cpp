@@ -98,6 +98,13 @@ std::uint32_t BarrierState::waiting() const noexcept {
     ));
 }
 
+/// Of whatever round.
+bool BarrierState::anybody_waits() const noexcept {
+    return std::any_of(begin(), end(), [](const Party& p) {
+        return p.state.load() == waits;
+    });
+}
+
 bool BarrierState::has_dead_party(const ProcessTable& processes, Look look)
     const noexcept {
     return std::any_of(begin(), end(), [&](const Party& p) {
@@ -147,10 +154,7 @@ void BarrierState::tell_parties(Told whom) noexcept {
 void BarrierState::break_it() noexcept {
     shared_.broken.store(1);
     MP_FAILPOINT("barrier: marked broken");
-    const bool any = std::any_of(begin(), end(), [](const Party& p) {
-        return p.state.load() == waits;
-    });
-    if (any) {
+    if (anybody_waits()) {
         end_round(true);
     }
 }
@@ -320,7 +324,7 @@ void BarrierState::look_after(
 
 void BarrierState::reset(ProcessTable& processes) {
     const Held held(*this, processes);
-    if (waiting() > 0) {
+    if (anybody_waits()) {
         end_round(true);
     }
     shared_.broken.store(0);

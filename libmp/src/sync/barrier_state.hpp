@@ -97,6 +97,7 @@ private:
     [[noreturn]] void give_up();
     Party* free_place(const ProcessTable& processes) const noexcept;
     void repair() noexcept;
+    bool anybody_waits() const noexcept;
     bool has_dead_party(const ProcessTable& processes, Look look) const noexcept;
     void end_round(bool broken) noexcept;
     void tell_parties(Told whom) noexcept;
