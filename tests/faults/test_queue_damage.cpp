@@ -19,6 +19,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -407,4 +408,45 @@ TEST_CASE(
         }
         REQUIRE(core.size() == 0);
     }
+}
+
+TEST_CASE(
+    "Queue: the reader of a large item is killed, a producer waits for its room",
+    "[faults][queue]"
+) {
+    QueueCore core(small());
+    const std::vector<std::byte> large(700'000, std::byte{1});
+    core.put(large, 1s);
+    const pid_t reader = test::fork_child([&]() -> int {
+        QueueItem item;
+        core.get(item, 1s);
+        ::raise(SIGSTOP);
+        return fine;
+    });
+    int status = 0;
+    REQUIRE(::waitpid(reader, &status, WUNTRACED) == reader);
+    REQUIRE(WIFSTOPPED(status));
+    CHECK_THROWS_AS(core.put(large, 0s), mp::Full);
+    std::array<int, 2> ready{};
+    REQUIRE(::pipe(ready.data()) == 0);
+    const pid_t producer = test::fork_child([&]() -> int {
+        try {
+            core.put(large, 30ms);
+        } catch (const mp::Full&) {
+            // Now it sleeps for longer.
+        }
+        static_cast<void>(!::write(ready[1], "r", 1));
+        core.put(large, mp::forever);
+        return fine;
+    });
+    char byte = 0;
+    REQUIRE(::read(ready[0], &byte, 1) == 1);
+    ::close(ready[0]);
+    ::close(ready[1]);
+    ::kill(reader, SIGKILL);
+    CHECK(test::exit_status(reader) == -SIGKILL);
+    CHECK(test::exit_status(producer) == fine);
+    QueueItem item;
+    core.get(item, 1s);
+    CHECK(item.bytes().size() == large.size());
 }
