@@ -74,11 +74,10 @@ struct QueueControl {
     // Guarded by put_lock.
     alignas(64) OwnerLock put_lock;
     std::atomic<std::uint64_t> trims;  ///< a trim's commit
-    /// Of put_count: that of a count stands at its number modulo 2, before the commit.
-    /// Not beside the count, which consumers look at all the time.
-    std::array<std::atomic<std::uint64_t>, 2> put_seals;
     std::array<PutEnd, 2> put_ends;
     alignas(64) std::atomic<std::uint64_t> put_count;  ///< items ever put: the commit
+    /// That of a count stands at its number modulo 2, before the commit.
+    std::array<std::atomic<std::uint64_t>, 2> put_seals;
 
     // Guarded by get_lock; in the same way.
     alignas(64) OwnerLock get_lock;
