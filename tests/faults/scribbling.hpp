@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 // What a process does that writes where it should not: into the memory that it shares
-// with others, some words of it or all, with any values. What it does comes from a seed.
+// with others, some words of it or all, with any values. What it does comes from a
+// seed.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <random>
@@ -82,6 +84,12 @@ inline void scribble(Words words, std::mt19937_64& random) {
             word = value();
         }
     }
+}
+
+/// `usual`, or what MP_TEST_SEEDS says.
+inline int scribble_seeds(int usual) {
+    const char* const text = std::getenv("MP_TEST_SEEDS");
+    return text == nullptr ? usual : std::atoi(text);
 }
 
 /// In each mapping of that name.

@@ -12,18 +12,17 @@
 #include "mp/rlock.hpp"
 #include "mp/semaphore.hpp"
 
-#include "memory/process_table.hpp"
-#include "sync/barrier_state.hpp"
-#include "sync/held_lock.hpp"
-#include "sync/token_ledger.hpp"
-#include "sync/waiter_slots.hpp"
-
 #include "faults/scribbling.hpp"
+#include "memory/process_table.hpp"
 #include "support/catch.hpp"
 #include "support/fork_child.hpp"
 #include "support/patience.hpp"
 #include "support/sanitizer.hpp"
 #include "support/start_methods.hpp"
+#include "sync/barrier_state.hpp"
+#include "sync/held_lock.hpp"
+#include "sync/token_ledger.hpp"
+#include "sync/waiter_slots.hpp"
 
 #include <signal.h>
 
@@ -423,11 +422,11 @@ void play(int seed, std::string what, bool under_load) {
 
 void play_seeds(int first, int seeds, std::string what, bool under_load) {
     for (int seed = first; seed < first + seeds; ++seed) {
-        auto process = mp::get_context(
-                           seed % 2 == 0 ? mp::StartMethod::spawn
-                                         : mp::StartMethod::forkserver
-        )
-                           .Process(play, seed, what, under_load);
+        auto process =
+            mp::get_context(
+                seed % 2 == 0 ? mp::StartMethod::spawn : mp::StartMethod::forkserver
+            )
+                .Process(play, seed, what, under_load);
         process.start();
         INFO(what << ", seed " << seed << (under_load ? ", load" : ", idle"));
         const bool ended = process.join(test::patience(1s));
@@ -448,14 +447,15 @@ TEST_CASE(
 ) {
     const auto* const what = GENERATE("mp-arena", "mp-processes");
     const bool under_load = GENERATE(false, true);
-    play_seeds(0, 3, what, under_load);
+    play_seeds(0, test::scribble_seeds(3), what, under_load);
 }
 
 TEST_CASE(
-    "Locks: a process that scribbles over their arena or the table, three hundred seeds",
+    "Locks: a process that scribbles over their arena or the table, three hundred "
+    "seeds",
     "[.stress][lock]"
 ) {
     const auto* const what = GENERATE("mp-arena", "mp-processes");
     const bool under_load = GENERATE(false, true);
-    play_seeds(1000, 300, what, under_load);
+    play_seeds(1000, test::scribble_seeds(300), what, under_load);
 }

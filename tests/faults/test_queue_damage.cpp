@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: BSL-1.0
-// A process writes over the memory of a queue, word by word: the others get what was put
-// or DamagedError, also those that wait; none hangs or crashes. And what a process that
-// was killed leaves half-done is no damage. The library's sources are linked with their
-// failpoints.
+// A process writes over the memory of a queue, word by word: the others get what was
+// put or DamagedError, also those that wait; none hangs or crashes. And what a process
+// that was killed leaves half-done is no damage. The library's sources are linked with
+// their failpoints.
 #include "mp/detail/queue_core.hpp"
 #include "mp/errors.hpp"
 #include "mp/joinable_queue.hpp"
 #include "mp/queue.hpp"
 
-#include "queue/queue_layout.hpp"
-
 #include "faults/scribbling.hpp"
+#include "os/private_copy.hpp"
+#include "queue/queue_layout.hpp"
 #include "support/catch.hpp"
 #include "support/failpoints.hpp"
 #include "support/fork_child.hpp"
@@ -19,6 +19,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -207,6 +208,43 @@ TEST_CASE(
 }
 
 TEST_CASE(
+    "Queue: what is checked is a copy, which no process can change afterwards",
+    "[faults][queue]"
+) {
+    struct Words {
+        std::uint64_t a;
+        std::uint32_t b;
+        std::uint32_t c;
+    };
+    const auto block = mp::detail::SharedBlock::allocate(sizeof(Words));
+    auto& shared = block.as<Words>();
+    shared = {1, 2, 3};
+    const Words copy = mp::os::private_copy(shared);
+    REQUIRE(test::run_in_fork([&] {
+                shared = {4, 5, 6};
+                return 0;
+            }) == 0);
+    CHECK(shared.a == 4);
+    CHECK((copy.a == 1 && copy.b == 2 && copy.c == 3));
+    // The bounds of a queue are the handle's: they travel with it and stand nowhere
+    // else.
+    QueueCore core(small(2));
+    for (const std::uint64_t word : control_words(core)) {
+        CHECK(word != core.geometry().large_bytes);
+        CHECK(word != core.geometry().first_chunk);
+    }
+    CHECK_THROWS_AS(
+        QueueCore(
+            {.max_chunks = 1U << 20U, .first_chunk = 4096, .large_bytes = 1U << 20U},
+            core.control_block(),
+            mp::detail::Segment("mp-queue", 1U << 20U),
+            mp::UniqueFd()
+        ),
+        mp::SerializationError
+    );
+}
+
+TEST_CASE(
     "Queue: its memory overwritten as a whole is DamagedError for all that wait",
     "[faults][queue]"
 ) {
@@ -363,16 +401,52 @@ TEST_CASE(
         REQUIRE(status == -SIGKILL);
         INFO(point);
         for (int i = 0; i < 8; ++i) {
-            REQUIRE(
-                test::run_in_fork_for(
-                    test::patience(1s),
-                    [&] {
+            REQUIRE(test::run_in_fork_for(test::patience(1s), [&] {
                         put_large(130'000, 3);
                         return get() == 130'000 ? 0 : 1;
-                    }
-                ) == 0
-            );
+                    }) == 0);
         }
         REQUIRE(core.size() == 0);
     }
+}
+
+TEST_CASE(
+    "Queue: the reader of a large item is killed, a producer waits for its room",
+    "[faults][queue]"
+) {
+    QueueCore core(small());
+    const std::vector<std::byte> large(700'000, std::byte{1});
+    core.put(large, 1s);
+    const pid_t reader = test::fork_child([&]() -> int {
+        QueueItem item;
+        core.get(item, 1s);
+        ::raise(SIGSTOP);
+        return fine;
+    });
+    int status = 0;
+    REQUIRE(::waitpid(reader, &status, WUNTRACED) == reader);
+    REQUIRE(WIFSTOPPED(status));
+    CHECK_THROWS_AS(core.put(large, 0s), mp::Full);
+    std::array<int, 2> ready{};
+    REQUIRE(::pipe(ready.data()) == 0);
+    const pid_t producer = test::fork_child([&]() -> int {
+        try {
+            core.put(large, 30ms);
+        } catch (const mp::Full&) {
+            // Now it sleeps for longer.
+        }
+        static_cast<void>(!::write(ready[1], "r", 1));
+        core.put(large, mp::forever);
+        return fine;
+    });
+    char byte = 0;
+    REQUIRE(::read(ready[0], &byte, 1) == 1);
+    ::close(ready[0]);
+    ::close(ready[1]);
+    ::kill(reader, SIGKILL);
+    CHECK(test::exit_status(reader) == -SIGKILL);
+    CHECK(test::exit_status(producer) == fine);
+    QueueItem item;
+    core.get(item, 1s);
+    CHECK(item.bytes().size() == large.size());
 }

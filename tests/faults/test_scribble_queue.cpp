@@ -2,8 +2,8 @@
 // A process scribbles over the memory that it shares with the others of a queue: over
 // the segment of its items, the arena of its control block, the table of processes;
 // while they work or while they wait. They end, with right values or with the errors of
-// the queue: no crash, no hang. Each game is played in a program of its own, whose arenas
-// and table are its own.
+// the queue: no crash, no hang. Each game is played in a program of its own, whose
+// arenas and table are its own.
 #include "mp/context.hpp"
 #include "mp/errors.hpp"
 #include "mp/queue.hpp"
@@ -24,13 +24,20 @@
 #include <cstdio>
 #include <functional>
 #include <string>
+#include <thread>
 #include <vector>
 
 using namespace std::chrono_literals;
 
 namespace {
 
-enum Code : int { right = 0, unknown_error = 3, wrong_value = 4, hung = 5, crashed = 6 };
+enum Code : int {
+    right = 0,
+    unknown_error = 3,
+    wrong_value = 4,
+    hung = 5,
+    crashed = 6
+};
 
 struct Item {
     int producer = 0;
@@ -49,7 +56,9 @@ Item item_of(int producer, int number) {
     return {
         producer,
         number,
-        std::string(number % 7 == 3 ? 40'000 : 30, static_cast<char>('a' + number % 26))};
+        std::string(
+            number % 7 == 3 ? 40'000 : 30, static_cast<char>('a' + number % 26)
+        )};
 }
 
 /// The errors that a queue may end with.
@@ -106,7 +115,7 @@ void consume(Queue queue, bool strict) {
 void scribble(std::string what, int seed) {
     for (int i = 0; i < 3; ++i) {
         test::scribble_over(what, static_cast<std::uint64_t>(seed * 10 + i));
-        ::usleep(200);
+        std::this_thread::yield();
     }
 }
 
@@ -123,8 +132,7 @@ struct Game {
 };
 
 void play(Game game) {
-    const auto context =
-        mp::get_context(static_cast<mp::StartMethod>(game.method));
+    const auto context = mp::get_context(static_cast<mp::StartMethod>(game.method));
     const bool strict = game.what == "mp-arena";
     Queue queue({.maxsize = game.seed % 2 == 0 ? 0 : 6, .max_bytes = 1U << 20U});
     Queue full({.maxsize = 2, .max_bytes = 1U << 20U});
@@ -144,7 +152,7 @@ void play(Game game) {
     start(context.Process(consume, empty, strict));
     // They are at it.
     while (game.under_load && queue.empty() && users[0].is_alive()) {
-        ::usleep(100);
+        std::this_thread::yield();
     }
     auto scribbler = context.Process(scribble, game.what, game.seed);
     scribbler.start();
@@ -190,9 +198,7 @@ void play_seeds(int first, int seeds, const char* what, bool under_load) {
                                             : mp::StartMethod::spawn;
         auto process =
             mp::get_context(mp::StartMethod::spawn)
-                .Process(
-                    play, Game{seed, what, under_load, static_cast<int>(method)}
-                );
+                .Process(play, Game{seed, what, under_load, static_cast<int>(method)});
         process.start();
         INFO(what << ", seed " << seed << (under_load ? ", load" : ", idle"));
         const bool ended = process.join(test::patience(5s));
@@ -210,7 +216,7 @@ void play_seeds(int first, int seeds, const char* what, bool under_load) {
 TEST_CASE("Queue: a process scribbles over what it shares", "[faults][queue]") {
     const auto* const what = GENERATE("mp-queue", "mp-arena", "mp-processes");
     const bool under_load = GENERATE(false, true);
-    play_seeds(0, 3, what, under_load);
+    play_seeds(0, test::scribble_seeds(3), what, under_load);
 }
 
 TEST_CASE(
@@ -219,5 +225,5 @@ TEST_CASE(
 ) {
     const auto* const what = GENERATE("mp-queue", "mp-arena", "mp-processes");
     const bool under_load = GENERATE(false, true);
-    play_seeds(1000, 300, what, under_load);
+    play_seeds(1000, test::scribble_seeds(300), what, under_load);
 }

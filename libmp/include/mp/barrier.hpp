@@ -7,7 +7,7 @@
 // Threads: any, on one handle, too; each that waits is a party.
 // Processes: a copy of the handle in a child (forked, or an argument of one that is
 //          started) is the same barrier. Elsewhere it does not travel: StateError.
-// Owns:    32 bytes of shared memory for each party.
+// Owns:    48 bytes of shared memory for each party.
 // Throws:  BrokenBarrierError; std::invalid_argument; StateError;
 //          ResourceLimitExceeded.
 // Read next: docs/protocols/barrier.md, libmp/src/sync/barrier_state.cpp

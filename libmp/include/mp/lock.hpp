@@ -43,8 +43,8 @@ public:
 
     /// `void lock()`, `void unlock()`, `bool try_lock()`:
     /// For std: acquire() without a result. Throws OwnerDied, not holding the lock,
-    /// until a result of acquire() was asked for owner_died(). unlock() after lock() throws
-    /// nothing: that a process has written over the lock is logged.
+    /// until a result of acquire() was asked for owner_died(). unlock() after lock()
+    /// throws nothing: that a process has written over the lock is logged.
     using LockBase::lock;
     using LockBase::try_lock;
     using LockBase::unlock;

@@ -224,9 +224,9 @@ ProcessTable::Id ProcessTable::hold_entry() {
 
 /// The generation after that one. Each entry begins with one of its own: so a word that
 /// was changed by a bit, or by one, names nobody that lives.
-std::uint32_t
-ProcessTable::generation_after(std::uint32_t generation, std::uint32_t index)
-    const noexcept {
+std::uint32_t ProcessTable::generation_after(
+    std::uint32_t generation, std::uint32_t index
+) const noexcept {
     if (generation != 0) {
         return next_generation(generation);
     }
@@ -261,8 +261,10 @@ void ProcessTable::take_entry() {
         }
     }
     if (any_damaged()) {
-        throw DamagedError("the table of the processes that share objects is damaged: a "
-                           "process has written over it");
+        throw DamagedError(
+            "the table of the processes that share objects is damaged: a "
+            "process has written over it"
+        );
     }
     throw ResourceLimitExceeded(
         "more than " + std::to_string(capacity) +

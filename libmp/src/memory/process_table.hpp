@@ -127,8 +127,8 @@ private:
     void take_entry();
     bool take(Entry& entry, std::uint32_t index) noexcept;
     bool any_damaged() const noexcept;
-    std::uint32_t generation_after(std::uint32_t generation, std::uint32_t index)
-        const noexcept;
+    std::uint32_t
+    generation_after(std::uint32_t generation, std::uint32_t index) const noexcept;
     void let_go_at_thread_end() noexcept;
 
     Segment segment_;

@@ -10,8 +10,8 @@
 
 namespace mp::os {
 
-/// A struct of whole 64-bit words. Each word is read once, by no way that a compiler may
-/// repeat.
+/// A struct of whole 64-bit words. Each word is read once, by no way that a compiler
+/// may repeat.
 template <class T>
 T private_copy(const T& shared) noexcept {
     static_assert(std::is_trivially_copyable_v<T>);

@@ -113,21 +113,23 @@ void unlock_at_thread_end(pthread_mutex_t& mutex, MutexKind kind) noexcept {
 }
 
 MutexLinks links_of(const pthread_mutex_t& mutex) noexcept {
-    return {
-        .before = mutex.__data.__list.__prev, .behind = mutex.__data.__list.__next};
+    return {.before = mutex.__data.__list.__prev, .behind = mutex.__data.__list.__next};
 }
 
 void unlock_with_links(
-    pthread_mutex_t& mutex, MutexKind kind, const MutexLinks& links
+    pthread_mutex_t& mutex, MutexKind kind, const MutexLinks& links, unsigned depth
 ) noexcept {
     auto& list = mutex.__data.__list;
     if (list.__prev != links.before || list.__next != links.behind ||
-        !is_intact(mutex, kind) || holder_of(mutex) != ::gettid()) [[unlikely]] {
-        list.__prev = static_cast<decltype(list.__prev)>(const_cast<void*>(links.before));
-        list.__next = static_cast<decltype(list.__next)>(const_cast<void*>(links.behind));
+        mutex.__data.__count != depth || !is_intact(mutex, kind) ||
+        holder_of(mutex) != ::gettid()) [[unlikely]] {
+        list.__prev =
+            static_cast<decltype(list.__prev)>(const_cast<void*>(links.before));
+        list.__next =
+            static_cast<decltype(list.__next)>(const_cast<void*>(links.behind));
         mutex.__data.__kind = number_of(kind);
         mutex.__data.__owner = ::gettid();
-        mutex.__data.__count = 1;
+        mutex.__data.__count = depth;
         // order: relaxed, the unlock that follows orders it.
         __atomic_store_n(&mutex.__data.__lock, ::gettid(), __ATOMIC_RELAXED);
     }

@@ -9,6 +9,7 @@
 
 #include "memory/process_table.hpp"
 #include "os/failpoint.hpp"
+#include "queue/queue_checks.hpp"
 #include "queue/queue_layout.hpp"
 #include "queue/queue_lock.hpp"
 
@@ -85,7 +86,9 @@ void QueueCore::count_death() const {
         const std::uint64_t before = deaths();
         std::uint64_t word = counted(deaths_mark, before);
         const std::uint64_t next = (before + 1) & ~std::uint32_t{0};
-        if (control().deaths.compare_exchange_strong(word, counted(deaths_mark, next))) {
+        if (control().deaths.compare_exchange_strong(
+                word, counted(deaths_mark, next)
+            )) {
             return;
         }
     }
@@ -140,8 +143,7 @@ void QueueCore::add_to_account(std::int32_t items) {
             ProcessTable::generation_of(me),
             (mine ? items_of(before) : 0) + items
         );
-    } while (
-        !shared.accounts.at(index).compare_exchange_weak(word, seal::closed(after))
+    } while (!shared.accounts.at(index).compare_exchange_weak(word, seal::closed(after))
     );
     if (!mine && items_of(before) > 0) {
         // The entry was a dead process's, whose items no process finishes.

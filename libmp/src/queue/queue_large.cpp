@@ -9,6 +9,7 @@
 #include "memory/process_table.hpp"
 #include "os/failpoint.hpp"
 #include "os/private_copy.hpp"
+#include "queue/queue_checks.hpp"
 #include "queue/queue_layout.hpp"
 
 #include <algorithm>
@@ -88,9 +89,9 @@ void QueueCore::reclaim(PutEnd& end) const {
             end.large_head = 0;
         }
     }
-    // Empty: begin again at the front, where the memory is warm. The blocks stay as they
-    // are until this end counts: the next producer goes over them again if we are killed
-    // before. See reclaim_for_good(), punch_large().
+    // Empty: begin again at the front, where the memory is warm. The blocks stay as
+    // they are until this end counts: the next producer goes over them again if we are
+    // killed before. See reclaim_for_good(), punch_large().
     end.large_head = 0;
     end.large_tail = 0;
 }
@@ -110,6 +111,7 @@ void QueueCore::reclaim_for_good(PutEnd& end) const {
 /// Null when there is no room now.
 LargeHeader* QueueCore::find_large_room(PutEnd& end, std::uint64_t room) {
     const std::uint64_t area = geometry_.large_bytes;
+    check_rest(end);
     reclaim_for_good(end);
     const bool wrapped = end.large_tail < end.large_head;
     // The tail never reaches the head from behind: equal means empty.
@@ -137,6 +139,7 @@ LargeHeader* QueueCore::find_large_room(PutEnd& end, std::uint64_t room) {
         control().valid_put_end().large_touched = behind;
     }
     end.large_tail = behind;
+    seal_rest(end);
     return &block;
 }
 
@@ -170,9 +173,9 @@ void QueueCore::open_large(
 ) {
     LargeReference where{};
     if (reference.size() == sizeof where) {
-        where = os::private_copy(
-            *reinterpret_cast<const LargeReference*>(reference.data())
-        );
+        where =
+            os::private_copy(*reinterpret_cast<const LargeReference*>(reference.data())
+            );
     }
     const std::uint64_t area = geometry_.large_bytes;
     if (where.seal != where.right_seal(geometry_.key, number) ||

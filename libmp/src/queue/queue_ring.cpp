@@ -6,7 +6,7 @@
 #include "mp/detail/queue_core.hpp"
 
 #include "os/failpoint.hpp"
-#include "os/private_copy.hpp"
+#include "queue/queue_checks.hpp"
 #include "queue/queue_layout.hpp"
 
 #include <atomic>
@@ -60,7 +60,8 @@ std::uint32_t QueueCore::chunk_in_order(std::uint64_t number) const {
 std::uint32_t QueueCore::retired_chunk(std::uint64_t index) const {
     const std::uint64_t entry = seal::opened(retired_entry(index));
     const auto id = static_cast<std::uint32_t>(entry & ((1U << chunk_id_bits) - 1));
-    if (entry >> chunk_id_bits != index + 1 || id >= geometry_.max_chunks) [[unlikely]] {
+    if (entry >> chunk_id_bits != index + 1 || id >= geometry_.max_chunks)
+        [[unlikely]] {
         throw_damaged("its table of free chunks");
     }
     return id;
@@ -84,7 +85,8 @@ std::uint64_t QueueCore::first_chunk_in_use(const PutEnd& end) const {
         // order: acquire, pairs with get's commit.
         const std::uint64_t number = shared.get_count.load(std::memory_order_acquire);
         const GetEnd& entry = shared.get_ends[number % 2];
-        // order: relaxed, the fence keeps all three before the second look at the count.
+        // order: relaxed, the fence keeps all three before the second look at the
+        // count.
         const GetPlace place{
             entry.chunk.load(std::memory_order_relaxed),
             entry.offset.load(std::memory_order_relaxed)};
@@ -105,6 +107,7 @@ std::uint64_t QueueCore::first_chunk_in_use(const PutEnd& end) const {
 }
 
 bool QueueCore::next_chunk(PutEnd& end) {
+    check_rest(end);
     const std::uint64_t in_use = first_chunk_in_use(end);
     const std::uint64_t busy = end.chunk - in_use + 1;
     for (int i = 0; i < 2 && in_use - end.recycled > spare_chunks + busy; ++i) {
@@ -127,13 +130,13 @@ bool QueueCore::next_chunk(PutEnd& end) {
     }
     ++end.chunk;
     end.offset = 0;
+    seal_rest(end);
     chunk_entry(end.chunk) = entry_for(end.chunk, id);
     return true;
 }
 
 /// Room for a header and `size` bytes, in one chunk; null when there is none now.
-std::byte*
-QueueCore::find_room(PutEnd& end, std::uint64_t number, std::size_t size) {
+std::byte* QueueCore::find_room(PutEnd& end, std::uint64_t number, std::size_t size) {
     const std::size_t wanted = sizeof(ItemHeader) + aligned(size);
     const auto place = [&] {
         return data_.data() + offset_of_chunk(chunk_in_order(end.chunk)) + end.offset;
@@ -190,20 +193,24 @@ bool QueueCore::place(
 /// Reads the next item, and writes where the one after it stands.
 void QueueCore::take(std::uint64_t number, QueueItem& item) {
     QueueControl& shared = control();
-    auto [chunk, offset] = checked_get_end(number);
+    const GetPlace here = checked_get_end(number);
+    std::uint64_t chunk = here.chunk;
+    std::uint64_t offset = here.offset;
     ItemHeader header{};
     const auto look = [&] {
         const std::byte* const place =
             data_.data() + offset_of_chunk(chunk_in_order(chunk)) + offset;
-        header = os::private_copy(*reinterpret_cast<const ItemHeader*>(place));
+        const volatile auto& found = *reinterpret_cast<const ItemHeader*>(place);
+        header.seal = found.seal;
+        header.size = found.size;
+        header.kind = found.kind;
         if (header.seal != header.right_seal(geometry_.key, number) ||
             header.size > chunk_bytes - sizeof header - offset) [[unlikely]] {
             throw_damaged("the header of an item");
         }
         return place + sizeof header;
     };
-    const std::byte* bytes =
-        offset + sizeof header > chunk_bytes ? nullptr : look();
+    const std::byte* bytes = offset + sizeof header > chunk_bytes ? nullptr : look();
     if (bytes == nullptr || header.kind == ItemHeader::Kind::chunk_ends) {
         ++chunk;
         offset = 0;

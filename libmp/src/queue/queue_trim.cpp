@@ -4,6 +4,7 @@
 #include "mp/detail/queue_core.hpp"
 
 #include "os/failpoint.hpp"
+#include "queue/queue_checks.hpp"
 #include "queue/queue_layout.hpp"
 #include "queue/queue_lock.hpp"
 
@@ -44,7 +45,8 @@ bool QueueCore::is_worth_a_trim() const noexcept {
 void QueueCore::trim() noexcept {
     QueueControl& shared = control();
     try {
-        while (!has_items() && is_open() && lock(shared.put_lock, lock_grace, nullptr)) {
+        while (!has_items() && is_open() && lock(shared.put_lock, lock_grace, nullptr)
+        ) {
             const HeldQueueLock held(shared.put_lock);
             MP_FAILPOINT("trim: locked");
             if (!trim_step()) {
@@ -52,8 +54,8 @@ void QueueCore::trim() noexcept {
             }
         }
     } catch (const std::exception&) {
-        // The queue is damaged, which the next thread that uses it is told, or it has no
-        // memory to say so.
+        // The queue is damaged, which the next thread that uses it is told, or it has
+        // no memory to say so.
     }
 }
 
@@ -67,6 +69,7 @@ bool QueueCore::trim_step() {
         return false;
     }
     PutEnd end = checked_put_end();
+    check_rest(end);
     reclaim(end);
     punch_chunks(end);
     count_trim(end);
@@ -74,15 +77,15 @@ bool QueueCore::trim_step() {
     // Only now, when nobody goes over those blocks again.
     const bool more_large = punch_large(end, geometry_.trim_threshold / 2);
     note_touched(end);
-    return more_large ||
-           first_chunk_in_use(end) - end.recycled > kept_chunks(geometry_.trim_threshold);
+    return more_large || first_chunk_in_use(end) - end.recycled >
+                             kept_chunks(geometry_.trim_threshold);
 }
 
 /// The commit of an end that no item comes with. Requires: put_lock.
-void QueueCore::count_trim(const PutEnd& end) const {
+void QueueCore::count_trim(PutEnd& end) const {
     QueueControl& shared = control();
-    shared.other_put_end() =
-        next_put_end(shared.put_turn_number() + (std::uint64_t{1} << 32U), end);
+    seal_rest(end);
+    write_put_end(shared.put_turn_number() + (std::uint64_t{1} << 32U), end);
     MP_FAILPOINT("trim: before the commit");
     check_owned(shared.put_lock);
     // order: relaxed, only the holder of the lock changes it.

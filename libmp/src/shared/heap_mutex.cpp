@@ -16,8 +16,15 @@ namespace {
 // No allocation takes so long: a process that holds the lock has been stopped inside.
 constexpr time_t max_hold_seconds = 10;
 
-/// Where the lock that this thread took last stands in the list of those that it has.
-thread_local os::MutexLinks held_links;
+/// The lock that this thread took last, how often, and where it stands in the list of
+/// those that the thread has.
+struct HeldHeap {
+    const HeapMutex* mutex = nullptr;
+    os::MutexLinks links;
+    unsigned depth = 0;
+};
+
+thread_local HeldHeap held_heap;
 
 [[noreturn]] void throw_not_taken(int error) {
     if (error == ENOTRECOVERABLE) {
@@ -57,7 +64,8 @@ int HeapMutex::take() noexcept {
         error = 0;
     }
     if (error == 0) {
-        held_links = os::links_of(mutex_);
+        const bool again = held_heap.mutex == this;
+        held_heap = {this, os::links_of(mutex_), again ? held_heap.depth + 1 : 1};
     }
     if (error == 0 && broken()) {
         unlock();
@@ -83,7 +91,16 @@ bool HeapMutex::try_lock() {
 }
 
 void HeapMutex::unlock() noexcept {
-    os::unlock_with_links(mutex_, os::MutexKind::recursive, held_links);
+    HeldHeap& held = held_heap;
+    if (held.mutex != this) {
+        // Another one was taken inside.
+        os::unlock_at_thread_end(mutex_, os::MutexKind::recursive);
+        return;
+    }
+    os::unlock_with_links(mutex_, os::MutexKind::recursive, held.links, held.depth);
+    if (--held.depth == 0) {
+        held.mutex = nullptr;
+    }
 }
 
 }  // namespace mp::detail

@@ -56,9 +56,12 @@ int Barrier::wait(std::optional<Timeout> timeout) {
             action_();
         };
     }
-    return static_cast<int>(state_of(block_, parties_).wait(
-        block_.processes(), Deadline(timeout.value_or(Timeout(usual))), action
-    ));
+    return static_cast<int>(
+        state_of(block_, parties_)
+            .wait(
+                block_.processes(), Deadline(timeout.value_or(Timeout(usual))), action
+            )
+    );
 }
 
 void Barrier::reset() {

@@ -6,6 +6,7 @@
 
 #include "os/failpoint.hpp"
 #include "os/spin.hpp"
+#include "sync/this_thread.hpp"
 
 #include <unistd.h>
 
@@ -97,6 +98,13 @@ std::uint32_t BarrierState::waiting() const noexcept {
     ));
 }
 
+/// Of whatever round.
+bool BarrierState::anybody_waits() const noexcept {
+    return std::any_of(begin(), end(), [](const Party& p) {
+        return p.state.load() == waits;
+    });
+}
+
 bool BarrierState::has_dead_party(const ProcessTable& processes, Look look)
     const noexcept {
     return std::any_of(begin(), end(), [&](const Party& p) {
@@ -104,8 +112,8 @@ bool BarrierState::has_dead_party(const ProcessTable& processes, Look look)
     });
 }
 
-BarrierState::Party* BarrierState::free_place(const ProcessTable& processes)
-    const noexcept {
+BarrierState::Party* BarrierState::free_place(const ProcessTable& processes
+) const noexcept {
     auto* const place = std::find_if(begin(), end(), [&](const Party& p) {
         const std::uint32_t state = p.state.load();
         return state == free || (state != waits && processes.dead(p.process.load()));
@@ -124,9 +132,9 @@ void BarrierState::end_round(bool broken) noexcept {
     tell_parties(Told::all);
 }
 
-// Who ends a round tells all that wait; who does it for a dead one, those that have come
-// before. A party of another round than the one that has just ended is none: its place,
-// or the number of the round, was overwritten.
+// Who ends a round tells all that wait; who does it for a dead one, those that have
+// come before. A party of another round than the one that has just ended is none: its
+// place, or the number of the round, was overwritten.
 void BarrierState::tell_parties(Told whom) noexcept {
     const std::uint64_t word = shared_.round.load();
     for (Party& party : *this) {
@@ -146,10 +154,7 @@ void BarrierState::tell_parties(Told whom) noexcept {
 void BarrierState::break_it() noexcept {
     shared_.broken.store(1);
     MP_FAILPOINT("barrier: marked broken");
-    const bool any = std::any_of(begin(), end(), [](const Party& p) {
-        return p.state.load() == waits;
-    });
-    if (any) {
+    if (anybody_waits()) {
         end_round(true);
     }
 }
@@ -189,7 +194,8 @@ std::uint32_t BarrierState::wait(
             give_up();
         }
         futex_wait(
-            shared_.bell, heard, deadline.sooner(recheck_interval), FutexScope::shared);
+            shared_.bell, heard, deadline.sooner(recheck_interval), FutexScope::shared
+        );
     }
 }
 
@@ -226,10 +232,13 @@ BarrierState::Arrival BarrierState::arrive(
         place->process.store(processes.self());
         const std::uint64_t now = round();
         place->round.store(now);
+        const std::uint64_t who =
+            static_cast<std::uint64_t>(processes.self()) << 32U | thread_number();
+        place->who.store(who);
         MP_FAILPOINT("barrier: before the place");
         place->state.store(waits);
         MP_FAILPOINT("barrier: place taken");
-        return {.place = place, .round = now, .number = number};
+        return {.place = place, .round = now, .who = who, .number = number};
     }
     if (action) {
         try {
@@ -290,7 +299,7 @@ void BarrierState::look_after(
     Party& place = *mine.place;
     const auto has_moved = [&] {
         return broken() || round() != mine.round || place.round.load() != mine.round ||
-               place.process.load() != processes.self();
+               place.who.load() != mine.who;
     };
     if (!deadline.expired() && !shared_.lock.is_orphaned(processes) &&
         !has_dead_party(processes, Look::thorough) && !has_moved()) {
@@ -301,11 +310,11 @@ void BarrierState::look_after(
     if (!held && place.state.compare_exchange_strong(state, free)) {
         give_up();
     }
-    // Whoever ends a round tells its parties, too, before the next one gets the lock: one
-    // that nobody told was overwritten, or the number of the round.
+    // Whoever ends a round tells its parties, too, before the next one gets the lock:
+    // one that nobody told was overwritten, or the number of the round.
     if (held && place.state.load() == waits &&
-        (deadline.expired() || has_dead_party(processes, Look::thorough) ||
-         has_moved())) {
+        (deadline.expired() || has_dead_party(processes, Look::thorough) || has_moved()
+        )) {
         break_it();
     }
 }
@@ -315,7 +324,7 @@ void BarrierState::look_after(
 
 void BarrierState::reset(ProcessTable& processes) {
     const Held held(*this, processes);
-    if (waiting() > 0) {
+    if (anybody_waits()) {
         end_round(true);
     }
     shared_.broken.store(0);

@@ -25,6 +25,7 @@ struct BarrierMemory {
         std::atomic<ProcessTable::Id> process;
         std::atomic<std::uint32_t> state;
         std::atomic<std::uint64_t> round;
+        std::atomic<std::uint64_t> who;  ///< the process, and which of its threads
     };
 
     /// Those of two rounds, so that none need wait for those that are slow to leave.
@@ -83,6 +84,7 @@ private:
     struct Arrival {
         Party* place = nullptr;
         std::uint64_t round = 0;
+        std::uint64_t who = 0;
         std::uint32_t number = 0;
         bool was_last = false;
     };
@@ -95,6 +97,7 @@ private:
     [[noreturn]] void give_up();
     Party* free_place(const ProcessTable& processes) const noexcept;
     void repair() noexcept;
+    bool anybody_waits() const noexcept;
     bool has_dead_party(const ProcessTable& processes, Look look) const noexcept;
     void end_round(bool broken) noexcept;
     void tell_parties(Told whom) noexcept;
@@ -102,9 +105,8 @@ private:
     void wait_for_end(
         const Arrival& mine, ProcessTable& processes, const Deadline& deadline
     );
-    void look_after(
-        const Arrival& mine, ProcessTable& processes, const Deadline& deadline
-    );
+    void
+    look_after(const Arrival& mine, ProcessTable& processes, const Deadline& deadline);
 
     BarrierMemory& shared_;
     std::uint32_t parties_;

@@ -85,11 +85,10 @@ bool Condition::try_lock() {
     HeldLock& lock = lock_of(lock_);
     const Timeout none = std::chrono::seconds(0);
     const bool taken =
-        recursive_
-            ? lock.lock_for_std_recursively(
-                  lock_.processes(), none, "a Condition's lock"
-              )
-            : lock.lock_for_std(lock_.processes(), none, "a Condition's lock");
+        recursive_ ? lock.lock_for_std_recursively(
+                         lock_.processes(), none, "a Condition's lock"
+                     )
+                   : lock.lock_for_std(lock_.processes(), none, "a Condition's lock");
     if (taken) {
         detail::note_lock_for_std(lock);
     }

@@ -55,8 +55,8 @@ struct alignas(64) HeldLock {
     /// By the thread that has it, `who` as caller() says.
     void set_depth(std::uint64_t who, std::uint32_t how_often) noexcept;
 
-    /// By the thread that has it. Throws DamagedError, and then the lock is released and
-    /// a death reported, when a process has written over its depth.
+    /// By the thread that has it. Throws DamagedError, and then the lock is released
+    /// and a death reported, when a process has written over its depth.
     void check_depth(ProcessTable& processes);
 
     /// For conditions: releases it whatever its depth, which is returned.
@@ -73,8 +73,9 @@ struct alignas(64) HeldLock {
 
 static_assert(sizeof(HeldLock) == 64);
 
-// A std::unique_lock unlocks in its destructor, which must not throw: the calling thread
-// knows what it has locked, whatever a process has written over the lock meanwhile.
+// A std::unique_lock unlocks in its destructor, which must not throw: the calling
+// thread knows what it has locked, whatever a process has written over the lock
+// meanwhile.
 
 /// After lock() and the like.
 void note_lock_for_std(const HeldLock& lock) noexcept;

@@ -53,8 +53,8 @@ Taken OwnerLock::acquire_slowly(
         const ProcessTable::Id owner = seen & ~waiters;
         MP_FAILPOINT("lock: before the look");
         // Whoever has slept for it can afford to ask the system.
-        const auto look = mark == 0 ? ProcessTable::Look::quick
-                                    : ProcessTable::Look::thorough;
+        const auto look =
+            mark == 0 ? ProcessTable::Look::quick : ProcessTable::Look::thorough;
         if (owner != alive && processes.dead(owner, look)) {
             if (dead_owner == DeadOwner::leave ? is_still_of(owner, seen)
                                                : take_from_dead(me, seen)) {

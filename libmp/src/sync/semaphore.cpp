@@ -50,9 +50,8 @@ Semaphore::Semaphore(SemaphoreOptions options, Bound bound) {
     if (options.value < 0 || (owned && too_large(options.value))) {
         os::throw_error(EINVAL, "the value of a semaphore");
     }
-    block_ = detail::SharedBlock::allocate(
-        owned ? sizeof(TokenLedger) : sizeof(TokenCount)
-    );
+    block_ =
+        detail::SharedBlock::allocate(owned ? sizeof(TokenLedger) : sizeof(TokenCount));
     value_ = static_cast<std::uint32_t>(options.value);
     is_owned_ = owned;
     is_bounded_ = bound == Bound::initial_value;

@@ -81,8 +81,8 @@ std::int32_t TokenLedger::balance(std::uint32_t index) const noexcept {
 
 // Enters the last change into the ledger, at most once: the entry says which one it
 // has. Every change of the value begins with this, so a change is booked even if its
-// maker was killed right after it. False when the entry can have nothing to do with this
-// change, though it is still the last one.
+// maker was killed right after it. False when the entry can have nothing to do with
+// this change, though it is still the last one.
 bool TokenLedger::book(std::uint64_t last) noexcept {
     const Value value(last);
     Word& entry = entries_.at(value.index);
@@ -236,8 +236,8 @@ std::uint32_t TokenLedger::enrol(ProcessTable& processes) {
     }
 }
 
-/// Whether there are fewer tokens, free and held, than there were at first. There may be
-/// more: nobody is asked for what a dead process gave that others had taken.
+/// Whether there are fewer tokens, free and held, than there were at first. There may
+/// be more: nobody is asked for what a dead process gave that others had taken.
 bool TokenLedger::misses_tokens(std::uint32_t total) {
     const std::uint64_t seen = settled_value();
     std::int64_t sum = Value(seen).free;

@@ -58,8 +58,9 @@ private:
     std::span<const std::byte> bytes_;
     QueueCore* core_ = nullptr;  ///< of a large item, which stands in shared memory
     LargeHeader* large_ = nullptr;
-    std::uint64_t number_ = 0;
-    std::uint64_t word_ = 0;  ///< that says that this process reads it
+    // Of a large item.
+    std::uint64_t number_;
+    std::uint64_t word_;  ///< that says that this process reads it
 };
 
 struct QueueLimits {
@@ -71,8 +72,8 @@ struct QueueLimits {
     std::uint64_t type_tag = 0;
 };
 
-/// What the maker of a queue decided. Each process that has the queue keeps it in memory
-/// of its own; nothing of it stands where another process could change it.
+/// What the maker of a queue decided. Each process that has the queue keeps it in
+/// memory of its own; nothing of it stands where another process could change it.
 struct QueueGeometry {
     std::uint64_t key = 0;             ///< goes into all seals
     std::uint64_t max_items = 0;       ///< 0: no bound
@@ -199,21 +200,25 @@ private:
     void check_watched() const;
     std::uint64_t most_items() const noexcept;
     std::uint64_t check_counts() const;
-    void check_forward(
-        std::uint64_t count, const std::atomic<std::uint64_t>& last
-    ) const;
+    void
+    check_forward(std::uint64_t count, const std::atomic<std::uint64_t>& last) const;
     PutEnd checked_put_end() const;
-    PutEnd next_put_end(std::uint64_t turn, const PutEnd& end) const noexcept;
+    void write_put_end(std::uint64_t turn, const PutEnd& end) const noexcept;
+    void check_rest(const PutEnd& end) const;
+    void seal_rest(PutEnd& end) const noexcept;
     GetPlace checked_get_end(std::uint64_t count) const;
     void check_owned(const OwnerLock& lock) const;
     bool lock(OwnerLock& lock, Timeout timeout, const std::atomic<std::uint64_t>* done)
         const;
+    bool lock_slowly(
+        OwnerLock& lock, Timeout timeout, const std::atomic<std::uint64_t>* done
+    ) const;
 
     // queue_trim.cpp
     bool is_worth_a_trim() const noexcept;
     void trim() noexcept;
     bool trim_step();
-    void count_trim(const PutEnd& end) const;
+    void count_trim(PutEnd& end) const;
     void punch_chunks(PutEnd& end);
     bool punch_large(PutEnd& end, std::uint64_t kept) noexcept;
     void punch_behind(const PutEnd& end, std::uint64_t head_before) noexcept;
@@ -273,7 +278,7 @@ private:
     std::uint32_t unwatched_ = 0;  ///< what `watched` says at first
     std::atomic<bool> closed_{false};
     mutable std::atomic<bool> damaged_{false};  ///< this process has seen it
-    std::atomic<bool> used_{false};  ///< something was put or got here
+    std::atomic<bool> used_{false};             ///< something was put or got here
     // Counts as last seen: they only grow. While these suffice, no thread touches the
     // line that the other side is writing.
     mutable std::atomic<std::uint64_t> seen_put_{0};
