@@ -91,7 +91,8 @@ struct Parent {
 
 }  // namespace
 
-TEST_CASE("loads: a weak_ptr before its shared_ptr and after it names the same object") {
+TEST_CASE("loads: a weak_ptr before its shared_ptr and after it names the same object"
+) {
     const auto thing = std::make_shared<Thing>();
     thing->number = 5;
     const Message<Weak, Shared, Weak> message{{thing, thing, thing}};
@@ -138,7 +139,8 @@ TEST_CASE("loads: a raw pointer may name what others own, in any order") {
     const auto shared = std::make_shared<Thing>();
     const auto a = there_and_back(Message<Raw, Shared>{{shared.get(), shared}});
     CHECK(std::get<0>(a.pointers) == std::get<1>(a.pointers).get());
-    const auto b = there_and_back(Message<Shared, Raw, Shared>{{shared, shared.get(), shared}});
+    const auto b =
+        there_and_back(Message<Shared, Raw, Shared>{{shared, shared.get(), shared}});
     CHECK(std::get<1>(b.pointers) == std::get<0>(b.pointers).get());
     CHECK(std::get<0>(b.pointers).use_count() == 2);
     Message<Raw, Unique> before;
@@ -159,7 +161,9 @@ TEST_CASE("loads: two owners that know nothing of each other are refused") {
         Message<Unique, Unique> two;
         std::get<0>(two.pointers).reset(thing);
         std::get<1>(two.pointers).reset(thing);
-        is_refused(two, [&] { static_cast<void>(std::get<1>(two.pointers).release()); });
+        is_refused(two, [&] {
+            static_cast<void>(std::get<1>(two.pointers).release());
+        });
     }
     {
         Message<Raw, Unique, Shared> three;
@@ -167,20 +171,26 @@ TEST_CASE("loads: two owners that know nothing of each other are refused") {
         std::get<0>(three.pointers) = other;
         std::get<1>(three.pointers).reset(other);
         std::get<2>(three.pointers).reset(other);
-        is_refused(three, [&] { static_cast<void>(std::get<1>(three.pointers).release()); });
+        is_refused(three, [&] {
+            static_cast<void>(std::get<1>(three.pointers).release());
+        });
     }
     {
         Message<Shared, Unique> mixed;
         std::get<0>(mixed.pointers) = std::make_shared<Thing>();
         std::get<1>(mixed.pointers).reset(std::get<0>(mixed.pointers).get());
-        is_refused(mixed, [&] { static_cast<void>(std::get<1>(mixed.pointers).release()); });
+        is_refused(mixed, [&] {
+            static_cast<void>(std::get<1>(mixed.pointers).release());
+        });
     }
     {
         Message<Weak, Unique> mixed;
         const auto owner = std::make_shared<Thing>();
         std::get<0>(mixed.pointers) = owner;
         std::get<1>(mixed.pointers).reset(owner.get());
-        is_refused(mixed, [&] { static_cast<void>(std::get<1>(mixed.pointers).release()); });
+        is_refused(mixed, [&] {
+            static_cast<void>(std::get<1>(mixed.pointers).release());
+        });
     }
     {
         Message<Shared, BoostShared> mixed;
@@ -194,8 +204,8 @@ TEST_CASE("loads: two owners that know nothing of each other are refused") {
 
 TEST_CASE("loads: boost's shared pointers share, and its weak ones expire") {
     const auto thing = boost::make_shared<Thing>();
-    const auto back =
-        there_and_back(Message<BoostWeak, BoostShared, BoostShared>{{thing, thing, thing}});
+    const auto back = there_and_back(Message<BoostWeak, BoostShared, BoostShared>{
+        {thing, thing, thing}});
     const auto& [weak, one, other] = back.pointers;
     CHECK(one == other);
     CHECK(weak.lock() == one);
@@ -204,7 +214,8 @@ TEST_CASE("loads: boost's shared pointers share, and its weak ones expire") {
     CHECK(std::get<0>(expired.pointers).expired());
 }
 
-TEST_CASE("loads: children find the parent that is being read, and leave it its owner") {
+TEST_CASE("loads: children find the parent that is being read, and leave it its owner"
+) {
     auto parent = std::make_shared<Parent>();
     for (int i = 0; i < 3; ++i) {
         parent->children.push_back(std::make_shared<Child>());

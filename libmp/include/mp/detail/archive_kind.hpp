@@ -155,7 +155,8 @@ constexpr bool names_smart_pointer(std::string_view name) {
     return name.starts_with("std::unique_ptr<") ||
            name.starts_with("std::shared_ptr<") || name.starts_with("std::weak_ptr<") ||
            name.starts_with("boost::shared_ptr<") ||
-           name.starts_with("boost::weak_ptr<") || name.starts_with("boost::scoped_ptr<");
+           name.starts_with("boost::weak_ptr<") ||
+           name.starts_with("boost::scoped_ptr<");
 }
 
 template <class T>
