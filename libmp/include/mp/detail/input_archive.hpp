@@ -159,9 +159,9 @@ private:
         }
     }
 
-    /// A key that was there already: in a graph, others may point to what it replaces.
-    void refuse_if_graph() const {
-        if (full_) {
+    /// A key that was there already: others may point to what it replaces.
+    static void check_is_new(bool added) {
+        if (!added) {
             detail::throw_decode_error("a key that stands twice in a graph");
         }
     }
@@ -269,10 +269,10 @@ private:
                 Key key{};
                 *this >> key;
                 const auto at = value.emplace_hint(value.end(), std::move(key));
-                if (value.size() != i + 1) [[unlikely]] {
-                    refuse_if_graph();
+                if (full_) [[unlikely]] {
+                    check_is_new(value.size() == i + 1);
+                    note_move(std::addressof(*at), std::addressof(key), 1, since);
                 }
-                note_move(std::addressof(*at), std::addressof(key), 1, since);
             }
         } else if constexpr (kind == Kind::map) {
             load_map(value);
@@ -370,15 +370,11 @@ private:
                 std::forward_as_tuple(std::move(key)),
                 std::tuple<>()
             );
-            if (value.size() != i + 1) [[unlikely]] {
-                refuse_if_graph();
+            if (full_) [[unlikely]] {
+                check_is_new(value.size() == i + 1);
+                const Key* const from = std::addressof(key);
+                note_move(std::addressof(at->first), from, 1, since);
             }
-            note_move(
-                std::addressof(at->first),
-                static_cast<const Key*>(std::addressof(key)),
-                1,
-                since
-            );
             // In place, so that its address is final.
             *this >> at->second;
         }
