@@ -2,16 +2,14 @@
 // How FullIn reads objects and pointers: what Boost's basic_iarchive does, with every
 // number of the message checked.
 #include "mp/detail/full_archive.hpp"
-
 #include "mp/errors.hpp"
 
 #include <boost/archive/archive_exception.hpp>
 #include <boost/serialization/extended_type_info_typeid.hpp>
 #include <boost/serialization/void_cast.hpp>
 
-#include <cxxabi.h>
-
 #include <algorithm>
+#include <cxxabi.h>
 #include <string>
 #include <utility>
 
@@ -173,7 +171,8 @@ void FullIn::load_in_place(void* object, ObjectTable::Number number) {
 // before.
 [[gnu::noinline]] void FullIn::forget_the_dead() {
     if (objects_.has_some_on_stack()) {
-        objects_.lose_below(reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)));
+        objects_.lose_below(reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0))
+        );
     }
 }
 
@@ -287,7 +286,8 @@ void* FullIn::load_pointee(ObjectTable::Number number, const Asked& asked) {
         known.pointee_type->load_object_ptr(*this, memory, known.version);
     } catch (...) {
         // What raw pointers name may have an owner that nobody here knows of. Memory
-        // whose object was never made is left: its class may have its own way to free it.
+        // whose object was never made is left: its class may have its own way to free
+        // it.
         const bool ours = asked.hold != Hold::raw && pointee_.constructed &&
                           (object == ObjectTable::none || !objects_.is_owned(object));
         objects_.lose(begin);
@@ -306,6 +306,10 @@ void* FullIn::load_pointee(ObjectTable::Number number, const Asked& asked) {
 
 std::uint32_t objects_read(FullIn& full) noexcept {
     return full.objects().size();
+}
+
+std::uint32_t last_object(FullIn& full) noexcept {
+    return full.last_object();
 }
 
 void note_move(FullIn& full, const ObjectMove& move) {

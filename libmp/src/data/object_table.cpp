@@ -43,8 +43,7 @@ ObjectTable::Number ObjectTable::add_in_place(void* address, Number type) {
     return added;
 }
 
-ObjectTable::Number
-ObjectTable::add_pointee(void* address, Number type, Hold hold) {
+ObjectTable::Number ObjectTable::add_pointee(void* address, Number type, Hold hold) {
     objects_.push_back(
         {.address = address,
          .type = type,
@@ -61,9 +60,7 @@ ObjectTable::Number ObjectTable::enter_pointee(Number pointee) noexcept {
     return std::exchange(pointee_, pointee);
 }
 
-void ObjectTable::meet_in_place(
-    Number object, const void* address, Number type
-) const {
+void ObjectTable::meet_in_place(Number object, const void* address, Number type) const {
     const Object& known = objects_[object];
     if (known.type != type || !known.in_place || known.lost ||
         known.address != address) {
@@ -89,7 +86,8 @@ void* ObjectTable::hold(Number object, Number type, Hold hold) {
     if (known.in_place) {
         throw_decode_error("a pointer would own an object that is a part of another");
     }
-    if (known.held == Hold::unique || (hold == Hold::unique && known.held != Hold::raw)) {
+    if (known.held == Hold::unique ||
+        (hold == Hold::unique && known.held != Hold::raw)) {
         throw_decode_error("a second owner of an object that has one");
     }
     if (known.held != Hold::shared) {
@@ -127,9 +125,8 @@ void ObjectTable::move(const ObjectMove& move) {
             throw_moved();
         }
         if (moves) {
-            object.address = const_cast<std::byte*>(
-                static_cast<const std::byte*>(move.to) + offset
-            );
+            object.address =
+                const_cast<std::byte*>(static_cast<const std::byte*>(move.to) + offset);
         } else if (!move.keeps_owned) {
             object.lost = true;
         }

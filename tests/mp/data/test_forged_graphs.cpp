@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Graphs whose bytes somebody changed: a value or an error, and whatever a pointer names
-// is there, of its type, and has one owner.
+// Graphs whose bytes somebody changed: a value or an error, and whatever a pointer
+// names is there, of its type, and has one owner.
 #include "mp/errors.hpp"
 #include "mp/reduction.hpp"
 #include "mp/serialization.hpp"
@@ -233,9 +233,11 @@ TEST_CASE("loads: an exported class that does not fit is not even made") {
     const std::string leaf = "sample::Leaf";
     const std::string stranger = "sample::Stranger";
     const auto at = std::search(
-        bytes.begin(), bytes.end(), leaf.begin(), leaf.end(), [](std::byte b, char c) {
-            return static_cast<char>(b) == c;
-        }
+        bytes.begin(),
+        bytes.end(),
+        leaf.begin(),
+        leaf.end(),
+        [](std::byte b, char c) { return static_cast<char>(b) == c; }
     );
     REQUIRE(at != bytes.end());
     auto forged = std::vector<std::byte>(bytes.begin(), at);
@@ -243,7 +245,9 @@ TEST_CASE("loads: an exported class that does not fit is not even made") {
     for (const char c : stranger) {
         forged.push_back(static_cast<std::byte>(c));
     }
-    forged.insert(forged.end(), at + static_cast<std::ptrdiff_t>(leaf.size()), bytes.end());
+    forged.insert(
+        forged.end(), at + static_cast<std::ptrdiff_t>(leaf.size()), bytes.end()
+    );
     const int made = sample::Stranger::made;
     CHECK_THROWS_AS(mp::loads<sample::Graph>(forged), mp::SerializationError);
     CHECK(sample::Stranger::made == made);
@@ -259,7 +263,8 @@ TEST_CASE("loads: a class of a graph that is newer than ours is refused") {
             try {
                 mp::loads<std::shared_ptr<NamesNewest>>(bytes);
             } catch (const mp::SerializationError& error) {
-                refused += std::string(error.what()).find("version 3") != std::string::npos;
+                refused +=
+                    std::string(error.what()).find("version 3") != std::string::npos;
             }
             byte = std::byte{2};
         }

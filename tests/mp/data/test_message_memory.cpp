@@ -8,8 +8,6 @@
 #include "support/catch.hpp"
 #include "support/sanitizer.hpp"
 
-#include <malloc.h>
-
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -21,6 +19,7 @@
 #include <forward_list>
 #include <functional>
 #include <list>
+#include <malloc.h>
 #include <map>
 #include <memory>
 #include <new>
@@ -201,7 +200,9 @@ void stays_small(const char* name) {
 }  // namespace
 
 // The sanitizers have allocators of their own, which count what is freed for a while.
-TEST_CASE("loads: a claimed number of elements takes no memory for those that are not there") {
+TEST_CASE(
+    "loads: a claimed number of elements takes no memory for those that are not there"
+) {
     stays_small<std::vector<Large>>("vector");
     stays_small<std::deque<Large>>("deque");
     stays_small<std::list<Large>>("list");
@@ -307,10 +308,15 @@ struct Any {
 };
 
 bool equal(const Any& a, const Any& b) {
-    return a.number == b.number && a.text == b.text && a.map == b.map && a.bits == b.bits &&
-           a.either == b.either && a.sets == b.sets && a.hashed == b.hashed &&
+    return a.number == b.number && a.text == b.text && a.map == b.map &&
+           a.bits == b.bits && a.either == b.either && a.sets == b.sets &&
+           a.hashed == b.hashed &&
            std::equal(
-               a.children.begin(), a.children.end(), b.children.begin(), b.children.end(), equal
+               a.children.begin(),
+               a.children.end(),
+               b.children.begin(),
+               b.children.end(),
+               equal
            ) &&
            std::equal(
                a.shared.begin(),
@@ -343,7 +349,8 @@ public:
         }
         for (unsigned i = below(depth > 0 ? 4 : 1); i > 0; --i) {
             if (!known_.empty() && below(2) == 0) {
-                any.shared.push_back(known_[below(static_cast<unsigned>(known_.size()))]);
+                any.shared.push_back(known_[below(static_cast<unsigned>(known_.size()))]
+                );
             } else {
                 any.shared.push_back(std::make_shared<Any>(make(depth - 1)));
                 known_.push_back(any.shared.back());
@@ -364,7 +371,9 @@ public:
 private:
     unsigned below(unsigned end) { return static_cast<unsigned>(random_() % end); }
 
-    std::string text() { return std::string(below(4) == 0 ? below(5000) : below(20), 'x'); }
+    std::string text() {
+        return std::string(below(4) == 0 ? below(5000) : below(20), 'x');
+    }
 
     std::mt19937 random_;
     std::vector<std::shared_ptr<Any>> known_;

@@ -153,7 +153,10 @@ constexpr bool names_bound_class(std::string_view name) {
 
 constexpr bool names_smart_pointer(std::string_view name) {
     return name.starts_with("std::unique_ptr<") ||
-           name.starts_with("std::shared_ptr<") || name.starts_with("std::weak_ptr<");
+           name.starts_with("std::shared_ptr<") || name.starts_with("std::weak_ptr<") ||
+           name.starts_with("boost::shared_ptr<") ||
+           name.starts_with("boost::weak_ptr<") ||
+           name.starts_with("boost::scoped_ptr<");
 }
 
 template <class T>
@@ -224,7 +227,7 @@ constexpr Kind kind_of_class() {
         return Kind::none;
     } else if constexpr (owns_unnamed<T>) {
         return Kind::owner;
-    } else if constexpr (in_std<T> && names_smart_pointer(spelling<T>)) {
+    } else if constexpr (names_smart_pointer(spelling<T>)) {
         return Kind::pointer;
     } else if constexpr (in_std<T> && kind_in_std<T>() != Kind::object) {
         return kind_in_std<T>();

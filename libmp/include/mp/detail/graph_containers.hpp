@@ -45,8 +45,8 @@ template <class T>
 concept MadeByDefault = std::is_default_constructible_v<T>;
 
 template <class T, class Archive>
-inline constexpr bool goes_in_block =
-    boost::serialization::use_array_optimization<Archive>::template apply<T>::type::value;
+inline constexpr bool goes_in_block = boost::serialization::use_array_optimization<
+    Archive>::template apply<T>::type::value;
 
 template <class Container>
 void reserve_or_refuse(Container& container, std::size_t count) {
@@ -108,7 +108,10 @@ void load_elements(FullIn& in, Load load) {
 /// Elements of a vector that has no room left move to where it has.
 template <class T, class Allocator>
 void make_room(
-    FullIn& in, std::vector<T, Allocator>& vector, std::size_t count, std::uint32_t since
+    FullIn& in,
+    std::vector<T, Allocator>& vector,
+    std::size_t count,
+    std::uint32_t since
 ) {
     const T* const before = vector.data();
     reserve_or_refuse(vector, next_room(vector.size(), count));

@@ -41,7 +41,9 @@ public:
     template <class T>
     void make(T* object, Hold hold) {
         if (hold == Hold::weak) {
-            const auto destroy = [](const void* it) { delete static_cast<const T*>(it); };
+            const auto destroy = [](const void* it) {
+                delete static_cast<const T*>(it);
+            };
             pointer_ = Shared<T>(object, HeldWeakly{.destroy = destroy});
         } else {
             pointer_ = Shared<T>(object);

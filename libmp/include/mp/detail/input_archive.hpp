@@ -85,7 +85,9 @@ public:
     /// A loaded object has been moved: pointers to it follow.
     template <class T>
     void reset_object_address(const T* to, const T* from) {
-        note_move(to, from, 1, last_since_);
+        if (full_) {
+            note_move(to, from, 1, detail::last_object(*full_));
+        }
     }
 
     void reset_object_address(const void* to, const void* from) {
@@ -105,6 +107,7 @@ private:
         if (!full_) {
             full_ = detail::make_full(in_);
         }
+        depth_.tell();
         return *full_;
     }
 
@@ -156,9 +159,9 @@ private:
         }
     }
 
-    /// A key that was there already: in a graph, others may point to what it replaces.
-    void refuse_if_graph() const {
-        if (full_) {
+    /// A key that was there already: others may point to what it replaces.
+    static void check_is_new(bool added) {
+        if (!added) {
             detail::throw_decode_error("a key that stands twice in a graph");
         }
     }
@@ -212,19 +215,16 @@ private:
                 in_, value
             );
         } else if constexpr (detail::accepts<detail::refusal_of_part<T>(), T>()) {
-            const std::uint32_t since = objects_read();
             if (get_tracked<T>()) {
                 load_tracked(value);
-                last_since_ = since;
                 return;
             }
             if constexpr (kind == Kind::plain_struct && detail::is_bitwise<T>()) {
                 in_.get(std::addressof(value), sizeof(T));
                 return;
             }
-            const detail::Nesting nesting(detail::Direction::decode);
+            const detail::ArchiveDepth::Level level(depth_, detail::Direction::decode);
             load_untracked<kind>(value);
-            last_since_ = since;
         }
     }
 
@@ -269,10 +269,10 @@ private:
                 Key key{};
                 *this >> key;
                 const auto at = value.emplace_hint(value.end(), std::move(key));
-                if (value.size() != i + 1) [[unlikely]] {
-                    refuse_if_graph();
+                if (full_) [[unlikely]] {
+                    check_is_new(value.size() == i + 1);
+                    note_move(std::addressof(*at), std::addressof(key), 1, since);
                 }
-                note_move(std::addressof(*at), std::addressof(key), 1, since);
             }
         } else if constexpr (kind == Kind::map) {
             load_map(value);
@@ -320,24 +320,34 @@ private:
     template <class T>
     void load_elements(T& value, std::size_t count) {
         using Element = typename T::value_type;
-        if constexpr (requires { value.reserve(count); value.data(); }) {
-            const detail::RoomAhead::Share share(room_, count, sizeof(Element));
-            reserve(value, share.elements());
-            const std::uint32_t since = objects_read();
-            for (std::size_t i = 0; i < count; ++i) {
-                if (i == value.capacity()) [[unlikely]] {
-                    const Element* const before = value.data();
-                    reserve(value, detail::next_room(i, count));
-                    note_move(
-                        static_cast<const Element*>(value.data()), before, i, since
-                    );
-                }
-                *this >> value.emplace_back();
+        if constexpr (requires {
+                          value.reserve(count);
+                          value.data();
+                      }) {
+            if (count > detail::RoomAhead::least / sizeof(Element)) {
+                load_many_elements(value, count);
+                return;
             }
-        } else {
-            for (std::size_t i = 0; i < count; ++i) {
-                *this >> value.emplace_back();
+            reserve(value, count);
+        }
+        for (std::size_t i = 0; i < count; ++i) {
+            *this >> value.emplace_back();
+        }
+    }
+
+    template <class T>
+    void load_many_elements(T& value, std::size_t count) {
+        using Element = typename T::value_type;
+        const detail::RoomAhead::Share share(room_, count, sizeof(Element));
+        reserve(value, share.elements());
+        const std::uint32_t since = objects_read();
+        for (std::size_t i = 0; i < count; ++i) {
+            if (i == value.capacity()) [[unlikely]] {
+                const Element* const before = value.data();
+                reserve(value, detail::next_room(i, count));
+                note_move(static_cast<const Element*>(value.data()), before, i, since);
             }
+            *this >> value.emplace_back();
         }
     }
 
@@ -360,15 +370,11 @@ private:
                 std::forward_as_tuple(std::move(key)),
                 std::tuple<>()
             );
-            if (value.size() != i + 1) [[unlikely]] {
-                refuse_if_graph();
+            if (full_) [[unlikely]] {
+                check_is_new(value.size() == i + 1);
+                const Key* const from = std::addressof(key);
+                note_move(std::addressof(at->first), from, 1, since);
             }
-            note_move(
-                std::addressof(at->first),
-                static_cast<const Key*>(std::addressof(key)),
-                1,
-                since
-            );
             // In place, so that its address is final.
             *this >> at->second;
         }
@@ -463,8 +469,7 @@ private:
     // One thread at a time.
     std::unique_ptr<detail::FullIn, detail::DeleteFull> full_;
     detail::RoomAhead room_;
-    // How many objects had been read before the last value was.
-    std::uint32_t last_since_ = 0;
+    detail::ArchiveDepth depth_;
 };
 
 }  // namespace mp

@@ -80,6 +80,7 @@ private:
         if (!full_) {
             full_ = detail::make_full(out_);
         }
+        depth_.tell();
         return *full_;
     }
 
@@ -153,7 +154,7 @@ private:
                 out_.put(std::addressof(value), sizeof(T));
                 return;
             }
-            const detail::Nesting nesting(detail::Direction::encode);
+            const detail::ArchiveDepth::Level level(depth_, detail::Direction::encode);
             save_untracked<kind>(value);
         }
     }
@@ -245,6 +246,7 @@ private:
     detail::ByteWriter& out_;
     // One thread at a time.
     std::unique_ptr<detail::FullOut, detail::DeleteFull> full_;
+    detail::ArchiveDepth depth_;
 };
 
 }  // namespace mp
