@@ -200,6 +200,10 @@ private:
     struct RingState {
         std::atomic<std::uint64_t> read{0};
         std::atomic<bool> faulty{false};
+        /// Its worker has no task below this position any more: it claims growing ones,
+        /// and tells the result of each before it claims the next. Guarded by
+        /// drain_mutex_.
+        std::uint64_t finished_below = 0;
     };
 
     bool any_result() const noexcept;
@@ -220,7 +224,8 @@ private:
         std::vector<BoardTask*> running;
     };
 
-    Leftovers leftovers_of(std::uint32_t worker) MP_EXCLUDES(mutex_);
+    Leftovers leftovers_of(std::uint32_t worker) MP_REQUIRES(drain_mutex_)
+        MP_EXCLUDES(mutex_);
     void give_back(BoardTask& task) noexcept MP_REQUIRES(drain_mutex_, mutex_);
     bool take_call_back(BoardTask& task, const Slot& slot) noexcept
         MP_REQUIRES(drain_mutex_, mutex_);
@@ -233,6 +238,8 @@ private:
     const char* impossible_word(
         SlotWord word, std::uint64_t position, std::uint64_t head
     ) const noexcept MP_REQUIRES(drain_mutex_);
+    bool can_have(std::uint32_t worker, std::uint64_t position) const noexcept
+        MP_REQUIRES(drain_mutex_);
     bool is_asleep(std::uint32_t worker) const noexcept;
     void check_workers_share(std::uint32_t worker) noexcept MP_REQUIRES(drain_mutex_);
     void check_wait_for_room(std::uint32_t worker) noexcept MP_REQUIRES(drain_mutex_);

@@ -19,6 +19,7 @@ void Board::prepare(std::uint32_t worker, std::shared_ptr<ResultArenaReader> are
     control.results_written.store(0);
     rings_[worker].read.store(0);
     rings_[worker].faulty.store(false);
+    rings_[worker].finished_below = 0;
     control.phase.store(WorkerPhase::starting);
     control.crash.signal.store(0);
 }
@@ -49,11 +50,20 @@ Board::Leftovers Board::leftovers_of(std::uint32_t worker) {
             continue;
         }
         const SlotKind kind = kind_of(word);
+        if (task->position < rings_[worker].finished_below) {
+            continue;  // another one has it, or none: check_tasks() tells of it
+        }
         if (kind == SlotKind::claimed) {
             found.claimed.push_back(task);
         } else if (kind == SlotKind::running) {
             found.running.push_back(task);
         }
+    }
+    // It had one task at a time, and has told of all others.
+    if (found.claimed.size() + found.running.size() > 1 &&
+        !rings_[worker].faulty.load()) {
+        report_damage("which task a worker has");
+        return {};  // each may be another worker's, and would run twice
     }
     return found;
 }

@@ -95,6 +95,7 @@ std::size_t Board::drain_ring(std::uint32_t worker) noexcept {
         }
         // order: pairs with place(), so that the slot is written after it was read.
         in_slot.store(nullptr, std::memory_order_release);
+        state.finished_below = position + 1;
         ++ended;
         conclude(*task);
     }
