@@ -37,6 +37,14 @@ struct Told {
     int broken = 0;
     int other = 0;
     int wrong = 0;
+
+    Told& operator+=(const Told& more) {
+        right += more.right;
+        broken += more.broken;
+        other += more.other;
+        wrong += more.wrong;
+        return *this;
+    }
 };
 
 template <class T>
@@ -69,7 +77,14 @@ public:
             }
         } catch (const futures::BrokenProcessPool&) {
             ++told_.broken;
+            ++refused_;
         }
+    }
+
+    /// Of how many futures and refusals it tells.
+    int submitted() const {
+        return refused_ +
+               static_cast<int>(sums_.size() + texts_.size() + echoes_.size());
     }
 
     Told told() {
@@ -98,6 +113,7 @@ private:
     Expected<std::string> texts_;
     Expected<std::string> echoes_;
     Told told_;
+    int refused_ = 0;
 };
 
 }  // namespace test

@@ -11,11 +11,16 @@
 #include "support/catch.hpp"
 #include "support/start_methods.hpp"
 
+#include <sched.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <stdexcept>
+#include <utility>
 
 using futures::BrokenProcessPool;
 using futures::ProcessPoolExecutor;
@@ -163,6 +168,37 @@ int disturb(int round) {
     return round;
 }
 
+/// The same slot, while this is the only task that runs.
+[[noreturn]] void stay_as_claimed() {
+    Slot& slot = slot_of_stay(board_here());
+    const auto word = slot.word.load();
+    slot.word.store(slot_word(position_of(word), SlotKind::claimed, worker_of(word)));
+    stay();
+}
+
+/// Waits for the next call, and changes a byte of it.
+void spoil_the_next() {
+    const BoardView board = board_here();
+    Slot* const mine = &slot_of_stay(board);
+    const std::uint64_t next = position_of(mine->word.load()) + 1;
+    Slot& slot = board.slots()[next % board.slot_count()];
+    while (slot.word.load() != slot_word(next, SlotKind::ready)) {
+        ::sched_yield();
+    }
+    slot.item.bytes[0] ^= std::byte{1};
+}
+
+[[noreturn]] void leave_with_a_record() {
+    const BoardView board = board_here();
+    for (std::uint32_t worker = 0; worker < board.workers(); ++worker) {
+        auto& crash = board.control(worker).crash;
+        crash.frames = 3;
+        crash.address = 77;
+        crash.signal = SIGSEGV;
+    }
+    ::_exit(3);
+}
+
 [[noreturn]] void leave_as(WorkerPhase phase) {
     const BoardView board = board_here();
     for (std::uint32_t worker = 0; worker < board.workers(); ++worker) {
@@ -246,8 +282,65 @@ TEST_CASE(
         WorkerPhase::damaged,
         static_cast<WorkerPhase>(77)
     );
-    ProcessPoolExecutor pool({.max_workers = 2, .mp_context = quick_pool_context()});
+    futures::ProcessPoolOptions options;
+    options.max_workers = 2;
+    options.mp_context = quick_pool_context();
+    if (GENERATE(false, true)) {
+        options.max_tasks_per_child = 5;  // it had fewer
+        options.mp_context = mp::get_context(mp::StartMethod::forkserver);
+    }
+    ProcessPoolExecutor pool(std::move(options));
     auto left = pool.submit(leave_as, phase);
     CHECK_THROWS_AS(left.result(soon), BrokenProcessPool);
     CHECK_THROWS_AS(pool.submit(add, 1, 2), BrokenProcessPool);
+}
+
+TEST_CASE(
+    "ProcessPoolExecutor: a task that was written over breaks the pool, and each "
+    "future says so",
+    "[faults][process_pool]"
+) {
+    ProcessPoolExecutor pool({.max_workers = 1, .mp_context = quick_pool_context()});
+    auto spoils = pool.submit(spoil_the_next);
+    auto spoiled = pool.submit(add, 1, 2);
+    auto later = pool.submit(add, 3, 4);
+    spoils.result(soon);
+    for (auto* const future : {&spoiled, &later}) {
+        CHECK_THROWS_WITH(
+            future->result(soon), test::ContainsSubstring("wrote over its task")
+        );
+    }
+    CHECK_THROWS_AS(pool.submit(add, 1, 2), BrokenProcessPool);
+}
+
+TEST_CASE(
+    "ProcessPoolExecutor: a time limit holds for a task whose word says that it waits",
+    "[faults][process_pool]"
+) {
+    ProcessPoolExecutor pool({.max_workers = 1, .mp_context = quick_pool_context()});
+    auto late =
+        pool.submit({.timeout = std::chrono::milliseconds(50)}, stay_as_claimed);
+    CHECK_THROWS_AS(late.result(soon), futures::TaskTimeout);
+    CHECK(pool.submit(add, 1, 2).result(soon) == 3);
+}
+
+TEST_CASE(
+    "ProcessPoolExecutor: a worker that left by itself did not crash, whatever is "
+    "written down",
+    "[faults][process_pool]"
+) {
+    ProcessPoolExecutor pool(
+        {.max_workers = 1,
+         .mp_context = quick_pool_context(),
+         .on_worker_loss = futures::OnWorkerLoss::isolate}
+    );
+    try {
+        pool.submit(leave_with_a_record).result(soon);
+        FAIL("a task that never ends has a result");
+    } catch (const futures::WorkerLost& lost) {
+        CHECK(lost.report().exit_code == 3);
+        CHECK_FALSE(lost.report().signal);
+        CHECK(lost.report().fault_address == 0);
+        CHECK(lost.report().stack.empty());
+    }
 }

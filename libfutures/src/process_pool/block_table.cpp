@@ -66,9 +66,11 @@ BlockTable::BlockHeader& BlockTable::header_of(std::uint64_t offset) const noexc
 }
 
 /// Where the records have the block; their number if it is not in use. Its header says
-/// where; if somebody wrote over that, each record is looked at.
+/// where; if somebody wrote over that, each record is looked at, and all headers are
+/// made good: there may be many.
 std::size_t BlockTable::find(std::uint64_t offset) const noexcept {
-    if (offset < sizeof(BlockHeader) || offset > segment_.size()) {
+    if (offset < sizeof(BlockHeader) || offset > segment_.size() ||
+        offset % cache_line != 0) {
         return records_.size();
     }
     // order: private to us, unless it is damaged.
@@ -76,11 +78,18 @@ std::size_t BlockTable::find(std::uint64_t offset) const noexcept {
     if (said < records_.size() && records_[said].offset == offset) {
         return said;
     }
-    const auto at =
-        std::find_if(records_.begin(), records_.end(), [&](const auto& one) {
-            return one.offset == offset;
-        });
-    return static_cast<std::size_t>(at - records_.begin());
+    std::size_t found = records_.size();
+    for (std::size_t index = 0; index < records_.size(); ++index) {
+        const std::uint64_t begin = records_[index].offset;
+        if (begin != 0) {
+            // order: as above.
+            header_of(begin).record.store(
+                static_cast<std::uint32_t>(index), std::memory_order_relaxed
+            );
+        }
+        found = begin == offset ? index : found;
+    }
+    return found;
 }
 
 void BlockTable::reserve_record() {

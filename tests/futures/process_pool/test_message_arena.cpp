@@ -75,6 +75,31 @@ TEST_CASE(
 }
 
 TEST_CASE(
+    "CallArena: the first block that is found in vain makes all headers good",
+    "[process_pool]"
+) {
+    const auto arena = std::make_shared<CallArena>(small_arena);
+    std::vector<Block> blocks;
+    for (int i = 0; i < 5; ++i) {
+        blocks.push_back(arena->allocate(1000));
+    }
+    const auto record_of = [](const Block& block) {
+        std::uint32_t record = 0;
+        std::memcpy(&record, block.bytes().data() - 56, sizeof record);
+        return record;
+    };
+    for (const Block& block : blocks) {
+        std::memset(block.bytes().data() - 64, 0xff, 64);
+    }
+    blocks.erase(blocks.begin());
+    for (std::uint32_t i = 0; i < blocks.size(); ++i) {
+        CHECK(record_of(blocks[i]) == i + 1);
+    }
+    blocks.clear();
+    CHECK(arena->bytes_in_use() == 0);
+}
+
+TEST_CASE(
     "ResultArena: a list that names what was not given away is not followed",
     "[process_pool]"
 ) {
@@ -95,6 +120,9 @@ TEST_CASE(
     }
     SECTION("where no block begins") {
         returned_in(*reader).store(given + 65);
+    }
+    SECTION("where none can begin") {
+        returned_in(*reader).store(given + 2);
     }
     SECTION("outside of the arena") {
         returned_in(*reader).store(~std::uint64_t{0});
