@@ -122,6 +122,9 @@ public:
     /// had only claimed, asks `verdict` about the rest. Returns how many were running.
     std::size_t recover(std::uint32_t worker, const Verdict& verdict);
 
+    /// How many results of a worker were taken, with those that wait.
+    std::uint64_t told_by(std::uint32_t worker) noexcept;
+
     /// Says its ring what cannot be true? Then somebody wrote over it, nothing that
     /// stands there can be believed, and no more of it is read; it is to be killed.
     bool is_faulty(std::uint32_t worker) const noexcept {
@@ -132,8 +135,9 @@ public:
     /// null if nothing is known of that. The pool is to be broken.
     const char* damage() const noexcept { return damage_.load(); }
 
-    /// Shows each task that is running, and its worker. It is not concluded meanwhile.
-    void visit_running(const std::function<void(BoardTask&, std::uint32_t)>& visitor);
+    /// Shows each task that a worker has, and that worker. Claimed ones, too: they run
+    /// at once, unless somebody wrote over that. It is not concluded meanwhile.
+    void visit_taken(const std::function<void(BoardTask&, std::uint32_t)>& visitor);
 
     /// Ends all that is not finished, and refuses what comes. Requires: drained.
     void fail_all(const Verdict& verdict) noexcept;
@@ -229,6 +233,7 @@ private:
     void give_back(BoardTask& task) noexcept MP_REQUIRES(drain_mutex_, mutex_);
     bool take_call_back(BoardTask& task, const Slot& slot) noexcept
         MP_REQUIRES(drain_mutex_, mutex_);
+    void clear_bits_of(std::uint32_t worker) noexcept;
     void forget_worker(std::uint32_t worker) noexcept;
 
     // board_watch.cpp

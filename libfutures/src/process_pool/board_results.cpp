@@ -42,6 +42,12 @@ std::size_t Board::drain() noexcept {
     return drain_all();
 }
 
+std::uint64_t Board::told_by(std::uint32_t worker) noexcept {
+    const MutexLock lock(drain_mutex_);
+    drain_all();
+    return rings_[worker].read.load();
+}
+
 std::size_t Board::drain_all() noexcept {
     std::size_t ended = 0;
     for (std::uint32_t worker = 0; worker < options_.workers; ++worker) {

@@ -71,6 +71,8 @@ void Board::check_tasks() noexcept {
         if (has_process_[worker] != 0) {
             check_workers_share(worker);
             check_wait_for_room(worker);
+        } else {
+            clear_bits_of(worker);  // one that nobody would ever clear costs wake-ups
         }
     }
 }
