@@ -220,14 +220,15 @@ void Board::refill() noexcept {
     }
 }
 
-void Board::visit_running(const std::function<void(BoardTask&, std::uint32_t)>& visitor
-) {
+void Board::visit_taken(const std::function<void(BoardTask&, std::uint32_t)>& visitor) {
     const MutexLock draining(drain_mutex_);
     for (Index i = 0; i < options_.slots; ++i) {
         BoardTask* const task = slot_tasks_[i].load();
         const SlotWord word = slots_[i].word.load();
-        if (task != nullptr && kind_of(word) == SlotKind::running &&
-            position_of(word) == task->position && worker_of(word) < options_.workers) {
+        const bool taken =
+            kind_of(word) == SlotKind::running || kind_of(word) == SlotKind::claimed;
+        if (task != nullptr && taken && position_of(word) == task->position &&
+            worker_of(word) < options_.workers) {
             visitor(*task, worker_of(word));
         }
     }

@@ -122,6 +122,9 @@ public:
     /// had only claimed, asks `verdict` about the rest. Returns how many were running.
     std::size_t recover(std::uint32_t worker, const Verdict& verdict);
 
+    /// How many results of a worker were taken, with those that wait.
+    std::uint64_t told_by(std::uint32_t worker) noexcept;
+
     /// Says its ring what cannot be true? Then somebody wrote over it, nothing that
     /// stands there can be believed, and no more of it is read; it is to be killed.
     bool is_faulty(std::uint32_t worker) const noexcept {
@@ -132,8 +135,9 @@ public:
     /// null if nothing is known of that. The pool is to be broken.
     const char* damage() const noexcept { return damage_.load(); }
 
-    /// Shows each task that is running, and its worker. It is not concluded meanwhile.
-    void visit_running(const std::function<void(BoardTask&, std::uint32_t)>& visitor);
+    /// Shows each task that a worker has, and that worker. Claimed ones, too: they run
+    /// at once, unless somebody wrote over that. It is not concluded meanwhile.
+    void visit_taken(const std::function<void(BoardTask&, std::uint32_t)>& visitor);
 
     /// Ends all that is not finished, and refuses what comes. Requires: drained.
     void fail_all(const Verdict& verdict) noexcept;
@@ -200,6 +204,10 @@ private:
     struct RingState {
         std::atomic<std::uint64_t> read{0};
         std::atomic<bool> faulty{false};
+        /// Its worker has no task below this position any more: it claims growing ones,
+        /// and tells the result of each before it claims the next. Guarded by
+        /// drain_mutex_.
+        std::uint64_t finished_below = 0;
     };
 
     bool any_result() const noexcept;
@@ -220,10 +228,12 @@ private:
         std::vector<BoardTask*> running;
     };
 
-    Leftovers leftovers_of(std::uint32_t worker) MP_EXCLUDES(mutex_);
+    Leftovers leftovers_of(std::uint32_t worker) MP_REQUIRES(drain_mutex_)
+        MP_EXCLUDES(mutex_);
     void give_back(BoardTask& task) noexcept MP_REQUIRES(drain_mutex_, mutex_);
     bool take_call_back(BoardTask& task, const Slot& slot) noexcept
         MP_REQUIRES(drain_mutex_, mutex_);
+    void clear_bits_of(std::uint32_t worker) noexcept;
     void forget_worker(std::uint32_t worker) noexcept;
 
     // board_watch.cpp
@@ -233,6 +243,8 @@ private:
     const char* impossible_word(
         SlotWord word, std::uint64_t position, std::uint64_t head
     ) const noexcept MP_REQUIRES(drain_mutex_);
+    bool can_have(std::uint32_t worker, std::uint64_t position) const noexcept
+        MP_REQUIRES(drain_mutex_);
     bool is_asleep(std::uint32_t worker) const noexcept;
     void check_workers_share(std::uint32_t worker) noexcept MP_REQUIRES(drain_mutex_);
     void check_wait_for_room(std::uint32_t worker) noexcept MP_REQUIRES(drain_mutex_);

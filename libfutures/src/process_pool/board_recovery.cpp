@@ -19,8 +19,17 @@ void Board::prepare(std::uint32_t worker, std::shared_ptr<ResultArenaReader> are
     control.results_written.store(0);
     rings_[worker].read.store(0);
     rings_[worker].faulty.store(false);
+    rings_[worker].finished_below = 0;
     control.phase.store(WorkerPhase::starting);
     control.crash.signal.store(0);
+    clear_bits_of(worker);
+}
+
+/// Nobody of that number sleeps or searches.
+void Board::clear_bits_of(std::uint32_t worker) noexcept {
+    BoardHeader& header = view_.header();
+    header.sleepers.word_of(worker).fetch_and(~WorkerSet::bit_of(worker));
+    header.searching.word_of(worker).fetch_and(~WorkerSet::bit_of(worker));
 }
 
 Message Board::initializer_failure(std::uint32_t worker) {
@@ -49,11 +58,21 @@ Board::Leftovers Board::leftovers_of(std::uint32_t worker) {
             continue;
         }
         const SlotKind kind = kind_of(word);
-        if (kind == SlotKind::claimed) {
+        const bool begun = std::exchange(task->begun, false);
+        if (task->position < rings_[worker].finished_below) {
+            continue;  // another one has it, or none: check_tasks() tells of it
+        }
+        if (kind == SlotKind::claimed && !begun) {
             found.claimed.push_back(task);
-        } else if (kind == SlotKind::running) {
+        } else if (kind == SlotKind::claimed || kind == SlotKind::running) {
             found.running.push_back(task);
         }
+    }
+    // It had one task at a time, and has told of all others.
+    if (found.claimed.size() + found.running.size() > 1 &&
+        !rings_[worker].faulty.load()) {
+        report_damage("which task a worker has");
+        return {};  // each may be another worker's, and would run twice
     }
     return found;
 }
@@ -139,9 +158,7 @@ bool Board::take_call_back(BoardTask& task, const Slot& slot) noexcept {
 }
 
 void Board::forget_worker(std::uint32_t worker) noexcept {
-    BoardHeader& header = view_.header();
-    header.sleepers.word_of(worker).fetch_and(~WorkerSet::bit_of(worker));
-    header.searching.word_of(worker).fetch_and(~WorkerSet::bit_of(worker));
+    clear_bits_of(worker);
     drain();
     refill();
     // A wake that was given to it, or its promise to search, may have died with it.

@@ -42,6 +42,12 @@ std::size_t Board::drain() noexcept {
     return drain_all();
 }
 
+std::uint64_t Board::told_by(std::uint32_t worker) noexcept {
+    const MutexLock lock(drain_mutex_);
+    drain_all();
+    return rings_[worker].read.load();
+}
+
 std::size_t Board::drain_all() noexcept {
     std::size_t ended = 0;
     for (std::uint32_t worker = 0; worker < options_.workers; ++worker) {
@@ -76,21 +82,26 @@ std::size_t Board::drain_ring(std::uint32_t worker) noexcept {
     const ResultItem* ring = view_.ring(worker);
     std::size_t ended = 0;
     for (; read != written; ++read) {
-        const ResultItem item = copied(ring[index_of(read)]);
-        auto& in_slot = slot_tasks_[index_of(item.position)];
+        const ResultItem& entry = ring[index_of(read)];
+        // By itself first, to look for the task while the rest is copied.
+        const std::uint64_t position = copied(entry.position);
+        const ResultItem item = copied(entry);
+        auto& in_slot = slot_tasks_[index_of(position)];
         // order: pairs with place().
         BoardTask* task = in_slot.load(std::memory_order_acquire);
-        const bool has_task = task != nullptr && task->position == item.position;
+        const bool has_task = task != nullptr && task->position == position;
         if (!has_task && over_) {
             ++stray_;
             continue;
         }
-        if (!has_task || !take_result(*task, item, {worker, read})) {
+        if (!has_task || item.position != position ||
+            !take_result(*task, item, {worker, read})) {
             distrust(worker);
             break;
         }
         // order: pairs with place(), so that the slot is written after it was read.
         in_slot.store(nullptr, std::memory_order_release);
+        state.finished_below = position + 1;
         ++ended;
         conclude(*task);
     }

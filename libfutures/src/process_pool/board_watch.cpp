@@ -71,6 +71,8 @@ void Board::check_tasks() noexcept {
         if (has_process_[worker] != 0) {
             check_workers_share(worker);
             check_wait_for_room(worker);
+        } else {
+            clear_bits_of(worker);  // one that nobody would ever clear costs wake-ups
         }
     }
 }
@@ -87,14 +89,20 @@ const char* Board::impossible_word(
         return position < head ? "a task that nobody has" : nullptr;
     case SlotKind::claimed:
     case SlotKind::running:
-        return worker_of(word) >= options_.workers || has_process_[worker_of(word)] == 0
-                   ? "who has a task"
-                   : nullptr;
+        return can_have(worker_of(word), position) ? nullptr : "who has a task";
     case SlotKind::free:
     case SlotKind::cancelled:
         break;
     }
     return "whether a task is there";
+}
+
+/// Requires: all that the worker told of was drained, and its word was read before.
+bool Board::can_have(std::uint32_t worker, std::uint64_t position) const noexcept {
+    // A task is claimed when the head is there, and not before.
+    return worker < options_.workers && has_process_[worker] != 0 &&
+           position >= rings_[worker].finished_below &&
+           position <= view_.header().head.load();
 }
 
 bool Board::is_asleep(std::uint32_t worker) const noexcept {

@@ -104,7 +104,9 @@ void fill_crash_report(
         (*exitcode < 0 ? report.signal : report.exit_code) =
             *exitcode < 0 ? -*exitcode : *exitcode;
     }
-    if (record.signal.load() == 0) {
+    // A record of no crash, or not of this one, was written by a task.
+    if (!report.signal ||
+        record.signal.load() != static_cast<unsigned>(*report.signal)) {
         return;
     }
     report.fault_address = record.address;

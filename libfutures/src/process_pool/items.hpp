@@ -81,17 +81,17 @@ struct CallCopy {
 /// what was written for the task at that position.
 inline bool
 copy_call(CallCopy& to, const CallItem& item, std::uint64_t position) noexcept {
-    to.length = copied(item.length);
-    to.place = copied(item.place);
+    const std::uint8_t length = copied(item.length);
+    const MessagePlace place = copied(item.place);
+    to.length = length;
+    to.place = place;
     const bool possible =
-        to.place == MessagePlace::slot
-            ? to.length <= CallItem::capacity
-            : to.place == MessagePlace::arena && to.length == sizeof(BlockReference);
+        place == MessagePlace::slot
+            ? length <= CallItem::capacity
+            : place == MessagePlace::arena && length == sizeof(BlockReference);
     return possible &&
            copied(item.sum) ==
-               copy_call(
-                   to.bytes.data(), item.bytes.data(), to.length, to.place, position
-               );
+               copy_call(to.bytes.data(), item.bytes.data(), length, place, position);
 }
 
 enum class ResultKind : std::uint8_t { value, exception };

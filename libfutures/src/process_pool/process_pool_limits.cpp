@@ -55,9 +55,14 @@ void wait_until_it_stands(pid_t pid, int sentinel) {
     }
 }
 
+/// Not by a worker that died before it began.
+bool was_seen(const PoolTask& task) {
+    return task.seen_running && task.seen_position == task.position;
+}
+
 bool is_overdue(const PoolTask& task) {
-    return task.seen_running && std::chrono::steady_clock::now() - *task.seen_running >=
-                                    task.time_limit.duration();
+    return was_seen(task) && std::chrono::steady_clock::now() - *task.seen_running >=
+                                 task.time_limit.duration();
 }
 
 }  // namespace
@@ -81,13 +86,14 @@ void ProcessPool::stop_overdue_tasks() noexcept {
 
 std::vector<std::uint32_t> ProcessPool::overdue_workers() {
     std::vector<std::uint32_t> overdue;
-    board_.visit_running([&](BoardTask& any, std::uint32_t worker) {
+    board_.visit_taken([&](BoardTask& any, std::uint32_t worker) {
         auto& task = static_cast<PoolTask&>(any);
         if (task.time_limit.is_forever() || task.timed_out) {
             return;
         }
-        if (!task.seen_running) {
+        if (!was_seen(task)) {
             task.seen_running = std::chrono::steady_clock::now();
+            task.seen_position = task.position;
         } else if (is_overdue(task)) {
             overdue.push_back(worker);
         }
@@ -110,10 +116,11 @@ void ProcessPool::stop_if_overdue(std::uint32_t index) {
         wait_until_it_stands(worker.process->pid(), worker.sentinel);
     }
     board_.drain();
-    board_.visit_running([&](BoardTask& any, std::uint32_t runner) {
+    board_.visit_taken([&](BoardTask& any, std::uint32_t runner) {
         auto& task = static_cast<PoolTask&>(any);
         if (runner == index && !task.time_limit.is_forever() && is_overdue(task)) {
             task.timed_out = true;
+            task.begun = true;
             worker.condemned = Condemned::out_of_time;
         }
     });

@@ -48,9 +48,10 @@ void ProcessPool::worker_gone(std::uint32_t index) noexcept {
     try {
         gone.process->join();
         const auto phase = board_.view().control(index).phase.load();
-        const bool retired = options_.max_tasks_per_child &&
-                             phase == WorkerPhase::retired &&
-                             gone.process->exitcode() == 0;
+        const auto& most = options_.max_tasks_per_child;
+        const bool retired =
+            most && phase == WorkerPhase::retired && gone.process->exitcode() == 0 &&
+            board_.told_by(index) == static_cast<std::uint64_t>(most->value());
         if (gone.condemned == Condemned::out_of_time &&
             gone.process->exitcode() == -SIGKILL && !ending) {
             recover_after_timeout(index, gone);
@@ -87,7 +88,9 @@ void ProcessPool::worker_lost(std::uint32_t index, const Worker& worker) {
         ++counts_.workers_lost;
     }
     const std::string why =
-        what + " while the task was running or waiting: the pool is broken";
+        what + (phase == WorkerPhase::damaged
+                    ? ": somebody wrote over its task, or over the list of its memory"
+                    : " while the task was running or waiting: the pool is broken");
     if (options_.on_worker_loss == OnWorkerLoss::break_pool && !failed_initializer) {
         // Before the recovery, too: a caller that learns of it from a future can submit
         // no more.
@@ -106,10 +109,7 @@ void ProcessPool::worker_lost(std::uint32_t index, const Worker& worker) {
         return;
     }
     if (phase == WorkerPhase::damaged) {
-        break_pool(
-            what + ": somebody wrote over its task, or over the list of its memory",
-            nullptr
-        );
+        break_pool(why, nullptr);
         return;
     }
     stillborn_ = phase == WorkerPhase::working ? 0 : stillborn_ + 1;

@@ -114,6 +114,13 @@ void ProcessPool::adopt(std::vector<Starting>& starting, std::exception_ptr& fai
             WorkerTable::send(*started.process, SIGKILL);
             started.process->join();
             alive_.fetch_sub(1, std::memory_order_relaxed);  // order: a hint
+            Worker unwatched;
+            unwatched.process = std::move(started.process);
+            board_.recover(started.index, [&](BoardTask& task) {
+                return verdict_on(
+                    static_cast<PoolTask&>(task), started.index, unwatched
+                );
+            });
             continue;
         }
         Worker& worker = workers_.add(started.index, std::move(started.process));

@@ -153,6 +153,7 @@ public:
     BoardTask* previous = nullptr;
     Message message;
     bool keep_message = false;  ///< it may have to run twice
+    bool begun = false;         ///< it counts as running, whatever its word says
     std::uint32_t retries = 0;  ///< so often, if its worker is lost
     TaskEnd end = TaskEnd::value;
     std::exception_ptr failure;

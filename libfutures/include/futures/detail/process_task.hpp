@@ -64,6 +64,7 @@ public:
     std::uint32_t losses = 0;  ///< how many workers died while it ran
     bool timed_out = false;    ///< its worker was killed for it
     std::optional<std::chrono::steady_clock::time_point> seen_running = {};
+    std::uint64_t seen_position = unplaced;  ///< where it was seen running
 
 protected:
     ~PoolTask() = default;
