@@ -21,6 +21,10 @@ namespace {
 /// word of a lock may name a process that never had it.
 constexpr Timeout lock_slice(std::chrono::seconds(1));
 
+/// So many looks, a slice apart, must find a lock that this process has and none of its
+/// threads: no thread stands between two instructions for so long while another runs.
+constexpr int looks_of_nobody = 5;
+
 }  // namespace
 
 // ---- telling
@@ -49,9 +53,13 @@ void QueueCore::throw_not_open() const {
     throw ShutDown();
 }
 
+bool QueueCore::is_damaged() const noexcept {
+    return damaged_.load() ||
+           shut_state() == static_cast<QueueShut>(QueueWord::damaged);
+}
+
 void QueueCore::check_undamaged() const {
-    if (damaged_.load() || shut_state() == static_cast<QueueShut>(QueueWord::damaged))
-        [[unlikely]] {
+    if (is_damaged()) [[unlikely]] {
         throw_damaged("its memory");
     }
 }
@@ -221,9 +229,14 @@ void QueueCore::check_owned(const OwnerLock& lock) const {
     }
 }
 
-/// False when the time is over.
+/// False when the time is over. A lock may be this process's and no thread's of it: so
+/// says a word that was overwritten, and, for an instant, one whose holder has just
+/// taken it or is about to release it. So it must say so for long.
 bool QueueCore::lock(
-    OwnerLock& lock, Timeout timeout, const std::atomic<std::uint64_t>* done
+    OwnerLock& lock,
+    const std::atomic<std::uint32_t>& holder,
+    Timeout timeout,
+    const std::atomic<std::uint64_t>* done
 ) const {
     const auto acquire = [&](Timeout at_most) {
         return lock.acquire(processes(), at_most, DeadOwner::take, done) != Taken::no;
@@ -231,17 +244,25 @@ bool QueueCore::lock(
     if (timeout.duration() <= lock_slice.duration()) {
         return acquire(timeout);
     }
-    if (acquire(lock_slice)) {
-        return true;
-    }
     const Deadline deadline(timeout);
-    do {
-        check_counts();
-        if (acquire(deadline.sooner(lock_slice).remaining())) {
+    int looks = 0;
+    for (Timeout slice = lock_slice;; slice = deadline.sooner(lock_slice).remaining()) {
+        if (acquire(slice)) {
             return true;
         }
-    } while (!deadline.expired());
-    return false;
+        check_counts();
+        const ProcessTable::Id me = processes().self();
+        // order: relaxed, of many looks one sees it.
+        looks = lock.owner() == me && holder.load(std::memory_order_relaxed) != me
+                    ? looks + 1
+                    : 0;
+        if (looks == looks_of_nobody) {
+            throw_damaged("one of its locks");
+        }
+        if (deadline.expired()) {
+            return false;
+        }
+    }
 }
 
 }  // namespace mp::detail
