@@ -9,6 +9,7 @@
 #include "os/failpoint.hpp"
 #include "os/page.hpp"
 #include "os/random.hpp"
+#include "queue/queue_checks.hpp"
 #include "queue/queue_layout.hpp"
 #include "queue/queue_lock.hpp"
 
@@ -157,7 +158,9 @@ QueueCore::QueueCore(const QueueLimits& limits) {
     QueueControl& made = control();
     PutEnd first{};
     first.fresh = 1;
-    made.put_ends[0] = next_put_end(0, first);
+    seal_rest(first);
+    first.place_seal = first.right_place_seal(geometry_.key, 0);
+    made.put_ends[0] = first;
     made.put_seals[0].store(seal::of(geometry_.key, 0));
     made.get_ends[0].seal.store(GetPlace{}.right_seal(geometry_.key, 0));
     made.shut.store(open_);
@@ -261,7 +264,7 @@ QueueCore::try_put(std::span<const std::byte> message, Timeout timeout) {
         check_watched();
         event_.ring();
     }
-    shared.other_put_end() = next_put_end(shared.put_turn_number() + 1, end);
+    write_put_end(shared.put_turn_number() + 1, end);
     // order: release, pairs with the fence in check_counts(): who sees it sees the
     // commit before this one.
     shared.put_seals[(number + 1) % 2].store(
@@ -275,6 +278,7 @@ QueueCore::try_put(std::span<const std::byte> message, Timeout timeout) {
     last_put_.store(number + 1, std::memory_order_release);
     MP_FAILPOINT("put: committed");
     if (end.large_touched > kept_large_bytes) [[unlikely]] {
+        check_rest(end);
         // The area may have begun anew at its front, far from where it ended.
         punch_large(end, kept_large_bytes);
         punch_behind(end, head_before);

@@ -6,9 +6,8 @@
 #include "mp/errors.hpp"
 
 #include "memory/process_table.hpp"
-#include "os/private_copy.hpp"
+#include "queue/queue_checks.hpp"
 #include "queue/queue_layout.hpp"
-#include "queue/queue_lock.hpp"
 
 #include <atomic>
 #include <string>
@@ -16,10 +15,6 @@
 namespace mp::detail {
 
 namespace {
-
-/// How long a thread waits for a lock before it looks whether the queue is damaged: the
-/// word of a lock may name a process that never had it.
-constexpr Timeout lock_slice(std::chrono::seconds(1));
 
 /// So many looks, a slice apart, must find a lock that this process has and none of its
 /// threads: no thread stands between two instructions for so long while another runs.
@@ -81,14 +76,6 @@ QueueShut QueueCore::shut_state() const noexcept {
         }
     }
     return static_cast<QueueShut>(QueueWord::damaged);
-}
-
-bool QueueCore::is_watched() const noexcept {
-    // order: relaxed. To a producer it comes with put_lock, from the thread that could
-    // reset the descriptor before (see calm_if_empty()); in shutdown() a fence of
-    // wake_all() stands between the store of `shut` and this; a consumer that misses it
-    // leaves the descriptor readable, which is allowed.
-    return control().watched.load(std::memory_order_relaxed) != unwatched_;
 }
 
 void QueueCore::check_watched() const {
@@ -162,92 +149,36 @@ std::uint64_t QueueCore::check_counts() const {
     return most;
 }
 
-/// For the holder of the count's lock. One that was put back by one looks like that of
-/// a process that was killed before its commit: only this process knows what it has
-/// done.
-void QueueCore::check_forward(
-    std::uint64_t count, const std::atomic<std::uint64_t>& last
-) const {
-    // order: relaxed, the lock orders it.
-    if (count < last.load(std::memory_order_relaxed)) [[unlikely]] {
-        throw_damaged("its counts");
-    }
-}
+// ---- the end of the producers, and locks
 
-// ---- the two ends
-
-/// For the holder of put_lock: what counts, in memory that nobody else can change.
-PutEnd QueueCore::checked_put_end() const {
-    QueueControl& shared = control();
-    const PutEnd end = os::private_copy(shared.valid_put_end());
+/// What a put does not always need of the end: whoever does checks it first.
+void QueueCore::check_rest(const PutEnd& end) const {
     const std::uint64_t area = geometry_.large_bytes;
     const bool in_bounds =
-        end.offset <= chunk_bytes && end.offset % item_alignment == 0 &&
         end.recycled <= end.chunk && end.retired < end.fresh &&
         end.fresh <= geometry_.max_chunks &&
         // Each chunk is in use, free, or given back.
         end.chunk - end.recycled + 1 + end.retired == end.fresh &&
         end.large_head < area && end.large_tail <= area && end.large_touched <= area &&
         end.large_head % large_alignment == 0 && end.large_tail % large_alignment == 0;
-    if (!in_bounds ||
-        end.seal != end.right_seal(geometry_.key, shared.put_turn_number()))
-        [[unlikely]] {
+    if (!in_bounds || end.rest_seal != end.right_rest_seal(geometry_.key)) {
         throw_damaged("the end where items are put");
     }
-    return end;
 }
 
-/// The same end, to count when put_turn_number() is `turn`.
-PutEnd QueueCore::next_put_end(std::uint64_t turn, const PutEnd& end) const noexcept {
-    PutEnd next = end;
-    next.seal = end.right_seal(geometry_.key, turn);
-    return next;
-}
-
-/// For the holder of get_lock.
-GetPlace QueueCore::checked_get_end(std::uint64_t count) const {
-    const GetEnd& end = control().get_ends[count % 2];
-    // order: relaxed, get_lock orders it: the last holder wrote it.
-    const GetPlace place{
-        end.chunk.load(std::memory_order_relaxed),
-        end.offset.load(std::memory_order_relaxed)};
-    // order: relaxed, as above.
-    if (end.seal.load(std::memory_order_relaxed) !=
-            place.right_seal(geometry_.key, count) ||
-        place.offset > chunk_bytes || place.offset % item_alignment != 0) [[unlikely]] {
-        throw_damaged("the end where items are taken");
-    }
-    return place;
-}
-
-// ---- locks
-
-/// Before a commit: a lock whose word was overwritten may have a second holder.
-void QueueCore::check_owned(const OwnerLock& lock) const {
-    if (lock.owner() != processes().self()) [[unlikely]] {
-        throw_damaged("one of its locks");
-    }
-}
-
-/// False when the time is over. A lock may be this process's and no thread's of it: so
-/// says a word that was overwritten, and, for an instant, one whose holder has just
-/// taken it or is about to release it. So it must say so for long.
-bool QueueCore::lock(
+/// For who has time. False when the time is over. A lock may be this process's and no
+/// thread's of it: so says a word that was overwritten, and, for an instant, one whose
+/// holder has just taken it or is about to release it. So it must say so for long.
+bool QueueCore::lock_slowly(
     OwnerLock& lock,
     const std::atomic<std::uint32_t>& holder,
     Timeout timeout,
     const std::atomic<std::uint64_t>* done
 ) const {
-    const auto acquire = [&](Timeout at_most) {
-        return lock.acquire(processes(), at_most, DeadOwner::take, done) != Taken::no;
-    };
-    if (timeout.duration() <= lock_slice.duration()) {
-        return acquire(timeout);
-    }
     const Deadline deadline(timeout);
     int looks = 0;
     for (Timeout slice = lock_slice;; slice = deadline.sooner(lock_slice).remaining()) {
-        if (acquire(slice)) {
+        if (lock.acquire(processes(), slice, DeadOwner::take, done) != Taken::no) {
             return true;
         }
         check_counts();

@@ -9,6 +9,7 @@
 
 #include "memory/process_table.hpp"
 #include "os/failpoint.hpp"
+#include "queue/queue_checks.hpp"
 #include "queue/queue_layout.hpp"
 #include "queue/queue_lock.hpp"
 

@@ -9,6 +9,7 @@
 #include "memory/process_table.hpp"
 #include "os/failpoint.hpp"
 #include "os/private_copy.hpp"
+#include "queue/queue_checks.hpp"
 #include "queue/queue_layout.hpp"
 
 #include <algorithm>
@@ -111,6 +112,7 @@ void QueueCore::reclaim_for_good(PutEnd& end) const {
 /// Null when there is no room now.
 LargeHeader* QueueCore::find_large_room(PutEnd& end, std::uint64_t room) {
     const std::uint64_t area = geometry_.large_bytes;
+    check_rest(end);
     reclaim_for_good(end);
     const bool wrapped = end.large_tail < end.large_head;
     // The tail never reaches the head from behind: equal means empty.
@@ -138,6 +140,7 @@ LargeHeader* QueueCore::find_large_room(PutEnd& end, std::uint64_t room) {
         control().valid_put_end().large_touched = behind;
     }
     end.large_tail = behind;
+    seal_rest(end);
     return &block;
 }
 

@@ -15,24 +15,30 @@ namespace mp::detail {
 
 /// Where the next item is put. A producer writes the other one of two, then commits.
 struct alignas(64) PutEnd {
-    std::uint64_t chunk;     ///< number of the chunk, from the first on
+    std::uint64_t chunk;       ///< number of the chunk, from the first on
+    std::uint32_t offset;      ///< in that chunk
+    std::uint32_t place_seal;  ///< of these two, which change with each item
     std::uint64_t recycled;  ///< chunks before this number are in use again, or retired
-    std::uint32_t offset;    ///< in that chunk
     std::uint32_t retired;   ///< chunks whose memory went back to the system
-    std::uint64_t fresh;     ///< chunks that were ever used
+    std::uint32_t fresh;     ///< chunks that were ever used
     std::uint64_t large_head;
     std::uint64_t large_tail;
     /// Memory beyond this was never used, or went back. It changes on its own: no part
-    /// of the seal.
+    /// of a seal.
     std::uint64_t large_touched;
-    std::uint64_t seal;
+    std::uint64_t rest_seal;  ///< of the others, which are looked at more rarely
 
     /// `turn` is put_count + (trims << 32) when this counts.
-    std::uint64_t right_seal(std::uint64_t key, std::uint64_t turn) const noexcept {
-        const std::uint64_t two = std::uint64_t{offset} << 32U | retired;
-        return seal::of(key, turn) ^ std::rotl(chunk, 1) ^ std::rotl(recycled, 13) ^
-               std::rotl(two, 23) ^ std::rotl(fresh, 31) ^ std::rotl(large_head, 41) ^
-               std::rotl(large_tail, 53);
+    std::uint32_t
+    right_place_seal(std::uint64_t key, std::uint64_t turn) const noexcept {
+        const std::uint64_t place = std::rotl(chunk, 20) ^ offset;
+        return static_cast<std::uint32_t>((key + turn + place) * seal::factor >> 32U);
+    }
+
+    std::uint64_t right_rest_seal(std::uint64_t key) const noexcept {
+        const std::uint64_t two = std::uint64_t{fresh} << 32U | retired;
+        return seal::of(key, two) ^ std::rotl(recycled, 13) ^
+               std::rotl(large_head, 31) ^ std::rotl(large_tail, 47);
     }
 };
 

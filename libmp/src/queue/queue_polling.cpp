@@ -4,6 +4,7 @@
 #include "mp/detail/queue_core.hpp"
 
 #include "os/failpoint.hpp"
+#include "queue/queue_checks.hpp"
 #include "queue/queue_layout.hpp"
 #include "queue/queue_lock.hpp"
 

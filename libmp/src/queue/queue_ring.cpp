@@ -6,7 +6,7 @@
 #include "mp/detail/queue_core.hpp"
 
 #include "os/failpoint.hpp"
-#include "os/private_copy.hpp"
+#include "queue/queue_checks.hpp"
 #include "queue/queue_layout.hpp"
 
 #include <atomic>
@@ -107,6 +107,7 @@ std::uint64_t QueueCore::first_chunk_in_use(const PutEnd& end) const {
 }
 
 bool QueueCore::next_chunk(PutEnd& end) {
+    check_rest(end);
     const std::uint64_t in_use = first_chunk_in_use(end);
     const std::uint64_t busy = end.chunk - in_use + 1;
     for (int i = 0; i < 2 && in_use - end.recycled > spare_chunks + busy; ++i) {
@@ -129,6 +130,7 @@ bool QueueCore::next_chunk(PutEnd& end) {
     }
     ++end.chunk;
     end.offset = 0;
+    seal_rest(end);
     chunk_entry(end.chunk) = entry_for(end.chunk, id);
     return true;
 }
@@ -198,7 +200,10 @@ void QueueCore::take(std::uint64_t number, QueueItem& item) {
     const auto look = [&] {
         const std::byte* const place =
             data_.data() + offset_of_chunk(chunk_in_order(chunk)) + offset;
-        header = os::private_copy(*reinterpret_cast<const ItemHeader*>(place));
+        const volatile auto& found = *reinterpret_cast<const ItemHeader*>(place);
+        header.seal = found.seal;
+        header.size = found.size;
+        header.kind = found.kind;
         if (header.seal != header.right_seal(geometry_.key, number) ||
             header.size > chunk_bytes - sizeof header - offset) [[unlikely]] {
             throw_damaged("the header of an item");

@@ -4,6 +4,7 @@
 #include "mp/detail/queue_core.hpp"
 
 #include "os/failpoint.hpp"
+#include "queue/queue_checks.hpp"
 #include "queue/queue_layout.hpp"
 #include "queue/queue_lock.hpp"
 
@@ -69,6 +70,7 @@ bool QueueCore::trim_step() {
         return false;
     }
     PutEnd end = checked_put_end();
+    check_rest(end);
     reclaim(end);
     punch_chunks(end);
     count_trim(end);
@@ -81,10 +83,10 @@ bool QueueCore::trim_step() {
 }
 
 /// The commit of an end that no item comes with. Requires: put_lock.
-void QueueCore::count_trim(const PutEnd& end) const {
+void QueueCore::count_trim(PutEnd& end) const {
     QueueControl& shared = control();
-    shared.other_put_end() =
-        next_put_end(shared.put_turn_number() + (std::uint64_t{1} << 32U), end);
+    seal_rest(end);
+    write_put_end(shared.put_turn_number() + (std::uint64_t{1} << 32U), end);
     MP_FAILPOINT("trim: before the commit");
     check_owned(shared.put_lock);
     // order: relaxed, only the holder of the lock changes it.

@@ -58,8 +58,9 @@ private:
     std::span<const std::byte> bytes_;
     QueueCore* core_ = nullptr;  ///< of a large item, which stands in shared memory
     LargeHeader* large_ = nullptr;
-    std::uint64_t number_ = 0;
-    std::uint64_t word_ = 0;  ///< that says that this process reads it
+    // Of a large item.
+    std::uint64_t number_;
+    std::uint64_t word_;  ///< that says that this process reads it
 };
 
 struct QueueLimits {
@@ -203,10 +204,18 @@ private:
     void
     check_forward(std::uint64_t count, const std::atomic<std::uint64_t>& last) const;
     PutEnd checked_put_end() const;
-    PutEnd next_put_end(std::uint64_t turn, const PutEnd& end) const noexcept;
+    void write_put_end(std::uint64_t turn, const PutEnd& end) const noexcept;
+    void check_rest(const PutEnd& end) const;
+    void seal_rest(PutEnd& end) const noexcept;
     GetPlace checked_get_end(std::uint64_t count) const;
     void check_owned(const OwnerLock& lock) const;
     bool lock(
+        OwnerLock& lock,
+        const std::atomic<std::uint32_t>& holder,
+        Timeout timeout,
+        const std::atomic<std::uint64_t>* done
+    ) const;
+    bool lock_slowly(
         OwnerLock& lock,
         const std::atomic<std::uint32_t>& holder,
         Timeout timeout,
@@ -217,7 +226,7 @@ private:
     bool is_worth_a_trim() const noexcept;
     void trim() noexcept;
     bool trim_step();
-    void count_trim(const PutEnd& end) const;
+    void count_trim(PutEnd& end) const;
     void punch_chunks(PutEnd& end);
     bool punch_large(PutEnd& end, std::uint64_t kept) noexcept;
     void punch_behind(const PutEnd& end, std::uint64_t head_before) noexcept;
