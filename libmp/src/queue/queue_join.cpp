@@ -78,14 +78,20 @@ std::uint32_t QueueCore::accounts_used() const {
     return used;
 }
 
+/// What is booked was put before, and nothing is booked before there is a process.
+bool QueueCore::is_possible(std::uint64_t account) const noexcept {
+    const std::int64_t items = std::abs(std::int64_t{items_of(account)});
+    if (generation_of(account) == 0 || items <= most_booked_twice) {
+        return generation_of(account) != 0 || items == 0;
+    }
+    return static_cast<std::uint64_t>(items - most_booked_twice) <=
+           control().put_count.load();
+}
+
 /// Requires: index < accounts_used().
 std::uint64_t QueueCore::account(std::uint32_t index) const {
     const std::uint64_t account = opened_word(control().accounts.at(index).load());
-    // What is booked was put before.
-    const auto put = static_cast<std::int64_t>(control().put_count.load());
-    const std::int64_t most = generation_of(account) == 0 ? 0 : put + most_booked_twice;
-    if (account >> 52U != index + 1 || put < 0 ||
-        std::abs(std::int64_t{items_of(account)}) > most) [[unlikely]] {
+    if (account >> 52U != index + 1 || !is_possible(account)) [[unlikely]] {
         throw_damaged("its accounts");
     }
     return account;

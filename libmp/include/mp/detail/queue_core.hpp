@@ -269,6 +269,7 @@ private:
     std::uint64_t opened_word(std::uint64_t word) const noexcept;
     void make_accounts() noexcept;
     std::uint32_t accounts_used() const;
+    bool is_possible(std::uint64_t account) const noexcept;
     std::uint64_t account(std::uint32_t index) const;
     std::int64_t unfinished() const;
     bool is_all_done() const;
