@@ -4,7 +4,11 @@
 // seed.
 #pragma once
 
+#include <sys/mman.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -13,6 +17,7 @@
 #include <random>
 #include <span>
 #include <string>
+#include <system_error>
 #include <vector>
 
 namespace test {
@@ -36,7 +41,29 @@ inline std::vector<Words> shared_words(const std::string& name) {
     return found;
 }
 
-/// Where the memory was touched, only: words that are not zero, and some around them.
+/// Those in pages that exist: a look at another page would make it.
+inline std::vector<std::size_t> touched_words(Words words) {
+    constexpr std::size_t page = 4096;
+    constexpr std::size_t words_in_page = page / sizeof words[0];
+    std::vector<unsigned char> pages((words.size_bytes() + page - 1) / page);
+    if (::mincore(
+            const_cast<std::uint64_t*>(words.data()), words.size_bytes(), pages.data()
+        ) != 0) {
+        throw std::system_error(errno, std::generic_category(), "mincore");
+    }
+    std::vector<std::size_t> touched;
+    for (std::size_t i = 0; i < words.size(); ++i) {
+        if ((pages[i / words_in_page] & 1U) == 0) {
+            i += words_in_page - 1;
+        } else {
+            touched.push_back(i);
+        }
+    }
+    return touched;
+}
+
+/// Where the memory was touched, only: all of that, or words that are not zero, and
+/// some around them.
 inline void scribble(Words words, std::mt19937_64& random) {
     const auto value = [&]() -> std::uint64_t {
         switch (random() % 5) {
@@ -55,17 +82,13 @@ inline void scribble(Words words, std::mt19937_64& random) {
     if (random() % 4 == 0) {
         const std::uint64_t all = value();
         const bool varied = random() % 2 == 0;
-        for (auto& word : words) {
-            word = varied ? random() : all;
+        for (const std::size_t i : touched_words(words)) {
+            words[i] = varied ? random() : all;
         }
         return;
     }
-    std::vector<std::size_t> used;
-    for (std::size_t i = 0; i < words.size(); ++i) {
-        if (words[i] != 0) {
-            used.push_back(i);
-        }
-    }
+    std::vector<std::size_t> used = touched_words(words);
+    std::erase_if(used, [&](std::size_t i) { return words[i] == 0; });
     if (used.empty()) {
         used.push_back(0);
     }

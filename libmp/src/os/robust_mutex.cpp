@@ -120,9 +120,10 @@ void unlock_with_links(
     pthread_mutex_t& mutex, MutexKind kind, const MutexLinks& links, unsigned depth
 ) noexcept {
     auto& list = mutex.__data.__list;
-    if (list.__prev != links.before || list.__next != links.behind ||
-        mutex.__data.__count != depth || !is_intact(mutex, kind) ||
-        holder_of(mutex) != ::gettid()) [[unlikely]] {
+    const bool in_place = list.__prev == links.before && list.__next == links.behind;
+    // Another neighbour, which the thread has locked since then, knows this one, too.
+    if ((!in_place && !is_linked(mutex)) || mutex.__data.__count != depth ||
+        !is_intact(mutex, kind) || holder_of(mutex) != ::gettid()) [[unlikely]] {
         list.__prev =
             static_cast<decltype(list.__prev)>(const_cast<void*>(links.before));
         list.__next =

@@ -44,9 +44,9 @@ struct MutexLinks {
 
 MutexLinks links_of(const pthread_mutex_t& mutex) noexcept;
 
-/// Unlocks a mutex that the calling thread locked last, of all robust ones that it has,
-/// and has locked `depth` times: its links, its kind and its depth are what they were
-/// then, whatever was written over them.
+/// Unlocks a mutex that the calling thread has locked `depth` times: its kind and its
+/// depth are what they were then, whatever was written over them, and so are its links,
+/// unless it has other neighbours by now.
 void unlock_with_links(
     pthread_mutex_t& mutex, MutexKind kind, const MutexLinks& links, unsigned depth
 ) noexcept;

@@ -100,15 +100,15 @@ inline void QueueCore::check_owned(const OwnerLock& lock) const {
 
 /// False when the time is over.
 inline bool QueueCore::lock(
-    OwnerLock& lock, Timeout timeout, const std::atomic<std::uint64_t>* done
+    OwnerLock& lock,
+    const std::atomic<std::uint32_t>& holder,
+    Timeout timeout,
+    const std::atomic<std::uint64_t>* done
 ) const {
-    const bool is_short = timeout.duration() <= lock_slice.duration();
-    if (lock.acquire(
-            processes(), is_short ? timeout : lock_slice, DeadOwner::take, done
-        ) != Taken::no) [[likely]] {
-        return true;
+    if (timeout.duration() <= lock_slice.duration()) [[likely]] {
+        return lock.acquire(processes(), timeout, DeadOwner::take, done) != Taken::no;
     }
-    return !is_short && lock_slowly(lock, timeout, done);
+    return lock_slowly(lock, holder, timeout, done);
 }
 
 }  // namespace mp::detail

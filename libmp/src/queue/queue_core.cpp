@@ -238,10 +238,10 @@ void QueueCore::put(std::span<const std::byte> message, Timeout timeout) {
 QueueCore::Attempt
 QueueCore::try_put(std::span<const std::byte> message, Timeout timeout) {
     QueueControl& shared = control();
-    if (!lock(shared.put_lock, lock_timeout(timeout), &shared.put_count)) {
+    if (!lock(shared.put_lock, put_holder_, lock_timeout(timeout), &shared.put_count)) {
         return Attempt::busy;
     }
-    HeldQueueLock held(shared.put_lock);
+    HeldQueueLock held(shared.put_lock, put_holder_, processes().self());
     MP_FAILPOINT("put: locked");
     if (!is_open()) [[unlikely]] {
         throw_not_open();
@@ -331,10 +331,10 @@ QueueCore::Attempt QueueCore::try_get(QueueItem& item, Timeout timeout) {
         }
         return Attempt::in_vain;
     }
-    if (!lock(shared.get_lock, lock_timeout(timeout), &shared.get_count)) {
+    if (!lock(shared.get_lock, get_holder_, lock_timeout(timeout), &shared.get_count)) {
         return Attempt::busy;
     }
-    HeldQueueLock held(shared.get_lock);
+    HeldQueueLock held(shared.get_lock, get_holder_, processes().self());
     MP_FAILPOINT("get: locked");
     if (!has_items()) {
         return Attempt::in_vain;
@@ -459,7 +459,7 @@ void QueueCore::check_open() const {
 }
 
 void QueueCore::check_fits(std::size_t size) const {
-    const std::uint64_t max_size = geometry_.large_bytes - sizeof(LargeHeader);
+    const std::uint64_t max_size = geometry_.large_bytes - large_header_bytes;
     if (size > max_size) {
         throw std::invalid_argument(
             "an item of " + std::to_string(size) + " bytes does not fit a queue " +

@@ -14,6 +14,14 @@
 
 namespace mp::detail {
 
+namespace {
+
+/// So many looks, a slice apart, must find a lock that this process has and none of its
+/// threads: no thread stands between two instructions for so long while another runs.
+constexpr int looks_of_nobody = 5;
+
+}  // namespace
+
 // ---- telling
 
 void QueueCore::mark_damaged() const noexcept {
@@ -40,9 +48,13 @@ void QueueCore::throw_not_open() const {
     throw ShutDown();
 }
 
+bool QueueCore::is_damaged() const noexcept {
+    return damaged_.load() ||
+           shut_state() == static_cast<QueueShut>(QueueWord::damaged);
+}
+
 void QueueCore::check_undamaged() const {
-    if (damaged_.load() || shut_state() == static_cast<QueueShut>(QueueWord::damaged))
-        [[unlikely]] {
+    if (is_damaged()) [[unlikely]] {
         throw_damaged("its memory");
     }
 }
@@ -154,23 +166,34 @@ void QueueCore::check_rest(const PutEnd& end) const {
     }
 }
 
-/// For a lock that did not come within a slice. False when the time is over.
+/// For who has time. False when the time is over. A lock may be this process's and no
+/// thread's of it: so says a word that was overwritten, and, for an instant, one whose
+/// holder has just taken it or is about to release it. So it must say so for long.
 bool QueueCore::lock_slowly(
-    OwnerLock& lock, Timeout timeout, const std::atomic<std::uint64_t>* done
+    OwnerLock& lock,
+    const std::atomic<std::uint32_t>& holder,
+    Timeout timeout,
+    const std::atomic<std::uint64_t>* done
 ) const {
     const Deadline deadline(timeout);
-    do {
-        check_counts();
-        if (lock.acquire(
-                processes(),
-                deadline.sooner(lock_slice).remaining(),
-                DeadOwner::take,
-                done
-            ) != Taken::no) {
+    int looks = 0;
+    for (Timeout slice = lock_slice;; slice = deadline.sooner(lock_slice).remaining()) {
+        if (lock.acquire(processes(), slice, DeadOwner::take, done) != Taken::no) {
             return true;
         }
-    } while (!deadline.expired());
-    return false;
+        check_counts();
+        const ProcessTable::Id me = processes().self();
+        // order: relaxed, of many looks one sees it.
+        looks = lock.owner() == me && holder.load(std::memory_order_relaxed) != me
+                    ? looks + 1
+                    : 0;
+        if (looks == looks_of_nobody) {
+            throw_damaged("one of its locks");
+        }
+        if (deadline.expired()) {
+            return false;
+        }
+    }
 }
 
 }  // namespace mp::detail

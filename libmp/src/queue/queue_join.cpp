@@ -14,13 +14,15 @@
 #include "queue/queue_lock.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <stdexcept>
 
 namespace mp::detail {
 namespace {
 
 // An account, before it is closed: index + 1:12 | generation:20 | items:32. A count:
-// a mark:32 | the count:32. So a word that was overwritten is none of these.
+// a mark:32 | the count:32. Closed, it goes with the key of the queue. A word that was
+// overwritten is a count only by chance, and an account only with few items.
 constexpr unsigned mark_shift = 32;
 constexpr std::uint64_t used_mark = 0x7573'6564U;
 constexpr std::uint64_t deaths_mark = 0x6465'6164U;
@@ -45,18 +47,30 @@ std::int32_t items_of(std::uint64_t account) {
 }
 
 constexpr std::uint64_t counted(std::uint64_t mark, std::uint64_t count) {
-    return seal::closed(mark << mark_shift | count);
+    return mark << mark_shift | count;
 }
+
+/// Of consumers that were killed when they had booked an item and not taken it: the
+/// next one books it again.
+constexpr std::int64_t most_booked_twice = std::int64_t{1} << 20U;
 
 }  // namespace
 
+std::uint64_t QueueCore::closed_word(std::uint64_t value) const noexcept {
+    return seal::closed(value) ^ geometry_.key;
+}
+
+std::uint64_t QueueCore::opened_word(std::uint64_t word) const noexcept {
+    return seal::opened(word ^ geometry_.key);
+}
+
 void QueueCore::make_accounts() noexcept {
-    control().deaths.store(counted(deaths_mark, 0));
-    control().accounts_used.store(counted(used_mark, 0));
+    control().deaths.store(closed_word(counted(deaths_mark, 0)));
+    control().accounts_used.store(closed_word(counted(used_mark, 0)));
 }
 
 std::uint32_t QueueCore::accounts_used() const {
-    const std::uint64_t word = seal::opened(control().accounts_used.load());
+    const std::uint64_t word = opened_word(control().accounts_used.load());
     const auto used = static_cast<std::uint32_t>(word);
     if (word >> mark_shift != used_mark || used > ProcessTable::capacity) [[unlikely]] {
         throw_damaged("its accounts");
@@ -64,17 +78,27 @@ std::uint32_t QueueCore::accounts_used() const {
     return used;
 }
 
+/// What is booked was put before, and nothing is booked before there is a process.
+bool QueueCore::is_possible(std::uint64_t account) const noexcept {
+    const std::int64_t items = std::abs(std::int64_t{items_of(account)});
+    if (generation_of(account) == 0 || items <= most_booked_twice) {
+        return generation_of(account) != 0 || items == 0;
+    }
+    return static_cast<std::uint64_t>(items - most_booked_twice) <=
+           control().put_count.load();
+}
+
 /// Requires: index < accounts_used().
 std::uint64_t QueueCore::account(std::uint32_t index) const {
-    const std::uint64_t account = seal::opened(control().accounts.at(index).load());
-    if (account >> 52U != index + 1) [[unlikely]] {
+    const std::uint64_t account = opened_word(control().accounts.at(index).load());
+    if (account >> 52U != index + 1 || !is_possible(account)) [[unlikely]] {
         throw_damaged("its accounts");
     }
     return account;
 }
 
 std::uint64_t QueueCore::deaths() const {
-    const std::uint64_t word = seal::opened(control().deaths.load());
+    const std::uint64_t word = opened_word(control().deaths.load());
     if (word >> mark_shift != deaths_mark) [[unlikely]] {
         throw_damaged("its accounts");
     }
@@ -84,10 +108,10 @@ std::uint64_t QueueCore::deaths() const {
 void QueueCore::count_death() const {
     for (;;) {
         const std::uint64_t before = deaths();
-        std::uint64_t word = counted(deaths_mark, before);
+        std::uint64_t word = closed_word(counted(deaths_mark, before));
         const std::uint64_t next = (before + 1) & ~std::uint32_t{0};
         if (control().deaths.compare_exchange_strong(
-                word, counted(deaths_mark, next)
+                word, closed_word(counted(deaths_mark, next))
             )) {
             return;
         }
@@ -95,11 +119,10 @@ void QueueCore::count_death() const {
 }
 
 std::int64_t QueueCore::unfinished() const {
-    const QueueControl& shared = control();
     std::int64_t sum = 0;
     if (shut_state() != QueueShut::to_all) {
-        const std::uint64_t taken = shared.get_count.load();
-        sum = static_cast<std::int64_t>(shared.put_count.load() - taken);
+        // Not too few: what was taken before its last look is in the accounts by now.
+        sum = static_cast<std::int64_t>(check_counts());
     }
     const std::uint32_t used = accounts_used();
     for (std::uint32_t i = 0; i < used; ++i) {
@@ -109,7 +132,6 @@ std::int64_t QueueCore::unfinished() const {
 }
 
 bool QueueCore::is_all_done() const {
-    check_undamaged();
     return unfinished() <= 0;
 }
 
@@ -122,12 +144,12 @@ void QueueCore::add_to_account(std::int32_t items) {
         for (std::uint32_t i = used; i <= index; ++i) {
             std::uint64_t unused = 0;
             shared.accounts.at(i).compare_exchange_strong(
-                unused, seal::closed(account_of(i, 0, 0))
+                unused, closed_word(account_of(i, 0, 0))
             );
         }
-        std::uint64_t word = counted(used_mark, used);
+        std::uint64_t word = closed_word(counted(used_mark, used));
         shared.accounts_used.compare_exchange_strong(
-            word, counted(used_mark, index + 1)
+            word, closed_word(counted(used_mark, index + 1))
         );
     }
     std::uint64_t before = 0;
@@ -136,14 +158,14 @@ void QueueCore::add_to_account(std::int32_t items) {
     bool mine = false;
     do {
         before = account(index);
-        word = seal::closed(before);
+        word = closed_word(before);
         mine = process_of(before) == me;
         after = account_of(
             index,
             ProcessTable::generation_of(me),
-            (mine ? items_of(before) : 0) + items
+            static_cast<std::int32_t>(std::int64_t{mine ? items_of(before) : 0} + items)
         );
-    } while (!shared.accounts.at(index).compare_exchange_weak(word, seal::closed(after))
+    } while (!shared.accounts.at(index).compare_exchange_weak(word, closed_word(after))
     );
     if (!mine && items_of(before) > 0) {
         // The entry was a dead process's, whose items no process finishes.
@@ -152,16 +174,12 @@ void QueueCore::add_to_account(std::int32_t items) {
     }
 }
 
-void QueueCore::lock_accounts() const {
-    lock(control().done_lock, forever, nullptr);
-}
-
 void QueueCore::task_done() {
     check_open();
     QueueControl& shared = control();
     check_undamaged();
-    lock_accounts();
-    HeldQueueLock held(shared.done_lock);
+    lock(shared.done_lock, done_holder_, forever, nullptr);
+    HeldQueueLock held(shared.done_lock, done_holder_, processes().self());
     if (unfinished() <= 0) {
         throw std::invalid_argument("task_done() was called more often than there were "
                                     "items");
@@ -181,7 +199,7 @@ void QueueCore::forget_dead() {
         Taken::no) {
         return;  // After the next recheck interval will do.
     }
-    const HeldQueueLock held(shared.done_lock);
+    const HeldQueueLock held(shared.done_lock, done_holder_, processes().self());
     const std::uint32_t used = accounts_used();
     std::int64_t in_accounts = 0;
     for (std::uint32_t i = 0; i < used; ++i) {
@@ -197,10 +215,10 @@ void QueueCore::forget_dead() {
             !processes().dead(process_of(before))) {
             continue;
         }
-        std::uint64_t word = seal::closed(before);
+        std::uint64_t word = closed_word(before);
         const std::uint64_t after =
             account_of(i, generation_of(before), items_of(before) - lost);
-        if (shared.accounts.at(i).compare_exchange_strong(word, seal::closed(after))) {
+        if (shared.accounts.at(i).compare_exchange_strong(word, closed_word(after))) {
             in_accounts -= lost;
             count_death();
         }
@@ -213,8 +231,10 @@ bool QueueCore::join(const Deadline& deadline) {
     for (;;) {
         check_undamaged();
         if (const std::uint64_t died = deaths(); died != 0) {
-            std::uint64_t word = counted(deaths_mark, died);
-            if (!shared.deaths.compare_exchange_strong(word, counted(deaths_mark, 0))) {
+            std::uint64_t word = closed_word(counted(deaths_mark, died));
+            if (!shared.deaths.compare_exchange_strong(
+                    word, closed_word(counted(deaths_mark, 0))
+                )) {
                 continue;
             }
             throw OwnerDied(

@@ -25,11 +25,8 @@ constexpr std::uint64_t worth_a_look = 8UL << 20U;
 /// The number of a block that only fills the end of the area.
 constexpr std::uint64_t filler = ~std::uint64_t{0};
 
-constexpr std::size_t header_bytes = large_alignment;
-static_assert(sizeof(LargeHeader) <= header_bytes);
-
 constexpr std::uint64_t room_for(std::uint64_t size) {
-    return header_bytes + ((size + large_alignment - 1) & ~(large_alignment - 1));
+    return large_header_bytes + ((size + large_alignment - 1) & ~(large_alignment - 1));
 }
 
 }  // namespace
@@ -46,7 +43,7 @@ LargeHeader& QueueCore::large_at(std::uint64_t offset) const noexcept {
 LargeBlock QueueCore::checked_block(std::uint64_t offset) const {
     const LargeBlock block = os::private_copy(large_at(offset).block);
     if (block.seal != block.right_seal(geometry_.key, offset) ||
-        block.room < header_bytes || block.room % large_alignment != 0 ||
+        block.room < large_header_bytes || block.room % large_alignment != 0 ||
         block.room > geometry_.large_bytes - offset) [[unlikely]] {
         throw_damaged("the header of a large item");
     }
@@ -86,7 +83,11 @@ void QueueCore::reclaim(PutEnd& end) const {
         }
         end.large_head += block.room;
         if (end.large_head >= area) {
+            // A block that ended with the area has left the tail there.
             end.large_head = 0;
+            if (end.large_tail >= area) {
+                end.large_tail = 0;
+            }
         }
     }
     // Empty: begin again at the front, where the memory is warm. The blocks stay as
@@ -120,7 +121,7 @@ LargeHeader* QueueCore::find_large_room(PutEnd& end, std::uint64_t room) {
         if (wrapped || end.large_head <= room) {
             return nullptr;
         }
-        if (area - end.large_tail >= header_bytes) {
+        if (area - end.large_tail >= large_header_bytes) {
             LargeBlock rest{.number = filler, .room = area - end.large_tail, .seal = 0};
             rest.seal = rest.right_seal(geometry_.key, end.large_tail);
             large_at(end.large_tail).block = rest;
@@ -159,7 +160,7 @@ LargeHeader* QueueCore::place_large(
         );
         MP_FAILPOINT("put: has a large block");
         copy_block(
-            reinterpret_cast<std::byte*>(block) + header_bytes,
+            reinterpret_cast<std::byte*>(block) + large_header_bytes,
             message.data(),
             message.size()
         );
@@ -188,12 +189,23 @@ void QueueCore::open_large(
         throw_damaged("the header of a large item");
     }
     LargeHeader& header = large_at(where.offset);
+    // An earlier reader was killed before its commit: otherwise the item was taken, and
+    // the count put back.
+    // order: relaxed, get_lock orders it.
+    const std::uint64_t word = header.reader.load(std::memory_order_relaxed);
+    const auto reader = static_cast<std::uint32_t>(word);
+    if (word != LargeHeader::reader_word(geometry_.key, number, reader) ||
+        reader == LargeHeader::read ||
+        (reader != 0 && !processes().dead(reader, ProcessTable::Look::thorough)))
+        [[unlikely]] {
+        throw_damaged("who reads a large item");
+    }
     const std::uint64_t mine =
         LargeHeader::reader_word(geometry_.key, number, processes().self());
     // order: relaxed, the release of the commit that follows is for this, too.
     header.reader.store(mine, std::memory_order_relaxed);
     item.bytes_ = {
-        reinterpret_cast<std::byte*>(&header) + header_bytes,
+        reinterpret_cast<std::byte*>(&header) + large_header_bytes,
         static_cast<std::size_t>(where.size)};
     item.core_ = this;
     item.large_ = &header;

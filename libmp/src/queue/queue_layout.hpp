@@ -188,6 +188,9 @@ inline constexpr std::size_t chunk_bytes = 128UL << 10U;
 /// Longer items go to the area for large ones, where they are read in place.
 inline constexpr std::size_t max_inline = chunk_bytes / 4;
 inline constexpr std::size_t large_alignment = 64;
+/// Of a block in that area, before the item.
+inline constexpr std::size_t large_header_bytes = large_alignment;
+static_assert(sizeof(LargeHeader) <= large_header_bytes);
 
 /// Memory for large items that a queue with something in it keeps.
 inline constexpr std::uint64_t kept_large_bytes = 64UL << 20U;

@@ -8,6 +8,7 @@
 #include "sync/owner_lock.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <utility>
 
@@ -23,9 +24,16 @@ inline Timeout lock_timeout(Timeout timeout) noexcept {
 }
 
 /// A lock that its maker has acquired: releases it at the end of a scope, or earlier.
+/// `holder`, in memory of this process alone, says `me` meanwhile.
 class HeldQueueLock {
 public:
-    explicit HeldQueueLock(OwnerLock& lock) noexcept : lock_(&lock) {}
+    HeldQueueLock(
+        OwnerLock& lock, std::atomic<ProcessTable::Id>& holder, ProcessTable::Id me
+    ) noexcept
+        : lock_(&lock), holder_(&holder) {
+        // order: relaxed, who reads it looks again and again, for seconds.
+        holder.store(me, std::memory_order_relaxed);
+    }
 
     HeldQueueLock(const HeldQueueLock&) = delete;
     HeldQueueLock& operator=(const HeldQueueLock&) = delete;
@@ -34,12 +42,15 @@ public:
 
     void release() noexcept {
         if (lock_ != nullptr) {
+            // order: relaxed, as above. Before the next holder sets it.
+            holder_->store(0, std::memory_order_relaxed);
             std::exchange(lock_, nullptr)->release();
         }
     }
 
 private:
     OwnerLock* lock_;
+    std::atomic<ProcessTable::Id>* holder_;
 };
 
 }  // namespace mp::detail

@@ -39,7 +39,7 @@ void QueueCore::calm_if_empty() const noexcept {
     } catch (const std::exception&) {
         return;  // This process has no place among the others: it leaves it readable.
     }
-    const HeldQueueLock held(shared.put_lock);
+    const HeldQueueLock held(shared.put_lock, put_holder_, processes().self());
     MP_FAILPOINT("get: before the calm");
     if (has_items() || !is_open()) {
         return;

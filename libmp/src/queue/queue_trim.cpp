@@ -45,9 +45,10 @@ bool QueueCore::is_worth_a_trim() const noexcept {
 void QueueCore::trim() noexcept {
     QueueControl& shared = control();
     try {
-        while (!has_items() && is_open() && lock(shared.put_lock, lock_grace, nullptr)
-        ) {
-            const HeldQueueLock held(shared.put_lock);
+        // Also what was shut: its consumers may have taken all that was there.
+        while (!has_items() && !is_damaged() &&
+               lock(shared.put_lock, put_holder_, lock_grace, nullptr)) {
+            const HeldQueueLock held(shared.put_lock, put_holder_, processes().self());
             MP_FAILPOINT("trim: locked");
             if (!trim_step()) {
                 return;

@@ -6,6 +6,11 @@
 #include "os/check.hpp"
 #include "os/robust_mutex.hpp"
 
+#include <sys/types.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <ctime>
 
@@ -16,15 +21,26 @@ namespace {
 // No allocation takes so long: a process that holds the lock has been stopped inside.
 constexpr time_t max_hold_seconds = 10;
 
-/// The lock that this thread took last, how often, and where it stands in the list of
+/// A lock that this thread has, how often, and where it stood at first in the list of
 /// those that the thread has.
 struct HeldHeap {
     const HeapMutex* mutex = nullptr;
     os::MutexLinks links;
     unsigned depth = 0;
+    pid_t holder = 0;  ///< the thread; not the one that a fork makes of it
 };
 
-thread_local HeldHeap held_heap;
+/// One inside the other: what is constructed in one heap may use another.
+thread_local std::array<HeldHeap, 8> held_heaps;
+
+/// Of that lock; of none: a free place. Null when there is none.
+HeldHeap* find_held(const HeapMutex* mutex) noexcept {
+    auto* const found =
+        std::find_if(held_heaps.begin(), held_heaps.end(), [&](const HeldHeap& held) {
+            return held.mutex == mutex;
+        });
+    return found == held_heaps.end() ? nullptr : found;
+}
 
 [[noreturn]] void throw_not_taken(int error) {
     if (error == ENOTRECOVERABLE) {
@@ -64,8 +80,15 @@ int HeapMutex::take() noexcept {
         error = 0;
     }
     if (error == 0) {
-        const bool again = held_heap.mutex == this;
-        held_heap = {this, os::links_of(mutex_), again ? held_heap.depth + 1 : 1};
+        HeldHeap* held = find_held(this);
+        if (held != nullptr && held->holder == ::gettid()) {
+            ++held->depth;
+        } else {
+            held = held == nullptr ? find_held(nullptr) : held;
+            if (held != nullptr) {
+                *held = {this, os::links_of(mutex_), 1, ::gettid()};
+            }
+        }
     }
     if (error == 0 && broken()) {
         unlock();
@@ -91,15 +114,19 @@ bool HeapMutex::try_lock() {
 }
 
 void HeapMutex::unlock() noexcept {
-    HeldHeap& held = held_heap;
-    if (held.mutex != this) {
-        // Another one was taken inside.
+    HeldHeap* const held = find_held(this);
+    if (held == nullptr) {
+        // There was no room to note it.
         os::unlock_at_thread_end(mutex_, os::MutexKind::recursive);
         return;
     }
-    os::unlock_with_links(mutex_, os::MutexKind::recursive, held.links, held.depth);
-    if (--held.depth == 0) {
-        held.mutex = nullptr;
+    if (held->holder == ::gettid()) {
+        os::unlock_with_links(
+            mutex_, os::MutexKind::recursive, held->links, held->depth
+        );
+    }
+    if (--held->depth == 0) {
+        *held = {};
     }
 }
 

@@ -116,7 +116,9 @@ BarrierState::Party* BarrierState::free_place(const ProcessTable& processes
 ) const noexcept {
     auto* const place = std::find_if(begin(), end(), [&](const Party& p) {
         const std::uint32_t state = p.state.load();
-        return state == free || (state != waits && processes.dead(p.process.load()));
+        // No party leaves another state than these.
+        return state == free || state > breaks ||
+               (state != waits && processes.dead(p.process.load()));
     });
     return place == end() ? nullptr : place;
 }

@@ -103,7 +103,7 @@ HeldLock& Condition::owned_lock(const char* what) const {
                                 "condition"
         );
     }
-    lock.check_depth(lock_.processes());
+    lock.checked_depth(lock_.processes());
     return lock;
 }
 
@@ -112,6 +112,7 @@ bool Condition::wait(Timeout timeout) {
     detail::ProcessTable& processes = lock_.processes();
     WaiterSlots& slots = slots_of(slots_);
     const Deadline deadline(timeout);
+    const std::uint32_t depth = lock.checked_depth(processes);
     const auto place = slots.enter(processes);
     if (!place) {
         throw ResourceLimitExceeded(
@@ -119,7 +120,7 @@ bool Condition::wait(Timeout timeout) {
             " wait for one condition"
         );
     }
-    const std::uint32_t depth = lock.release_all();
+    lock.release_all();
     MP_FAILPOINT("condition: lock released");
     const bool notified = slots.sleep(*place, processes, lock.lock, deadline);
     MP_FAILPOINT("condition: before the lock");

@@ -30,15 +30,16 @@ constexpr std::uint64_t seal_of(std::uint64_t who, std::uint32_t depth) noexcept
 /// for, the first ones are forgotten.
 class OwnLocks {
 public:
-    void note(const HeldLock& lock) noexcept {
-        locks_[count_++ % locks_.size()] = &lock;
+    /// `who` tells the thread from the one that a fork makes of it.
+    void note(const HeldLock& lock, std::uint64_t who) noexcept {
+        locks_[count_++ % locks_.size()] = {&lock, who};
     }
 
-    bool forget(const HeldLock& lock) noexcept {
+    bool forget(const HeldLock& lock, std::uint64_t who) noexcept {
         for (unsigned back = 1; back <= locks_.size(); ++back) {
-            const HeldLock*& found = locks_[(count_ - back) % locks_.size()];
-            if (found == &lock) {
-                found = nullptr;
+            Own& found = locks_[(count_ - back) % locks_.size()];
+            if (found.lock == &lock && found.who == who) {
+                found = {};
                 count_ -= back == 1 ? 1 : 0;
                 return true;
             }
@@ -47,7 +48,12 @@ public:
     }
 
 private:
-    std::array<const HeldLock*, 32> locks_{};
+    struct Own {
+        const HeldLock* lock = nullptr;
+        std::uint64_t who = 0;
+    };
+
+    std::array<Own, 32> locks_{};
     unsigned count_ = 0;
 };
 
@@ -57,11 +63,11 @@ thread_local OwnLocks held_recursively;
 }  // namespace
 
 void note_lock_for_std(const HeldLock& lock) noexcept {
-    locked_for_std.note(lock);
+    locked_for_std.note(lock, 0);
 }
 
 bool forget_lock_for_std(const HeldLock& lock) noexcept {
-    return locked_for_std.forget(lock);
+    return locked_for_std.forget(lock, 0);
 }
 
 void log_damaged_unlock(const std::exception& error) noexcept {
@@ -98,17 +104,17 @@ Taken HeldLock::acquire_recursively(
     ProcessTable& processes, Timeout timeout, DeadOwner dead_owner
 ) {
     if (is_callers(processes)) {
-        check_depth(processes);
-        if (depth == UINT32_MAX) {
+        const std::uint32_t before = checked_depth(processes);
+        if (before == UINT32_MAX) {
             throw StateError("a recursive lock was acquired too often");
         }
-        set_depth(caller(processes), depth + 1);
+        set_depth(caller(processes), before + 1);
         return Taken::yes;
     }
     const Taken taken = acquire(processes, timeout, dead_owner);
     if (taken == Taken::yes ||
         (taken == Taken::from_dead && dead_owner == DeadOwner::take)) {
-        held_recursively.note(*this);
+        held_recursively.note(*this, caller(processes));
     }
     return taken;
 }
@@ -133,7 +139,7 @@ bool HeldLock::lock_for_std_recursively(
     }
     const bool taken = lock_for_std(processes, timeout, what);
     if (taken) {
-        held_recursively.note(*this);
+        held_recursively.note(*this, caller(processes));
     }
     return taken;
 }
@@ -155,17 +161,18 @@ void HeldLock::release(ProcessTable& processes) {
 void HeldLock::release_recursively(ProcessTable& processes) {
     if (!is_callers(processes)) {
         // This thread may know better.
-        if (held_recursively.forget(*this) && lock.owner() == processes.self()) {
-            throw_damaged();
+        if (held_recursively.forget(*this, caller(processes)) &&
+            lock.owner() == processes.self()) {
+            throw_damaged(processes);
         }
         throw StateError(
             "a recursive lock was released by a thread that does not own it"
         );
     }
-    check_depth(processes);
-    set_depth(caller(processes), depth - 1);
-    if (depth == 0) {
-        held_recursively.forget(*this);
+    const std::uint32_t left = checked_depth(processes) - 1;
+    set_depth(caller(processes), left);
+    if (left == 0) {
+        held_recursively.forget(*this, caller(processes));
         // order: relaxed, the lock itself orders it.
         holder.store(0, std::memory_order_relaxed);
         lock.release();
@@ -177,14 +184,17 @@ void HeldLock::set_depth(std::uint64_t who, std::uint32_t how_often) noexcept {
     depth_seal = seal_of(who, how_often);
 }
 
-void HeldLock::check_depth(ProcessTable& processes) {
-    if (depth == 0 || depth_seal != seal_of(caller(processes), depth)) [[unlikely]] {
-        throw_damaged();
+std::uint32_t HeldLock::checked_depth(ProcessTable& processes) {
+    const volatile std::uint32_t& once = depth;
+    const std::uint32_t found = once;
+    if (found == 0 || depth_seal != seal_of(caller(processes), found)) [[unlikely]] {
+        throw_damaged(processes);
     }
+    return found;
 }
 
-void HeldLock::throw_damaged() {
-    held_recursively.forget(*this);
+void HeldLock::throw_damaged(ProcessTable& processes) {
+    held_recursively.forget(*this, caller(processes));
     // What it protects may be half-changed, too: the next one that takes it is told.
     deaths.fetch_add(1);
     release_all();
@@ -193,12 +203,10 @@ void HeldLock::throw_damaged() {
     );
 }
 
-std::uint32_t HeldLock::release_all() noexcept {
-    const std::uint32_t before = depth;
+void HeldLock::release_all() noexcept {
     // order: relaxed, the lock itself orders it.
     holder.store(0, std::memory_order_relaxed);
     lock.release();
-    return before;
 }
 
 std::string

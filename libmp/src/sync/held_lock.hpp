@@ -49,23 +49,23 @@ struct alignas(64) HeldLock {
     /// By any thread of any process. Throws std::invalid_argument if it was free.
     void release(ProcessTable& processes);
 
-    /// By the thread that has it. Throws StateError; DamagedError as check_depth().
+    /// By the thread that has it. Throws StateError; DamagedError as checked_depth().
     void release_recursively(ProcessTable& processes);
 
     /// By the thread that has it, `who` as caller() says.
     void set_depth(std::uint64_t who, std::uint32_t how_often) noexcept;
 
-    /// By the thread that has it. Throws DamagedError, and then the lock is released
-    /// and a death reported, when a process has written over its depth.
-    void check_depth(ProcessTable& processes);
+    /// By the thread that has it: its depth. Throws DamagedError, and then the lock is
+    /// released and a death reported, when a process has written over it.
+    std::uint32_t checked_depth(ProcessTable& processes);
 
-    /// For conditions: releases it whatever its depth, which is returned.
-    std::uint32_t release_all() noexcept;
+    /// For conditions: releases it whatever its depth.
+    void release_all() noexcept;
 
     /// There is a death that no process has asked for.
     bool has_report() const noexcept { return deaths.load() != told.load(); }
 
-    [[noreturn]] void throw_damaged();
+    [[noreturn]] void throw_damaged(ProcessTable& processes);
 
     /// As Python's repr() says it: "None", the process's own name, "SomeOtherProcess" …
     std::string owner_text(ProcessTable& processes, const std::string& own_name) const;

@@ -165,8 +165,7 @@ std::uint32_t TokenLedger::reclaim(const ProcessTable& processes) {
     for (std::uint32_t index = 0; index < ProcessTable::capacity; ++index) {
         const std::uint32_t generation = generations_.at(index).load();
         const std::int32_t balance = balance_of(entries_.at(index).load());
-        if (balance > static_cast<std::int32_t>(max_tokens) ||
-            (generation == 0 && balance != 0 && generations_.at(index).load() == 0)) {
+        if (generation == 0 && balance != 0 && generations_.at(index).load() == 0) {
             throw_damaged();
         }
         if (generation == 0 || balance == 0 ||

@@ -69,6 +69,28 @@ TEST_CASE("Semaphore: several tokens at once", "[semaphore]") {
     }
 }
 
+TEST_CASE(
+    "Semaphore: a process takes more tokens than there are, and another gives them",
+    "[semaphore]"
+) {
+    constexpr int most = (1 << 20) - 1;
+    mp::Semaphore sem({.value = most, .owned = true});
+    const auto take_all = [&] {
+        int taken = 0;
+        while (taken < most && sem.acquire(0s)) {
+            ++taken;
+        }
+        return taken;
+    };
+    CHECK(take_all() == most);
+    CHECK(test::run_in_fork([&] {
+              sem.release(most);
+              return 0;
+          }) == 0);
+    CHECK(take_all() == most);
+    CHECK_FALSE(sem.acquire(10ms));
+}
+
 TEST_CASE("Semaphore: every token finds a waiter", "[semaphore]") {
     for (const bool owned : {false, true}) {
         mp::Semaphore sem({.value = 0, .owned = owned});

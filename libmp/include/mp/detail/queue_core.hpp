@@ -193,6 +193,7 @@ private:
     [[noreturn]] void throw_damaged(const char* what) const;
     /// Throws ShutDown or DamagedError. Requires: the queue was found not to be open.
     [[noreturn]] void throw_not_open() const;
+    bool is_damaged() const noexcept;
     void check_undamaged() const;
     std::uint32_t code(std::uint32_t word) const noexcept;
     QueueShut shut_state() const noexcept;
@@ -208,10 +209,17 @@ private:
     void seal_rest(PutEnd& end) const noexcept;
     GetPlace checked_get_end(std::uint64_t count) const;
     void check_owned(const OwnerLock& lock) const;
-    bool lock(OwnerLock& lock, Timeout timeout, const std::atomic<std::uint64_t>* done)
-        const;
+    bool lock(
+        OwnerLock& lock,
+        const std::atomic<std::uint32_t>& holder,
+        Timeout timeout,
+        const std::atomic<std::uint64_t>* done
+    ) const;
     bool lock_slowly(
-        OwnerLock& lock, Timeout timeout, const std::atomic<std::uint64_t>* done
+        OwnerLock& lock,
+        const std::atomic<std::uint32_t>& holder,
+        Timeout timeout,
+        const std::atomic<std::uint64_t>* done
     ) const;
 
     // queue_trim.cpp
@@ -257,12 +265,14 @@ private:
     close_large(LargeHeader& block, std::uint64_t number, std::uint64_t mine) noexcept;
 
     // queue_join.cpp, and task_done(), join()
+    std::uint64_t closed_word(std::uint64_t value) const noexcept;
+    std::uint64_t opened_word(std::uint64_t word) const noexcept;
     void make_accounts() noexcept;
     std::uint32_t accounts_used() const;
+    bool is_possible(std::uint64_t account) const noexcept;
     std::uint64_t account(std::uint32_t index) const;
     std::int64_t unfinished() const;
     bool is_all_done() const;
-    void lock_accounts() const;
     void count_death() const;
     std::uint64_t deaths() const;
     void add_to_account(std::int32_t items);
@@ -280,12 +290,18 @@ private:
     mutable std::atomic<bool> damaged_{false};  ///< this process has seen it
     std::atomic<bool> used_{false};             ///< something was put or got here
     // Counts as last seen: they only grow. While these suffice, no thread touches the
-    // line that the other side is writing.
-    mutable std::atomic<std::uint64_t> seen_put_{0};
-    mutable std::atomic<std::uint64_t> seen_taken_{0};
-    // What the counts were after this process changed them last. A count below is none.
+    // line that the other side is writing. And what the counts were after this process
+    // changed them last: a count below is none. First what producers write, then, on
+    // another line, what consumers write.
+    alignas(64) mutable std::atomic<std::uint64_t> seen_taken_{0};
     std::atomic<std::uint64_t> last_put_{0};
+    // And the id of this process while a thread of it holds put_lock, get_lock,
+    // done_lock.
+    mutable std::atomic<std::uint32_t> put_holder_{0};
+    alignas(64) mutable std::atomic<std::uint64_t> seen_put_{0};
     std::atomic<std::uint64_t> last_taken_{0};
+    std::atomic<std::uint32_t> get_holder_{0};
+    std::atomic<std::uint32_t> done_holder_{0};
 };
 
 /// A handle travels to a child that is being started, or in a call for one, and nowhere
