@@ -3,10 +3,12 @@
 // has a connection to the tracker, and uses it to do harm.
 #include "mp/context.hpp"
 #include "mp/detail/creator.hpp"
+#include "mp/errors.hpp"
 #include "mp/forkserver.hpp"
 #include "mp/process.hpp"
 #include "mp/resource_tracker.hpp"
 #include "mp/shared_memory.hpp"
+#include "mp/spawn.hpp"
 
 #include "os/named_memory.hpp"
 #include "os/pidfd.hpp"
@@ -14,6 +16,7 @@
 #include "process/tracker_protocol.hpp"
 #include "support/captured.hpp"
 #include "support/catch.hpp"
+#include "support/fork_child.hpp"
 #include "support/log_capture.hpp"
 #include "support/shm_names.hpp"
 #include "support/start_methods.hpp"
@@ -26,12 +29,15 @@
 #include <unistd.h>
 
 #include <array>
+#include <chrono>
 #include <cstring>
 #include <fstream>
 #include <grp.h>
 #include <string>
 #include <system_error>
 #include <vector>
+
+using namespace std::chrono_literals;
 
 using mp::detail::TrackerMessage;
 using mp::detail::TrackerWord;
@@ -284,4 +290,55 @@ TEST_CASE(
     child.join();
     CHECK(child.exitcode() == -SIGKILL);
     CHECK(test::wait_until_gone(name));
+}
+
+TEST_CASE(
+    "Tracker: what was made before the user changed is unlinked at once after that",
+    "[faults][privileges]"
+) {
+    if (!is_root()) {
+        return;
+    }
+    const auto captured = test::run_captured([] {
+        mp::SharedMemory memory = small_segment();
+        if (!become_other_user()) {
+            return 3;
+        }
+        const test::LogCapture log;
+        memory.unlink();
+        mp::stop_helpers();
+        return !test::has_name(memory.name()) && log.text().empty() ? 0 : 1;
+    });
+    CAPTURE(captured.text);
+    CHECK(captured.status == 0);
+    CHECK(captured.text.empty());
+}
+
+TEST_CASE(
+    "Tracker: a new user who cannot run the program is told of untracked memory",
+    "[faults][privileges]"
+) {
+    if (!is_root()) {
+        return;
+    }
+    const int status = test::run_in_fork_for(60s, [] {
+        mp::SharedMemory before = small_segment();
+        mp::set_executable("/root/none of ours");
+        int code = 0;
+        if (!become_other_user()) {
+            return 3;
+        }
+        try {
+            small_segment();
+            code = 1;
+        } catch (const mp::SpawnError& error) {
+            code = std::string(error.what()).find(".track = false") != std::string::npos
+                       ? 0
+                       : 2;
+        }
+        before.unlink();
+        mp::stop_helpers();
+        return code;
+    });
+    CHECK(status == 0);
 }
