@@ -6,7 +6,9 @@
 #include <linux/capability.h>
 #include <sys/auxv.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -93,6 +95,19 @@ bool has_several_users() {
 
 bool was_given_rights() noexcept {
     return ::getauxval(AT_SECURE) != 0;
+}
+
+bool gives_rights(const char* program) noexcept {
+    struct stat status {};
+    if (::stat(program, &status) != 0) {
+        return false;  // exec will say why
+    }
+    // Without the right to execute, the other bit means something else.
+    const bool sets_group =
+        (status.st_mode & S_ISGID) != 0 && (status.st_mode & S_IXGRP) != 0;
+    return ((status.st_mode & S_ISUID) != 0 && status.st_uid != ::geteuid()) ||
+           (sets_group && status.st_gid != ::getegid()) ||
+           ::getxattr(program, "security.capability", nullptr, 0) > 0;
 }
 
 Peer peer_of(int socket) {

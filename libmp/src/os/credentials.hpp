@@ -43,8 +43,13 @@ bool is_relative_of_own_user_or_root(uid_t uid) noexcept;
 bool has_several_users();
 
 /// Did exec give this process rights that the caller of exec did not have: by a
-/// set-user-id or set-group-id bit, or by capabilities of the file (AT_SECURE)?
+/// set-user-id or set-group-id bit, by capabilities of the file, or by a change of its
+/// security domain (SELinux, AppArmor) (AT_SECURE)?
 bool was_given_rights() noexcept;
+
+/// Would exec of this file give rights that this process has not: another user or group
+/// than the effective ones, or capabilities?
+bool gives_rights(const char* program) noexcept;
 
 /// The process that made an AF_UNIX socket pair, or called connect() or listen().
 struct Peer {

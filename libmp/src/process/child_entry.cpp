@@ -38,8 +38,9 @@ bool may_be_child() noexcept {
 
 void leave_unless_may_be_child() noexcept {
     if (!may_be_child()) {
-        refuse("it has rights that its caller has not (set-user-id, set-group-id or "
-               "capabilities of the file), so nobody tells it what to run");
+        refuse("it has rights that its caller has not (set-user-id, set-group-id, "
+               "capabilities of the file, or a change of its security domain by exec), "
+               "so nobody tells it what to run");
     }
 }
 
