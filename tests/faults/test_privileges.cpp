@@ -464,10 +464,11 @@ TEST_CASE(
 }
 
 TEST_CASE("credentials: who is one of us", "[privileges]") {
-    CHECK(mp::os::is_own_user(::geteuid()));
+    CHECK(mp::os::is_own_user_or_root(::geteuid()));
     CHECK(mp::os::is_own_user_or_root(0));
     CHECK_FALSE(mp::os::is_own_user_or_root(caller));
     auto [ours, theirs] = mp::os::make_socketpair(mp::os::SocketKind::stream);
     CHECK(mp::os::peer_of(ours.get()).pid == ::getpid());
     CHECK(mp::os::peer_of(theirs.get()).user == ::geteuid());
+    CHECK(mp::os::is_own_user_or_root(mp::os::peer_of(ours.get())));
 }
