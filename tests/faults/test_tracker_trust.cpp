@@ -10,6 +10,7 @@
 #include "mp/shared_memory.hpp"
 #include "mp/spawn.hpp"
 
+#include "os/fd_passing.hpp"
 #include "os/named_memory.hpp"
 #include "os/pidfd.hpp"
 #include "process/resource_tracker_client.hpp"
@@ -131,6 +132,14 @@ void break_connection() {
         ::fcntl(fd, F_SETFL, O_NONBLOCK);
         for (std::size_t i = 0; i < 2000; ++i) {
             ::send(fd, "half", i % 5, MSG_NOSIGNAL);  // empty ones, too
+            // More than any message brings.
+            const std::vector<int> fds(i % 4 == 0 ? 100 : 0, fd);
+            const std::byte one{};
+            try {
+                mp::os::send_packet(fd, {&one, 1}, fds, mp::Deadline(0s));
+            } catch (const std::exception&) {
+                break;  // the connection has been closed
+            }
         }
         ::shutdown(fd, SHUT_RDWR);
     }
@@ -249,8 +258,9 @@ TEST_CASE(
     });
     CAPTURE(captured.text);
     CHECK(captured.status == 0);
-    // Not a line for each.
+    // Not a line for each, and what came with it has not been taken.
     CHECK(captured.text.size() < 1000);
+    CHECK(captured.text.find("lost") == std::string::npos);
 }
 
 TEST_CASE(
