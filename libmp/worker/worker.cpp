@@ -6,10 +6,14 @@
 // argument: it loads that and goes on there, so that parent and child have the very
 // same code. See docs/protocols/child_start.md.
 #include <dlfcn.h>
+#include <poll.h>
+#include <signal.h>
 #include <sys/auxv.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -43,6 +47,19 @@ struct Answer {
     std::_Exit(1);  // at once: its parent kills it as soon as it has read this
 }
 
+// Was it killed, or did it leave, while we began? As child_entry.cpp.
+bool is_gone(pid_t pid) {
+    if (pid <= 0 || pid == ::getppid()) {
+        return false;
+    }
+    pollfd its{.fd = -1, .events = POLLIN, .revents = 0};
+    its.fd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
+    const bool gone =
+        its.fd < 0 ? ::kill(pid, 0) != 0 && errno == ESRCH : ::poll(&its, 1, 0) == 1;
+    ::close(its.fd);
+    return gone;
+}
+
 // As child_entry.cpp, which comes too late here: what is loaded runs code. Null if the
 // socket is our parent's, of the same user, and exec gave us nothing that the parent
 // has not.
@@ -57,12 +74,18 @@ const char* why_no_child(const char* socket) {
         ::getresgid(&real_group, &effective_group, &saved_group) != 0 ||
         real != effective || effective != saved || real_group != effective_group ||
         effective_group != saved_group) {
-        return "it has rights that its caller has not";
+        return "it has rights that its caller has not (set-user-id, set-group-id, "
+               "capabilities of the file, or a change of its security domain by exec)";
     }
     ucred peer{};
     socklen_t size = sizeof peer;
-    if (::getsockopt(std::atoi(socket), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 ||
-        peer.pid != ::getppid() || peer.uid != effective) {
+    const bool known =
+        ::getsockopt(std::atoi(socket), SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0;
+    const bool is_ours = known && peer.pid == ::getpid();
+    if (known && !is_ours && is_gone(peer.pid)) {
+        std::_Exit(1);  // there is nobody to tell
+    }
+    if (!known || (!is_ours && peer.pid != ::getppid()) || peer.uid != effective) {
         return "the socket that it was started with is not its parent's";
     }
     return nullptr;

@@ -3,17 +3,21 @@
 // has a connection to the tracker, and uses it to do harm.
 #include "mp/context.hpp"
 #include "mp/detail/creator.hpp"
+#include "mp/errors.hpp"
 #include "mp/forkserver.hpp"
 #include "mp/process.hpp"
 #include "mp/resource_tracker.hpp"
 #include "mp/shared_memory.hpp"
+#include "mp/spawn.hpp"
 
+#include "os/fd_passing.hpp"
 #include "os/named_memory.hpp"
 #include "os/pidfd.hpp"
 #include "process/resource_tracker_client.hpp"
 #include "process/tracker_protocol.hpp"
 #include "support/captured.hpp"
 #include "support/catch.hpp"
+#include "support/fork_child.hpp"
 #include "support/log_capture.hpp"
 #include "support/shm_names.hpp"
 #include "support/start_methods.hpp"
@@ -26,12 +30,15 @@
 #include <unistd.h>
 
 #include <array>
+#include <chrono>
 #include <cstring>
 #include <fstream>
 #include <grp.h>
 #include <string>
 #include <system_error>
 #include <vector>
+
+using namespace std::chrono_literals;
 
 using mp::detail::TrackerMessage;
 using mp::detail::TrackerWord;
@@ -125,6 +132,14 @@ void break_connection() {
         ::fcntl(fd, F_SETFL, O_NONBLOCK);
         for (std::size_t i = 0; i < 2000; ++i) {
             ::send(fd, "half", i % 5, MSG_NOSIGNAL);  // empty ones, too
+            // More than any message brings.
+            const std::vector<int> fds(i % 4 == 0 ? 100 : 0, fd);
+            const std::byte one{};
+            try {
+                mp::os::send_packet(fd, {&one, 1}, fds, mp::Deadline(0s));
+            } catch (const std::exception&) {
+                break;  // the connection has been closed
+            }
         }
         ::shutdown(fd, SHUT_RDWR);
     }
@@ -243,8 +258,9 @@ TEST_CASE(
     });
     CAPTURE(captured.text);
     CHECK(captured.status == 0);
-    // Not a line for each.
+    // Not a line for each, and what came with it has not been taken.
     CHECK(captured.text.size() < 1000);
+    CHECK(captured.text.find("lost") == std::string::npos);
 }
 
 TEST_CASE(
@@ -284,4 +300,55 @@ TEST_CASE(
     child.join();
     CHECK(child.exitcode() == -SIGKILL);
     CHECK(test::wait_until_gone(name));
+}
+
+TEST_CASE(
+    "Tracker: what was made before the user changed is unlinked at once after that",
+    "[faults][privileges]"
+) {
+    if (!is_root()) {
+        return;
+    }
+    const auto captured = test::run_captured([] {
+        mp::SharedMemory memory = small_segment();
+        if (!become_other_user()) {
+            return 3;
+        }
+        const test::LogCapture log;
+        memory.unlink();
+        mp::stop_helpers();
+        return !test::has_name(memory.name()) && log.text().empty() ? 0 : 1;
+    });
+    CAPTURE(captured.text);
+    CHECK(captured.status == 0);
+    CHECK(captured.text.empty());
+}
+
+TEST_CASE(
+    "Tracker: a new user who cannot run the program is told of untracked memory",
+    "[faults][privileges]"
+) {
+    if (!is_root()) {
+        return;
+    }
+    const int status = test::run_in_fork_for(60s, [] {
+        mp::SharedMemory before = small_segment();
+        mp::set_executable("/root/none of ours");
+        int code = 0;
+        if (!become_other_user()) {
+            return 3;
+        }
+        try {
+            small_segment();
+            code = 1;
+        } catch (const mp::SpawnError& error) {
+            code = std::string(error.what()).find(".track = false") != std::string::npos
+                       ? 0
+                       : 2;
+        }
+        before.unlink();
+        mp::stop_helpers();
+        return code;
+    });
+    CHECK(status == 0);
 }

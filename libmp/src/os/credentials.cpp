@@ -3,10 +3,14 @@
 
 #include "os/check.hpp"
 
+#include <fcntl.h>
 #include <linux/capability.h>
+#include <signal.h>
 #include <sys/auxv.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -14,6 +18,7 @@
 #include <cstdint>
 #include <fstream>
 #include <locale>
+#include <system_error>
 
 namespace mp::os {
 namespace {
@@ -49,9 +54,15 @@ uid_t number_of_unknown_users() {
     return number;
 }
 
-// Has every user a number here? Not known is no.
+// Has every user a number here? There is no such file where there is no /proc, and in a
+// kernel without user namespaces; what cannot be read for other reasons says no.
 bool all_users_are_mapped() {
-    std::ifstream file("/proc/self/uid_map");
+    constexpr const char* map = "/proc/self/uid_map";
+    if (::access(map, F_OK) != 0 &&
+        last_error() == std::errc::no_such_file_or_directory) {
+        return true;
+    }
+    std::ifstream file(map);
     file.imbue(std::locale::classic());
     std::uint64_t inside = 0;
     std::uint64_t outside = 0;
@@ -65,17 +76,35 @@ bool all_users_are_mapped() {
 
 }  // namespace
 
-bool is_own_user(uid_t uid) {
-    return uid == ::geteuid() &&
-           (uid != number_of_unknown_users() || all_users_are_mapped());
+bool is_relative_of_own_user_or_root(uid_t uid) noexcept {
+    return uid == 0 || uid == ::geteuid();
 }
 
 bool is_own_user_or_root(uid_t uid) {
-    return uid == 0 || is_own_user(uid);
+    return is_relative_of_own_user_or_root(uid) &&
+           (uid != number_of_unknown_users() || all_users_are_mapped());
 }
 
-bool is_relative_of_own_user_or_root(uid_t uid) noexcept {
-    return uid == 0 || uid == ::geteuid();
+bool belongs_to_own_user_or_root(int file) {
+    struct stat status {};
+    check(::fstat(file, &status), "fstat");
+    if (!is_relative_of_own_user_or_root(status.st_uid)) {
+        return false;
+    }
+    if (is_own_user_or_root(status.st_uid)) {
+        return true;
+    }
+    const int flags = check(::fcntl(file, F_GETFL), "fcntl(F_GETFL)");
+    const bool owned = ::fcntl(file, F_SETFL, flags | O_NOATIME) == 0;
+    ::fcntl(file, F_SETFL, flags);
+    return owned;
+}
+
+bool is_own_user_or_root(const Peer& peer) {
+    if (!is_relative_of_own_user_or_root(peer.user)) {
+        return false;
+    }
+    return is_own_user_or_root(peer.user) || (peer.pid > 0 && ::kill(peer.pid, 0) == 0);
 }
 
 bool has_several_users() {
@@ -93,6 +122,19 @@ bool has_several_users() {
 
 bool was_given_rights() noexcept {
     return ::getauxval(AT_SECURE) != 0;
+}
+
+bool gives_rights(const char* program) noexcept {
+    struct stat status {};
+    if (::stat(program, &status) != 0) {
+        return false;  // exec will say why
+    }
+    // Without the right to execute, the other bit means something else.
+    const bool sets_group =
+        (status.st_mode & S_ISGID) != 0 && (status.st_mode & S_IXGRP) != 0;
+    return ((status.st_mode & S_ISUID) != 0 && status.st_uid != ::geteuid()) ||
+           (sets_group && status.st_gid != ::getegid()) ||
+           ::getxattr(program, "security.capability", nullptr, 0) > 0;
 }
 
 Peer peer_of(int socket) {

@@ -254,6 +254,35 @@ ReceivedFds receive_with_fds(
     return received;
 }
 
+std::optional<ReceivedFds> peek_packet(int socket, std::span<std::byte> buffer) {
+    iovec piece{.iov_base = buffer.data(), .iov_len = buffer.size()};
+    msghdr message = header(piece);
+    // Room for the sender, who comes first, and for nothing else.
+    alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof(ucred))> control{};
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    const ssize_t got = restarting([&] {
+        return ::recvmsg(socket, &message, MSG_PEEK | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    });
+    if (got < 0) {
+        if (would_block()) {
+            return std::nullopt;
+        }
+        throw_last_error("recvmsg");
+    }
+    ReceivedFds seen;
+    seen.bytes = static_cast<std::size_t>(got);
+    if (message.msg_controllen != 0) {
+        seen.sender = sender_of(message);
+    }
+    return seen;
+}
+
+void drop_packet(int socket) noexcept {
+    std::byte first{};
+    restarting([&] { return ::recv(socket, &first, 1, MSG_DONTWAIT); });
+}
+
 std::vector<UniqueFd> receive_exactly_with_fds(
     int socket, std::span<std::byte> buffer, std::size_t count, const Deadline& deadline
 ) {

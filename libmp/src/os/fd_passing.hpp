@@ -78,6 +78,15 @@ ReceivedFds receive_with_fds(
     LostFds lost = LostFds::throws
 );
 
+/// Looks at the next packet and who sent it; both stay where they are, and no
+/// descriptor is opened. Nothing when none has come. Throws std::system_error.
+std::optional<ReceivedFds> peek_packet(int socket, std::span<std::byte> buffer);
+
+/// Does away with the next packet. Descriptors that came with it are never opened here:
+/// close(2) of one can be made to wait for ever, and what the kernel lets go of is not
+/// flushed.
+void drop_packet(int socket) noexcept;
+
 /// The counterpart of send_with_fds: fills `buffer` and returns exactly `count`
 /// descriptors. Throws as receive_with_fds; EOFError when the stream ends before the
 /// first byte, std::system_error(ECONNRESET) later; std::system_error(EBADMSG) when the

@@ -157,7 +157,7 @@ UniqueFd open_memory(const std::string& name, Owner owner) {
         throw_error_about(EINVAL, name);
     }
     // Of what is open, not of what has the name by now.
-    if (owner == Owner::us_or_root && !is_own_user_or_root(status.st_uid)) {
+    if (owner == Owner::us_or_root && !belongs_to_own_user_or_root(fd.get())) {
         throw_error(
             EACCES,
             ("shared memory '" + name + "' is of user " +

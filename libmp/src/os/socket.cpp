@@ -119,6 +119,14 @@ bool is_unix_socket(int fd) noexcept {
            domain == AF_UNIX;
 }
 
+bool is_packet_socket(int fd) noexcept {
+    int type = 0;
+    socklen_t size = sizeof type;
+    return is_unix_socket(fd) &&
+           ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 &&
+           type == SOCK_SEQPACKET;
+}
+
 void set_blocking(int fd) {
     const int flags = check(::fcntl(fd, F_GETFL), "fcntl(F_GETFL)");
     check(::fcntl(fd, F_SETFL, flags & ~O_NONBLOCK), "fcntl(F_SETFL)");

@@ -23,6 +23,9 @@ std::pair<UniqueFd, UniqueFd> make_socketpair(SocketKind kind);
 /// Whether `fd` is an AF_UNIX socket, over which descriptors can travel.
 bool is_unix_socket(int fd) noexcept;
 
+/// Whether it is one of SocketKind::seqpacket.
+bool is_packet_socket(int fd) noexcept;
+
 /// Calls wait again, on this open file.
 void set_blocking(int fd);
 

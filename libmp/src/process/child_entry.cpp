@@ -2,10 +2,9 @@
 // The checks at the door: before a child or a helper reads its first byte.
 #include "process/child_entry.hpp"
 
-#include "os/check.hpp"
 #include "os/credentials.hpp"
+#include "os/pidfd.hpp"
 
-#include <signal.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -21,9 +20,14 @@ namespace {
 }
 
 // It was killed, or left, while we began: there is nothing to do, and nobody to tell.
-bool is_gone(pid_t pid) noexcept {
-    return pid > 0 && pid != ::getppid() && ::kill(pid, 0) != 0 &&
-           os::last_error() == std::errc::no_such_process;
+// What has not been reaped still has its process id.
+bool is_gone(pid_t pid) {
+    try {
+        return pid > 0 && pid != ::getppid() &&
+               os::pidfd_ended(os::pidfd_open(pid).get());
+    } catch (const std::system_error& error) {
+        return error.code() == std::errc::no_such_process;
+    }
 }
 
 }  // namespace
@@ -38,23 +42,28 @@ bool may_be_child() noexcept {
 
 void leave_unless_may_be_child() noexcept {
     if (!may_be_child()) {
-        refuse("it has rights that its caller has not (set-user-id, set-group-id or "
-               "capabilities of the file), so nobody tells it what to run");
+        refuse("it has rights that its caller has not (set-user-id, set-group-id, "
+               "capabilities of the file, or a change of its security domain by exec), "
+               "so nobody tells it what to run");
     }
 }
 
 // The kernel noted who made the pair of sockets. The number of an unknown user needs no
 // special care here: the process id is that of our parent, and exec gave us nothing
 // that the parent had not.
+// A sandbox may name the process that asks, and not the maker (gVisor). Who made the
+// pair itself and became this program by exec has gained nothing by that, either.
 void leave_unless_child_of(int socket) noexcept {
     leave_unless_may_be_child();
     try {
         const os::Peer peer = os::peer_of(socket);
-        if (is_gone(peer.pid)) {
-            ::_exit(1);
-        }
-        if (peer.pid != ::getppid()) {
-            refuse("the socket that it was started with is not its parent's");
+        if (peer.pid != ::getpid()) {
+            if (is_gone(peer.pid)) {
+                ::_exit(1);
+            }
+            if (peer.pid != ::getppid()) {
+                refuse("the socket that it was started with is not its parent's");
+            }
         }
         if (peer.user != ::geteuid()) {
             refuse("its parent is another user");

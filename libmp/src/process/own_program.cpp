@@ -43,15 +43,17 @@ pid_t start_own_program(const std::string& kind, const UniqueFd& socket) {
         const os::ForkLockHeld held(chosen.lock);
         program = chosen.path;
     }
-    if (os::was_given_rights() && (program.empty() || os::has_several_users())) {
+    // The copy looks for itself (child_entry.cpp) and is what decides: a program that
+    // only a change of its security domain gave rights starts copies that have none.
+    if (os::was_given_rights() &&
+        (os::has_several_users() ||
+         (program.empty() && os::gives_rights(os::own_program().c_str())))) {
         throw SpawnError(
             SpawnStage::exec,
             "this program has rights that its caller has not (set-user-id, "
-            "set-group-id "
-            "or capabilities of its file), and is not run again as a child or a "
-            "helper: "
-            "fork is the start method that works here, and .track = false makes "
-            "SharedMemory without the resource tracker"
+            "set-group-id or capabilities of its file), and is not run again as a "
+            "child or a helper: fork is the start method that works here, and "
+            ".track = false makes SharedMemory without the resource tracker"
         );
     }
     std::vector<std::string> arguments{kind, std::to_string(socket.get())};

@@ -90,6 +90,10 @@ struct Links {
 
     // The one that knows of it.
     TrackerLink& that_has(const os::FileId& id) MP_REQUIRES(mutex) {
+        // Before current() puts it aside: the user may have changed since it was used.
+        if (now.has(id)) {
+            return now;
+        }
         for (TrackerLink& link : of_other_users) {
             if (link.has(id)) {
                 return link;
@@ -156,6 +160,17 @@ void track_memory(const std::string& name, const os::FileId& id) {
     link.mine().push_back({name, id});
     try {
         link.say(TrackerWord::track, link.mine().back());
+    } catch (const SpawnError& error) {
+        link.mine().pop_back();
+        if (all.of_other_users.empty()) {
+            throw;
+        }
+        throw SpawnError(
+            error.stage,
+            std::string(error.what()) +
+                " (this process has become another user, who needs a resource tracker "
+                "of its own; .track = false makes SharedMemory without one)"
+        );
     } catch (...) {
         link.mine().pop_back();
         throw;

@@ -86,6 +86,7 @@ private:
     std::vector<TrackerList::Process> wait();
     void read_messages();
     bool read_message(Connection& from);
+    bool read_next(Connection& from);
     bool is_believed(const os::Sender& sender, const TrackerMessage& message) const;
     void refuse(Connection& from, const os::Sender& sender);
     void obey(
@@ -186,12 +187,25 @@ void Tracker::read_messages() {
     joined_.clear();
 }
 
+// What a packet says, before anything of it is done.
+struct Looked {
+    TrackerMessage message;
+    bool whole = false;
+};
+
+Looked look_at(std::span<const std::byte> packet) {
+    Looked looked;
+    looked.whole = packet.size() >= sizeof looked.message;
+    if (looked.whole) {
+        std::memcpy(&looked.message, packet.data(), sizeof looked.message);
+    }
+    return looked;
+}
+
 // False when there is nothing more to read for now. The end of a connection closes it.
 bool Tracker::read_message(Connection& from) {
-    std::array<std::byte, longest_tracker_message> packet{};
-    os::ReceivedFds got;
     try {
-        got = os::receive_with_fds(from.socket.get(), packet, 2, Deadline(0s));
+        return read_next(from);
     } catch (const TimeoutError&) {
         return false;
     } catch (const std::system_error& error) {
@@ -201,28 +215,48 @@ bool Tracker::read_message(Connection& from) {
         }
         complain(std::string("a message is lost: ") + error.what());
         list_.worse(TrackerStatus::bad_message);
-        return code == EBADMSG || code == EMFILE;  // it has been read
+        if (code == EBADMSG || code == EMFILE) {
+            return true;  // it has been read
+        }
     }
+    from.socket.reset();  // it would be the same for ever
+    return false;
+}
+
+bool Tracker::read_next(Connection& from) {
+    std::array<std::byte, longest_tracker_message> packet{};
+    const int socket = from.socket.get();
+    // First who sends it: of others not even the descriptors are taken.
+    const auto next = os::peek_packet(socket, packet);
+    if (!next) {
+        return false;
+    }
+    napping_ = true;
+    if (next->sender &&
+        !is_believed(
+            *next->sender, look_at(std::span(packet).first(next->bytes)).message
+        )) {
+        os::drop_packet(socket);
+        refuse(from, *next->sender);
+        return static_cast<bool>(from.socket);
+    }
+    os::ReceivedFds got = os::receive_with_fds(socket, packet, 2, Deadline(0s));
     if (!got.sender) {
         from.socket.reset();
         return false;
     }
-    napping_ = true;
-    TrackerMessage message;
-    const bool whole = got.bytes >= sizeof message;
-    if (whole) {
-        std::memcpy(&message, packet.data(), sizeof message);
-    }
-    if (!is_believed(*got.sender, message)) {
+    // Once more: whoever made the connection may have taken the other packet.
+    const Looked looked = look_at(std::span(packet).first(got.bytes));
+    if (!is_believed(*got.sender, looked.message)) {
         refuse(from, *got.sender);
-    } else if (!whole) {
+    } else if (!looked.whole) {
         list_.worse(TrackerStatus::bad_message);
     } else {
         const std::string name(
-            reinterpret_cast<const char*>(packet.data()) + sizeof message,
-            got.bytes - sizeof message
+            reinterpret_cast<const char*>(packet.data()) + sizeof looked.message,
+            got.bytes - sizeof looked.message
         );
-        obey(*got.sender, message, name, std::move(got.fds));
+        obey(*got.sender, looked.message, name, std::move(got.fds));
     }
     return static_cast<bool>(from.socket);
 }
@@ -293,12 +327,13 @@ void Tracker::obey(
         join(std::move(fds));
         return;
     case TrackerWord::remove:
-        // Not under a name of the sender's choice. Silence, and the end of its pipe,
-        // says that it is not done.
-        if (fds.size() == 1 && list_.remove_now(message.id, only_of)) {
+        // Not under a name of the sender's choice. Silence, and the end of its socket,
+        // says that it is not done. No other kind of file, which could keep us waiting.
+        if (fds.size() == 1 && os::is_unix_socket(fds.front().get()) &&
+            list_.remove_now(message.id, only_of)) {
             const std::byte removed{1};
             try {
-                os::send_all(fds.front().get(), {&removed, 1}, Deadline(0s));
+                os::try_send(fds.front().get(), {&removed, 1});
             } catch (const std::exception&) {
                 // Nobody waits for it any more.
             }
@@ -323,7 +358,7 @@ void Tracker::meet(
 }
 
 void Tracker::join(std::vector<UniqueFd> fds) {
-    if (fds.size() != 1 || !os::is_unix_socket(fds.front().get())) {
+    if (fds.size() != 1 || !os::is_packet_socket(fds.front().get())) {
         list_.worse(TrackerStatus::bad_message);
         return;
     }

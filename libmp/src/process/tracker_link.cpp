@@ -8,7 +8,6 @@
 #include "os/check.hpp"
 #include "os/fd_passing.hpp"
 #include "os/pidfd.hpp"
-#include "os/pipe.hpp"
 #include "os/poll.hpp"
 #include "os/socket.hpp"
 #include "process/freeze_support.hpp"
@@ -194,7 +193,7 @@ bool TrackerLink::remove(const Tracked& tracked) {
     if (!socket_) {
         return false;
     }
-    auto [answer, trackers] = os::make_pipe();
+    auto [answer, trackers] = os::make_socketpair(os::SocketKind::stream);
     const std::array<int, 1> fds{trackers.get()};
     try {
         if (!introduced_) {
