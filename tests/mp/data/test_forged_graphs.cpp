@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Graphs whose bytes somebody changed: a value or an error, and whatever a pointer names
-// is there, of its type, and has one owner.
+// Graphs whose bytes somebody changed: a value or an error, and whatever a pointer
+// names is there, of its type, and has one owner.
 #include "mp/errors.hpp"
 #include "mp/reduction.hpp"
 #include "mp/serialization.hpp"
@@ -102,7 +102,11 @@ struct NamesNewest {
     }
 };
 
-/// Every number of four bytes, one after the other, becomes each of a few.
+/// As many bytes as they have, all of them zero or all of them gone.
+constexpr std::size_t sizes_of_numbers[] = {1, 2, 4, 8};
+
+/// Every byte, one after the other, becomes each of a few; numbers are added and
+/// removed.
 template <class Read>
 int change_each_byte(const std::vector<std::byte>& good, Read read) {
     constexpr std::uint8_t values[] = {0, 1, 2, 3, 4, 5, 8, 16, 0x7f, 0x80, 0xfe, 0xff};
@@ -126,9 +130,46 @@ int change_each_byte(const std::vector<std::byte>& good, Read read) {
                 ++refused;
             }
         }
+        for (const std::size_t size : sizes_of_numbers) {
+            const auto place = static_cast<std::ptrdiff_t>(at);
+            auto bytes = good;
+            bytes.insert(bytes.begin() + place, size, std::byte{0});
+            try {
+                read(bytes);
+            } catch (const mp::SerializationError&) {
+                ++refused;
+            }
+            bytes = good;
+            const auto end = std::min(good.size(), at + size);
+            bytes.erase(
+                bytes.begin() + place, bytes.begin() + static_cast<std::ptrdiff_t>(end)
+            );
+            try {
+                read(bytes);
+            } catch (const mp::SerializationError&) {
+                ++refused;
+            }
+        }
     }
     return refused;
 }
+
+struct Owner {
+    A part;
+    template <class Archive>
+    void serialize(Archive& ar, unsigned) {
+        ar& part;
+    }
+};
+
+struct WeakThenRaw {
+    std::weak_ptr<Owner> weak;
+    A* raw = nullptr;
+    template <class Archive>
+    void serialize(Archive& ar, unsigned) {
+        ar& weak& raw;
+    }
+};
 
 }  // namespace
 
@@ -233,9 +274,11 @@ TEST_CASE("loads: an exported class that does not fit is not even made") {
     const std::string leaf = "sample::Leaf";
     const std::string stranger = "sample::Stranger";
     const auto at = std::search(
-        bytes.begin(), bytes.end(), leaf.begin(), leaf.end(), [](std::byte b, char c) {
-            return static_cast<char>(b) == c;
-        }
+        bytes.begin(),
+        bytes.end(),
+        leaf.begin(),
+        leaf.end(),
+        [](std::byte b, char c) { return static_cast<char>(b) == c; }
     );
     REQUIRE(at != bytes.end());
     auto forged = std::vector<std::byte>(bytes.begin(), at);
@@ -243,7 +286,9 @@ TEST_CASE("loads: an exported class that does not fit is not even made") {
     for (const char c : stranger) {
         forged.push_back(static_cast<std::byte>(c));
     }
-    forged.insert(forged.end(), at + static_cast<std::ptrdiff_t>(leaf.size()), bytes.end());
+    forged.insert(
+        forged.end(), at + static_cast<std::ptrdiff_t>(leaf.size()), bytes.end()
+    );
     const int made = sample::Stranger::made;
     CHECK_THROWS_AS(mp::loads<sample::Graph>(forged), mp::SerializationError);
     CHECK(sample::Stranger::made == made);
@@ -259,12 +304,37 @@ TEST_CASE("loads: a class of a graph that is newer than ours is refused") {
             try {
                 mp::loads<std::shared_ptr<NamesNewest>>(bytes);
             } catch (const mp::SerializationError& error) {
-                refused += std::string(error.what()).find("version 3") != std::string::npos;
+                refused +=
+                    std::string(error.what()).find("version 3") != std::string::npos;
             }
             byte = std::byte{2};
         }
     }
     CHECK(refused == 1);
+}
+
+TEST_CASE("loads: an object behind a pointer cannot be said to have no number") {
+    const LeaksAllowed leaks;
+    const auto owner = std::make_shared<Owner>();
+    const auto good = mp::dumps(WeakThenRaw{owner, &owner->part});
+    // Tracked, version 0, object 0; the first of them is the Owner's.
+    const std::byte tracked[] = {
+        std::byte{1}, {}, {}, {}, {}, std::byte{0}, {}, {}, {}};
+    const auto at =
+        std::search(good.begin(), good.end(), std::begin(tracked), std::end(tracked));
+    REQUIRE(at != good.end());
+    std::vector<std::byte> forged(good.begin(), at);
+    forged.insert(forged.end(), 5, std::byte{0});  // not tracked, version 0
+    forged.insert(forged.end(), at + 9, good.end());
+    // The number of the part, which was the second object, may be any.
+    const auto tail = forged.size();
+    for (std::size_t i = 1; i <= tail; ++i) {
+        auto bytes = forged;
+        bytes[tail - i] =
+            static_cast<std::byte>(std::to_integer<int>(bytes[tail - i]) - 1);
+        CHECK_THROWS_AS(mp::loads<WeakThenRaw>(bytes), mp::SerializationError);
+    }
+    CHECK_THROWS_AS(mp::loads<WeakThenRaw>(forged), mp::SerializationError);
 }
 
 TEST_CASE("loads: a bitset that is none is a SerializationError") {

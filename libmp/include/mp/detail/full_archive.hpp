@@ -36,8 +36,8 @@ using boost::archive::detail::basic_pointer_oserializer;
 /// Boost asks save_object() and load_object() about objects of T.
 template <class T>
 inline constexpr bool has_class_record =
-    std::is_class_v<T> &&
-    boost::serialization::implementation_level<std::remove_const_t<T>>::value !=
+    std::is_class_v<T>&&
+            boost::serialization::implementation_level<std::remove_const_t<T>>::value !=
         boost::serialization::primitive_type &&
     (has_class_version<std::remove_const_t<T>> ||
      !is_never_tracked<std::remove_const_t<T>>);
@@ -53,9 +53,9 @@ inline constexpr bool is_only_passed_on =
 
 /// An array of numbers.
 template <class T>
-inline constexpr bool is_block = std::is_array_v<T> &&
-                                 std::is_arithmetic_v<std::remove_all_extents_t<T>> &&
-                                 !std::is_same_v<std::remove_cv_t<std::remove_all_extents_t<T>>, bool>;
+inline constexpr bool is_block =
+    std::is_array_v<T>&& std::is_arithmetic_v<std::remove_all_extents_t<T>> &&
+    !std::is_same_v<std::remove_cv_t<std::remove_all_extents_t<T>>, bool>;
 
 class FullOut : public boost::archive::detail::common_oarchive<FullOut> {
 public:
@@ -218,7 +218,8 @@ private:
     template <class T>
     void load_override(T*& pointer) {
         using Named = std::remove_const_t<T>;
-        using Type = typename boost::serialization::type_info_implementation<Named>::type;
+        using Type =
+            typename boost::serialization::type_info_implementation<Named>::type;
         asked_ = {
             .type = &boost::serialization::singleton<Type>::get_const_instance(),
             .info = &typeid(Named),
@@ -315,7 +316,7 @@ private:
     );
     void* load_pointee(ObjectTable::Number number, const Asked& asked);
     void load_in_place(void* object, ObjectTable::Number number);
-    void forget_the_dead();
+    void forget_the_dead(ObjectTable::Number since);
     /// The number of an object; at most that of a new one.
     ObjectTable::Number get_object_number();
 

@@ -47,8 +47,9 @@ struct ObjectMove {
 std::uint32_t objects_read(FullIn& full) noexcept;
 /// Both throw SerializationError if a pointer to an object would be left behind.
 void note_move(FullIn& full, const ObjectMove& move);
-/// A function has returned whose variables may have been read into.
-void note_return(FullIn& full);
+/// A function has returned whose variables may have been read into, as objects since
+/// that number.
+void note_return(FullIn& full, std::uint32_t since);
 
 /// For functions that read containers, from either archive.
 struct ElementMoves {

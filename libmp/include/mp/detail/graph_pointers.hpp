@@ -41,7 +41,9 @@ public:
     template <class T>
     void make(T* object, Hold hold) {
         if (hold == Hold::weak) {
-            const auto destroy = [](const void* it) { delete static_cast<const T*>(it); };
+            const auto destroy = [](const void* it) {
+                delete static_cast<const T*>(it);
+            };
             pointer_ = Shared<T>(object, HeldWeakly{.destroy = destroy});
         } else {
             pointer_ = Shared<T>(object);
@@ -68,8 +70,13 @@ Shared<T> load_shared(FullIn& in, Hold hold) {
     if (object == nullptr) {
         return {};
     }
-    if (number == ObjectTable::none) {
-        return Shared<T>(object);  // of a class without identity
+    if (number == ObjectTable::none) {  // of a class without identity
+        Shared<T> owner(object);
+        if (hold == Hold::weak) {
+            throw_decode_error("a weak pointer to an object that nothing else can name"
+            );
+        }
+        return owner;
     }
     auto* owner = dynamic_cast<OwnerOf<Shared>*>(in.objects().owner_of(number).get());
     if (owner == nullptr) {

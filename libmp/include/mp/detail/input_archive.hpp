@@ -310,17 +310,37 @@ private:
         } else if constexpr (detail::is_bitwise<Element>() && requires {
                                  value.data();
                              }) {
-            resize(value, count);
-            load_array(value.data(), count);
+            load_block(value, count);
         } else {
-            load_elements(value, count);
+            load_elements(value, count, [this](Element& element) { *this >> element; });
         }
     }
 
     template <class T>
-    void load_elements(T& value, std::size_t count) {
+    void load_block(T& value, std::size_t count) {
         using Element = typename T::value_type;
-        if constexpr (requires { value.reserve(count); value.data(); }) {
+        if constexpr (detail::may_be_pointed_at<Element>) {
+            if (get_tracked<Element>()) {
+                load_elements(value, count, [this](Element& element) {
+                    load_tracked(element);
+                });
+                return;
+            }
+        }
+        if (count > in_.left() / sizeof(Element)) [[unlikely]] {
+            detail::throw_bad_length(count, in_.left());
+        }
+        resize(value, count);
+        in_.bulk(value.data(), count * sizeof(Element));
+    }
+
+    template <class T, class Read>
+    void load_elements(T& value, std::size_t count, Read read) {
+        using Element = typename T::value_type;
+        if constexpr (requires {
+                          value.reserve(count);
+                          value.data();
+                      }) {
             const detail::RoomAhead::Share share(room_, count, sizeof(Element));
             reserve(value, share.elements());
             const std::uint32_t since = objects_read();
@@ -332,11 +352,11 @@ private:
                         static_cast<const Element*>(value.data()), before, i, since
                     );
                 }
-                *this >> value.emplace_back();
+                read(value.emplace_back());
             }
         } else {
             for (std::size_t i = 0; i < count; ++i) {
-                *this >> value.emplace_back();
+                read(value.emplace_back());
             }
         }
     }
@@ -408,9 +428,10 @@ private:
                 ((*this >> members), ...);
             });
         } else {
+            const std::uint32_t since = objects_read();
             boost::serialization::serialize_adl(*this, value, version);
             if (full_) [[unlikely]] {
-                detail::note_return(*full_);
+                detail::note_return(*full_, since);
             }
         }
     }
