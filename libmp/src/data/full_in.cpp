@@ -323,6 +323,10 @@ void note_move(FullIn& full, const ObjectMove& move) {
     full.objects().move(move);
 }
 
+void check_pointers_into(FullIn& full, const ReadValue& value) {
+    full.objects().check_pointers_into(value);
+}
+
 [[gnu::noinline]] void note_return(FullIn& full, std::uint32_t since) {
     if (full.objects().has_some_on_stack()) {
         full.objects().lose_below(

@@ -288,4 +288,27 @@ void ObjectTable::lose_below(std::uintptr_t frame, Number since) {
     }
 }
 
+void ObjectTable::check_pointers_into(const ReadValue& value) const {
+    const auto is_part = [&](const Object& object) {
+        return number(object.address) - number(value.place) < value.size;
+    };
+    for (const Number i : on_stack_) {
+        // A variable whose function was compiled into another.
+        if (objects_[i].held_raw && !is_part(objects_[i])) {
+            throw_moved();
+        }
+    }
+    if (!value.moves) {
+        return;
+    }
+    for (const Object& object : objects_) {
+        if (object.in_place && object.held_raw && !object.lost && is_part(object)) {
+            throw_decode_error(
+                "a pointer to a part of the value itself, which moves when "
+                "it is returned"
+            );
+        }
+    }
+}
+
 }  // namespace mp::detail

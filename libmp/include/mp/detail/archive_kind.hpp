@@ -155,7 +155,8 @@ constexpr bool names_smart_pointer(std::string_view name) {
     return name.starts_with("std::unique_ptr<") ||
            name.starts_with("std::shared_ptr<") || name.starts_with("std::weak_ptr<") ||
            name.starts_with("boost::shared_ptr<") ||
-           name.starts_with("boost::weak_ptr<") || name.starts_with("boost::scoped_ptr<");
+           name.starts_with("boost::weak_ptr<") ||
+           name.starts_with("boost::scoped_ptr<");
 }
 
 template <class T>
@@ -310,6 +311,12 @@ constexpr bool is_bitwise() {
         return false;
     }
 }
+
+/// An element may be an object of a graph, or have some in it.
+template <class T>
+inline constexpr bool may_hold_objects =
+    may_be_pointed_at<T> ||
+    !(is_bitwise<T>() || kind_of<T>() == Kind::text || kind_of<T>() == Kind::boolean);
 
 /// No value of T takes fewer bytes in a message; at least one, so that no length can
 /// ask for more elements than there are bytes.

@@ -166,6 +166,7 @@ void call_thunk(CallFrame& frame) {
             [&](Stored&... values) { (read_argument(frame.in, archive, values), ...); },
             stored
         );
+        ReadEnd::check(archive, stored, false);
     }
     if (frame.in.left() != 0) [[unlikely]] {
         throw_bytes_left_over(frame.in.left());
@@ -246,8 +247,8 @@ enum class CallOrigin : std::uint8_t {
 };
 
 /// The name of the function that the call in `bytes` would call. A hint, for messages;
-/// "unknown" where no module that is loaded here has it. Of a peer's bytes nothing runs,
-/// and no file that they name is opened.
+/// "unknown" where no module that is loaded here has it. Of a peer's bytes nothing
+/// runs, and no file that they name is opened.
 std::string call_name(std::span<const std::byte> bytes, CallOrigin origin);
 
 }  // namespace mp::detail

@@ -22,6 +22,7 @@
 #include <boost/serialization/string.hpp>
 #include <boost/serialization/type_info_implementation.hpp>
 
+#include <cstring>
 #include <string>
 #include <typeinfo>
 #include <vector>
@@ -74,6 +75,15 @@ public:
 
     std::size_t written() const noexcept { return out_.size(); }
 
+    RoomNeeded& needed() noexcept { return needed_; }
+
+    /// Bytes that say nothing.
+    void pad(std::size_t bytes) {
+        if (bytes != 0) {
+            std::memset(out_.extend(bytes), 0, bytes);
+        }
+    }
+
 private:
     using Base = boost::archive::detail::common_oarchive<FullOut>;
     friend class boost::archive::detail::interface_oarchive<FullOut>;
@@ -119,6 +129,7 @@ private:
 
     // Set once in the constructor.
     ByteWriter& out_;
+    RoomNeeded needed_;
     // One thread at a time. What save_pointer() is about to save.
     const void* pointee_ = nullptr;
     const basic_oserializer* pointee_type_ = nullptr;
@@ -156,6 +167,8 @@ public:
     ObjectTable& objects() noexcept { return objects_; }
 
     RoomAhead& room() noexcept { return room_; }
+
+    RoomNeeded& needed() noexcept { return needed_; }
 
     std::size_t left() const noexcept { return in_.left(); }
 
@@ -324,6 +337,7 @@ private:
     ByteReader& in_;
     // One thread at a time.
     RoomAhead room_;
+    RoomNeeded needed_;
     ObjectTable objects_;
     std::vector<Class> classes_;
     Asked asked_;

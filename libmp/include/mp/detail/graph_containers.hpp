@@ -60,24 +60,28 @@ void reserve_or_refuse(Container& container, std::size_t count) {
 
 // ---- out
 
+/// `size` is that of an element of a vector, or 0.
 template <class Save>
-void save_elements(FullOut& out, std::size_t count, Save save) {
+void save_elements(FullOut& out, std::size_t count, Save save, std::size_t size = 0) {
     out << boost::serialization::collection_size_type(count);
     const std::size_t begin = out.written();
+    const RoomNeeded::Scope scope(out.needed(), count, size, begin);
     save();
-    constexpr std::byte nothing{};
-    while (out.written() - begin < count) {
-        out.save_binary(&nothing, 1);
-    }
+    const std::size_t there = out.written() - begin;
+    out.pad(count > there ? count - there : 0);
+    out.pad(scope.missing(out.written()));
 }
 
 template <class Container>
-void save_sequence(FullOut& out, const Container& container, std::size_t count) {
-    save_elements(out, count, [&] {
+void save_sequence(
+    FullOut& out, const Container& container, std::size_t count, std::size_t size = 0
+) {
+    const auto save = [&] {
         for (const auto& element : container) {
             out << element;
         }
-    });
+    };
+    save_elements(out, count, save, size);
 }
 
 template <class Map>
@@ -92,16 +96,18 @@ void save_map(FullOut& out, const Map& map) {
 // ---- in
 
 template <class Load>
-void load_elements(FullIn& in, Load load) {
+void load_elements(FullIn& in, Load load, std::size_t size_of_element = 0) {
     boost::serialization::collection_size_type size;
     in >> size;
     const std::size_t count = std::as_const(size);
     const std::size_t left = in.left();
+    const RoomNeeded::Scope scope(in.needed(), count, size_of_element, 0 - left);
     load(count);
     const std::size_t read = left - in.left();
     if (read < count) {
         in.skip(count - read);
     }
+    in.skip(scope.missing(0 - in.left()));
 }
 
 /// Elements of a vector that has no room left move to where it has.
@@ -125,18 +131,22 @@ void make_room(
 
 template <class T, class Allocator>
 void load_vector(FullIn& in, std::vector<T, Allocator>& vector) {
-    load_elements(in, [&](std::size_t count) {
-        vector.clear();
-        const RoomAhead::Share share(in.room(), count, sizeof(T));
-        reserve_or_refuse(vector, share.elements());
-        const std::uint32_t since = in.objects().size();
-        for (std::size_t i = 0; i < count; ++i) {
-            if (i == vector.capacity()) {
-                make_room(in, vector, count, since);
+    load_elements(
+        in,
+        [&](std::size_t count) {
+            vector.clear();
+            const RoomAhead::Share share(in.room(), count, sizeof(T));
+            reserve_or_refuse(vector, share.elements());
+            const std::uint32_t since = in.objects().size();
+            for (std::size_t i = 0; i < count; ++i) {
+                if (i == vector.capacity()) {
+                    make_room(in, vector, count, since);
+                }
+                in >> vector.emplace_back();
             }
-            in >> vector.emplace_back();
-        }
-    });
+        },
+        sizeof(T)
+    );
 }
 
 template <class T, class Allocator>
@@ -298,7 +308,7 @@ void serialize(Archive& archive, std::vector<U, A>& vector, const unsigned int) 
             ::mp::detail::load_block(archive, vector);
         }
     } else if constexpr (::mp::detail::writes<Archive>) {
-        ::mp::detail::save_sequence(archive, vector, vector.size());
+        ::mp::detail::save_sequence(archive, vector, vector.size(), sizeof(U));
     } else {
         ::mp::detail::load_vector(archive, vector);
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // InArchive: bytes to values. See mp/archive.hpp.
 // Python:  pickle.Unpickler
+// Long because the list is as long as there are kinds of types.
 #pragma once
 
 #include "mp/detail/archive_errors.hpp"
@@ -38,7 +39,8 @@ public:
     using is_saving = boost::mpl::false_;
 
     /// Reads on from where `in` stands; it must outlive the archive.
-    explicit InArchive(detail::ByteReader& in) : in_(in), room_(in.left()) {}
+    explicit InArchive(detail::ByteReader& in)
+        : in_(in), room_(in.left()), buckets_(in.left()) {}
 
     InArchive(const InArchive&) = delete;
     InArchive& operator=(const InArchive&) = delete;
@@ -100,6 +102,7 @@ public:
 
 private:
     friend struct detail::ElementMoves;
+    friend struct detail::ReadEnd;
 
     detail::FullIn& full() {
         if (!full_) {
@@ -165,6 +168,7 @@ private:
 
     template <class T>
     void load_tracked(T& value) {
+        in_graph_ = true;
         detail::load_tracked(full(), std::addressof(value), typeid(T));
     }
 
@@ -206,6 +210,7 @@ private:
             }
         } else if constexpr (kind == Kind::pointer) {
             using Named = std::remove_cv_t<std::remove_pointer_t<T>>;
+            in_graph_ = true;
             detail::PointersNeedTheHeaderMpSerialization<Named>::load(full(), value);
         } else if constexpr (kind == Kind::boost_archive) {
             detail::PointersNeedTheHeaderMpSerialization<T>::load_binary_archive(
@@ -262,7 +267,7 @@ private:
             using Key = typename T::key_type;
             const std::size_t count = get_count(detail::least_size<Key>());
             value.clear();
-            const detail::RoomAhead::Share share(room_, count, sizeof(void*));
+            const detail::RoomAhead::Share share(buckets_, count, sizeof(void*));
             reserve(value, share.elements());  // the buckets; nothing, if it has none
             for (std::size_t i = 0; i < count; ++i) {
                 const std::uint32_t since = objects_read();
@@ -307,9 +312,26 @@ private:
             for (std::size_t i = 0; i < count; ++i) {
                 value.push_back(get_bool("a bool is neither 0 nor 1"));
             }
-        } else if constexpr (detail::is_bitwise<Element>() && requires {
+        } else if constexpr (detail::may_hold_objects<Element> && requires {
                                  value.data();
                              }) {
+            const detail::RoomNeeded::Scope scope(
+                needed_, count, sizeof(Element), 0 - in_.left()
+            );
+            load_vector(value, count);
+            if (in_graph_) [[unlikely]] {
+                in_.view(scope.missing(0 - in_.left()));
+            }
+        } else {
+            load_vector(value, count);
+        }
+    }
+
+    /// Or a list or deque.
+    template <class T>
+    void load_vector(T& value, std::size_t count) {
+        using Element = typename T::value_type;
+        if constexpr (detail::is_bitwise<Element>() && requires { value.data(); }) {
             load_block(value, count);
         } else {
             load_elements(value, count, [this](Element& element) { *this >> element; });
@@ -368,7 +390,7 @@ private:
         const std::size_t count =
             get_count(detail::least_size<Key>() + detail::least_size<Mapped>());
         value.clear();
-        const detail::RoomAhead::Share share(room_, count, sizeof(void*));
+        const detail::RoomAhead::Share share(buckets_, count, sizeof(void*));
         reserve(value, share.elements());
         for (std::size_t i = 0; i < count; ++i) {
             const std::uint32_t since = objects_read();
@@ -484,6 +506,11 @@ private:
     // One thread at a time.
     std::unique_ptr<detail::FullIn, detail::DeleteFull> full_;
     detail::RoomAhead room_;
+    // For what hashes, apart, as only vectors ask for theirs in what is written.
+    detail::RoomAhead buckets_;
+    detail::RoomNeeded needed_;
+    // A pointer was read, or an object that one may name.
+    bool in_graph_ = false;
     // How many objects had been read before the last value was.
     std::uint32_t last_since_ = 0;
 };

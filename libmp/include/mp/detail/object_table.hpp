@@ -93,6 +93,10 @@ public:
     /// gone. Throws SerializationError if a pointer was read to one of them.
     void lose_below(std::uintptr_t frame, Number since);
 
+    /// Throws SerializationError if a raw pointer was read to what is gone or moves
+    /// now.
+    void check_pointers_into(const ReadValue& value) const;
+
     bool has_some_on_stack() const noexcept { return !on_stack_.empty(); }
 
     /// True if a shared pointer owns it already.
