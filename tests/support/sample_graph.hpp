@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // SampleGraph: one message with all that a graph may have: exported classes behind an
-// abstract one, objects with two owners and with one, weak and raw pointers, cycles, and
-// pointers into containers. For one source file of a program, as it exports classes.
+// abstract one, objects with two owners and with one, weak and raw pointers, cycles,
+// and pointers into containers. For one source file of a program, as it exports
+// classes.
 #pragma once
 
 #include "mp/serialization.hpp"
@@ -23,8 +24,8 @@
 namespace sample {
 
 /// The memory of objects that a raw pointer was read for: in a message that somebody
-/// forged they may belong to nobody. Without destructors, as each may be half an owner of
-/// the next.
+/// forged they may belong to nobody. Without destructors, as each may be half an owner
+/// of the next.
 class Swept {
 public:
     static void* take(std::size_t size) {

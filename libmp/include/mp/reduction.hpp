@@ -93,7 +93,8 @@ std::vector<std::byte> dumps(const T& value) {
 
 /// The value that dumps() was given. Throws SerializationError{decode} unless `bytes`
 /// are those of exactly one T. Bytes of a peer that is not authenticated are safe for
-/// types without pointers only.
+/// types without pointers, and for graphs of classes that do not delete what a raw
+/// pointer names; see docs/concepts/reduction.md.
 template <class T>
 T loads(std::span<const std::byte> bytes) {
     if constexpr (detail::accepts<detail::refusal_of_archived<T>(), T>()) {

@@ -100,8 +100,7 @@ std::string call_name(std::span<const std::byte> bytes, CallOrigin origin) {
     CallFrame frame{in, out, CallPhase::describe};
     try {
         const void* const thunk = find_code_ref(in);
-        if (thunk == nullptr ||
-            (origin == CallOrigin::peer && !is_call_thunk(thunk))) {
+        if (thunk == nullptr || (origin == CallOrigin::peer && !is_call_thunk(thunk))) {
             return std::string(unknown_name);
         }
         reinterpret_cast<Thunk>(const_cast<void*>(thunk))(frame);

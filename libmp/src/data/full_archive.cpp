@@ -172,9 +172,7 @@ void FullOut::save_object(const void* object, const basic_oserializer& type) {
     Base::save_object(object, type);
 }
 
-void FullOut::save_pointer(
-    const void* object, const basic_pointer_oserializer* type
-) {
+void FullOut::save_pointer(const void* object, const basic_pointer_oserializer* type) {
     const Nesting nesting(Direction::encode, max_nested_in_graph);
     const void* const outer = std::exchange(pointee_, object);
     const basic_oserializer* const outer_type =

@@ -319,6 +319,10 @@ std::uint32_t objects_read(FullIn& full) noexcept {
     return full.objects().size();
 }
 
+std::uint32_t last_object(FullIn& full) noexcept {
+    return full.last_object();
+}
+
 void note_move(FullIn& full, const ObjectMove& move) {
     full.objects().move(move);
 }

@@ -72,14 +72,13 @@ int levels_to_destroy() noexcept {
                                                         : max_nested_in_graph;
 }
 
-void check_nesting(int limit, Direction direction) {
+void check_nesting(int depth, int limit, Direction direction) {
     const Stack& stack = stack_of_thread();
     nesting_of_thread.lowest_frame = stack.lowest + reserve_of(stack);
     const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
     // A fiber runs on a stack of its own, of which nothing is known here.
     const bool short_of_stack =
         is_on_own_stack(here) && here < nesting_of_thread.lowest_frame;
-    const int depth = nesting_of_thread.depth;
     if (depth < limit && !short_of_stack) {
         return;
     }

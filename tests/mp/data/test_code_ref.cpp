@@ -303,7 +303,8 @@ TEST_CASE("code_ref: a function is named by its symbol, a static one too") {
     CHECK(function_name(&data).starts_with("0x"));
 }
 
-TEST_CASE("Call: the name of a call that came as bytes loads nothing and runs nothing") {
+TEST_CASE("Call: the name of a call that came as bytes loads nothing and runs nothing"
+) {
     Library library(MODULE_OTHER);
     const std::string named = written_by_unloaded(library);
     const auto name_of = [](const std::string& bytes) {

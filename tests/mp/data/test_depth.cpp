@@ -151,7 +151,9 @@ std::vector<std::byte> bytes_of_chain(Make make, int depth) {
         ++begin;
     }
     const std::size_t level = three.size() - two.size();
-    std::vector<std::byte> bytes(three.begin(), three.begin() + static_cast<long>(begin));
+    std::vector<std::byte> bytes(
+        three.begin(), three.begin() + static_cast<long>(begin)
+    );
     for (int i = 0; i < depth; ++i) {
         const auto from = three.begin() + static_cast<long>(begin);
         bytes.insert(bytes.end(), from, from + static_cast<long>(level));
@@ -220,9 +222,7 @@ TEST_CASE("dumps: a tree of 30000 levels behind a shared_ptr is refused") {
     const auto holder = holder_of(30'000);
     refuses(encode, [&] { mp::dumps(holder); });
     refuses(encode, [&] { mp::dumps(holder->tree); });
-    on_stack_of(512UL * 1024, [&] {
-        refuses(encode, [&] { mp::dumps(holder); });
-    });
+    on_stack_of(512UL * 1024, [&] { refuses(encode, [&] { mp::dumps(holder); }); });
     take_apart(holder->tree);
 }
 
@@ -282,7 +282,9 @@ TEST_CASE("dumps and loads: a million raw nodes are refused") {
     refuses(decode, [&] { mp::loads<RawNode*>(out.data()); });
 }
 
-TEST_CASE("dumps and loads: a list of two thousand shared_ptr is fine", "[no-tsan][no-asan]") {
+TEST_CASE(
+    "dumps and loads: a list of two thousand shared_ptr is fine", "[no-tsan][no-asan]"
+) {
     using Shared = Node<std::shared_ptr>;
     auto list = std::make_shared<Shared>();
     for (int i = 1; i < 2000; ++i) {

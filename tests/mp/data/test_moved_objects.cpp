@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Objects that move while a message is read: pointers to them that follow find them, and
-// one that would be left behind is an error.
+// Objects that move while a message is read: pointers to them that follow find them,
+// and one that would be left behind is an error.
 #include "mp/errors.hpp"
 #include "mp/reduction.hpp"
 #include "mp/serialization.hpp"

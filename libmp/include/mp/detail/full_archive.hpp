@@ -166,6 +166,8 @@ public:
 
     ObjectTable& objects() noexcept { return objects_; }
 
+    std::uint32_t last_object() const noexcept { return last_object_; }
+
     RoomAhead& room() noexcept { return room_; }
 
     RoomNeeded& needed() noexcept { return needed_; }

@@ -45,6 +45,8 @@ struct ObjectMove {
 };
 
 std::uint32_t objects_read(FullIn& full) noexcept;
+/// How many there were before the last one, and what is in it.
+std::uint32_t last_object(FullIn& full) noexcept;
 /// Both throw SerializationError if a pointer to an object would be left behind.
 void note_move(FullIn& full, const ObjectMove& move);
 /// A function has returned whose variables may have been read into, as objects since

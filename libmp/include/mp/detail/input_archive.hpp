@@ -87,7 +87,9 @@ public:
     /// A loaded object has been moved: pointers to it follow.
     template <class T>
     void reset_object_address(const T* to, const T* from) {
-        note_move(to, from, 1, last_since_);
+        if (full_) {
+            note_move(to, from, 1, detail::last_object(*full_));
+        }
     }
 
     void reset_object_address(const void* to, const void* from) {
@@ -108,6 +110,7 @@ private:
         if (!full_) {
             full_ = detail::make_full(in_);
         }
+        depth_.tell();
         return *full_;
     }
 
@@ -159,9 +162,9 @@ private:
         }
     }
 
-    /// A key that was there already: in a graph, others may point to what it replaces.
-    void refuse_if_graph() const {
-        if (full_) {
+    /// A key that was there already: others may point to what it replaces.
+    static void check_is_new(bool added) {
+        if (!added) {
             detail::throw_decode_error("a key that stands twice in a graph");
         }
     }
@@ -217,19 +220,16 @@ private:
                 in_, value
             );
         } else if constexpr (detail::accepts<detail::refusal_of_part<T>(), T>()) {
-            const std::uint32_t since = objects_read();
             if (get_tracked<T>()) {
                 load_tracked(value);
-                last_since_ = since;
                 return;
             }
             if constexpr (kind == Kind::plain_struct && detail::is_bitwise<T>()) {
                 in_.get(std::addressof(value), sizeof(T));
                 return;
             }
-            const detail::Nesting nesting(detail::Direction::decode);
+            const detail::ArchiveDepth::Level level(depth_, detail::Direction::decode);
             load_untracked<kind>(value);
-            last_since_ = since;
         }
     }
 
@@ -274,10 +274,10 @@ private:
                 Key key{};
                 *this >> key;
                 const auto at = value.emplace_hint(value.end(), std::move(key));
-                if (value.size() != i + 1) [[unlikely]] {
-                    refuse_if_graph();
+                if (full_) [[unlikely]] {
+                    check_is_new(value.size() == i + 1);
+                    note_move(std::addressof(*at), std::addressof(key), 1, since);
                 }
-                note_move(std::addressof(*at), std::addressof(key), 1, since);
             }
         } else if constexpr (kind == Kind::map) {
             load_map(value);
@@ -363,23 +363,30 @@ private:
                           value.reserve(count);
                           value.data();
                       }) {
-            const detail::RoomAhead::Share share(room_, count, sizeof(Element));
-            reserve(value, share.elements());
-            const std::uint32_t since = objects_read();
-            for (std::size_t i = 0; i < count; ++i) {
-                if (i == value.capacity()) [[unlikely]] {
-                    const Element* const before = value.data();
-                    reserve(value, detail::next_room(i, count));
-                    note_move(
-                        static_cast<const Element*>(value.data()), before, i, since
-                    );
-                }
-                read(value.emplace_back());
+            if (count > detail::RoomAhead::least / sizeof(Element)) {
+                load_many_elements(value, count, read);
+                return;
             }
-        } else {
-            for (std::size_t i = 0; i < count; ++i) {
-                read(value.emplace_back());
+            reserve(value, count);
+        }
+        for (std::size_t i = 0; i < count; ++i) {
+            read(value.emplace_back());
+        }
+    }
+
+    template <class T, class Read>
+    void load_many_elements(T& value, std::size_t count, Read read) {
+        using Element = typename T::value_type;
+        const detail::RoomAhead::Share share(room_, count, sizeof(Element));
+        reserve(value, share.elements());
+        const std::uint32_t since = objects_read();
+        for (std::size_t i = 0; i < count; ++i) {
+            if (i == value.capacity()) [[unlikely]] {
+                const Element* const before = value.data();
+                reserve(value, detail::next_room(i, count));
+                note_move(static_cast<const Element*>(value.data()), before, i, since);
             }
+            read(value.emplace_back());
         }
     }
 
@@ -402,15 +409,11 @@ private:
                 std::forward_as_tuple(std::move(key)),
                 std::tuple<>()
             );
-            if (value.size() != i + 1) [[unlikely]] {
-                refuse_if_graph();
+            if (full_) [[unlikely]] {
+                check_is_new(value.size() == i + 1);
+                const Key* const from = std::addressof(key);
+                note_move(std::addressof(at->first), from, 1, since);
             }
-            note_move(
-                std::addressof(at->first),
-                static_cast<const Key*>(std::addressof(key)),
-                1,
-                since
-            );
             // In place, so that its address is final.
             *this >> at->second;
         }
@@ -511,8 +514,7 @@ private:
     detail::RoomNeeded needed_;
     // A pointer was read, or an object that one may name.
     bool in_graph_ = false;
-    // How many objects had been read before the last value was.
-    std::uint32_t last_since_ = 0;
+    detail::ArchiveDepth depth_;
 };
 
 }  // namespace mp

@@ -28,7 +28,27 @@ extern constinit thread_local NestingOfThread nesting_of_thread
     __attribute__((tls_model("initial-exec")));
 
 /// Throws SerializationError if `limit` levels are open or the stack is nearly full.
-void check_nesting(int limit, Direction direction);
+void check_nesting(int depth, int limit, Direction direction);
+
+/// Where the stack stands now. Without the help of a frame pointer, which would be one
+/// more thing to do for each value.
+[[gnu::always_inline]] inline std::uintptr_t stack_now() noexcept {
+#if defined(__x86_64__) && defined(__LP64__)
+    std::uintptr_t now = 0;
+    asm("movq %%rsp, %0" : "=r"(now));
+    return now;
+#else
+    return reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+#endif
+}
+
+/// Before one level more.
+[[gnu::always_inline]] inline void
+enter_nesting(int depth, Direction direction, int limit) {
+    if (depth >= limit || stack_now() < nesting_of_thread.lowest_frame) [[unlikely]] {
+        check_nesting(depth, limit, direction);
+    }
+}
 
 /// The thread's own stack holds this address; false on the stack of a fiber.
 bool is_on_own_stack(std::uintptr_t address) noexcept;
@@ -47,11 +67,7 @@ int levels_to_destroy() noexcept;
 class Nesting {
 public:
     explicit Nesting(Direction direction, int limit = max_nested) {
-        const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
-        if (nesting_of_thread.depth >= limit || here < nesting_of_thread.lowest_frame)
-            [[unlikely]] {
-            check_nesting(limit, direction);
-        }
+        enter_nesting(nesting_of_thread.depth, direction, limit);
         ++nesting_of_thread.depth;
     }
 
@@ -59,6 +75,47 @@ public:
     Nesting& operator=(const Nesting&) = delete;
 
     ~Nesting() { --nesting_of_thread.depth; }
+};
+
+/// How deep one archive is: a copy of the thread's depth that a compiler may keep in a
+/// register. The thread's own follows when a level is entered, and is put right when
+/// the archive goes.
+class ArchiveDepth {
+public:
+    ArchiveDepth() noexcept : begin_(nesting_of_thread.depth), now_(begin_) {}
+
+    ArchiveDepth(const ArchiveDepth&) = delete;
+    ArchiveDepth& operator=(const ArchiveDepth&) = delete;
+
+    ~ArchiveDepth() {
+        // Another one, made before and gone before, may have done so.
+        if (nesting_of_thread.depth > begin_) {
+            nesting_of_thread.depth = begin_;
+        }
+    }
+
+    /// Before something else counts on.
+    void tell() const noexcept { nesting_of_thread.depth = now_; }
+
+    class Level {
+    public:
+        Level(ArchiveDepth& depth, Direction direction) : depth_(depth) {
+            enter_nesting(depth.now_, direction, max_nested);
+            nesting_of_thread.depth = ++depth_.now_;
+        }
+
+        Level(const Level&) = delete;
+        Level& operator=(const Level&) = delete;
+
+        ~Level() { --depth_.now_; }
+
+    private:
+        ArchiveDepth& depth_;
+    };
+
+private:
+    int begin_;
+    int now_;
 };
 
 }  // namespace mp::detail

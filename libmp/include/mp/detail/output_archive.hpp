@@ -82,6 +82,7 @@ private:
         if (!full_) {
             full_ = detail::make_full(out_);
         }
+        depth_.tell();
         return *full_;
     }
 
@@ -157,7 +158,7 @@ private:
                 out_.put(std::addressof(value), sizeof(T));
                 return;
             }
-            const detail::Nesting nesting(detail::Direction::encode);
+            const detail::ArchiveDepth::Level level(depth_, detail::Direction::encode);
             save_untracked<kind>(value);
         }
     }
@@ -266,6 +267,7 @@ private:
     detail::RoomNeeded needed_;
     // A pointer was written, or an object that one may name.
     bool in_graph_ = false;
+    detail::ArchiveDepth depth_;
 };
 
 }  // namespace mp
