@@ -331,7 +331,12 @@ void check_pointers_into(FullIn& full, const ReadValue& value) {
     full.objects().check_pointers_into(value);
 }
 
+void note_move_of_unknown(FullIn& full, const void* to, const void* from) {
+    full.reset_object_address(to, from);
+}
+
 [[gnu::noinline]] void note_return(FullIn& full, std::uint32_t since) {
+    full.set_last_object(since);
     if (full.objects().has_some_on_stack()) {
         full.objects().lose_below(
             reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)), since

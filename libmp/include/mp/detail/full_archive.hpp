@@ -166,6 +166,9 @@ public:
 
     ObjectTable& objects() noexcept { return objects_; }
 
+    /// The last value that was read is what has been read since.
+    void set_last_object(ObjectTable::Number since) noexcept { last_object_ = since; }
+
     std::uint32_t last_object() const noexcept { return last_object_; }
 
     RoomAhead& room() noexcept { return room_; }
@@ -195,8 +198,13 @@ public:
     }
 
     void reset_object_address(const void* to, const void* from) {
-        reset_object_address(
-            static_cast<const std::byte*>(to), static_cast<const std::byte*>(from)
+        // What else stands in it cannot be told from what it owns elsewhere.
+        objects_.move(
+            {.to = to,
+             .from = from,
+             .size = 1,
+             .since = last_object_,
+             .keeps_owned = false}
         );
     }
 
@@ -221,7 +229,9 @@ private:
             }
         } else if constexpr (is_only_passed_on<T>) {
             const Nesting nesting(Direction::decode, max_nested_in_graph);
+            const ObjectTable::Number begin = objects_.size();
             Base::load_override(value);
+            last_object_ = begin;
         } else {
             if constexpr (has_class_record<T>) {
                 never_tracked_ = is_never_tracked<std::remove_const_t<T>>;

@@ -52,6 +52,8 @@ void note_move(FullIn& full, const ObjectMove& move);
 /// A function has returned whose variables may have been read into, as objects since
 /// that number.
 void note_return(FullIn& full, std::uint32_t since);
+/// The last object has moved, of which nothing but the address is known.
+void note_move_of_unknown(FullIn& full, const void* to, const void* from);
 
 /// A value that has been read, with what stands in it.
 struct ReadValue {

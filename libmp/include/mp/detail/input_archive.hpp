@@ -93,9 +93,9 @@ public:
     }
 
     void reset_object_address(const void* to, const void* from) {
-        reset_object_address(
-            static_cast<const std::byte*>(to), static_cast<const std::byte*>(from)
-        );
+        if (full_) {
+            detail::note_move_of_unknown(*full_, to, from);
+        }
     }
 
     void delete_created_pointers() {
@@ -448,16 +448,16 @@ private:
                 detail::throw_newer_version(detail::type_name<T>(), version, known);
             }
         }
+        const std::uint32_t since = objects_read();
         if constexpr (kind == detail::Kind::plain_struct) {
             detail::pass_members(value, [this](auto&... members) {
                 ((*this >> members), ...);
             });
         } else {
-            const std::uint32_t since = objects_read();
             boost::serialization::serialize_adl(*this, value, version);
-            if (full_) [[unlikely]] {
-                detail::note_return(*full_, since);
-            }
+        }
+        if (full_) [[unlikely]] {
+            detail::note_return(*full_, since);
         }
     }
 
