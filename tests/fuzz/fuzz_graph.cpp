@@ -8,6 +8,7 @@
 
 #include "support/sample_graph.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -139,12 +140,29 @@ const Bytes& good_tree() {
     return bytes;
 }
 
-/// Pairs of a place (two bytes) and a value, xored there.
-Bytes changed(Bytes bytes, std::span<const std::byte> how) {
-    for (; how.size() >= 3; how = how.subspan(3)) {
-        const auto place = std::to_integer<std::size_t>(how[0]) << 8 |
-                           std::to_integer<std::size_t>(how[1]);
-        bytes[place % bytes.size()] ^= how[2];
+'/// Each change is a place (two bytes; the two highest bits say what), and a value: xored
+    /// there, put in, or the number of bytes that are taken out.
+    Bytes
+    changed(Bytes bytes, std::span<const std::byte> how) {
+    for (; how.size() >= 3 && !bytes.empty(); how = how.subspan(3)) {
+        const auto word = std::to_integer<std::size_t>(how[0]) << 8 |
+                          std::to_integer<std::size_t>(how[1]);
+        const std::size_t place = (word & 0x3fffU) % bytes.size();
+        const auto at = bytes.begin() + static_cast<std::ptrdiff_t>(place);
+        switch (word >> 14U) {
+        case 0:
+        case 1:
+            *at ^= how[2];
+            break;
+        case 2:
+            bytes.insert(at, how[2]);
+            break;
+        default:
+            const std::size_t left = bytes.size() - place;
+            const std::size_t count = std::to_integer<std::size_t>(how[2]) % 9;
+            bytes.erase(at, at + static_cast<std::ptrdiff_t>(std::min(left, count)));
+            break;
+        }
     }
     return bytes;
 }

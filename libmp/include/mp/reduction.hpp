@@ -45,18 +45,25 @@ void encode(ByteWriter& out, const T& value) {
     }
 }
 
-/// Reads into an existing value.
 template <class T>
-void decode_into(ByteReader& in, T& value) {
+void decode_at(ByteReader& in, T& value, bool moves) {
     try {
         if constexpr (kind_of<T>() == Kind::scalar) {
             value = in.get_value<T>();
         } else {
-            InArchive(in) >> value;
+            InArchive archive(in);
+            archive >> value;
+            ReadEnd::check(archive, value, moves);
         }
     } catch (...) {
         rethrow_decode_error(type_name<T>());
     }
+}
+
+/// Reads into an existing value.
+template <class T>
+void decode_into(ByteReader& in, T& value) {
+    decode_at(in, value, false);
 }
 
 /// The next value; more may follow it.
@@ -66,7 +73,7 @@ T decode(ByteReader& in) {
         return T(decode<DecodedAs<T>>(in));
     } else {
         T value = make_for_decoding<T>();
-        decode_into(in, value);
+        decode_at(in, value, true);
         return value;
     }
 }

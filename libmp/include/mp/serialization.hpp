@@ -12,6 +12,7 @@
 #include "mp/detail/full_archive.hpp"
 #include "mp/detail/graph_containers.hpp"
 #include "mp/detail/graph_pointers.hpp"
+#include "mp/detail/made_elements.hpp"
 #include "mp/detail/std_serialize.hpp"
 
 #include <boost/archive/binary_iarchive.hpp>

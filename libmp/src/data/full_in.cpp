@@ -163,15 +163,16 @@ void FullIn::load_in_place(void* object, ObjectTable::Number number) {
         objects_.lose(begin);
         throw;
     }
-    forget_the_dead();
+    forget_the_dead(begin);
     last_object_ = begin;
 }
 
 // A frame of its own, which begins where that of the function began that was called
 // before.
-[[gnu::noinline]] void FullIn::forget_the_dead() {
+[[gnu::noinline]] void FullIn::forget_the_dead(ObjectTable::Number since) {
     if (objects_.has_some_on_stack()) {
-        objects_.lose_below(reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0))
+        objects_.lose_below(
+            reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)), since
         );
     }
 }
@@ -231,6 +232,10 @@ const basic_pointer_iserializer* FullIn::load_pointer(
         throw_decode_error("a pointer to an object of a class that it cannot point to");
     }
     describe(classes_[type]);
+    if (!classes_[type].tracked &&
+        found->get_basic_serializer().tracking(get_flags())) {
+        throw_decode_error("a pointer to an object without a number");
+    }
     pointer = load_pointee(type, asked);
     return found;
 }
@@ -241,20 +246,23 @@ public:
     PointeeScope(FullIn& full, const Pointee& pointee)
         : full_(full),
           outer_(std::exchange(full.pointee_, pointee)),
-          outer_number_(full.objects_.enter_pointee(pointee.number)) {}
+          outer_place_(full.objects_.enter_pointee(pointee.number)) {}
 
     PointeeScope(const PointeeScope&) = delete;
     PointeeScope& operator=(const PointeeScope&) = delete;
 
     ~PointeeScope() {
         full_.pointee_ = outer_;
-        full_.objects_.enter_pointee(outer_number_);
+        full_.objects_.leave_pointee(outer_place_);
     }
+
+    /// Where the pointer stands that is being read.
+    const ObjectTable::Inside& outer_place() const noexcept { return outer_place_; }
 
 private:
     FullIn& full_;
     Pointee outer_;
-    ObjectTable::Number outer_number_;
+    ObjectTable::Inside outer_place_;
 };
 
 void* FullIn::load_pointee(ObjectTable::Number number, const Asked& asked) {
@@ -284,6 +292,13 @@ void* FullIn::load_pointee(ObjectTable::Number number, const Asked& asked) {
     );
     try {
         known.pointee_type->load_object_ptr(*this, memory, known.version);
+        if (object != ObjectTable::none) {
+            objects_.constructed(object);
+            if (asked.hold == Hold::unique || asked.hold == Hold::shared) {
+                objects_.own(object, scope.outer_place());
+            }
+        }
+        forget_the_dead(begin);
     } catch (...) {
         // What raw pointers name may have an owner that nobody here knows of. Memory
         // whose object was never made is left: its class may have its own way to free
@@ -296,10 +311,6 @@ void* FullIn::load_pointee(ObjectTable::Number number, const Asked& asked) {
         }
         throw;
     }
-    if (object != ObjectTable::none) {
-        objects_.constructed(object);
-    }
-    forget_the_dead();
     pointed_at_ = object;
     return memory;
 }
@@ -316,10 +327,19 @@ void note_move(FullIn& full, const ObjectMove& move) {
     full.objects().move(move);
 }
 
-[[gnu::noinline]] void note_return(FullIn& full) {
+void check_pointers_into(FullIn& full, const ReadValue& value) {
+    full.objects().check_pointers_into(value);
+}
+
+void note_move_of_unknown(FullIn& full, const void* to, const void* from) {
+    full.reset_object_address(to, from);
+}
+
+[[gnu::noinline]] void note_return(FullIn& full, std::uint32_t since) {
+    full.set_last_object(since);
     if (full.objects().has_some_on_stack()) {
         full.objects().lose_below(
-            reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0))
+            reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)), since
         );
     }
 }

@@ -59,6 +59,19 @@ bool is_on_own_stack(std::uintptr_t address) noexcept {
     return address >= stack.lowest && address < stack.end;
 }
 
+int levels_to_destroy() noexcept {
+    // What the destructors of one level may take: half the stack at most, as what
+    // stands inside of the innermost object is destroyed there, too.
+    constexpr std::uintptr_t of_one_level = 512;
+    const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+    if (!is_on_own_stack(here)) {
+        return max_nested;
+    }
+    const std::uintptr_t levels = (here - stack_of_thread().lowest) / of_one_level;
+    return levels < std::uintptr_t{max_nested_in_graph} ? static_cast<int>(levels)
+                                                        : max_nested_in_graph;
+}
+
 void check_nesting(int depth, int limit, Direction direction) {
     const Stack& stack = stack_of_thread();
     nesting_of_thread.lowest_frame = stack.lowest + reserve_of(stack);

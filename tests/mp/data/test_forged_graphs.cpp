@@ -102,7 +102,11 @@ struct NamesNewest {
     }
 };
 
-/// Every number of four bytes, one after the other, becomes each of a few.
+/// As many bytes as they have, all of them zero or all of them gone.
+constexpr std::size_t sizes_of_numbers[] = {1, 2, 4, 8};
+
+/// Every byte, one after the other, becomes each of a few; numbers are added and
+/// removed.
 template <class Read>
 int change_each_byte(const std::vector<std::byte>& good, Read read) {
     constexpr std::uint8_t values[] = {0, 1, 2, 3, 4, 5, 8, 16, 0x7f, 0x80, 0xfe, 0xff};
@@ -126,9 +130,46 @@ int change_each_byte(const std::vector<std::byte>& good, Read read) {
                 ++refused;
             }
         }
+        for (const std::size_t size : sizes_of_numbers) {
+            const auto place = static_cast<std::ptrdiff_t>(at);
+            auto bytes = good;
+            bytes.insert(bytes.begin() + place, size, std::byte{0});
+            try {
+                read(bytes);
+            } catch (const mp::SerializationError&) {
+                ++refused;
+            }
+            bytes = good;
+            const auto end = std::min(good.size(), at + size);
+            bytes.erase(
+                bytes.begin() + place, bytes.begin() + static_cast<std::ptrdiff_t>(end)
+            );
+            try {
+                read(bytes);
+            } catch (const mp::SerializationError&) {
+                ++refused;
+            }
+        }
     }
     return refused;
 }
+
+struct Owner {
+    A part;
+    template <class Archive>
+    void serialize(Archive& ar, unsigned) {
+        ar& part;
+    }
+};
+
+struct WeakThenRaw {
+    std::weak_ptr<Owner> weak;
+    A* raw = nullptr;
+    template <class Archive>
+    void serialize(Archive& ar, unsigned) {
+        ar& weak& raw;
+    }
+};
 
 }  // namespace
 
@@ -270,6 +311,30 @@ TEST_CASE("loads: a class of a graph that is newer than ours is refused") {
         }
     }
     CHECK(refused == 1);
+}
+
+TEST_CASE("loads: an object behind a pointer cannot be said to have no number") {
+    const LeaksAllowed leaks;
+    const auto owner = std::make_shared<Owner>();
+    const auto good = mp::dumps(WeakThenRaw{owner, &owner->part});
+    // Tracked, version 0, object 0; the first of them is the Owner's.
+    const std::byte tracked[] = {
+        std::byte{1}, {}, {}, {}, {}, std::byte{0}, {}, {}, {}};
+    const auto at =
+        std::search(good.begin(), good.end(), std::begin(tracked), std::end(tracked));
+    REQUIRE(at != good.end());
+    std::vector<std::byte> forged(good.begin(), at);
+    forged.insert(forged.end(), 5, std::byte{0});  // not tracked, version 0
+    forged.insert(forged.end(), at + 9, good.end());
+    // The number of the part, which was the second object, may be any.
+    const auto tail = forged.size();
+    for (std::size_t i = 1; i <= tail; ++i) {
+        auto bytes = forged;
+        bytes[tail - i] =
+            static_cast<std::byte>(std::to_integer<int>(bytes[tail - i]) - 1);
+        CHECK_THROWS_AS(mp::loads<WeakThenRaw>(bytes), mp::SerializationError);
+    }
+    CHECK_THROWS_AS(mp::loads<WeakThenRaw>(forged), mp::SerializationError);
 }
 
 TEST_CASE("loads: a bitset that is none is a SerializationError") {

@@ -108,6 +108,38 @@ struct LargeKey {
     }
 };
 
+/// Its members are found without a serialize().
+struct PlainLarge {
+    std::array<std::int32_t, 1000> numbers{};
+};
+
+/// Copied as bytes.
+class BitwiseLarge {
+public:
+    std::array<std::int32_t, 1000> numbers{};
+
+    template <class Archive>
+    void serialize(Archive& ar, unsigned) {
+        ar& numbers;
+    }
+};
+
+/// Elements that go as bytes, or one by one if somebody points at them.
+struct PointedAt {
+    struct Element {
+        std::int32_t number;
+        std::int32_t other;
+    };
+
+    std::vector<Element> elements;
+    Element* one = nullptr;  // not owned
+
+    template <class Archive>
+    void serialize(Archive& ar, unsigned) {
+        ar& elements& one;
+    }
+};
+
 class LargeWithoutDefault {
 public:
     explicit LargeWithoutDefault(int) {}
@@ -157,6 +189,14 @@ struct Behind {
     }
 };
 
+}  // namespace
+
+BOOST_IS_BITWISE_SERIALIZABLE(BitwiseLarge)
+template <>
+inline constexpr bool mp::is_archivable<PointedAt::Element*> = true;
+
+namespace {
+
 /// How much more memory `run` had at its worst than before it.
 std::size_t memory_of(const std::function<void()>& run) {
     const std::size_t before = in_use.load();
@@ -169,8 +209,8 @@ constexpr std::size_t message_size = 900'000;
 
 /// A container that says it has as many elements as the message has bytes.
 template <class T>
-std::vector<std::byte> claim(std::vector<std::byte> begin) {
-    const std::size_t count_at = begin.size() - sizeof(std::uint64_t);
+std::vector<std::byte> claim(std::vector<std::byte> begin, std::size_t behind = 0) {
+    const std::size_t count_at = begin.size() - sizeof(std::uint64_t) - behind;
     const std::uint64_t count = message_size - begin.size();
     std::memcpy(begin.data() + count_at, &count, sizeof count);
     begin.resize(message_size, std::byte{0});
@@ -178,10 +218,10 @@ std::vector<std::byte> claim(std::vector<std::byte> begin) {
 }
 
 template <class T>
-void stays_small(const char* name) {
+void stays_small(const char* name, std::size_t behind_count = 0) {
     INFO(name);
-    // An empty one ends with its count.
-    const auto flat = claim<T>(mp::dumps(T()));
+    // An empty one ends with its count, or with so many bytes behind it.
+    const auto flat = claim<T>(mp::dumps(T()), behind_count);
     const auto behind = claim<T>(mp::dumps(std::make_unique<Behind<T>>()));
     const auto small = [](const auto& read) {
         const std::size_t memory = memory_of([&] {
@@ -204,6 +244,9 @@ TEST_CASE(
     "loads: a claimed number of elements takes no memory for those that are not there"
 ) {
     stays_small<std::vector<Large>>("vector");
+    stays_small<std::vector<PlainLarge>>("vector of plain structs", 1);
+    stays_small<std::vector<BitwiseLarge>>("vector of bytes", 1);
+    stays_small<std::deque<PlainLarge>>("deque of plain structs");
     stays_small<std::deque<Large>>("deque");
     stays_small<std::list<Large>>("list");
     stays_small<std::set<LargeKey>>("set");
@@ -221,6 +264,19 @@ TEST_CASE(
     stays_small<std::string>("string");
     stays_small<std::wstring>("wstring");
     stays_small<std::vector<std::int64_t>>("numbers");
+}
+
+TEST_CASE("dumps and loads: elements that go as bytes come back, also pointed at") {
+    std::vector<BitwiseLarge> many(20);
+    many[19].numbers[999] = 5;
+    CHECK(mp::loads<decltype(many)>(mp::dumps(many))[19].numbers[999] == 5);
+    PointedAt value;
+    value.elements = {{1, 2}, {3, 4}, {5, 6}};
+    value.one = &value.elements[1];
+    const auto back = mp::loads<PointedAt>(mp::dumps(value));
+    CHECK(back.elements.size() == 3);
+    CHECK(back.one == &back.elements[1]);
+    CHECK(back.one->other == 4);
 }
 
 TEST_CASE("loads: elements without a default constructor get room as they come") {

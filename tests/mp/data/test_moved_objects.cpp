@@ -15,12 +15,14 @@
 #include <list>
 #include <map>
 #include <memory>
+#include <new>
 #include <optional>
 #include <set>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
+#include <valarray>
 #include <vector>
 
 namespace {
@@ -89,6 +91,55 @@ struct Wide {
     template <class Archive>
     void serialize(Archive& ar, unsigned) {
         ar& item;
+    }
+};
+
+/// Elements that point to each other while they are read.
+struct WideItem {
+    std::int64_t filler[64] = {};  // not archived
+    std::int32_t number = 0;
+    WideItem* other = nullptr;  // not owned
+
+    template <class Archive>
+    void serialize(Archive& ar, unsigned) {
+        ar& number& other;
+    }
+};
+
+/// Made by a function of its own.
+class MadeItem {
+public:
+    explicit MadeItem(std::int32_t number) { item.number = number; }
+
+    bool operator<(const MadeItem& that) const { return item < that.item; }
+
+    bool operator==(const MadeItem& that) const { return item == that.item; }
+
+    Item item;
+
+    template <class Archive>
+    void serialize(Archive& ar, unsigned) {
+        ar& item;
+    }
+};
+
+template <class Archive>
+void load_construct_data(Archive&, MadeItem* place, unsigned) {
+    ::new (place) MadeItem(0);
+}
+
+struct MadeHash {
+    std::size_t operator()(const MadeItem& made) const { return Hash()(made.item); }
+};
+
+/// Names what stands in the value itself.
+struct PointsIntoItself {
+    Item item;
+    Item* to = nullptr;  // not owned
+
+    template <class Archive>
+    void serialize(Archive& ar, unsigned) {
+        ar& item& to;
     }
 };
 
@@ -163,6 +214,10 @@ Item* item_of(const Item& item) {
     return const_cast<Item*>(&item);
 }
 
+Item* item_of(const MadeItem& made) {
+    return const_cast<Item*>(&made.item);
+}
+
 template <class T>
 Item* item_of(const std::pair<const T, Item>& pair) {
     return const_cast<Item*>(&pair.second);
@@ -226,6 +281,89 @@ TEST_CASE("loads: pointers find the elements of every container") {
     check_pointers("map by item", std::map<Item, int>{{{1}, 1}, {{2}, 2}, {{3}, 3}});
     check_pointers("multimap", std::multimap<int, Item>{{1, {1}}, {1, {2}}});
     check_pointers("unordered_map", std::unordered_map<int, Item>{{1, {1}}, {2, {2}}});
+}
+
+TEST_CASE("loads: pointers find elements that a function makes") {
+    using Made = MadeItem;
+    const auto make = [](auto items) {
+        for (const int number : {1, 2, 3}) {
+            items.insert(items.end(), Made(number));
+        }
+        return items;
+    };
+    check_pointers("vector", make(std::vector<Made>()));
+    check_pointers("deque", make(std::deque<Made>()));
+    check_pointers("list", make(std::list<Made>()));
+    check_pointers("set", make(std::set<Made>()));
+    check_pointers("multiset", make(std::multiset<Made>()));
+    check_pointers("unordered_set", make(std::unordered_set<Made, MadeHash>()));
+    check_pointers(
+        "unordered_multiset", make(std::unordered_multiset<Made, MadeHash>())
+    );
+    check_pointers("forward_list", std::forward_list<Made>{Made(1), Made(2)});
+    check_pointers("no elements", std::forward_list<Made>());
+}
+
+TEST_CASE("loads: pointers find the elements of a valarray") {
+    check_pointers("valarray", std::valarray<Item>{{1}, {2}, {3}});
+    using Pair = std::pair<std::int32_t, std::int32_t>;
+    const std::valarray<Pair> pairs{{1, 2}, {3, 4}};
+    CHECK(mp::loads<std::valarray<Pair>>(mp::dumps(pairs))[1] == Pair(3, 4));
+    const auto behind = std::make_shared<std::valarray<double>>(2.5, 100);
+    CHECK(
+        (*mp::loads<std::shared_ptr<std::valarray<double>>>(mp::dumps(behind)))[99] ==
+        2.5
+    );
+}
+
+TEST_CASE("loads: elements far larger than their bytes may point to each other") {
+    const auto link = [](std::vector<WideItem>& items) {
+        for (std::size_t i = 1; i < items.size(); ++i) {
+            items[i].other = &items[i - 1];
+        }
+    };
+    const auto check = [](const std::vector<WideItem>& items) {
+        for (std::size_t i = 1; i < items.size(); ++i) {
+            REQUIRE(items[i].other == &items[i - 1]);
+        }
+    };
+    std::vector<WideItem> items(1000);
+    link(items);
+    std::vector<WideItem> back;
+    read_into(back, items);
+    check(back);
+    const auto behind = std::make_shared<std::vector<WideItem>>(1000);
+    link(*behind);
+    check(*mp::loads<std::shared_ptr<std::vector<WideItem>>>(mp::dumps(behind)));
+    std::vector<std::vector<WideItem>> nested(3, std::vector<WideItem>(500));
+    std::vector<std::vector<WideItem>> nested_back;
+    for (auto& inner : nested) {
+        link(inner);
+    }
+    read_into(nested_back, nested);
+    for (const auto& inner : nested_back) {
+        check(inner);
+    }
+    const auto nested_behind = std::make_unique<decltype(nested)>(std::move(nested));
+    for (const auto& inner :
+         *mp::loads<std::unique_ptr<decltype(nested)>>(mp::dumps(nested_behind))) {
+        check(inner);
+    }
+}
+
+TEST_CASE("loads: a pointer into the value itself is read where it stays") {
+    PointsIntoItself value;
+    value.item.number = 3;
+    value.to = &value.item;
+    PointsIntoItself back;
+    read_into(back, value);
+    CHECK(back.to == &back.item);
+    const auto bytes = mp::dumps(value);
+    CHECK_THROWS_AS(mp::loads<PointsIntoItself>(bytes), mp::SerializationError);
+    const auto behind = std::make_unique<PointsIntoItself>();
+    behind->to = &behind->item;
+    const auto there = mp::loads<std::unique_ptr<PointsIntoItself>>(mp::dumps(behind));
+    CHECK(there->to == &there->item);
 }
 
 TEST_CASE("loads: pointers find what a key has in memory of its own") {

@@ -44,6 +44,7 @@ void run_item(mp::detail::CallFrame& frame, Fn& fn) {
             },
             stored
         );
+        mp::detail::ReadEnd::check(archive, stored, false);
     }
     frame.phase = mp::detail::CallPhase::run;
     using Returned = decltype(mp::detail::invoke_stored(fn, stored));

@@ -312,6 +312,12 @@ constexpr bool is_bitwise() {
     }
 }
 
+/// An element may be an object of a graph, or have some in it.
+template <class T>
+inline constexpr bool may_hold_objects =
+    may_be_pointed_at<T> ||
+    !(is_bitwise<T>() || kind_of<T>() == Kind::text || kind_of<T>() == Kind::boolean);
+
 /// No value of T takes fewer bytes in a message; at least one, so that no length can
 /// ask for more elements than there are bytes.
 template <class T>

@@ -166,6 +166,7 @@ void call_thunk(CallFrame& frame) {
             [&](Stored&... values) { (read_argument(frame.in, archive, values), ...); },
             stored
         );
+        ReadEnd::check(archive, stored, false);
     }
     if (frame.in.left() != 0) [[unlikely]] {
         throw_bytes_left_over(frame.in.left());

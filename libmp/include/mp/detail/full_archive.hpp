@@ -22,6 +22,7 @@
 #include <boost/serialization/string.hpp>
 #include <boost/serialization/type_info_implementation.hpp>
 
+#include <cstring>
 #include <string>
 #include <typeinfo>
 #include <vector>
@@ -74,6 +75,15 @@ public:
 
     std::size_t written() const noexcept { return out_.size(); }
 
+    RoomNeeded& needed() noexcept { return needed_; }
+
+    /// Bytes that say nothing.
+    void pad(std::size_t bytes) {
+        if (bytes != 0) {
+            std::memset(out_.extend(bytes), 0, bytes);
+        }
+    }
+
 private:
     using Base = boost::archive::detail::common_oarchive<FullOut>;
     friend class boost::archive::detail::interface_oarchive<FullOut>;
@@ -119,6 +129,7 @@ private:
 
     // Set once in the constructor.
     ByteWriter& out_;
+    RoomNeeded needed_;
     // One thread at a time. What save_pointer() is about to save.
     const void* pointee_ = nullptr;
     const basic_oserializer* pointee_type_ = nullptr;
@@ -155,9 +166,14 @@ public:
 
     ObjectTable& objects() noexcept { return objects_; }
 
+    /// The last value that was read is what has been read since.
+    void set_last_object(ObjectTable::Number since) noexcept { last_object_ = since; }
+
     std::uint32_t last_object() const noexcept { return last_object_; }
 
     RoomAhead& room() noexcept { return room_; }
+
+    RoomNeeded& needed() noexcept { return needed_; }
 
     std::size_t left() const noexcept { return in_.left(); }
 
@@ -182,8 +198,13 @@ public:
     }
 
     void reset_object_address(const void* to, const void* from) {
-        reset_object_address(
-            static_cast<const std::byte*>(to), static_cast<const std::byte*>(from)
+        // What else stands in it cannot be told from what it owns elsewhere.
+        objects_.move(
+            {.to = to,
+             .from = from,
+             .size = 1,
+             .since = last_object_,
+             .keeps_owned = false}
         );
     }
 
@@ -208,7 +229,9 @@ private:
             }
         } else if constexpr (is_only_passed_on<T>) {
             const Nesting nesting(Direction::decode, max_nested_in_graph);
+            const ObjectTable::Number begin = objects_.size();
             Base::load_override(value);
+            last_object_ = begin;
         } else {
             if constexpr (has_class_record<T>) {
                 never_tracked_ = is_never_tracked<std::remove_const_t<T>>;
@@ -318,7 +341,7 @@ private:
     );
     void* load_pointee(ObjectTable::Number number, const Asked& asked);
     void load_in_place(void* object, ObjectTable::Number number);
-    void forget_the_dead();
+    void forget_the_dead(ObjectTable::Number since);
     /// The number of an object; at most that of a new one.
     ObjectTable::Number get_object_number();
 
@@ -326,6 +349,7 @@ private:
     ByteReader& in_;
     // One thread at a time.
     RoomAhead room_;
+    RoomNeeded needed_;
     ObjectTable objects_;
     std::vector<Class> classes_;
     Asked asked_;

@@ -49,8 +49,23 @@ std::uint32_t objects_read(FullIn& full) noexcept;
 std::uint32_t last_object(FullIn& full) noexcept;
 /// Both throw SerializationError if a pointer to an object would be left behind.
 void note_move(FullIn& full, const ObjectMove& move);
-/// A function has returned whose variables may have been read into.
-void note_return(FullIn& full);
+/// A function has returned whose variables may have been read into, as objects since
+/// that number.
+void note_return(FullIn& full, std::uint32_t since);
+/// The last object has moved, of which nothing but the address is known.
+void note_move_of_unknown(FullIn& full, const void* to, const void* from);
+
+/// A value that has been read, with what stands in it.
+struct ReadValue {
+    const void* place;
+    std::size_t size;
+    /// It is returned to a caller.
+    bool moves;
+};
+
+/// Throws SerializationError if a pointer was read to a variable of a function that has
+/// returned, or to a part of a value that moves.
+void check_pointers_into(FullIn& full, const ReadValue& value);
 
 /// For functions that read containers, from either archive.
 struct ElementMoves {
@@ -64,6 +79,20 @@ struct ElementMoves {
         Archive& in, const T* to, const T* from, std::size_t count, std::uint32_t since
     ) {
         in.note_move(to, from, count, since);
+    }
+};
+
+/// What is said when all of a value has been read.
+struct ReadEnd {
+    /// See check_pointers_into(): `value` stays where it is, or is returned.
+    template <class Archive, class T>
+    static void check(Archive& archive, const T& value, bool moves) {
+        if (archive.full_) [[unlikely]] {
+            check_pointers_into(
+                *archive.full_,
+                {.place = std::addressof(value), .size = sizeof(T), .moves = moves}
+            );
+        }
     }
 };
 

@@ -13,7 +13,6 @@
 
 #include <boost/serialization/array_wrapper.hpp>
 #include <boost/serialization/collection_size_type.hpp>
-#include <boost/serialization/detail/stack_constructor.hpp>
 #include <boost/serialization/item_version_type.hpp>
 
 #include <bitset>
@@ -61,24 +60,28 @@ void reserve_or_refuse(Container& container, std::size_t count) {
 
 // ---- out
 
+/// `size` is that of an element of a vector, or 0.
 template <class Save>
-void save_elements(FullOut& out, std::size_t count, Save save) {
+void save_elements(FullOut& out, std::size_t count, Save save, std::size_t size = 0) {
     out << boost::serialization::collection_size_type(count);
     const std::size_t begin = out.written();
+    const RoomNeeded::Scope scope(out.needed(), count, size, begin);
     save();
-    constexpr std::byte nothing{};
-    while (out.written() - begin < count) {
-        out.save_binary(&nothing, 1);
-    }
+    const std::size_t there = out.written() - begin;
+    out.pad(count > there ? count - there : 0);
+    out.pad(scope.missing(out.written()));
 }
 
 template <class Container>
-void save_sequence(FullOut& out, const Container& container, std::size_t count) {
-    save_elements(out, count, [&] {
+void save_sequence(
+    FullOut& out, const Container& container, std::size_t count, std::size_t size = 0
+) {
+    const auto save = [&] {
         for (const auto& element : container) {
             out << element;
         }
-    });
+    };
+    save_elements(out, count, save, size);
 }
 
 template <class Map>
@@ -93,16 +96,18 @@ void save_map(FullOut& out, const Map& map) {
 // ---- in
 
 template <class Load>
-void load_elements(FullIn& in, Load load) {
+void load_elements(FullIn& in, Load load, std::size_t size_of_element = 0) {
     boost::serialization::collection_size_type size;
     in >> size;
     const std::size_t count = std::as_const(size);
     const std::size_t left = in.left();
+    const RoomNeeded::Scope scope(in.needed(), count, size_of_element, 0 - left);
     load(count);
     const std::size_t read = left - in.left();
     if (read < count) {
         in.skip(count - read);
     }
+    in.skip(scope.missing(0 - in.left()));
 }
 
 /// Elements of a vector that has no room left move to where it has.
@@ -126,18 +131,22 @@ void make_room(
 
 template <class T, class Allocator>
 void load_vector(FullIn& in, std::vector<T, Allocator>& vector) {
-    load_elements(in, [&](std::size_t count) {
-        vector.clear();
-        const RoomAhead::Share share(in.room(), count, sizeof(T));
-        reserve_or_refuse(vector, share.elements());
-        const std::uint32_t since = in.objects().size();
-        for (std::size_t i = 0; i < count; ++i) {
-            if (i == vector.capacity()) {
-                make_room(in, vector, count, since);
+    load_elements(
+        in,
+        [&](std::size_t count) {
+            vector.clear();
+            const RoomAhead::Share share(in.room(), count, sizeof(T));
+            reserve_or_refuse(vector, share.elements());
+            const std::uint32_t since = in.objects().size();
+            for (std::size_t i = 0; i < count; ++i) {
+                if (i == vector.capacity()) {
+                    make_room(in, vector, count, since);
+                }
+                in >> vector.emplace_back();
             }
-            in >> vector.emplace_back();
-        }
-    });
+        },
+        sizeof(T)
+    );
 }
 
 template <class T, class Allocator>
@@ -223,6 +232,66 @@ concept ReadsMessages =
     std::same_as<Archive, InArchive> || std::same_as<Archive, FullIn>;
 
 template <class Archive>
+concept WritesMessages =
+    std::same_as<Archive, OutArchive> || std::same_as<Archive, FullOut>;
+
+/// One by one, as they are read.
+template <class Archive, class T>
+void save_valarray(Archive& archive, const std::valarray<T>& values) {
+    if constexpr (std::is_same_v<Archive, FullOut>) {
+        save_sequence(archive, values, values.size());
+    } else {
+        archive << boost::serialization::collection_size_type(values.size());
+        for (const T& value : values) {
+            archive << value;
+        }
+    }
+}
+
+/// One by one, so that no more are made than there are.
+template <class Archive, class T>
+void load_values(Archive& archive, std::valarray<T>& values, std::size_t count) {
+    const std::uint32_t since = ElementMoves::objects_read(archive);
+    std::vector<T> read;
+    for (std::size_t i = 0; i < count; ++i) {
+        if (i == read.capacity()) {
+            const T* const before = read.data();
+            reserve_or_refuse(read, next_room(i, count));
+            ElementMoves::note(
+                archive, static_cast<const T*>(read.data()), before, i, since
+            );
+        }
+        archive >> read.emplace_back();
+    }
+    values.resize(count);
+    for (std::size_t i = 0; i < count; ++i) {
+        values[i] = std::move(read[i]);
+    }
+    if (count != 0) {
+        ElementMoves::note(
+            archive,
+            static_cast<const T*>(std::addressof(values[0])),
+            static_cast<const T*>(read.data()),
+            count,
+            since
+        );
+    }
+}
+
+template <class Archive, class T>
+void load_valarray(Archive& archive, std::valarray<T>& values) {
+    if constexpr (std::is_same_v<Archive, FullIn>) {
+        load_elements(archive, [&](std::size_t count) {
+            load_values(archive, values, count);
+        });
+    } else {
+        boost::serialization::collection_size_type size;
+        archive >> size;
+        load_values(archive, values, std::as_const(size));
+    }
+}
+
+template <class Archive>
 inline constexpr bool writes = std::is_same_v<Archive, FullOut>;
 
 }  // namespace mp::detail
@@ -239,7 +308,7 @@ void serialize(Archive& archive, std::vector<U, A>& vector, const unsigned int) 
             ::mp::detail::load_block(archive, vector);
         }
     } else if constexpr (::mp::detail::writes<Archive>) {
-        ::mp::detail::save_sequence(archive, vector, vector.size());
+        ::mp::detail::save_sequence(archive, vector, vector.size(), sizeof(U));
     } else {
         ::mp::detail::load_vector(archive, vector);
     }
@@ -318,40 +387,6 @@ MP_DETAIL_HASHED_MAP(unordered_multimap)
 #undef MP_DETAIL_HASHED_MAP
 // clang-format on
 
-/// A vector of what has no default constructor, also by value. As Boost reads it, but
-/// with an eye on elements that move.
-template <::mp::detail::ReadsMessages Archive, class U, class A>
-    requires(!::mp::detail::MadeByDefault<U>)
-void load(Archive& archive, std::vector<U, A>& vector, const unsigned int) {
-    collection_size_type size;
-    archive >> size;
-    item_version_type of_elements(0);
-    archive >> of_elements;
-    const unsigned item_version = std::as_const(of_elements);
-    if (item_version > static_cast<unsigned>(version<U>::value)) {
-        ::mp::detail::throw_newer_version(
-            ::mp::detail::type_name<U>(), item_version, version<U>::value
-        );
-    }
-    vector.clear();
-    const std::size_t count = std::as_const(size);
-    const auto since = ::mp::detail::ElementMoves::objects_read(archive);
-    for (std::size_t i = 0; i < count; ++i) {
-        detail::stack_construct<Archive, U> element(archive, item_version);
-        archive >> element.reference();
-        const U* const before = vector.data();
-        const std::size_t moved = vector.size() == vector.capacity() ? i : 0;
-        if (moved != 0) {
-            vector.reserve(::mp::detail::next_room(i, count));
-            ::mp::detail::ElementMoves::note(
-                archive, static_cast<const U*>(vector.data()), before, moved, since
-            );
-        }
-        vector.push_back(std::move(element.reference()));
-        archive.reset_object_address(&vector.back(), &element.reference());
-    }
-}
-
 // What Boost would believe of these.
 
 template <::mp::detail::ReadsMessages Archive, std::size_t size>
@@ -364,17 +399,14 @@ void load(Archive& archive, std::bitset<size>& bits, const unsigned int) {
     bits = std::bitset<size>(text);
 }
 
+template <::mp::detail::WritesMessages Archive, class U>
+void save(Archive& archive, const std::valarray<U>& values, const unsigned int) {
+    ::mp::detail::save_valarray(archive, values);
+}
+
 template <::mp::detail::ReadsMessages Archive, class U>
 void load(Archive& archive, std::valarray<U>& values, const unsigned int) {
-    collection_size_type size;
-    archive >> size;
-    const std::size_t count = std::as_const(size);
-    // One by one, so that no more are made than there are.
-    std::vector<U> read;
-    for (std::size_t i = 0; i < count; ++i) {
-        archive >> read.emplace_back();
-    }
-    values = std::valarray<U>(read.data(), read.size());
+    ::mp::detail::load_valarray(archive, values);
 }
 
 }  // namespace boost::serialization

@@ -70,8 +70,13 @@ Shared<T> load_shared(FullIn& in, Hold hold) {
     if (object == nullptr) {
         return {};
     }
-    if (number == ObjectTable::none) {
-        return Shared<T>(object);  // of a class without identity
+    if (number == ObjectTable::none) {  // of a class without identity
+        Shared<T> owner(object);
+        if (hold == Hold::weak) {
+            throw_decode_error("a weak pointer to an object that nothing else can name"
+            );
+        }
+        return owner;
     }
     auto* owner = dynamic_cast<OwnerOf<Shared>*>(in.objects().owner_of(number).get());
     if (owner == nullptr) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // InArchive: bytes to values. See mp/archive.hpp.
 // Python:  pickle.Unpickler
+// Long because the list is as long as there are kinds of types.
 #pragma once
 
 #include "mp/detail/archive_errors.hpp"
@@ -38,7 +39,8 @@ public:
     using is_saving = boost::mpl::false_;
 
     /// Reads on from where `in` stands; it must outlive the archive.
-    explicit InArchive(detail::ByteReader& in) : in_(in), room_(in.left()) {}
+    explicit InArchive(detail::ByteReader& in)
+        : in_(in), room_(in.left()), buckets_(in.left()) {}
 
     InArchive(const InArchive&) = delete;
     InArchive& operator=(const InArchive&) = delete;
@@ -91,9 +93,9 @@ public:
     }
 
     void reset_object_address(const void* to, const void* from) {
-        reset_object_address(
-            static_cast<const std::byte*>(to), static_cast<const std::byte*>(from)
-        );
+        if (full_) {
+            detail::note_move_of_unknown(*full_, to, from);
+        }
     }
 
     void delete_created_pointers() {
@@ -102,6 +104,7 @@ public:
 
 private:
     friend struct detail::ElementMoves;
+    friend struct detail::ReadEnd;
 
     detail::FullIn& full() {
         if (!full_) {
@@ -168,6 +171,7 @@ private:
 
     template <class T>
     void load_tracked(T& value) {
+        in_graph_ = true;
         detail::load_tracked(full(), std::addressof(value), typeid(T));
     }
 
@@ -209,6 +213,7 @@ private:
             }
         } else if constexpr (kind == Kind::pointer) {
             using Named = std::remove_cv_t<std::remove_pointer_t<T>>;
+            in_graph_ = true;
             detail::PointersNeedTheHeaderMpSerialization<Named>::load(full(), value);
         } else if constexpr (kind == Kind::boost_archive) {
             detail::PointersNeedTheHeaderMpSerialization<T>::load_binary_archive(
@@ -262,7 +267,7 @@ private:
             using Key = typename T::key_type;
             const std::size_t count = get_count(detail::least_size<Key>());
             value.clear();
-            const detail::RoomAhead::Share share(room_, count, sizeof(void*));
+            const detail::RoomAhead::Share share(buckets_, count, sizeof(void*));
             reserve(value, share.elements());  // the buckets; nothing, if it has none
             for (std::size_t i = 0; i < count; ++i) {
                 const std::uint32_t since = objects_read();
@@ -307,36 +312,70 @@ private:
             for (std::size_t i = 0; i < count; ++i) {
                 value.push_back(get_bool("a bool is neither 0 nor 1"));
             }
-        } else if constexpr (detail::is_bitwise<Element>() && requires {
+        } else if constexpr (detail::may_hold_objects<Element> && requires {
                                  value.data();
                              }) {
-            resize(value, count);
-            load_array(value.data(), count);
+            const detail::RoomNeeded::Scope scope(
+                needed_, count, sizeof(Element), 0 - in_.left()
+            );
+            load_vector(value, count);
+            if (in_graph_) [[unlikely]] {
+                in_.view(scope.missing(0 - in_.left()));
+            }
         } else {
-            load_elements(value, count);
+            load_vector(value, count);
+        }
+    }
+
+    /// Or a list or deque.
+    template <class T>
+    void load_vector(T& value, std::size_t count) {
+        using Element = typename T::value_type;
+        if constexpr (detail::is_bitwise<Element>() && requires { value.data(); }) {
+            load_block(value, count);
+        } else {
+            load_elements(value, count, [this](Element& element) { *this >> element; });
         }
     }
 
     template <class T>
-    void load_elements(T& value, std::size_t count) {
+    void load_block(T& value, std::size_t count) {
+        using Element = typename T::value_type;
+        if constexpr (detail::may_be_pointed_at<Element>) {
+            if (get_tracked<Element>()) {
+                load_elements(value, count, [this](Element& element) {
+                    load_tracked(element);
+                });
+                return;
+            }
+        }
+        if (count > in_.left() / sizeof(Element)) [[unlikely]] {
+            detail::throw_bad_length(count, in_.left());
+        }
+        resize(value, count);
+        in_.bulk(value.data(), count * sizeof(Element));
+    }
+
+    template <class T, class Read>
+    void load_elements(T& value, std::size_t count, Read read) {
         using Element = typename T::value_type;
         if constexpr (requires {
                           value.reserve(count);
                           value.data();
                       }) {
             if (count > detail::RoomAhead::least / sizeof(Element)) {
-                load_many_elements(value, count);
+                load_many_elements(value, count, read);
                 return;
             }
             reserve(value, count);
         }
         for (std::size_t i = 0; i < count; ++i) {
-            *this >> value.emplace_back();
+            read(value.emplace_back());
         }
     }
 
-    template <class T>
-    void load_many_elements(T& value, std::size_t count) {
+    template <class T, class Read>
+    void load_many_elements(T& value, std::size_t count, Read read) {
         using Element = typename T::value_type;
         const detail::RoomAhead::Share share(room_, count, sizeof(Element));
         reserve(value, share.elements());
@@ -347,7 +386,7 @@ private:
                 reserve(value, detail::next_room(i, count));
                 note_move(static_cast<const Element*>(value.data()), before, i, since);
             }
-            *this >> value.emplace_back();
+            read(value.emplace_back());
         }
     }
 
@@ -358,7 +397,7 @@ private:
         const std::size_t count =
             get_count(detail::least_size<Key>() + detail::least_size<Mapped>());
         value.clear();
-        const detail::RoomAhead::Share share(room_, count, sizeof(void*));
+        const detail::RoomAhead::Share share(buckets_, count, sizeof(void*));
         reserve(value, share.elements());
         for (std::size_t i = 0; i < count; ++i) {
             const std::uint32_t since = objects_read();
@@ -409,15 +448,16 @@ private:
                 detail::throw_newer_version(detail::type_name<T>(), version, known);
             }
         }
+        const std::uint32_t since = objects_read();
         if constexpr (kind == detail::Kind::plain_struct) {
             detail::pass_members(value, [this](auto&... members) {
                 ((*this >> members), ...);
             });
         } else {
             boost::serialization::serialize_adl(*this, value, version);
-            if (full_) [[unlikely]] {
-                detail::note_return(*full_);
-            }
+        }
+        if (full_) [[unlikely]] {
+            detail::note_return(*full_, since);
         }
     }
 
@@ -469,6 +509,11 @@ private:
     // One thread at a time.
     std::unique_ptr<detail::FullIn, detail::DeleteFull> full_;
     detail::RoomAhead room_;
+    // For what hashes, apart, as only vectors ask for theirs in what is written.
+    detail::RoomAhead buckets_;
+    detail::RoomNeeded needed_;
+    // A pointer was read, or an object that one may name.
+    bool in_graph_ = false;
     detail::ArchiveDepth depth_;
 };
 

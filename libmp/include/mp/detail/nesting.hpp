@@ -53,6 +53,15 @@ enter_nesting(int depth, Direction direction, int limit) {
 /// The thread's own stack holds this address; false on the stack of a fiber.
 bool is_on_own_stack(std::uintptr_t address) noexcept;
 
+/// It stands in a frame that is open, on the thread's own stack.
+[[gnu::always_inline]] inline bool is_in_open_frame(std::uintptr_t address) noexcept {
+    return address >= reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)) &&
+           is_on_own_stack(address);
+}
+
+/// How many levels of destructors the stack of this thread can take from here.
+int levels_to_destroy() noexcept;
+
 /// One level deeper, for as long as it lives. All archives of a thread count together,
 /// so that a value inside bytes inside a value does not begin anew.
 class Nesting {

@@ -41,7 +41,13 @@ public:
     using Number = std::uint32_t;
     static constexpr Number none = ~Number{0};
 
-    ObjectTable() = default;
+    /// A pointee and how deep its contents begin.
+    struct Inside {
+        Number pointee = none;
+        int depth = 0;
+    };
+
+    ObjectTable() noexcept;
     ObjectTable(const ObjectTable&) = delete;
     ObjectTable& operator=(const ObjectTable&) = delete;
     ~ObjectTable();
@@ -56,8 +62,13 @@ public:
     void constructed(Number object) noexcept { objects_[object].constructed = true; }
 
     /// While the contents of a pointee are read, what is added is inside of it. Returns
-    /// the one before.
-    Number enter_pointee(Number pointee) noexcept;
+    /// the one before. One without a number counts as a part of that.
+    Inside enter_pointee(Number pointee) noexcept;
+    void leave_pointee(const Inside& outer) noexcept { inside_ = outer; }
+
+    /// A pointer in there owns the object. Throws SerializationError if objects own
+    /// each other so deep that their destructors would not fit on the stack.
+    void own(Number object, const Inside& owner);
 
     /// An object that was read in place is met again there. Throws SerializationError
     /// unless it is that one.
@@ -78,9 +89,13 @@ public:
     /// All objects since number `since` are gone.
     void lose(Number since) noexcept;
 
-    /// Objects on the part of the stack that has been given up are gone. Throws
-    /// SerializationError if a pointer was read to one of them.
-    void lose_below(std::uintptr_t frame);
+    /// Objects since number `since` on the part of the stack that has been given up are
+    /// gone. Throws SerializationError if a pointer was read to one of them.
+    void lose_below(std::uintptr_t frame, Number since);
+
+    /// Throws SerializationError if a raw pointer was read to what is gone or moves
+    /// now.
+    void check_pointers_into(const ReadValue& value) const;
 
     bool has_some_on_stack() const noexcept { return !on_stack_.empty(); }
 
@@ -93,18 +108,29 @@ private:
     struct Object {
         void* address;
         Number type;
-        Number pointee;       ///< the innermost one that it was read into, or none
-        Number owner = none;  ///< in owners_
+        Number pointee;           ///< the innermost one that it was read into, or none
+        Number owner = none;      ///< in owners_
+        std::uint32_t below = 0;  ///< how deep it owns others
         bool in_place;
         bool constructed;
         bool lost = false;
         bool held_raw = false;
+        bool lives = false;     ///< with the value that was read
         Hold held = Hold::raw;  ///< unless raw, how it is owned
     };
 
     bool is_inside_since(const Object& object, Number since) const noexcept {
         return object.in_place && (object.pointee == none || object.pointee < since);
     }
+
+    /// The pointee that an object lives with: itself, or the one it is a part of.
+    Number pointee_of(Number object) const noexcept {
+        return objects_[object].in_place ? objects_[object].pointee : object;
+    }
+
+    void find_what_lives();
+    void spare_holders_of_named();
+    void spare(Number object) noexcept;
 
     std::vector<Object> objects_;
     std::vector<Number> on_stack_;
@@ -113,7 +139,17 @@ private:
         std::unique_ptr<SharedOwner> owner;
     };
     std::vector<Owned> owners_;
-    Number pointee_ = none;
+    /// Pointers in one pointee that own another.
+    struct Ownership {
+        Number object;
+        Number owner;
+    };
+    std::vector<Ownership> ownerships_;
+    Inside inside_;
+    std::uint32_t deepest_;  ///< that `below` may get
+    // All of these are lost.
+    Number lost_since_ = 0;
+    Number lost_end_ = 0;
 };
 
 }  // namespace mp::detail

@@ -11,6 +11,7 @@
 #include "mp/detail/full_archive_fwd.hpp"
 #include "mp/detail/nesting.hpp"
 #include "mp/detail/refusal.hpp"
+#include "mp/detail/room_ahead.hpp"
 #include "mp/detail/tracked_class.hpp"
 #include "mp/detail/value_refusal.hpp"
 
@@ -19,6 +20,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <iterator>
 #include <memory>
 #include <tuple>
@@ -100,6 +102,7 @@ private:
 
     template <class T>
     void save_tracked(const T& value) {
+        in_graph_ = true;
         detail::save_tracked(full(), std::addressof(value), typeid(T));
     }
 
@@ -137,6 +140,7 @@ private:
             }
         } else if constexpr (kind == Kind::pointer) {
             using Named = std::remove_cv_t<std::remove_pointer_t<T>>;
+            in_graph_ = true;
             detail::PointersNeedTheHeaderMpSerialization<Named>::save(full(), value);
         } else if constexpr (kind == Kind::boost_archive) {
             detail::PointersNeedTheHeaderMpSerialization<T>::save_binary_archive(
@@ -214,12 +218,26 @@ private:
             for (const bool element : value) {
                 out_.put_value(static_cast<std::uint8_t>(element));
             }
-        } else if constexpr (requires { value.data(); }) {
-            save_array(value.data(), value.size());
-        } else {
+        } else if constexpr (!requires { value.data(); }) {
             for (const Element& element : value) {
                 *this << element;
             }
+        } else if constexpr (detail::may_hold_objects<Element>) {
+            const detail::RoomNeeded::Scope scope(
+                needed_, value.size(), sizeof(Element), out_.size()
+            );
+            save_array(value.data(), value.size());
+            if (in_graph_) [[unlikely]] {
+                pad(scope.missing(out_.size()));
+            }
+        } else {
+            save_array(value.data(), value.size());
+        }
+    }
+
+    void pad(std::size_t bytes) {
+        if (bytes != 0) {
+            std::memset(out_.extend(bytes), 0, bytes);
         }
     }
 
@@ -246,6 +264,9 @@ private:
     detail::ByteWriter& out_;
     // One thread at a time.
     std::unique_ptr<detail::FullOut, detail::DeleteFull> full_;
+    detail::RoomNeeded needed_;
+    // A pointer was written, or an object that one may name.
+    bool in_graph_ = false;
     detail::ArchiveDepth depth_;
 };
 

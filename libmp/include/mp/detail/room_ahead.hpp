@@ -53,6 +53,48 @@ private:
     std::size_t left_;
 };
 
+/// How many bytes the vectors of a graph have to take, so that there is room ahead for
+/// all their elements, and none moves while others are read that point to it. Both
+/// sides count alike: what is missing stands behind the elements.
+class RoomNeeded {
+public:
+    /// One vector, with those that stand in it.
+    class Scope {
+    public:
+        /// Of `count` elements of `size` bytes each, which begin at `position`.
+        Scope(
+            RoomNeeded& needed,
+            std::size_t count,
+            std::size_t size,
+            std::size_t position
+        )
+            : needed_(needed), before_(needed.bytes_), begin_(position) {
+            needed_.bytes_ += count / RoomAhead::times * size +
+                              (count % RoomAhead::times * size + RoomAhead::times - 1) /
+                                  RoomAhead::times;
+        }
+
+        Scope(const Scope&) = delete;
+        Scope& operator=(const Scope&) = delete;
+        ~Scope() = default;
+
+        /// Between `position` and what is needed.
+        std::size_t missing(std::size_t position) const noexcept {
+            const std::size_t needed = needed_.bytes_ - before_;
+            const std::size_t there = position - begin_;
+            return needed > there ? needed - there : 0;
+        }
+
+    private:
+        RoomNeeded& needed_;
+        std::size_t before_;
+        std::size_t begin_;
+    };
+
+private:
+    std::size_t bytes_ = 0;
+};
+
 /// The next step of a container that is full: twice as many as have arrived, `count` at
 /// most.
 inline std::size_t next_room(std::size_t arrived, std::size_t count) noexcept {
