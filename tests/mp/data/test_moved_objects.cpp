@@ -345,8 +345,9 @@ TEST_CASE("loads: elements far larger than their bytes may point to each other")
         check(inner);
     }
     const auto nested_behind = std::make_unique<decltype(nested)>(std::move(nested));
-    for (const auto& inner :
-         *mp::loads<std::unique_ptr<decltype(nested)>>(mp::dumps(nested_behind))) {
+    const auto nested_there =
+        mp::loads<std::unique_ptr<decltype(nested)>>(mp::dumps(nested_behind));
+    for (const auto& inner : *nested_there) {
         check(inner);
     }
 }
