@@ -37,8 +37,6 @@ namespace {
 
 using Bytes = std::vector<std::byte>;
 
-const AuthenticationString& key = test::secret;
-
 Binding new_binding() {
     Binding binding;
     binding.server_challenge = marked_challenge(HandshakeSide::server, new_nonce());
@@ -71,17 +69,17 @@ TEST_CASE(
     "binding: a client's response holds for its own two challenges", "[authentication]"
 ) {
     const Binding binding = new_binding();
-    const Bytes response = detail::client_response(key, binding);
+    const Bytes response = detail::client_response(test::secret, binding);
     CHECK(detail::is_bound(response));
 
     Binding server;
     server.server_challenge = binding.server_challenge;
-    detail::take_client_response(key, server, response);
+    detail::take_client_response(test::secret, server, response);
     CHECK(server.client_challenge == binding.client_challenge);
 
     Binding another = new_binding();
     CHECK_THROWS_AS(
-        detail::take_client_response(key, another, response), AuthenticationError
+        detail::take_client_response(test::secret, another, response), AuthenticationError
     );
     CHECK_THROWS_AS(
         detail::take_client_response(AuthenticationString("another"), server, response),
@@ -92,12 +90,12 @@ TEST_CASE(
         damaged[i] ^= std::byte{1};
         if (detail::is_bound(damaged)) {
             CHECK_THROWS_AS(
-                detail::take_client_response(key, server, damaged), AuthenticationError
+                detail::take_client_response(test::secret, server, damaged), AuthenticationError
             );
         }
         const auto cut = std::span(response).first(i);
         CHECK_THROWS_AS(
-            detail::take_client_response(key, server, cut), detail::HandshakeBreach
+            detail::take_client_response(test::secret, server, cut), detail::HandshakeBreach
         );
     }
 }
@@ -106,26 +104,26 @@ TEST_CASE(
     "binding: a server's response is not a client's, nor CPython's", "[authentication]"
 ) {
     const Binding binding = new_binding();
-    const Bytes response = detail::server_response(key, binding);
-    CHECK_NOTHROW(detail::check_server_response(key, binding, response));
+    const Bytes response = detail::server_response(test::secret, binding);
+    CHECK_NOTHROW(detail::check_server_response(test::secret, binding, response));
     CHECK_THROWS_AS(
-        detail::check_server_response(key, new_binding(), response), AuthenticationError
+        detail::check_server_response(test::secret, new_binding(), response), AuthenticationError
     );
     CHECK_THROWS_AS(
         detail::check_server_response(
-            key, binding, detail::client_response(key, binding)
+            test::secret, binding, detail::client_response(test::secret, binding)
         ),
         AuthenticationError
     );
     const Bytes cpythons =
-        detail::create_response(key, binding.client_challenge, detail::Md5::refused);
+        detail::create_response(test::secret, binding.client_challenge, detail::Md5::refused);
     CHECK_THROWS_AS(
-        detail::check_server_response(key, binding, cpythons), AuthenticationError
+        detail::check_server_response(test::secret, binding, cpythons), AuthenticationError
     );
     // The other way round: CPython believes none of ours.
     CHECK_THROWS_AS(
         detail::verify_response(
-            key, binding.client_challenge, response, detail::Md5::allowed
+            test::secret, binding.client_challenge, response, detail::Md5::allowed
         ),
         AuthenticationError
     );
@@ -134,7 +132,7 @@ TEST_CASE(
 TEST_CASE("binding: a client answers no challenge of a client", "[authentication]") {
     Handshake wire;
     wire.say(challenge_with(new_challenge_of(HandshakeSide::client)));
-    CHECK_THROWS_AS(answer_challenge(wire.ours, key), AuthenticationError);
+    CHECK_THROWS_AS(answer_challenge(wire.ours, test::secret), AuthenticationError);
     CHECK_FALSE(wire.theirs.poll());
 }
 
@@ -145,12 +143,12 @@ TEST_CASE(
     const bool allowed = GENERATE(true, false);
     Handshake wire;
     auto other =
-        beside([&] { answer_challenge(wire.ours, key, {.allow_cpython = allowed}); });
+        beside([&] { answer_challenge(wire.ours, test::secret, {.allow_cpython = allowed}); });
     wire.say(challenge_with(modern));
     if (allowed) {
         CHECK(
             wire.theirs.recv_bytes() ==
-            detail::create_response(key, bytes_of(modern), detail::Md5::refused)
+            detail::create_response(test::secret, bytes_of(modern), detail::Md5::refused)
         );
         wire.say("#WELCOME#");
         CHECK_NOTHROW(other.get());
@@ -167,17 +165,17 @@ TEST_CASE(
     const bool allowed = GENERATE(true, false);
     Handshake wire;
     auto other =
-        beside([&] { deliver_challenge(wire.ours, key, {.allow_cpython = allowed}); });
+        beside([&] { deliver_challenge(wire.ours, test::secret, {.allow_cpython = allowed}); });
     const Bytes challenge = wire.theirs.recv_bytes();
     wire.theirs.send_bytes(detail::create_response(
-        key, std::span(challenge).subspan(tag.size()), detail::Md5::refused
+        test::secret, std::span(challenge).subspan(tag.size()), detail::Md5::refused
     ));
     CHECK(wire.next() == (allowed ? "#WELCOME#" : "#FAILURE#"));
     if (allowed) {
         other.get();
         // It cannot go on as one of ours.
         wire.say(challenge_with(new_challenge_of(HandshakeSide::client)));
-        CHECK_THROWS_AS(answer_challenge(wire.ours, key), AuthenticationError);
+        CHECK_THROWS_AS(answer_challenge(wire.ours, test::secret), AuthenticationError);
         CHECK_FALSE(wire.theirs.poll());
     } else {
         CHECK_THROWS_AS(other.get(), AuthenticationError);
@@ -190,8 +188,8 @@ TEST_CASE(
 ) {
     Handshake wire;
     auto other = beside([&] {
-        answer_challenge(wire.ours, key);
-        deliver_challenge(wire.ours, key);
+        answer_challenge(wire.ours, test::secret);
+        deliver_challenge(wire.ours, test::secret);
     });
     wire.say(challenge_with(new_challenge_of(HandshakeSide::server)));
     CHECK(detail::is_bound(wire.theirs.recv_bytes()));
@@ -203,7 +201,7 @@ TEST_CASE(
         HandshakeSide::client
     );
     wire.theirs.send_bytes(detail::create_response(
-        key, std::span(challenge).subspan(tag.size()), detail::Md5::refused
+        test::secret, std::span(challenge).subspan(tag.size()), detail::Md5::refused
     ));
     CHECK(wire.next() == "#FAILURE#");
     CHECK_THROWS_AS(other.get(), AuthenticationError);
@@ -214,13 +212,13 @@ TEST_CASE(
 ) {
     Handshake wire;
     auto other = beside([&] {
-        deliver_challenge(wire.ours, key);
-        answer_challenge(wire.ours, key);
+        deliver_challenge(wire.ours, test::secret);
+        answer_challenge(wire.ours, test::secret);
     });
     Binding client = new_binding();
     const Bytes challenge = wire.theirs.recv_bytes();
     client.server_challenge.assign(challenge.begin() + tag.size(), challenge.end());
-    wire.theirs.send_bytes(detail::client_response(key, client));
+    wire.theirs.send_bytes(detail::client_response(test::secret, client));
     CHECK(wire.next() == "#WELCOME#");
     wire.say(challenge_with(new_challenge_of(HandshakeSide::client)));
     CHECK_THROWS_AS(other.get(), AuthenticationError);
@@ -235,15 +233,15 @@ TEST_CASE(
     Handshake wire;
     const connection::ChallengeOptions only_ours{.allow_cpython = false};
     auto other = beside([&] {
-        answer_challenge(wire.theirs, key, only_ours);
+        answer_challenge(wire.theirs, test::secret, only_ours);
         if (!halves) {
-            deliver_challenge(wire.theirs, key, only_ours);
+            deliver_challenge(wire.theirs, test::secret, only_ours);
         }
         wire.theirs.send_bytes("first message");
     });
-    deliver_challenge(wire.ours, key, only_ours);
+    deliver_challenge(wire.ours, test::secret, only_ours);
     if (!halves) {
-        answer_challenge(wire.ours, key, only_ours);
+        answer_challenge(wire.ours, test::secret, only_ours);
     }
     CHECK(text_of(wire.ours.recv_bytes()) == "first message");
     other.get();
