@@ -140,10 +140,9 @@ const Bytes& good_tree() {
     return bytes;
 }
 
-'/// Each change is a place (two bytes; the two highest bits say what), and a value: xored
-    /// there, put in, or the number of bytes that are taken out.
-    Bytes
-    changed(Bytes bytes, std::span<const std::byte> how) {
+/// Each change is a place (two bytes; the two highest bits say what), and a value:
+/// xored there, put in, or the number of bytes that are taken out.
+Bytes changed(Bytes bytes, std::span<const std::byte> how) {
     for (; how.size() >= 3 && !bytes.empty(); how = how.subspan(3)) {
         const auto word = std::to_integer<std::size_t>(how[0]) << 8 |
                           std::to_integer<std::size_t>(how[1]);
