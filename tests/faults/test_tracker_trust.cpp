@@ -337,7 +337,8 @@ TEST_CASE(
     }
     const int status = test::run_in_fork_for(60s, [] {
         mp::SharedMemory before = small_segment();
-        mp::set_executable("/root/none of ours");
+        const test::TempDir folder;
+        mp::set_executable(folder.path() / "none of ours");
         int code = 0;
         if (!become_other_user()) {
             return 3;
