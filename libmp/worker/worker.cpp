@@ -7,13 +7,10 @@
 // same code. See docs/protocols/child_start.md.
 #include <dlfcn.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/auxv.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -47,17 +44,14 @@ struct Answer {
     std::_Exit(1);  // at once: its parent kills it as soon as it has read this
 }
 
-// Was it killed, or did it leave, while we began? As child_entry.cpp.
-bool is_gone(pid_t pid) {
+// Was it killed, or did it leave, while we began? Then its end of the socket is closed,
+// even before it is reaped.
+bool is_gone(pid_t pid, int socket) {
     if (pid <= 0 || pid == ::getppid()) {
         return false;
     }
-    pollfd its{.fd = -1, .events = POLLIN, .revents = 0};
-    its.fd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
-    const bool gone =
-        its.fd < 0 ? ::kill(pid, 0) != 0 && errno == ESRCH : ::poll(&its, 1, 0) == 1;
-    ::close(its.fd);
-    return gone;
+    pollfd its{.fd = socket, .events = 0, .revents = 0};
+    return ::poll(&its, 1, 0) == 1 && (its.revents & POLLHUP) != 0;
 }
 
 // As child_entry.cpp, which comes too late here: what is loaded runs code. Null if the
@@ -82,7 +76,7 @@ const char* why_no_child(const char* socket) {
     const bool known =
         ::getsockopt(std::atoi(socket), SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0;
     const bool is_ours = known && peer.pid == ::getpid();
-    if (known && !is_ours && is_gone(peer.pid)) {
+    if (known && !is_ours && is_gone(peer.pid, std::atoi(socket))) {
         std::_Exit(1);  // there is nobody to tell
     }
     if (!known || (!is_ours && peer.pid != ::getppid()) || peer.uid != effective) {

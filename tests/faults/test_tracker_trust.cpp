@@ -30,12 +30,14 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstring>
 #include <fstream>
 #include <grp.h>
 #include <string>
 #include <system_error>
+#include <thread>
 #include <vector>
 
 using namespace std::chrono_literals;
@@ -172,6 +174,8 @@ void make_as_other_user(mp::Connection out) {
     out.send(left.name());
     ::raise(SIGKILL);
 }
+
+void do_nothing() {}
 
 mp::SharedMemory small_segment() {
     return mp::SharedMemory({.create = true, .size = 64});
@@ -333,7 +337,8 @@ TEST_CASE(
     }
     const int status = test::run_in_fork_for(60s, [] {
         mp::SharedMemory before = small_segment();
-        mp::set_executable("/root/none of ours");
+        const test::TempDir folder;
+        mp::set_executable(folder.path() / "none of ours");
         int code = 0;
         if (!become_other_user()) {
             return 3;
@@ -351,4 +356,31 @@ TEST_CASE(
         return code;
     });
     CHECK(status == 0);
+}
+
+TEST_CASE(
+    "Tracker: no forked child keeps a connection of its parent, whenever it is forked",
+    "[faults][privileges][no-tsan]"  // a fork beside other threads
+) {
+    const mp::Context ctx = each_start_method();
+    mp::stop_helpers();
+    std::atomic<bool> done{false};
+    std::thread starter([&] {
+        for (int i = 0; i < 15; ++i) {
+            mp::resource_tracker::ensure_running();
+            mp::Process child = ctx.Process(do_nothing);
+            child.start();
+            child.join();
+            if (i % 5 == 0) {
+                mp::stop_helpers();
+            }
+        }
+        done = true;
+    });
+    int kept = 0;
+    while (!done) {
+        kept += test::run_in_fork([] { return connections().empty() ? 0 : 1; });
+    }
+    starter.join();
+    CHECK(kept == 0);
 }

@@ -79,6 +79,14 @@ std::uint32_t hand_over(int fd, const char* what, const TravelKey& key) {
     return scope_for(what).add(key, fd, what, TakenOver::by_each);
 }
 
+std::uint32_t hand_over(UniqueFd fd) {
+    SpawningScope* const scope = spawning_scope();
+    if (scope == nullptr) {
+        throw StateError("no child is being started");
+    }
+    return scope->add(std::move(fd));
+}
+
 std::uint32_t hand_over_once(const TravelKey& key, int fd, const char* what) {
     return scope_for(what).add(key, fd, what, TakenOver::once);
 }

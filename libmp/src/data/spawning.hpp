@@ -67,6 +67,10 @@ bool can_hand_over(const TravelKey& key) noexcept;
 std::uint32_t
 hand_over(int fd, const char* what = "this object", const TravelKey& key = nullptr);
 
+/// Gives `fd` itself, with its number, to what travels with a child that is being
+/// started. Throws StateError when there is no such thing.
+std::uint32_t hand_over(UniqueFd fd);
+
 /// The same for a descriptor that several objects share: it travels once. `key` is what
 /// they share.
 std::uint32_t hand_over_once(const TravelKey& key, int fd, const char* what);

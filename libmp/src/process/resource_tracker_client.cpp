@@ -13,6 +13,7 @@
 #include "os/per_process.hpp"
 #include "process/tracker_link.hpp"
 #include "process/tracker_protocol.hpp"
+#include "process/tracker_sockets.hpp"
 #include "util/diagnostics.hpp"
 #include "util/exit_function.hpp"
 
@@ -28,20 +29,14 @@ namespace mp {
 namespace detail {
 namespace {
 
-// What children that are about to be forked are to have, by number: a child of another
-// thread's finds them here and closes them.
-struct ForChildren {
-    os::ForkLock lock;
-    std::vector<int> connections MP_GUARDED_BY(lock);
-
-    static ForChildren& get() {
-        static auto* const instance = new ForChildren;
-        return *instance;
-    }
-};
+// Held while the list of links changes, so that a forked child finds it whole.
+os::ForkLock& links_lock() {
+    static auto* const instance = new os::ForkLock;
+    return *instance;
+}
 
 // Before main, so that no fork can fall into the making.
-[[maybe_unused]] const bool made_early = (ForChildren::get(), true);
+[[maybe_unused]] const bool made_early = (links_lock(), true);
 
 // Of the child that this thread is about to fork.
 constinit thread_local UniqueFd* childs_connection = nullptr;
@@ -54,19 +49,13 @@ struct Links {
         if (os::forking_a_process() && childs_connection != nullptr) {
             connection = std::move(*childs_connection);
         }
-        ForChildren& others = ForChildren::get();
-        for (const int other : others.connections) {
-            if (other != connection.get()) {
-                UniqueFd(other).reset();
-            }
-        }
-        others.connections.clear();
+        close_tracker_sockets_of_parent(connection.get());
         now = TrackerLink(std::move(connection));
         parents->now.abandon();
         for (TrackerLink& link : parents->of_other_users) {
             link.abandon();
         }
-        // The parent's list is left alone: another thread may have been changing it.
+        // What else there is, is left alone: another thread may have been changing it.
         static_cast<void>(parents.release());
     }
 
@@ -74,6 +63,7 @@ struct Links {
     // user, and messages to the tracker of the one before are refused.
     TrackerLink& current() MP_REQUIRES(mutex) {
         if (now.user() != ::geteuid()) {
+            const os::ForkLockHeld held(links_lock());
             const auto known = std::find_if(
                 of_other_users.begin(),
                 of_other_users.end(),
@@ -203,36 +193,29 @@ bool remove_tracked_memory(const std::string& name, const os::FileId& id) {
 std::int32_t hand_over_resource_tracker() {
     Links& all = links();
     const MutexLock held(all.mutex);
-    const UniqueFd connection = all.current().connection_for_child();
-    return connection ? static_cast<std::int32_t>(hand_over(connection.get())) : -1;
+    UniqueFd connection = all.current().connection_for_child();
+    return connection ? static_cast<std::int32_t>(hand_over(std::move(connection)))
+                      : -1;
 }
 
 void set_resource_tracker(UniqueFd connection) {
     Links& all = links();
     const MutexLock held(all.mutex);
+    list_tracker_socket(connection.get());
     all.now = TrackerLink(std::move(connection));
 }
 
 TrackerForFork::TrackerForFork() {
-    ForChildren& children = ForChildren::get();
     {
         Links& all = links();
         const MutexLock held(all.mutex);
         connection_ = all.current().connection_for_child();
-    }
-    if (connection_) {
-        const os::ForkLockHeld held(children.lock);
-        children.connections.push_back(connection_.get());
     }
     childs_connection = &connection_;
 }
 
 TrackerForFork::~TrackerForFork() {
     childs_connection = nullptr;
-    ForChildren& children = ForChildren::get();
-    const os::ForkLockHeld held(children.lock);
-    std::erase(children.connections, connection_.get());
-    connection_.reset();
 }
 
 void stop_resource_tracker() noexcept {

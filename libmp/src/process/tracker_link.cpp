@@ -12,6 +12,7 @@
 #include "os/socket.hpp"
 #include "process/freeze_support.hpp"
 #include "process/own_program.hpp"
+#include "process/tracker_sockets.hpp"
 #include "util/diagnostics.hpp"
 #include "util/parent_watch.hpp"
 
@@ -57,13 +58,6 @@ void reap(UniqueFd& pidfd) noexcept {
     }
 }
 
-// Ours and the tracker's, which learns from the kernel who sends.
-std::pair<UniqueFd, UniqueFd> make_connection() {
-    auto ends = os::make_socketpair(os::SocketKind::seqpacket);
-    os::name_senders(ends.second.get());
-    return ends;
-}
-
 }  // namespace
 
 TrackerLink::TrackerLink() noexcept : user_(::geteuid()) {}
@@ -97,7 +91,7 @@ void TrackerLink::wait_for_end() {
 
 void TrackerLink::start() {
     refuse_while_bootstrapping();
-    auto [ours, trackers] = make_connection();
+    auto [ours, trackers] = make_tracker_connection();
     const pid_t pid = start_own_program(tracker_argument, trackers);
     trackers.reset();
     UniqueFd pidfd = os::pidfd_of_new_child(pid);
@@ -219,7 +213,7 @@ UniqueFd TrackerLink::connection_for_child() noexcept {
         return {};
     }
     try {
-        auto [childs, trackers] = make_connection();
+        auto [childs, trackers] = make_tracker_connection();
         const std::array<int, 1> fds{trackers.get()};
         tell(TrackerWord::join, {}, fds);
         return std::move(childs);
@@ -241,7 +235,7 @@ void TrackerLink::forget_what_is_gone() {
 }
 
 void TrackerLink::abandon() noexcept {
-    socket_.reset();
+    static_cast<void>(socket_.release());  // closed with all others
     pidfd_.reset();
     given_up_.reset();
 }

@@ -65,8 +65,8 @@ public:
 
     void close() noexcept { socket_.reset(); }
 
-    /// In a forked child: closes the parent's descriptors. What else there is may be
-    /// half-changed.
+    /// In a forked child: closes the parent's descriptors, but for the connection: see
+    /// close_tracker_sockets_of_parent(). What else there is may be half-changed.
     void abandon() noexcept;
 
     /// Forgets that the tracker knows of this process.

@@ -40,11 +40,12 @@ const TrackerList::Maker* TrackerList::maker(Process process) const {
     return found == makers_.end() ? nullptr : &found->second;
 }
 
-std::map<TrackerList::Process, int> TrackerList::watched() const {
-    std::map<Process, int> pidfds;
+std::vector<std::pair<TrackerList::Process, int>> TrackerList::watched() const {
+    std::vector<std::pair<Process, int>> pidfds;
+    pidfds.reserve(makers_.size());
     for (const auto& [process, maker] : makers_) {
         if (maker.pidfd) {
-            pidfds.emplace(process, maker.pidfd.get());
+            pidfds.emplace_back(process, maker.pidfd.get());
         }
     }
     return pidfds;

@@ -14,6 +14,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace mp::detail {
@@ -45,7 +46,7 @@ public:
     const Maker* maker(Process process) const;
 
     /// The pidfds of those whose end is to be heard of.
-    std::map<Process, int> watched() const;
+    std::vector<std::pair<Process, int>> watched() const;
 
     /// Throws std::exception for a name that SharedMemory would not take.
     void track(const std::string& name, const os::FileId& id, Process process);

@@ -218,12 +218,12 @@ void SharedMemory::take_over(
 ) {
     if (travelling < 0) {
         *this = SharedMemory({.name = std::move(name)});
-        return;
+    } else {
+        state_ = std::make_shared<State>(
+            os::checked_memory_name(name),
+            detail::load_fd(static_cast<std::uint32_t>(travelling))
+        );
     }
-    state_ = std::make_shared<State>(
-        os::checked_memory_name(name),
-        detail::load_fd(static_cast<std::uint32_t>(travelling))
-    );
     if (state_->size < bytes) {
         const auto truncated = std::exchange(state_, nullptr);
         throw_truncated(truncated->name, bytes);

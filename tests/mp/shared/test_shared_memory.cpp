@@ -288,6 +288,9 @@ TEST_CASE("SharedMemory: a truncated file is an error", "[shared_memory]") {
         child.join();
         CHECK(child.exitcode() == 1);
     }
+    SECTION("for a reader of a message about more") {
+        CHECK_THROWS_AS(loads<SharedMemory>(dumps(memory)), std::invalid_argument);
+    }
     SECTION("with nothing left, for everybody") {
         REQUIRE(::truncate(path.c_str(), 0) == 0);
         CHECK_THROWS_AS(SharedMemory({.name = memory.name()}), std::invalid_argument);
