@@ -13,6 +13,7 @@
 #include "support/log_capture.hpp"
 #include "support/patience.hpp"
 #include "support/text_of.hpp"
+#include "wire/refusals.hpp"
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -347,6 +348,49 @@ TEST_CASE("P24: no descriptor is left: strangers are turned away", "[listener]")
     CHECK(test::exit_status(child) == 0);
 }
 
+TEST_CASE("P24: a full table costs one stranger at a time", "[listener]") {
+    const test::LogCapture log;
+    auto [ours, theirs] = mp::Pipe();
+    const pid_t child = test::fork_child([&, &ours = ours, &theirs = theirs] {
+        ours.close();
+        limit_descriptors(256);
+        Listener listener({.family = Family::unix_socket, .authkey = key});
+        const auto serve = [&] {
+            try {
+                listener.accept(5ms);
+            } catch (const mp::TimeoutError&) {
+            }
+        };
+        theirs.send(listener.address());
+        // Each of them hears its challenge, so it is under way.
+        while (!theirs.poll()) {
+            serve();
+        }
+        theirs.recv_bytes();
+        std::vector<UniqueFd> files;
+        for (int fd = ::dup(0); fd >= 0; fd = ::dup(0)) {
+            files.emplace_back(fd);
+        }
+        theirs.send_bytes("full");
+        while (listener.statistics().dropped == 0) {
+            serve();
+        }
+        serve();
+        return static_cast<int>(listener.statistics().dropped);
+    });
+    theirs.close();
+    const auto address = ours.recv<Address>();
+    std::vector<Connection> silent;
+    for (int i = 0; i < 20; ++i) {
+        silent.push_back(Client({.address = address, .timeout = 30s}));
+        silent.back().poll(30s);
+    }
+    ours.send_bytes("all are there");
+    CHECK(text_of(ours.recv_bytes()) == "full");
+    silent.push_back(Client({.address = address, .timeout = 30s}));
+    CHECK(test::exit_status(child) == 1);
+}
+
 TEST_CASE("P24: a full table is not told to the other side as a wrong key") {
     const int status = test::run_in_fork([] {
         Listener other({.family = Family::unix_socket});
@@ -439,12 +483,27 @@ TEST_CASE("P14 P25: silence and wrong keys are counted, too", "[listener]") {
     CHECK(listener.statistics().authentication_failures == 1);
     // A forked child has a count of its own.
     CHECK(test::run_in_fork([&] {
+              if (listener.statistics().timeouts != 0) {
+                  return 2;
+              }
               try {
                   listener.accept(0s);
               } catch (const mp::TimeoutError&) {
               }
               return listener.statistics().timeouts == 0 ? 0 : 1;
           }) == 0);
+}
+
+TEST_CASE("P25: scanners leave the log lines for other users", "[listener]") {
+    const test::LogCapture log;
+    detail::Refusals refusals;
+    for (int i = 0; i < 100; ++i) {
+        refusals.count(detail::Outcome::protocol_error, [] { return "a scanner"; });
+    }
+    refusals.count(detail::Outcome::refused_user, [] { return "another user"; });
+    CHECK(log.text().find("another user") != std::string::npos);
+    CHECK(refusals.statistics().protocol_errors == 100);
+    CHECK(refusals.statistics().refused_users == 1);
 }
 
 TEST_CASE("P23: refused clients do not fill the log, nor the table", "[listener]") {
