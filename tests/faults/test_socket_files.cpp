@@ -12,11 +12,13 @@
 #include "support/fork_child.hpp"
 #include "support/temp_dir.hpp"
 #include "support/text_of.hpp"
+#include "wire/socket_file.hpp"
 
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -25,6 +27,7 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 using namespace mp;
 using namespace std::chrono_literals;
@@ -155,6 +158,46 @@ TEST_CASE("P22: Listener: a lock that is held, and one that is none", "[listener
         std::filesystem::remove(path);
         CHECK_NOTHROW(Listener({.address = path}));
     }
+}
+
+TEST_CASE(
+    "P22: Listener: a file system that gives files to another user", "[listener]"
+) {
+    if (!is_root()) {
+        return;
+    }
+    const test::TempDir directory;
+    REQUIRE(::chown(directory.path().c_str(), nobody, nobody) == 0);
+    const std::string path = directory.path() / "socket";
+    CHECK(test::run_in_fork([&] {
+              ::setfsuid(nobody);
+              return leave_dead_socket(path) && serves(path) ? 0 : 1;
+          }) == 0);
+}
+
+TEST_CASE(
+    "P22: Listener: the working directory changes while a file is replaced",
+    "[listener]"
+) {
+    const test::TempDir directory;
+    const std::string path = directory.path() / "socket";
+    REQUIRE(leave_dead_socket(path));
+    CHECK(test::run_in_fork([&] {
+              if (::chdir(directory.path().c_str()) != 0) {
+                  return 1;
+              }
+              int calls = 0;
+              const auto open = [&calls] {
+                  ++calls;
+                  return calls == 1
+                             ? std::error_code(EADDRINUSE, std::system_category())
+                             : std::error_code(
+                                   ::chdir("/") == 0 ? 0 : errno, std::system_category()
+                               );
+              };
+              return !detail::open_socket_file("socket", open) && calls == 2 ? 0 : 2;
+          }) == 0);
+    CHECK_FALSE(is_there(lock_of(path)));
 }
 
 TEST_CASE(

@@ -6,6 +6,8 @@
 //          older know, unless `.allow_md5`. A message that is too long is an
 //          AuthenticationError. Between two of this library the second half is bound
 //          to the first, on both sides: the side that delivers first is the server.
+//          So both halves belong to one process: a connection that is sent to another
+//          one between them does not get through.
 // Threads: as Connection.
 // Throws:  AuthenticationError: the other side has another key, or does not keep to the
 //          protocol; the connection is of no use then. TimeoutError, EOFError,

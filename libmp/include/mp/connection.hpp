@@ -123,7 +123,8 @@ public:
 
     /// Blocks for one message. A longer one than `maxlength` is
     /// std::system_error(EMSGSIZE), and nothing else happens to this end: the next call
-    /// passes over that message, however long it is, and takes the one behind it.
+    /// passes over that message, however long it is, and takes the one behind it. As
+    /// long as more of it is to come, wait() takes that for a message; poll() does not.
     std::vector<std::byte>
     recv_bytes(std::optional<std::size_t> maxlength = std::nullopt);
 

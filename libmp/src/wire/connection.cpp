@@ -11,11 +11,59 @@
 #include "wire/connection_state.hpp"
 #include "wire/framing.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <span>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 
 namespace mp {
+
+namespace {
+
+// No socket and no pipe holds more: what comes after so much was not there when the
+// time was over.
+constexpr std::size_t most_after_deadline = std::size_t{16} << 20;
+
+}  // namespace
+
+void Connection::Use::pass_over(const Deadline& deadline) const {
+    std::array<std::byte, 16384> nowhere;
+    std::size_t late = 0;
+    for (std::uint64_t left = state_->unread(); left != 0;) {
+        if (late >= most_after_deadline) {
+            throw TimeoutError("a refused message goes on and on");
+        }
+        const auto part = std::min<std::uint64_t>(left, nowhere.size());
+        const std::size_t got = os::receive_some(
+            fd(), std::span(nowhere).first(static_cast<std::size_t>(part)), deadline
+        );
+        if (got == 0) {
+            os::throw_error(ECONNRESET, "got end of file during message");
+        }
+        left -= got;
+        state_->set_unread(left);
+        if (deadline.expired()) {
+            late += got;
+        }
+    }
+}
+
+// So that wait() does not report a message that is not there.
+void Connection::Use::pass_over_what_came() const {
+    try {
+        pass_over(Deadline(std::chrono::seconds(0)));
+    } catch (const TimeoutError&) {
+        // The rest is for the next call.
+    } catch (const std::system_error&) {
+        // The next call has the same error.
+    }
+}
 
 Connection::Connection(UniqueFd fd, Direction direction)
     : Connection(

@@ -11,7 +11,6 @@
 #include "wire/framing.hpp"
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
@@ -19,7 +18,6 @@
 #include <limits>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -180,6 +178,7 @@ public:
             std::min<std::uint64_t>(state_->longest(), longest.value_or(any_length));
         if (size > allowed) {
             state_->set_unread(size);
+            pass_over_what_came();
             os::throw_error(
                 EMSGSIZE,
                 ("bad message length: " + std::to_string(size) + " bytes, " +
@@ -191,20 +190,11 @@ public:
         return size;
     }
 
-    // Takes the rest of a message that was refused. Throws TimeoutError,
-    // std::system_error.
+    // Takes the rest of a message that was refused. Throws TimeoutError, also when more
+    // and more comes: the next call goes on; and std::system_error.
     void pass_over_refused(const Deadline& deadline) const {
-        while (state_->unread() != 0) {
-            std::array<std::byte, 16384> nowhere;
-            const auto part = std::min<std::uint64_t>(state_->unread(), nowhere.size());
-            const std::size_t got = os::receive_some(
-                fd(), std::span(nowhere).first(static_cast<std::size_t>(part)), deadline
-            );
-            if (got == 0) {
-                state_->set_unread(0);
-                os::throw_error(ECONNRESET, "got end of file during message");
-            }
-            state_->set_unread(state_->unread() - got);
+        if (state_->unread() != 0) {
+            pass_over(deadline);
         }
     }
 
@@ -220,6 +210,9 @@ public:
     }
 
 private:
+    void pass_over(const Deadline& deadline) const;
+    void pass_over_what_came() const;
+
     // Keeps the state while another thread assigns to the handle.
     const std::shared_ptr<State> state_;
 };

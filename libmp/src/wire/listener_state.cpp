@@ -135,8 +135,8 @@ void Listener::State::renew_after_fork() {
     refusals_.reset();
     inside_ = 0;
     rung_ = false;
-    here_ = detail::Creator();
     watch_own_fds();
+    here_ = detail::Creator();
 }
 
 void Listener::State::watch_own_fds() {
@@ -394,6 +394,12 @@ int Listener::State::fileno() {
         os::throw_error(EBADF, "the listener is closed");
     }
     return epoll_.fileno();
+}
+
+// A forked child that has not called yet has the parent's numbers in its memory.
+ListenerStatistics Listener::State::statistics() const noexcept {
+    const os::ForkLockHeld held(detail::listeners_lock());
+    return here_.is_here() ? refusals_.statistics() : ListenerStatistics();
 }
 
 bool Listener::State::closed() const noexcept {

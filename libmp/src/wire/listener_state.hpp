@@ -45,7 +45,7 @@ public:
     int fileno();
     bool closed() const noexcept;
 
-    ListenerStatistics statistics() const noexcept { return refusals_.statistics(); }
+    ListenerStatistics statistics() const noexcept;
 
 private:
     class Inside;

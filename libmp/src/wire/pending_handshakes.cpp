@@ -228,41 +228,44 @@ bool PendingHandshakes::drop_one() {
     if (now == 0) {
         return false;
     }
-    make_room(now - 1, std::nullopt);
+    drop_one_too_many(now - 1);
     return true;
 }
 
 // False when the newest had to go itself.
-bool PendingHandshakes::make_room(
-    std::size_t limit, std::optional<std::uint64_t> newest
-) {
+bool PendingHandshakes::make_room(std::size_t limit, std::uint64_t newest) {
     bool stays = true;
-    for (;;) {
-        const std::uint64_t random = random_number();
-        std::optional<PendingClient> dropped;
-        std::optional<Admission::Tag> tag;
-        {
-            const os::ForkLockHeld held(listeners_lock());
-            tag = strangers_.one_too_many(limit, random);
-            if (!tag) {
-                return stays;
-            }
-            strangers_.leave(*tag);
-            // Not there when it is the newest, or when a thread goes on with it just
-            // now: that one will see it.
-            dropped = take(*tag);
-            if (dropped) {
-                epoll_.remove(dropped->client.fd.get());
-            }
-        }
-        stays = stays && tag != newest;
-        refusals_.count(Outcome::dropped, [&] {
-            return not_accepted(
-                dropped ? dropped->client.address : connection::Address(),
-                "too many are under way"
-            );
-        });
+    while (const auto tag = drop_one_too_many(limit)) {
+        stays = stays && *tag != newest;
     }
+    return stays;
+}
+
+std::optional<Admission::Tag> PendingHandshakes::drop_one_too_many(std::size_t limit) {
+    const std::uint64_t random = random_number();
+    std::optional<PendingClient> dropped;
+    std::optional<Admission::Tag> tag;
+    {
+        const os::ForkLockHeld held(listeners_lock());
+        tag = strangers_.one_too_many(limit, random);
+        if (!tag) {
+            return std::nullopt;
+        }
+        strangers_.leave(*tag);
+        // Not there when it is the newest, or when a thread goes on with it just now:
+        // that one will see it.
+        dropped = take(*tag);
+        if (dropped) {
+            epoll_.remove(dropped->client.fd.get());
+        }
+    }
+    refusals_.count(Outcome::dropped, [&] {
+        return not_accepted(
+            dropped ? dropped->client.address : connection::Address(),
+            "too many are under way"
+        );
+    });
+    return tag;
 }
 
 std::optional<PendingHandshakes::PendingClient>

@@ -92,7 +92,8 @@ private:
     void forget(std::uint64_t tag, int socket);
     void give_up(const PendingClient& pending);
     std::optional<PendingClient> take(std::uint64_t tag) MP_REQUIRES(listeners_lock());
-    bool make_room(std::size_t limit, std::optional<std::uint64_t> newest);
+    bool make_room(std::size_t limit, std::uint64_t newest);
+    std::optional<Admission::Tag> drop_one_too_many(std::size_t limit);
 
     // Set once in the constructor.
     const connection::ListenerOptions& options_;

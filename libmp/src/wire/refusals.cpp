@@ -30,15 +30,17 @@ std::uint64_t Refusals::get(Outcome outcome) const noexcept {
     return counts_[static_cast<std::size_t>(outcome)].load(std::memory_order_relaxed);
 }
 
-bool Refusals::may_log() {
+bool Refusals::Share::takes_a_line(Write write) {
     const std::int64_t now = this_minute();
     std::int64_t before = minute_;
     if (before != now && minute_.compare_exchange_strong(before, now)) {
         const std::uint64_t wanted = wanted_.exchange(0);
         if (wanted > lines_a_minute) {
-            log_info(
+            write(
                 std::to_string(wanted - lines_a_minute) +
-                " more clients were not accepted in that minute"
+                    " more clients were not accepted in that minute",
+                __builtin_FILE(),
+                __builtin_LINE()
             );
         }
     }

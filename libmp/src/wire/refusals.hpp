@@ -28,6 +28,8 @@ enum class Outcome : std::uint8_t {
 /// Any thread may call anything.
 class Refusals {
 public:
+    using Write = decltype(&log_info);
+
     void count(Outcome outcome) noexcept;
 
     /// The same; `text()` is for the log, if there is still room in this minute.
@@ -39,9 +41,9 @@ public:
 
     /// Only the log.
     template <class Text>
-    void log(Text text, decltype(&log_info) write = &log_info) noexcept {
+    void log(Text text, Write write = &log_info) noexcept {
         try {
-            if (may_log()) {
+            if ((write == &log_warning ? warnings_ : infos_).takes_a_line(write)) {
                 write(text(), __builtin_FILE(), __builtin_LINE());
             }
         } catch (const std::exception&) {
@@ -55,14 +57,24 @@ public:
     void reset() noexcept;
 
 private:
-    bool may_log();
+    // The lines of a minute.
+    class Share {
+    public:
+        bool takes_a_line(Write write);
+
+    private:
+        // The minute that is counted, and what wanted to be logged in it.
+        std::atomic<std::int64_t> minute_{-1};
+        std::atomic<std::uint64_t> wanted_{0};
+    };
+
     std::uint64_t get(Outcome outcome) const noexcept;
 
     static constexpr std::size_t outcomes = 7;
     std::array<std::atomic<std::uint64_t>, outcomes> counts_{};
-    // The minute that is counted, and what wanted to be logged in it.
-    std::atomic<std::int64_t> minute_{-1};
-    std::atomic<std::uint64_t> wanted_{0};
+    // Scanners, which are told of in passing, leave the warnings their lines.
+    Share infos_;
+    Share warnings_;
 };
 
 }  // namespace mp::detail

@@ -50,24 +50,30 @@ public:
     explicit ReplacementLock(const std::string& path) : path_(lock_path(path)) {
         // Each turn that fails is one in which another server came to its end.
         for (int turn = 0; turn < 100; ++turn) {
-            file_ = os::try_new_fd([this] {
-                return ::open(
-                    path_.c_str(),
-                    O_RDONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
-                    0600
-                );
-            });
-            if (!file_) {
-                throw_not_ours(path, os::last_error());
+            // Not every file system gives a file to the user who makes it.
+            bool may_be_locked = open_lock(O_CREAT | O_EXCL);
+            if (!may_be_locked) {
+                if (os::last_error().value() != EEXIST) {
+                    throw_not_ours(path, os::last_error());
+                }
+                if (!open_lock(0)) {
+                    if (os::last_error().value() == ENOENT) {
+                        continue;
+                    }
+                    throw_not_ours(path, os::last_error());
+                }
+                may_be_locked = is_ours();
             }
-            check_owner(path);
+            if (!may_be_locked) {
+                throw_not_ours(
+                    path, std::make_error_code(std::errc::permission_denied)
+                );
+            }
             if (::flock(file_.get(), LOCK_EX | LOCK_NB) != 0) {
                 break;
             }
             // Its last holder may have removed it while we opened it.
-            struct stat named {};
-            if (::lstat(path_.c_str(), &named) == 0 && named.st_dev == device_ &&
-                named.st_ino == inode_) {
+            if (has_the_name()) {
                 return;
             }
         }
@@ -83,21 +89,40 @@ public:
     ReplacementLock& operator=(const ReplacementLock&) = delete;
 
 private:
+    // Absolute: it is removed in the directory in which it was made, even if another
+    // thread changes the working directory.
     static std::string lock_path(const std::string& path) {
-        const std::size_t slash = path.rfind('/');
-        const std::size_t name = slash == std::string::npos ? 0 : slash + 1;
-        return path.substr(0, name) + "." + path.substr(name) + ".mp-lock";
+        const std::filesystem::path socket = std::filesystem::absolute(path);
+        return socket.parent_path() / ("." + socket.filename().string() + ".mp-lock");
+    }
+
+    bool open_lock(int how) {
+        // Not opened again to get a higher number: it can be made only once.
+        const os::ClosedStreamsHeld held;
+        file_ = os::lifted(os::restarting([this, how] {
+            return ::open(
+                path_.c_str(),
+                O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | how,
+                0600
+            );
+        }));
+        return static_cast<bool>(file_);
     }
 
     // Of another user it would be a lock that this one can hold for ever.
-    void check_owner(const std::string& path) {
+    bool is_ours() const {
         struct stat file {};
         os::check(::fstat(file_.get(), &file), "fstat");
-        if (!S_ISREG(file.st_mode) || file.st_uid != ::geteuid() || file.st_nlink > 1) {
-            throw_not_ours(path, std::make_error_code(std::errc::permission_denied));
-        }
-        device_ = file.st_dev;
-        inode_ = file.st_ino;
+        return S_ISREG(file.st_mode) && file.st_uid == ::geteuid() &&
+               file.st_nlink <= 1;
+    }
+
+    bool has_the_name() const {
+        struct stat file {};
+        struct stat named {};
+        return ::fstat(file_.get(), &file) == 0 &&
+               ::lstat(path_.c_str(), &named) == 0 && named.st_dev == file.st_dev &&
+               named.st_ino == file.st_ino;
     }
 
     [[noreturn]] void throw_not_ours(const std::string& path, std::error_code why) {
@@ -108,15 +133,13 @@ private:
             no_room ? why.value() : EADDRINUSE,
             (path + " is the socket of a server that has ended, and it cannot be " +
              "replaced, because " + path_ + " cannot be locked by this user (" +
-             why.message() + "); remove both")
+             why.message() + "); remove the socket")
                 .c_str()
         );
     }
 
     const std::string path_;
     UniqueFd file_;
-    dev_t device_ = 0;
-    ino_t inode_ = 0;
 };
 
 // A socket that no process holds any more: then the kernel refuses a datagram socket. A

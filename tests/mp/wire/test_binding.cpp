@@ -109,6 +109,13 @@ TEST_CASE(
     CHECK_THROWS_AS(
         detail::check_server_response(test::secret, new_binding(), response), AuthenticationError
     );
+    for (const std::size_t left : {response.size() - 1, response.size() - 32}) {
+        const auto shorter = std::span(response).first(left);
+        CHECK(detail::is_bound(shorter));
+        CHECK_THROWS_AS(
+            detail::check_server_response(key, binding, shorter), AuthenticationError
+        );
+    }
     CHECK_THROWS_AS(
         detail::check_server_response(
             test::secret, binding, detail::client_response(test::secret, binding)
