@@ -48,12 +48,12 @@ void check_server(const ClientOptions& options, int socket) {
         options.peer == PeerUser::any_user) {
         return;
     }
-    const uid_t uid = os::peer_of(socket).user;
-    if (!os::is_own_user_or_root(uid)) {
+    const os::Peer peer = os::peer_of(socket);
+    if (!os::is_own_user_or_root(peer)) {
         os::throw_error(
             EACCES,
             ("the server at " + to_string(options.address) + " is of user " +
-             std::to_string(uid) + ", which needs .peer = any_user")
+             std::to_string(peer.user) + ", which needs .peer = any_user")
                 .c_str()
         );
     }

@@ -339,7 +339,7 @@ void Listener::State::begin_handshake(UniqueFd socket, const detail::Endpoint& f
 }
 
 bool Listener::State::is_allowed(const os::Peer& peer) {
-    if (options_.any_user || os::is_own_user_or_root(peer.user)) {
+    if (options_.any_user || os::is_own_user_or_root(peer)) {
         return true;
     }
     refusals_.count(detail::Outcome::refused_user, [&] {
