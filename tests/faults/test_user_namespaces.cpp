@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // A user namespace that maps only some users, as rootless containers have: 65534 is the
 // number of `nobody` there, and stands for all users of the machine who have none.
+// [no-asan]: it looks for leaks by tracing, which the kernel refuses there. [no-tsan]:
+// a process with threads, as its programs are, cannot enter a new user namespace.
 #include "mp/connection.hpp"
 #include "mp/context.hpp"
 #include "mp/forkserver.hpp"
@@ -40,7 +42,6 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr uid_t nobody = 65534;
-
 constexpr uid_t stranger = 61'238;
 
 bool become(uid_t user) {
@@ -141,7 +142,7 @@ bool client_meets_listener() {
 
 TEST_CASE(
     "User namespaces: nobody in a rootless container is a user like others",
-    "[faults][privileges]"
+    "[faults][privileges][no-asan][no-tsan]"
 ) {
     const auto captured = test::run_captured([] {
         return as_nobody_inside([] {
@@ -178,7 +179,7 @@ TEST_CASE(
 
 TEST_CASE(
     "User namespaces: nobody in a rootless container is none of those without a number",
-    "[faults][privileges]"
+    "[faults][privileges][no-asan][no-tsan]"
 ) {
     if (::geteuid() != 0) {
         WARN("not checked: only root can become another user");

@@ -4,6 +4,7 @@
 
 #include "os/fd_passing.hpp"
 #include "os/pipe.hpp"
+#include "os/poll.hpp"
 #include "os/socket.hpp"
 #include "support/catch.hpp"
 #include "support/error_of.hpp"
@@ -198,4 +199,35 @@ TEST_CASE("fd_passing: a message whole, and who sent it", "[fd_passing]") {
     );
     ours.reset();
     CHECK_THROWS_AS(mp::os::receive_from_sender(theirs.get(), room, now), mp::EOFError);
+}
+
+TEST_CASE(
+    "fd_passing: a look at a packet takes neither it nor descriptors", "[fd_passing]"
+) {
+    auto [ours, theirs] = mp::os::make_socketpair(mp::os::SocketKind::seqpacket);
+    mp::os::name_senders(theirs.get());
+    std::array<std::byte, 8> room{};
+    CHECK_FALSE(mp::os::peek_packet(theirs.get(), room));
+    auto [reader, writer] = mp::os::make_pipe();
+    const std::array<std::byte, 2> two{};
+    const std::array<int, 1> fds{writer.get()};
+    mp::os::send_packet(ours.get(), two, fds, mp::Deadline(mp::forever));
+    mp::os::send_packet(ours.get(), {}, {}, mp::Deadline(mp::forever));
+    writer.reset();
+    for (int i = 0; i < 2; ++i) {
+        const auto seen = mp::os::peek_packet(theirs.get(), room);
+        REQUIRE(seen.has_value());
+        CHECK(seen->bytes == 2);
+        CHECK(seen->fds.empty());
+        REQUIRE(seen->sender.has_value());
+        CHECK(seen->sender->pid == ::getpid());
+    }
+    CHECK_FALSE(mp::os::wait_readable(reader.get(), mp::Deadline(0s)));
+    mp::os::drop_packet(theirs.get());
+    // Nobody has the writer any more.
+    CHECK(mp::os::wait_readable(reader.get(), mp::Deadline(0s)));
+    const auto empty = mp::os::peek_packet(theirs.get(), room);
+    REQUIRE(empty.has_value());
+    CHECK(empty->bytes == 0);
+    CHECK(empty->sender.has_value());
 }
