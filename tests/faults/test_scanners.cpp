@@ -145,6 +145,31 @@ TEST_CASE("P14 P25: silence and wrong keys are counted, too", "[listener]") {
           }) == 0);
 }
 
+TEST_CASE("P14: a client that is sent away while a child lives", "[listener]") {
+    const test::LogCapture log;
+    Listener listener(
+        {.family = any_family(), .authkey = key, .handshake_timeout = 100ms}
+    );
+    Connection silent = Client({.address = listener.address()});
+    CHECK_THROWS_AS(listener.accept(0s), mp::TimeoutError);
+    auto [ours, theirs] = mp::Pipe();
+    const pid_t child = test::fork_child([&, &ours = ours, &theirs = theirs] {
+        ours.close();
+        silent.close();
+        theirs.poll(forever);
+        return 0;
+    });
+    CHECK(accept_until(listener, [](const ListenerStatistics& now) {
+        return now.timeouts == 1;
+    }));
+    silent.recv_bytes();  // the challenge
+    REQUIRE(silent.poll(30s));
+    CHECK_THROWS_AS(silent.recv_bytes(), EOFError);
+    ours.close();
+    theirs.close();
+    CHECK(test::exit_status(child) == 0);
+}
+
 TEST_CASE("P25: scanners leave the log lines for other users", "[listener]") {
     const test::LogCapture log;
     detail::Refusals refusals;

@@ -8,6 +8,8 @@
 #include "os/random.hpp"
 #include "wire/challenge.hpp"
 
+#include <sys/socket.h>
+
 #include <array>
 #include <atomic>
 #include <cstring>
@@ -138,7 +140,7 @@ bool PendingHandshakes::step(
         }
     }
     // It has made room for another one meanwhile, and was counted.
-    epoll_.remove(pending.client.fd.get());
+    send_away(pending.client.fd.get());
     return false;
 }
 
@@ -192,6 +194,13 @@ void PendingHandshakes::give_up(const PendingClient& pending) {
     }
 }
 
+// A child that was forked meanwhile has a copy of the socket. The client is to read the
+// end of the stream all the same, now.
+void PendingHandshakes::send_away(int socket) const noexcept {
+    epoll_.remove(socket);
+    ::shutdown(socket, SHUT_RDWR);
+}
+
 Deadline PendingHandshakes::drop_late(const Deadline& deadline) {
     Deadline next = deadline;
     std::vector<PendingClient> late;
@@ -206,7 +215,7 @@ Deadline PendingHandshakes::drop_late(const Deadline& deadline) {
                 break;
             }
             late.push_back(std::move(i->second));
-            epoll_.remove(late.back().client.fd.get());
+            send_away(late.back().client.fd.get());
             strangers_.leave(i->first);
             i = clients_.erase(i);
         }
@@ -256,7 +265,7 @@ std::optional<Admission::Tag> PendingHandshakes::drop_one_too_many(std::size_t l
         // that one will see it.
         dropped = take(*tag);
         if (dropped) {
-            epoll_.remove(dropped->client.fd.get());
+            send_away(dropped->client.fd.get());
         }
     }
     refusals_.count(Outcome::dropped, [&] {

@@ -90,6 +90,7 @@ private:
         std::uint64_t tag, PendingClient& pending, Watched watched, std::uint32_t events
     ) MP_REQUIRES(listeners_lock());
     void forget(std::uint64_t tag, int socket);
+    void send_away(int socket) const noexcept;
     void give_up(const PendingClient& pending);
     std::optional<PendingClient> take(std::uint64_t tag) MP_REQUIRES(listeners_lock());
     bool make_room(std::size_t limit, std::uint64_t newest);
