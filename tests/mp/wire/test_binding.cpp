@@ -79,7 +79,8 @@ TEST_CASE(
 
     Binding another = new_binding();
     CHECK_THROWS_AS(
-        detail::take_client_response(test::secret, another, response), AuthenticationError
+        detail::take_client_response(test::secret, another, response),
+        AuthenticationError
     );
     CHECK_THROWS_AS(
         detail::take_client_response(AuthenticationString("another"), server, response),
@@ -90,12 +91,14 @@ TEST_CASE(
         damaged[i] ^= std::byte{1};
         if (detail::is_bound(damaged)) {
             CHECK_THROWS_AS(
-                detail::take_client_response(test::secret, server, damaged), AuthenticationError
+                detail::take_client_response(test::secret, server, damaged),
+                AuthenticationError
             );
         }
         const auto cut = std::span(response).first(i);
         CHECK_THROWS_AS(
-            detail::take_client_response(test::secret, server, cut), detail::HandshakeBreach
+            detail::take_client_response(test::secret, server, cut),
+            detail::HandshakeBreach
         );
     }
 }
@@ -107,13 +110,15 @@ TEST_CASE(
     const Bytes response = detail::server_response(test::secret, binding);
     CHECK_NOTHROW(detail::check_server_response(test::secret, binding, response));
     CHECK_THROWS_AS(
-        detail::check_server_response(test::secret, new_binding(), response), AuthenticationError
+        detail::check_server_response(test::secret, new_binding(), response),
+        AuthenticationError
     );
     for (const std::size_t left : {response.size() - 1, response.size() - 32}) {
         const auto shorter = std::span(response).first(left);
         CHECK(detail::is_bound(shorter));
         CHECK_THROWS_AS(
-            detail::check_server_response(key, binding, shorter), AuthenticationError
+            detail::check_server_response(test::secret, binding, shorter),
+            AuthenticationError
         );
     }
     CHECK_THROWS_AS(
@@ -122,10 +127,12 @@ TEST_CASE(
         ),
         AuthenticationError
     );
-    const Bytes cpythons =
-        detail::create_response(test::secret, binding.client_challenge, detail::Md5::refused);
+    const Bytes cpythons = detail::create_response(
+        test::secret, binding.client_challenge, detail::Md5::refused
+    );
     CHECK_THROWS_AS(
-        detail::check_server_response(test::secret, binding, cpythons), AuthenticationError
+        detail::check_server_response(test::secret, binding, cpythons),
+        AuthenticationError
     );
     // The other way round: CPython believes none of ours.
     CHECK_THROWS_AS(
@@ -149,13 +156,16 @@ TEST_CASE(
 ) {
     const bool allowed = GENERATE(true, false);
     Handshake wire;
-    auto other =
-        beside([&] { answer_challenge(wire.ours, test::secret, {.allow_cpython = allowed}); });
+    auto other = beside([&] {
+        answer_challenge(wire.ours, test::secret, {.allow_cpython = allowed});
+    });
     wire.say(challenge_with(modern));
     if (allowed) {
         CHECK(
             wire.theirs.recv_bytes() ==
-            detail::create_response(test::secret, bytes_of(modern), detail::Md5::refused)
+            detail::create_response(
+                test::secret, bytes_of(modern), detail::Md5::refused
+            )
         );
         wire.say("#WELCOME#");
         CHECK_NOTHROW(other.get());
@@ -171,8 +181,9 @@ TEST_CASE(
 ) {
     const bool allowed = GENERATE(true, false);
     Handshake wire;
-    auto other =
-        beside([&] { deliver_challenge(wire.ours, test::secret, {.allow_cpython = allowed}); });
+    auto other = beside([&] {
+        deliver_challenge(wire.ours, test::secret, {.allow_cpython = allowed});
+    });
     const Bytes challenge = wire.theirs.recv_bytes();
     wire.theirs.send_bytes(detail::create_response(
         test::secret, std::span(challenge).subspan(tag.size()), detail::Md5::refused
