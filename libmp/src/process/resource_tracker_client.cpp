@@ -36,7 +36,7 @@ os::ForkLock& links_lock() {
 }
 
 // Before main, so that no fork can fall into the making.
-[[maybe_unused]] const bool made_early = (links_lock(), true);
+[[maybe_unused]] const bool links_lock_made_early = (links_lock(), true);
 
 // Of the child that this thread is about to fork.
 constinit thread_local UniqueFd* childs_connection = nullptr;

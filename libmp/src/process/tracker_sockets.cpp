@@ -53,7 +53,7 @@ struct List {
 };
 
 // Before main, so that no fork can fall into the making.
-[[maybe_unused]] const bool made_early = (List::get(), true);
+[[maybe_unused]] const bool sockets_made_early = (List::get(), true);
 
 }  // namespace
 
