@@ -17,7 +17,9 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -165,6 +167,31 @@ TEST_CASE("P14: a client that is sent away while a child lives", "[listener]") {
     silent.recv_bytes();  // the challenge
     REQUIRE(silent.poll(30s));
     CHECK_THROWS_AS(silent.recv_bytes(), EOFError);
+    ours.close();
+    theirs.close();
+    CHECK(test::exit_status(child) == 0);
+}
+
+TEST_CASE("P14: a scanner that is sent away while a child lives", "[listener]") {
+    const test::LogCapture log;
+    Listener listener({.family = any_family(), .authkey = key});
+    UniqueFd scanner = bare_call(listener.address());
+    CHECK_THROWS_AS(listener.accept(0s), mp::TimeoutError);
+    auto [ours, theirs] = mp::Pipe();
+    const pid_t child = test::fork_child([&, &ours = ours, &theirs = theirs] {
+        ours.close();
+        scanner.reset();
+        theirs.poll(forever);
+        return 0;
+    });
+    os::send_all(scanner.get(), bytes_of("GET / HTTP/1.1\r\n"), Deadline(30s));
+    CHECK(accept_until(listener, [](const ListenerStatistics& now) {
+        return now.protocol_errors == 1;
+    }));
+    // The challenge, then the end.
+    std::array<std::byte, 256> said{};
+    while (os::receive_some(scanner.get(), said, Deadline(30s)) != 0) {
+    }
     ours.close();
     theirs.close();
     CHECK(test::exit_status(child) == 0);

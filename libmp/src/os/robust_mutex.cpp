@@ -7,7 +7,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include <optional>
+#include <cerrno>
 
 namespace mp::os {
 
@@ -69,13 +69,17 @@ std::uintptr_t address_in(const void* link) noexcept {
     return address_in(reinterpret_cast<std::uintptr_t>(link));
 }
 
-/// The word at an address that may be none.
-std::optional<std::uintptr_t> word_at(std::uintptr_t address) noexcept {
+/// Whether the word at an address, which may be none, leads to that node. Where the
+/// kernel is not allowed to look, glibc is believed.
+bool leads_to(std::uintptr_t address, std::uintptr_t node) noexcept {
     std::uintptr_t word = 0;
     iovec mine{.iov_base = &word, .iov_len = sizeof word};
     iovec theirs{.iov_base = reinterpret_cast<void*>(address), .iov_len = sizeof word};
     const auto size = ::process_vm_readv(::getpid(), &mine, 1, &theirs, 1, 0);
-    return size == sizeof word ? std::optional(word) : std::nullopt;
+    if (size < 0) {
+        return last_error().value() != EFAULT;
+    }
+    return size == sizeof word && address_in(word) == node;
 }
 
 /// Whether the neighbours of the mutex in its thread's list say that they are.
@@ -83,9 +87,7 @@ bool is_linked(const pthread_mutex_t& mutex) noexcept {
     const std::uintptr_t node = address_in(&mutex.__data.__list.__next);
     const std::uintptr_t before = address_in(mutex.__data.__list.__prev);
     const std::uintptr_t behind = address_in(mutex.__data.__list.__next);
-    const auto forth = word_at(before);
-    const auto back = word_at(behind - sizeof(std::uintptr_t));
-    return forth && back && address_in(*forth) == node && address_in(*back) == node;
+    return leads_to(before, node) && leads_to(behind - sizeof(std::uintptr_t), node);
 }
 
 }  // namespace

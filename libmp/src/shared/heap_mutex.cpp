@@ -116,8 +116,11 @@ bool HeapMutex::try_lock() {
 void HeapMutex::unlock() noexcept {
     HeldHeap* const held = find_held(this);
     if (held == nullptr) {
-        // There was no room to note it.
-        os::unlock_at_thread_end(mutex_, os::MutexKind::recursive);
+        // There was no room to note it; or it is another process's, as in a child that
+        // was forked while it was held.
+        if (os::holder_of(mutex_) == ::gettid()) {
+            os::unlock_at_thread_end(mutex_, os::MutexKind::recursive);
+        }
         return;
     }
     if (held->holder == ::gettid()) {

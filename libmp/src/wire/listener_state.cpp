@@ -308,6 +308,7 @@ bool Listener::State::turn_away() {
     UniqueFd stranger = accept_socket(from);
     const std::error_code error = stranger ? std::error_code() : os::last_error();
     const bool went = stranger.get() >= 0;
+    ::shutdown(stranger.get(), SHUT_RDWR);  // as send_away()
     stranger.reset();
     renew_spare();
     if (went) {
@@ -326,6 +327,7 @@ void Listener::State::begin_handshake(UniqueFd socket, const detail::Endpoint& f
     } else {
         const os::Peer peer = os::peer_of(socket.get());
         if (!is_allowed(peer)) {
+            ::shutdown(socket.get(), SHUT_RDWR);  // as send_away()
             return;
         }
         source = detail::Source(peer.user);

@@ -83,6 +83,7 @@ std::optional<ClientSocket> PendingHandshakes::begin(ClientSocket client) {
     try {
         const int newest = pending.client.fd.get();
         if (!make_room(stranger_limit(listeners_with_keys, newest), tag)) {
+            send_away(newest);
             return std::nullopt;
         }
     } catch (...) {
@@ -115,6 +116,7 @@ PendingHandshakes::advance(std::uint64_t tag, PendingClient pending, Watched wat
         return std::move(pending.client);
     } catch (...) {
         forget(tag, pending.client.fd.get());
+        send_away(pending.client.fd.get());
         give_up(pending);
     }
     return std::nullopt;

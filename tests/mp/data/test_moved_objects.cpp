@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Objects that move while a message is read: pointers to them that follow find them,
 // and one that would be left behind is an error.
+// Long because each container moves its elements in a way of its own.
 #include "mp/errors.hpp"
 #include "mp/reduction.hpp"
 #include "mp/serialization.hpp"
@@ -126,6 +127,25 @@ public:
 template <class Archive>
 void load_construct_data(Archive&, MadeItem* place, unsigned) {
     ::new (place) MadeItem(0);
+}
+
+/// Made by a function of its own, and names the one before it.
+class MadeLink {
+public:
+    explicit MadeLink(std::int32_t number) : number(number) {}
+
+    std::int32_t number;
+    MadeLink* before = nullptr;  // not owned
+
+    template <class Archive>
+    void serialize(Archive& ar, unsigned) {
+        ar& number& before;
+    }
+};
+
+template <class Archive>
+void load_construct_data(Archive&, MadeLink* place, unsigned) {
+    ::new (place) MadeLink(0);
 }
 
 struct MadeHash {
@@ -302,6 +322,23 @@ TEST_CASE("loads: pointers find elements that a function makes") {
     );
     check_pointers("forward_list", std::forward_list<Made>{Made(1), Made(2)});
     check_pointers("no elements", std::forward_list<Made>());
+}
+
+TEST_CASE("loads: elements that a function makes may point to each other") {
+    const std::size_t count = GENERATE(2, 3, 1000);
+    std::vector<MadeLink> links;
+    links.reserve(count);
+    for (std::size_t i = 0; i < count; ++i) {
+        links.emplace_back(static_cast<std::int32_t>(i));
+        links[i].before = i == 0 ? nullptr : &links[i - 1];
+    }
+    std::vector<MadeLink> back;
+    read_into(back, links);
+    REQUIRE(back.size() == count);
+    for (std::size_t i = 1; i < count; ++i) {
+        REQUIRE(back[i].before == &back[i - 1]);
+        REQUIRE(back[i].before->number == static_cast<std::int32_t>(i - 1));
+    }
 }
 
 TEST_CASE("loads: pointers find the elements of a valarray") {

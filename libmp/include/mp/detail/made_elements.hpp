@@ -9,6 +9,7 @@
 
 #include "mp/archive.hpp"
 #include "mp/detail/graph_containers.hpp"
+#include "mp/detail/room_ahead.hpp"
 #include "mp/detail/type_name.hpp"
 
 #include <boost/serialization/collection_size_type.hpp>
@@ -24,6 +25,7 @@
 #include <iterator>
 #include <list>
 #include <memory>
+#include <optional>
 #include <set>
 #include <type_traits>
 #include <unordered_set>
@@ -34,6 +36,14 @@ namespace mp::detail {
 
 template <class T>
 concept MadeByFunction = !MadeByDefault<T>;
+
+/// The size of an element where all stand in one block, which has to be large enough
+/// before the first of them is pointed to.
+template <class Container>
+inline constexpr std::size_t size_in_block = 0;
+
+template <class T, class Allocator>
+inline constexpr std::size_t size_in_block<std::vector<T, Allocator>> = sizeof(T);
 
 template <WritesMessages Archive, class Container>
 void save_made(Archive& archive, const Container& container) {
@@ -51,7 +61,7 @@ void save_made(Archive& archive, const Container& container) {
         }
     };
     if constexpr (writes<Archive>) {
-        save_elements(archive, count, save);
+        save_elements(archive, count, save, size_in_block<Container>);
     } else {
         archive << boost::serialization::collection_size_type(count);
         save();
@@ -59,8 +69,9 @@ void save_made(Archive& archive, const Container& container) {
 }
 
 /// `add` puts each of `count` elements into its container, and says where it is now.
-template <class Element, ReadsMessages Archive, class Add>
+template <class Container, ReadsMessages Archive, class Add>
 void load_made(Archive& archive, Add add) {
+    using Element = typename Container::value_type;
     const auto load = [&](std::size_t count) {
         boost::serialization::item_version_type of_elements(0);
         archive >> of_elements;
@@ -83,7 +94,7 @@ void load_made(Archive& archive, Add add) {
         }
     };
     if constexpr (std::is_same_v<Archive, FullIn>) {
-        load_elements(archive, load);
+        load_elements(archive, load, size_in_block<Container>);
     } else {
         boost::serialization::collection_size_type size;
         archive >> size;
@@ -95,7 +106,14 @@ template <class Archive, class T, class Allocator>
 void load_made_vector(Archive& archive, std::vector<T, Allocator>& vector) {
     vector.clear();
     const std::uint32_t first = ElementMoves::objects_read(archive);
-    load_made<T>(archive, [&](T&& element, std::size_t i, std::size_t count) {
+    std::optional<RoomAhead::Share> share;
+    const auto add = [&](T&& element, std::size_t i, std::size_t count) {
+        if constexpr (std::is_same_v<Archive, FullIn>) {
+            if (i == 0) {
+                share.emplace(archive.room(), count, sizeof(T));
+                reserve_or_refuse(vector, share->elements());
+            }
+        }
         if (i == vector.capacity()) {
             const T* const before = vector.data();
             reserve_or_refuse(vector, next_room(i, count));
@@ -105,7 +123,8 @@ void load_made_vector(Archive& archive, std::vector<T, Allocator>& vector) {
         }
         vector.push_back(std::move(element));
         return static_cast<const T*>(&vector.back());
-    });
+    };
+    load_made<std::vector<T, Allocator>>(archive, add);
 }
 
 /// A list or deque, whose elements stay where they are.
@@ -113,7 +132,7 @@ template <class Archive, class List>
 void load_made_list(Archive& archive, List& list) {
     using Element = typename List::value_type;
     list.clear();
-    load_made<Element>(archive, [&](Element&& element, std::size_t, std::size_t) {
+    load_made<List>(archive, [&](Element&& element, std::size_t, std::size_t) {
         list.push_back(std::move(element));
         return static_cast<const Element*>(&list.back());
     });
@@ -124,7 +143,7 @@ void load_made_forward_list(Archive& archive, List& list) {
     using Element = typename List::value_type;
     list.clear();
     auto last = list.before_begin();
-    load_made<Element>(archive, [&](Element&& element, std::size_t, std::size_t) {
+    load_made<List>(archive, [&](Element&& element, std::size_t, std::size_t) {
         last = list.emplace_after(last, std::move(element));
         return static_cast<const Element*>(&*last);
     });
@@ -135,7 +154,7 @@ template <class Archive, class Keys>
 void load_made_keys(Archive& archive, Keys& keys) {
     using Element = typename Keys::value_type;
     keys.clear();
-    load_made<Element>(archive, [&](Element&& element, std::size_t i, std::size_t) {
+    load_made<Keys>(archive, [&](Element&& element, std::size_t i, std::size_t) {
         const auto at = keys.emplace_hint(keys.end(), std::move(element));
         check_is_new(keys.size() == i + 1);
         return static_cast<const Element*>(std::addressof(*at));

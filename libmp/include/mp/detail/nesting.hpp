@@ -78,8 +78,8 @@ public:
 };
 
 /// How deep one archive is: a copy of the thread's depth that a compiler may keep in a
-/// register. The thread's own follows when a level is entered, and is put right when
-/// the archive goes.
+/// register. The thread's own follows when a level is entered, and is put right after
+/// each whole value and when the archive goes.
 class ArchiveDepth {
 public:
     ArchiveDepth() noexcept : begin_(nesting_of_thread.depth), now_(begin_) {}
@@ -107,7 +107,13 @@ public:
         Level(const Level&) = delete;
         Level& operator=(const Level&) = delete;
 
-        ~Level() { --depth_.now_; }
+        ~Level() {
+            // At its outermost level, so that an archive that stays open counts
+            // nothing.
+            if (--depth_.now_ == depth_.begin_) {
+                nesting_of_thread.depth = depth_.begin_;
+            }
+        }
 
     private:
         ArchiveDepth& depth_;
