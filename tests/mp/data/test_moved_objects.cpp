@@ -132,7 +132,7 @@ void load_construct_data(Archive&, MadeItem* place, unsigned) {
 /// Made by a function of its own, and names the one before it.
 class MadeLink {
 public:
-    explicit MadeLink(std::int32_t number) : number(number) {}
+    explicit MadeLink(std::int32_t its_number) : number(its_number) {}
 
     std::int32_t number;
     MadeLink* before = nullptr;  // not owned
@@ -325,7 +325,7 @@ TEST_CASE("loads: pointers find elements that a function makes") {
 }
 
 TEST_CASE("loads: elements that a function makes may point to each other") {
-    const std::size_t count = GENERATE(2, 3, 1000);
+    const auto count = GENERATE(std::size_t{2}, std::size_t{3}, std::size_t{1000});
     std::vector<MadeLink> links;
     links.reserve(count);
     for (std::size_t i = 0; i < count; ++i) {
