@@ -123,7 +123,7 @@ mp::UniqueFd socket_of_stranger(mp::UniqueFd& alive, pid_t& pid) {
     return got.fds.empty() ? mp::UniqueFd() : std::move(got.fds.front());
 }
 
-void end_at_once() {}
+void need_nothing() {}
 
 bool client_meets_listener() {
     mp::connection::Listener listener(
@@ -158,7 +158,7 @@ TEST_CASE(
                  {mp::StartMethod::spawn,
                   mp::StartMethod::forkserver,
                   mp::StartMethod::fork}) {
-                mp::Process child({.start_method = method}, end_at_once);
+                mp::Process child({.start_method = method}, need_nothing);
                 child.start();
                 child.join();
                 if (child.exitcode() != 0) {
