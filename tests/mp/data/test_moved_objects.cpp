@@ -325,20 +325,30 @@ TEST_CASE("loads: pointers find elements that a function makes") {
 }
 
 TEST_CASE("loads: elements that a function makes may point to each other") {
-    const auto count = GENERATE(std::size_t{2}, std::size_t{3}, std::size_t{1000});
-    std::vector<MadeLink> links;
-    links.reserve(count);
-    for (std::size_t i = 0; i < count; ++i) {
-        links.emplace_back(static_cast<std::int32_t>(i));
-        links[i].before = i == 0 ? nullptr : &links[i - 1];
-    }
+    const auto linked = [](std::size_t count) {
+        std::vector<MadeLink> links;
+        links.reserve(count);
+        for (std::size_t i = 0; i < count; ++i) {
+            links.emplace_back(static_cast<std::int32_t>(i));
+            links[i].before = i == 0 ? nullptr : &links[i - 1];
+        }
+        return links;
+    };
+    const auto check = [](const std::vector<MadeLink>& links, std::size_t count) {
+        REQUIRE(links.size() == count);
+        for (std::size_t i = 1; i < count; ++i) {
+            REQUIRE(links[i].before == &links[i - 1]);
+            REQUIRE(links[i].number == static_cast<std::int32_t>(i));
+        }
+    };
+    const auto few = GENERATE(std::size_t{2}, std::size_t{3}, std::size_t{100});
     std::vector<MadeLink> back;
-    read_into(back, links);
-    REQUIRE(back.size() == count);
-    for (std::size_t i = 1; i < count; ++i) {
-        REQUIRE(back[i].before == &back[i - 1]);
-        REQUIRE(back[i].before->number == static_cast<std::int32_t>(i - 1));
-    }
+    read_into(back, linked(few));
+    check(back, few);
+    // In a graph there is room for any number.
+    const std::size_t many = 10'000;
+    const auto behind = std::make_shared<std::vector<MadeLink>>(linked(many));
+    check(*mp::loads<std::shared_ptr<std::vector<MadeLink>>>(mp::dumps(behind)), many);
 }
 
 TEST_CASE("loads: pointers find the elements of a valarray") {

@@ -18,6 +18,7 @@
 #include <boost/serialization/serialization.hpp>
 #include <boost/serialization/version.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -108,10 +109,15 @@ void load_made_vector(Archive& archive, std::vector<T, Allocator>& vector) {
     const std::uint32_t first = ElementMoves::objects_read(archive);
     std::optional<RoomAhead::Share> share;
     const auto add = [&](T&& element, std::size_t i, std::size_t count) {
-        if constexpr (std::is_same_v<Archive, FullIn>) {
-            if (i == 0) {
+        if (i == 0) {
+            if constexpr (std::is_same_v<Archive, FullIn>) {
                 share.emplace(archive.room(), count, sizeof(T));
                 reserve_or_refuse(vector, share->elements());
+            } else {
+                // Not padded, so only what a small container gets anyway.
+                reserve_or_refuse(
+                    vector, std::min(count, RoomAhead::least / sizeof(T))
+                );
             }
         }
         if (i == vector.capacity()) {
