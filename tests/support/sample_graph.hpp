@@ -233,7 +233,7 @@ public:
         for (const auto& part : graph.owned) {
             look(part.get());
         }
-        sum_ += graph.stranger != nullptr ? graph.stranger->number : 0;
+        sum_ += graph.stranger != nullptr ? graph.stranger->number & 0xff : 0;
         look_all(graph.items);
         look_all(graph.list);
         look_all(graph.deque);

@@ -69,6 +69,20 @@ void* operator new[](std::size_t size) {
     return counted(size);
 }
 
+// Sanitizers have one of their own for these, and would have that memory given back to
+// it.
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+    try {
+        return counted(size);
+    } catch (const std::bad_alloc&) {
+        return nullptr;
+    }
+}
+
+void* operator new[](std::size_t size, const std::nothrow_t& nothrow) noexcept {
+    return operator new(size, nothrow);
+}
+
 void operator delete(void* memory) noexcept {
     uncounted(memory);
 }
