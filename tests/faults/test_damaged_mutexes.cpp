@@ -149,7 +149,10 @@ TEST_CASE(
             mp::get_context(mp::StartMethod::spawn).Process(overwrite_table, value);
         process.start();
         CHECK(process.join(test::patience(1s)));
-        CHECK(process.exitcode() == told);
+        // A free lock is taken without the table, if the process has its number
+        // already.
+        const int outcome = process.exitcode().value_or(-1);
+        CHECK((outcome == told || outcome == fine));
     }
 }
 
