@@ -7,6 +7,7 @@
 #include "mp/errors.hpp"
 #include "mp/lock.hpp"
 
+#include "faults/damage.hpp"
 #include "faults/scribbling.hpp"
 #include "memory/process_table.hpp"
 #include "os/robust_mutex.hpp"
@@ -32,45 +33,12 @@
 using namespace std::chrono_literals;
 using mp::detail::ProcessTable;
 using mp::detail::SharedBlock;
-
-namespace {
-
-enum Outcome : int { fine = 0, told = 10, wrong = 20, other = 30 };
-
-/// What a body ends with: in a child, which may not crash and not take for ever.
-int outcome_of(const std::function<int()>& body) {
-    return test::run_in_fork_for(test::patience(1s), [&]() -> int {
-        try {
-            return body();
-        } catch (const mp::DamagedError&) {
-            return told;
-        } catch (const mp::OwnerDied&) {
-            return told;
-        } catch (const mp::BrokenBarrierError&) {
-            return told;
-        } catch (const std::exception& error) {
-            std::fprintf(stderr, "%s\n", error.what());
-            return other;
-        }
-    });
-}
-
-constexpr std::array<std::uint64_t, 7> values{
-    0,
-    ~std::uint64_t{0},
-    1,
-    std::uint64_t{1} << 62U,
-    0x1234'5678'9abc'def0,
-    0x7fff'fc07'7fff'fc07,
-    0x8000'0005'8000'0005};
-
-/// The block that a new object will get is the last one of the arena that was cut: its
-/// words are found by what they say before and after.
-test::Words words_of(void* at, std::size_t bytes) {
-    return {static_cast<volatile std::uint64_t*>(at), bytes / 8};
-}
-
-}  // namespace
+using test::fine;
+using test::outcome_of;
+using test::told;
+using test::values;
+using test::words_of;
+using test::wrong;
 
 TEST_CASE(
     "SharedHeap: its lock overwritten while it is held or free", "[faults][shared_heap]"
