@@ -323,8 +323,11 @@ void use(Counters& shared, std::atomic<bool>& stop) {
         });
         attempt([&] {
             if (shared.condition.acquire(20ms)) {
-                shared.condition.wait(5ms);
-                shared.condition.notify();
+                attempt([&] {
+                    shared.condition.wait(5ms);
+                    shared.condition.notify();
+                });
+                // Also after an error: others that wait() need the lock to come back.
                 shared.condition.release();
             }
         });
