@@ -38,6 +38,9 @@ struct Snapshot {
 
 void take_processes(Snapshot& out) {
     test::for_each_relative([&](const test::ProcStat& stat) {
+        if (stat.zombie() && stat.parent != ::getpid()) {
+            return;  // its parent is to collect it: init, which may take its time
+        }
         const char* kind = stat.zombie()               ? "zombie"
                            : stat.parent == ::getpid() ? "child"
                                                        : "orphan";
@@ -193,8 +196,10 @@ private:
         // The kernel takes a joined thread or a killed orphan off its lists a moment
         // after the wait for it returned: look again before calling it a leak. Names in
         // /dev/shm may be those of another test, which runs beside: it uses them.
-        // ThreadSanitizer has each process sleep for a second before it ends.
-        constexpr auto grace = std::chrono::seconds(test::under_tsan ? 10 : 2);
+        // ThreadSanitizer has each process sleep for a second before it ends, and
+        // AddressSanitizer gives each terabytes of addresses to take down.
+        constexpr bool slow = test::under_tsan || test::under_asan;
+        constexpr auto grace = std::chrono::seconds(slow ? 10 : 2);
         constexpr auto grace_of_names = std::chrono::seconds(10);
         const auto begin = std::chrono::steady_clock::now();
         std::vector<std::string> left = differences(*before_, take());
