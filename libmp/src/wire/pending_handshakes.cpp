@@ -75,14 +75,16 @@ std::optional<ClientSocket> PendingHandshakes::begin(ClientSocket client) {
         ),
         Deadline(options_.handshake_timeout)};
     std::uint64_t tag = 0;
+    bool alone = false;  // then it has room, whatever the limits
     {
         const os::ForkLockHeld held(listeners_lock());
         tag = next_tag_++;
         strangers_.enter(tag, pending.client.source);
+        alone = strangers_.size() == 1;
     }
     try {
         const int newest = pending.client.fd.get();
-        if (!make_room(stranger_limit(listeners_with_keys, newest), tag)) {
+        if (!alone && !make_room(stranger_limit(listeners_with_keys, newest), tag)) {
             send_away(newest);
             return std::nullopt;
         }
