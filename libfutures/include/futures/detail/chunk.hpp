@@ -36,16 +36,7 @@ template <class Fn, class... Stored>
 void run_item(mp::detail::CallFrame& frame, Fn& fn) {
     frame.phase = mp::detail::CallPhase::decode;
     std::tuple<Stored...> stored{};
-    {
-        mp::InArchive archive(frame.in);
-        std::apply(
-            [&](Stored&... values) {
-                (mp::detail::read_argument(frame.in, archive, values), ...);
-            },
-            stored
-        );
-        mp::detail::ReadEnd::check(archive, stored, false);
-    }
+    mp::detail::read_arguments(frame.in, stored);
     frame.phase = mp::detail::CallPhase::run;
     using Returned = decltype(mp::detail::invoke_stored(fn, stored));
     const std::size_t begin = frame.out.size();
@@ -81,9 +72,7 @@ void chunk_thunk(mp::detail::CallFrame& frame) {
 
 template <class... Stored, class Item, std::size_t... i>
 void write_item(mp::detail::ByteWriter& out, Item& item, std::index_sequence<i...>) {
-    mp::OutArchive archive(out);
-    (mp::detail::write_converted<Stored>(out, archive, std::get<i>(std::move(item))),
-     ...);
+    mp::detail::write_arguments<Stored...>(out, std::get<i>(std::move(item))...);
 }
 
 template <class Fn, class Item, class... Stored>

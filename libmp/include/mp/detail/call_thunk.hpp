@@ -76,10 +76,20 @@ template <class T>
 inline constexpr bool needs_archive =
     !travels_as_code<T> && !std::is_arithmetic_v<T> && !std::is_enum_v<T>;
 
-/// All arguments go through one archive, so that two pointers to one object are two
-/// pointers to one object on the other side as well.
-template <class T>
-void write_argument(ByteWriter& out, OutArchive& archive, const T& value) {
+/// Stands where no argument needs an archive.
+struct NoArchive {
+    explicit NoArchive(ByteWriter&) noexcept {}
+    explicit NoArchive(ByteReader&) noexcept {}
+};
+
+/// All arguments go through one archive, if any needs one, so that two pointers to one
+/// object are two pointers to one object on the other side as well.
+template <class Archive, class... Stored>
+using ArchiveFor =
+    std::conditional_t<(needs_archive<Stored> || ...), Archive, NoArchive>;
+
+template <class T, class Archive>
+void write_argument(ByteWriter& out, Archive& archive, const T& value) {
     if constexpr (needs_archive<T>) {
         try {
             archive << value;
@@ -91,9 +101,27 @@ void write_argument(ByteWriter& out, OutArchive& archive, const T& value) {
     }
 }
 
-/// Reads into its final place, because later arguments may point there.
-template <class T>
-void read_argument(ByteReader& in, InArchive& archive, T& value) {
+/// Converts as a call in this process would; a value of the right type is not copied.
+template <class Stored, class Archive, class Arg>
+void write_converted(ByteWriter& out, Archive& archive, Arg&& arg) {
+    using Plain = std::remove_cvref_t<Arg>;
+    if constexpr (std::is_same_v<DecodedAs<Plain>, Stored>) {
+        write_argument<Plain>(out, archive, arg);
+    } else {
+        write_argument<Stored>(
+            out, archive, static_cast<Stored>(std::forward<Arg>(arg))
+        );
+    }
+}
+
+template <class... Stored, class... Args>
+void write_arguments(ByteWriter& out, Args&&... args) {
+    ArchiveFor<OutArchive, Stored...> archive(out);
+    (write_converted<Stored>(out, archive, std::forward<Args>(args)), ...);
+}
+
+template <class T, class Archive>
+void read_argument(ByteReader& in, Archive& archive, T& value) {
     if constexpr (needs_archive<T>) {
         try {
             archive >> value;
@@ -102,6 +130,18 @@ void read_argument(ByteReader& in, InArchive& archive, T& value) {
         }
     } else if constexpr (!is_stateless_closure<T>) {
         value = read_value<T>(in);
+    }
+}
+
+/// Reads into their final place, because later arguments may point to earlier ones.
+template <class... Stored>
+void read_arguments(ByteReader& in, std::tuple<Stored...>& stored) {
+    ArchiveFor<InArchive, Stored...> archive(in);
+    std::apply(
+        [&](Stored&... values) { (read_argument(in, archive, values), ...); }, stored
+    );
+    if constexpr ((needs_archive<Stored> || ...)) {
+        ReadEnd::check(archive, stored, false);
     }
 }
 
@@ -160,14 +200,7 @@ void call_thunk(CallFrame& frame) {
     frame.phase = CallPhase::decode;
     auto function = read_function<Function>(frame.in);
     auto stored = make_tuple_for_decoding<Stored...>();
-    {
-        InArchive archive(frame.in);
-        std::apply(
-            [&](Stored&... values) { (read_argument(frame.in, archive, values), ...); },
-            stored
-        );
-        ReadEnd::check(archive, stored, false);
-    }
+    read_arguments(frame.in, stored);
     if (frame.in.left() != 0) [[unlikely]] {
         throw_bytes_left_over(frame.in.left());
     }
@@ -183,19 +216,6 @@ void call_thunk(CallFrame& frame) {
     frame.phase = CallPhase::done;
 }
 
-/// Converts as a call in this process would; a value of the right type is not copied.
-template <class Stored, class Arg>
-void write_converted(ByteWriter& out, OutArchive& archive, Arg&& arg) {
-    using Plain = std::remove_cvref_t<Arg>;
-    if constexpr (std::is_same_v<DecodedAs<Plain>, Stored>) {
-        write_argument<Plain>(out, archive, arg);
-    } else {
-        write_argument<Stored>(
-            out, archive, static_cast<Stored>(std::forward<Arg>(arg))
-        );
-    }
-}
-
 template <CallResult kept, class... Stored, class Fn, class... Args>
 void encode_call_as(
     TypeList<Stored...>, ByteWriter& out, const Fn& fn, Args&&... args
@@ -204,8 +224,7 @@ void encode_call_as(
     const Thunk thunk = &call_thunk<kept, Function, Stored...>;
     write_code_ref(out, reinterpret_cast<const void*>(thunk));
     write_function<Function>(out, fn);
-    OutArchive archive(out);
-    (write_converted<Stored>(out, archive, std::forward<Args>(args)), ...);
+    write_arguments<Stored...>(out, std::forward<Args>(args)...);
 }
 
 /// Appends fn(args...) as bytes that run_call() runs in another run of this program.
