@@ -144,8 +144,19 @@ private:
 
     // ---- where objects stand, for pointers to them that follow
 
+    /// This is a graph, and these may be objects of it or hold some.
+    template <class... T>
+    bool holds_objects() const noexcept {
+        if constexpr ((detail::may_hold_objects<T> || ...)) {
+            return full_ != nullptr;
+        } else {
+            return false;
+        }
+    }
+
+    template <class... T>
     std::uint32_t objects_read() const noexcept {
-        return full_ ? detail::objects_read(*full_) : 0;
+        return holds_objects<T...>() ? detail::objects_read(*full_) : 0;
     }
 
     template <class T>
@@ -270,11 +281,11 @@ private:
             const detail::RoomAhead::Share share(buckets_, count, sizeof(void*));
             reserve(value, share.elements());  // the buckets; nothing, if it has none
             for (std::size_t i = 0; i < count; ++i) {
-                const std::uint32_t since = objects_read();
+                const std::uint32_t since = objects_read<Key>();
                 Key key{};
                 *this >> key;
                 const auto at = value.emplace_hint(value.end(), std::move(key));
-                if (full_) [[unlikely]] {
+                if (holds_objects<Key>()) [[unlikely]] {
                     check_is_new(value.size() == i + 1);
                     note_move(std::addressof(*at), std::addressof(key), 1, since);
                 }
@@ -379,7 +390,7 @@ private:
         using Element = typename T::value_type;
         const detail::RoomAhead::Share share(room_, count, sizeof(Element));
         reserve(value, share.elements());
-        const std::uint32_t since = objects_read();
+        const std::uint32_t since = objects_read<Element>();
         for (std::size_t i = 0; i < count; ++i) {
             if (i == value.capacity()) [[unlikely]] {
                 const Element* const before = value.data();
@@ -400,7 +411,7 @@ private:
         const detail::RoomAhead::Share share(buckets_, count, sizeof(void*));
         reserve(value, share.elements());
         for (std::size_t i = 0; i < count; ++i) {
-            const std::uint32_t since = objects_read();
+            const std::uint32_t since = objects_read<Key>();
             Key key{};
             *this >> key;
             const auto at = value.emplace_hint(
@@ -409,7 +420,7 @@ private:
                 std::forward_as_tuple(std::move(key)),
                 std::tuple<>()
             );
-            if (full_) [[unlikely]] {
+            if (holds_objects<Key, Mapped>()) [[unlikely]] {
                 check_is_new(value.size() == i + 1);
                 const Key* const from = std::addressof(key);
                 note_move(std::addressof(at->first), from, 1, since);
@@ -448,7 +459,7 @@ private:
                 detail::throw_newer_version(detail::type_name<T>(), version, known);
             }
         }
-        const std::uint32_t since = objects_read();
+        const std::uint32_t since = objects_read<T>();
         if constexpr (kind == detail::Kind::plain_struct) {
             detail::pass_members(value, [this](auto&... members) {
                 ((*this >> members), ...);
