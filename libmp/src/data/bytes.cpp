@@ -15,10 +15,9 @@ namespace mp::detail {
 namespace {
 
 #if defined(__x86_64__)
-// glibc 2.36's memcpy turns to `rep movsb` at 2 KB. On some processors and some pairs
-// of addresses that is up to thirty times slower than a plain loop, until the
-// non-temporal path takes over far above 512 KB.
-constexpr std::size_t loop_from = 2048;
+// `rep movsb` is, on some processors and some pairs of addresses, up to thirty times
+// slower than a plain loop, until the non-temporal path of glibc's memcpy takes over
+// far above 512 KB.
 constexpr std::size_t loop_up_to = 512UL * 1024;
 
 // Four vector registers' worth; the compiler keeps it there.
@@ -29,9 +28,9 @@ struct Step {
 
 }  // namespace
 
-void copy_block(void* to, const void* from, std::size_t size) noexcept {
+void copy_long_block(void* to, const void* from, std::size_t size) noexcept {
 #if defined(__x86_64__)
-    if (size < loop_from || size > loop_up_to) {
+    if (size > loop_up_to) {
         std::memcpy(to, from, size);
         return;
     }

@@ -18,6 +18,38 @@ namespace mp::detail {
 /// word of a lock may name a process that never had it.
 inline constexpr Timeout lock_slice(std::chrono::seconds(1));
 
+inline std::uint64_t QueueCore::longest_item() const noexcept {
+    return geometry_.large_bytes - large_header_bytes;
+}
+
+inline bool QueueCore::is_open() const noexcept {
+    // order: relaxed, a producer or consumer that misses it is one that came before.
+    return control().shut.load(std::memory_order_relaxed) == open_;
+}
+
+inline bool QueueCore::has_items() const noexcept {
+    // order: relaxed. It only grows, so an old one says "something" once too often;
+    // under get_lock it is the last one.
+    const std::uint64_t taken = control().get_count.load(std::memory_order_relaxed);
+    // order: acquire, pairs with the store in sees_more_than(), and with put's commit
+    // through the thread that stored what it saw.
+    if (seen_put_.load(std::memory_order_acquire) <= taken && !sees_more_than(taken)) {
+        return false;
+    }
+    // order: relaxed, a consumer that misses it is one that came before.
+    const std::uint32_t shut = control().shut.load(std::memory_order_relaxed);
+    return shut == open_ ||
+           shut == code(static_cast<std::uint32_t>(QueueShut::to_producers));
+}
+
+/// Whether a queue that is empty now has memory to give back.
+inline bool QueueCore::is_worth_a_trim() const noexcept {
+    // order: relaxed, a hint; the trim itself looks with put_lock.
+    const std::uint64_t all = control().touched.load(std::memory_order_relaxed);
+    const std::uint64_t threshold = geometry_.trim_threshold;
+    return all > threshold && all - threshold > trim_slack;
+}
+
 inline bool QueueCore::is_watched() const noexcept {
     // order: relaxed. To a producer it comes with put_lock, from the thread that could
     // reset the descriptor before (see calm_if_empty()); in shutdown() a fence of
@@ -92,8 +124,8 @@ inline GetPlace QueueCore::checked_get_end(std::uint64_t count) const {
 }
 
 /// Before a commit: a lock whose word was overwritten may have a second holder.
-inline void QueueCore::check_owned(const OwnerLock& lock) const {
-    if (lock.owner() != processes().self()) [[unlikely]] {
+inline void QueueCore::check_owned(const OwnerLock& lock, std::uint32_t holder) const {
+    if (lock.owner() != holder) [[unlikely]] {
         throw_damaged("one of its locks");
     }
 }

@@ -109,10 +109,8 @@ Segment make_segment(Room& room) {
 
 }  // namespace
 
-QueueItem::~QueueItem() {
-    if (large_ != nullptr) {
-        core_->close_large(*large_, number_, word_);
-    }
+void QueueItem::close_large() noexcept {
+    core_->close_large(*large_, number_, word_);
 }
 
 void QueueItem::check_kept() const {
@@ -126,14 +124,9 @@ void QueueItem::check_kept() const {
     }
 }
 
-std::span<std::byte> QueueItem::room(std::size_t size) {
-    std::byte* place = small_.data();
-    if (size > small_.size()) {
-        heap_ = std::make_unique_for_overwrite<std::byte[]>(size);
-        place = heap_.get();
-    }
-    bytes_ = {place, size};
-    return {place, size};
+std::byte* QueueItem::heap_room(std::size_t size) {
+    heap_ = std::make_unique_for_overwrite<std::byte[]>(size);
+    return heap_.get();
 }
 
 QueueCore::QueueCore(const QueueLimits& limits) {
@@ -143,6 +136,7 @@ QueueCore::QueueCore(const QueueLimits& limits) {
     block_ = SharedBlock::allocate(control_bytes(limits.joinable), 64);
     control_ = &block_.as<QueueControl>();
     processes_ = &block_.processes();
+    memory_ = data_.data();
     geometry_ = {
         .max_items = limits.max_items,
         .max_chunks = room.chunks,
@@ -189,6 +183,7 @@ QueueCore::QueueCore(
     }
     control_ = &block_.as<QueueControl>();
     processes_ = &block_.processes();
+    memory_ = data_.data();
     learn_codes();
 }
 
@@ -201,7 +196,9 @@ void QueueCore::learn_codes() noexcept {
 
 void QueueCore::put(std::span<const std::byte> message, Timeout timeout) {
     check_open();
-    check_fits(message.size());
+    if (message.size() > longest_item()) [[unlikely]] {
+        throw_does_not_fit(message.size());
+    }
     if (try_put(message, lock_grace) == Attempt::done) [[likely]] {
         return;
     }
@@ -271,7 +268,7 @@ QueueCore::try_put(std::span<const std::byte> message, Timeout timeout) {
         seal::of(geometry_.key, number + 1), std::memory_order_release
     );
     MP_FAILPOINT("put: before the commit");
-    check_owned(shared.put_lock);
+    check_owned(shared.put_lock, held.holder());
     // order: release, pairs with get: a consumer that sees the count sees the item.
     shared.put_count.store(number + 1, std::memory_order_release);
     // order: release, pairs with check_counts(), which then sees that count or more.
@@ -345,7 +342,7 @@ QueueCore::Attempt QueueCore::try_get(QueueItem& item, Timeout timeout) {
     check_forward(number, last_taken_);
     take(number, item);
     MP_FAILPOINT("get: before the commit");
-    check_owned(shared.get_lock);
+    check_owned(shared.get_lock, held.holder());
     // order: release, pairs with put: the room may be used again.
     shared.get_count.store(number + 1, std::memory_order_release);
     // order: release, pairs with check_counts(), which then sees that count or more.
@@ -379,31 +376,17 @@ bool QueueCore::full() const {
     return max_items != 0 && size() >= max_items;
 }
 
-bool QueueCore::is_open() const noexcept {
-    // order: relaxed, a producer or consumer that misses it is one that came before.
-    return control().shut.load(std::memory_order_relaxed) == open_;
-}
-
-bool QueueCore::has_items() const noexcept {
-    const QueueControl& shared = control();
-    // order: relaxed. It only grows, so an old one says "something" once too often;
-    // under get_lock it is the last one.
-    const std::uint64_t taken = shared.get_count.load(std::memory_order_relaxed);
-    // order: acquire, pairs with the store below, and with put's commit through the
-    // thread that stored what it saw.
-    if (seen_put_.load(std::memory_order_acquire) <= taken) {
-        // order: acquire, pairs with put's commit, so that the items are seen.
-        const std::uint64_t put = shared.put_count.load(std::memory_order_acquire);
-        if (put <= taken) {
-            return false;
-        }
-        // order: release, pairs with the load above: passes on what the acquire saw.
-        seen_put_.store(put, std::memory_order_release);
+/// Whether more were put than taken; has_items() has seen that many taken.
+bool QueueCore::sees_more_than(std::uint64_t taken) const noexcept {
+    // order: acquire, pairs with put's commit, so that the items are seen.
+    const std::uint64_t put = control().put_count.load(std::memory_order_acquire);
+    if (put <= taken) {
+        return false;
     }
-    // order: relaxed, a consumer that misses it is one that came before.
-    const std::uint32_t shut = shared.shut.load(std::memory_order_relaxed);
-    return shut == open_ ||
-           shut == code(static_cast<std::uint32_t>(QueueShut::to_producers));
+    // order: release, pairs with the load in has_items(): passes on what the acquire
+    // saw.
+    seen_put_.store(put, std::memory_order_release);
+    return true;
 }
 
 /// For the holder of put_lock, about to put item `number`.
@@ -458,17 +441,14 @@ void QueueCore::check_open() const {
     }
 }
 
-void QueueCore::check_fits(std::size_t size) const {
-    const std::uint64_t max_size = geometry_.large_bytes - large_header_bytes;
-    if (size > max_size) {
-        throw std::invalid_argument(
-            "an item of " + std::to_string(size) + " bytes does not fit a queue " +
-            (geometry_.shrunk
-                 ? "for which limits of this process left room for items of " +
-                       std::to_string(max_size) + ": " + os::address_limits()
-                 : "whose max_bytes allows for " + std::to_string(max_size))
-        );
-    }
+void QueueCore::throw_does_not_fit(std::size_t size) const {
+    throw std::invalid_argument(
+        "an item of " + std::to_string(size) + " bytes does not fit a queue " +
+        (geometry_.shrunk
+             ? "for which limits of this process left room for items of " +
+                   std::to_string(longest_item()) + ": " + os::address_limits()
+             : "whose max_bytes allows for " + std::to_string(longest_item()))
+    );
 }
 
 // ---- ending

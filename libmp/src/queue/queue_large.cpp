@@ -32,7 +32,7 @@ constexpr std::uint64_t room_for(std::uint64_t size) {
 }  // namespace
 
 std::byte& QueueCore::large_area() const noexcept {
-    return data_.data()[geometry_.first_chunk + geometry_.max_chunks * chunk_bytes];
+    return memory_[geometry_.first_chunk + geometry_.max_chunks * chunk_bytes];
 }
 
 LargeHeader& QueueCore::large_at(std::uint64_t offset) const noexcept {

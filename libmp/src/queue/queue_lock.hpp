@@ -30,7 +30,7 @@ public:
     HeldQueueLock(
         OwnerLock& lock, std::atomic<ProcessTable::Id>& holder, ProcessTable::Id me
     ) noexcept
-        : lock_(&lock), holder_(&holder) {
+        : lock_(&lock), holder_(&holder), me_(me) {
         // order: relaxed, who reads it looks again and again, for seconds.
         holder.store(me, std::memory_order_relaxed);
     }
@@ -39,6 +39,9 @@ public:
     HeldQueueLock& operator=(const HeldQueueLock&) = delete;
 
     ~HeldQueueLock() { release(); }
+
+    /// The id of this process.
+    ProcessTable::Id holder() const noexcept { return me_; }
 
     void release() noexcept {
         if (lock_ != nullptr) {
@@ -51,6 +54,7 @@ public:
 private:
     OwnerLock* lock_;
     std::atomic<ProcessTable::Id>* holder_;
+    ProcessTable::Id me_;
 };
 
 }  // namespace mp::detail

@@ -37,12 +37,13 @@ constexpr std::uint64_t entry_for(std::uint64_t place, std::uint32_t id) {
 // The tables stand before the chunks. That of the order is twice as long as there are
 // chunks: a producer that dies must not have overwritten an entry that still counts.
 std::uint64_t& QueueCore::chunk_entry(std::uint64_t number) const noexcept {
-    auto* const table = reinterpret_cast<std::uint64_t*>(data_.data());
-    return table[number % (2 * geometry_.max_chunks)];
+    auto* const table = reinterpret_cast<std::uint64_t*>(memory_);
+    // max_chunks is a power of two, and a division takes longer than all else here.
+    return table[number & (2 * geometry_.max_chunks - 1)];
 }
 
 std::uint64_t& QueueCore::retired_entry(std::uint64_t index) const noexcept {
-    auto* const table = reinterpret_cast<std::uint64_t*>(data_.data());
+    auto* const table = reinterpret_cast<std::uint64_t*>(memory_);
     return table[2 * geometry_.max_chunks + index];
 }
 
@@ -139,7 +140,7 @@ bool QueueCore::next_chunk(PutEnd& end) {
 std::byte* QueueCore::find_room(PutEnd& end, std::uint64_t number, std::size_t size) {
     const std::size_t wanted = sizeof(ItemHeader) + aligned(size);
     const auto place = [&] {
-        return data_.data() + offset_of_chunk(chunk_in_order(end.chunk)) + end.offset;
+        return memory_ + offset_of_chunk(chunk_in_order(end.chunk)) + end.offset;
     };
     if (end.offset + wanted > chunk_bytes) {
         if (end.offset + sizeof(ItemHeader) <= chunk_bytes) {
@@ -199,7 +200,7 @@ void QueueCore::take(std::uint64_t number, QueueItem& item) {
     ItemHeader header{};
     const auto look = [&] {
         const std::byte* const place =
-            data_.data() + offset_of_chunk(chunk_in_order(chunk)) + offset;
+            memory_ + offset_of_chunk(chunk_in_order(chunk)) + offset;
         const volatile auto& found = *reinterpret_cast<const ItemHeader*>(place);
         header.seal = found.seal;
         header.size = found.size;

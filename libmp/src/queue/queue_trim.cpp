@@ -34,14 +34,6 @@ void QueueCore::note_touched(const PutEnd& end) const noexcept {
     );
 }
 
-/// Whether a queue that is empty now has memory to give back.
-bool QueueCore::is_worth_a_trim() const noexcept {
-    // order: relaxed, a hint; the trim itself looks with put_lock.
-    const std::uint64_t all = control().touched.load(std::memory_order_relaxed);
-    const std::uint64_t threshold = geometry_.trim_threshold;
-    return all > threshold && all - threshold > trim_slack;
-}
-
 void QueueCore::trim() noexcept {
     QueueControl& shared = control();
     try {
@@ -88,7 +80,7 @@ void QueueCore::count_trim(PutEnd& end) const {
     seal_rest(end);
     write_put_end(shared.put_turn_number() + (std::uint64_t{1} << 32U), end);
     MP_FAILPOINT("trim: before the commit");
-    check_owned(shared.put_lock);
+    check_owned(shared.put_lock, processes().self());
     // order: relaxed, only the holder of the lock changes it.
     const std::uint64_t trims = shared.trims.load(std::memory_order_relaxed);
     // order: release, as put's commit; the next holder of the lock sees it anyway.

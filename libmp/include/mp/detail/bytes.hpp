@@ -16,8 +16,19 @@
 
 namespace mp::detail {
 
+/// For blocks of the middle sizes; see copy_block().
+void copy_long_block(void* to, const void* from, std::size_t size) noexcept;
+
 /// Copies as std::memcpy does, without its worst case in the middle sizes.
-void copy_block(void* to, const void* from, std::size_t size) noexcept;
+inline void copy_block(void* to, const void* from, std::size_t size) noexcept {
+    // glibc 2.36's memcpy turns to `rep movsb` here.
+    constexpr std::size_t long_from = 2048;
+    if (size < long_from) {
+        std::memcpy(to, from, size);
+    } else {
+        copy_long_block(to, from, size);
+    }
+}
 
 /// Throws SerializationError{decode}: `wanted` bytes do not exist.
 [[noreturn]] void throw_message_ends(std::size_t wanted, std::size_t left);

@@ -40,7 +40,12 @@ public:
     QueueItem() noexcept = default;
     QueueItem(const QueueItem&) = delete;
     QueueItem& operator=(const QueueItem&) = delete;
-    ~QueueItem();
+
+    ~QueueItem() {
+        if (large_ != nullptr) {
+            close_large();
+        }
+    }
 
     std::span<const std::byte> bytes() const noexcept { return bytes_; }
 
@@ -51,7 +56,15 @@ public:
 private:
     friend class QueueCore;
 
-    std::span<std::byte> room(std::size_t size);
+    std::span<std::byte> room(std::size_t size) {
+        std::byte* const place =
+            size <= small_.size() ? small_.data() : heap_room(size);
+        bytes_ = {place, size};
+        return {place, size};
+    }
+
+    std::byte* heap_room(std::size_t size);
+    void close_large() noexcept;
 
     std::array<std::byte, 512> small_;
     std::unique_ptr<std::byte[]> heap_;
@@ -177,11 +190,13 @@ private:
         }
     }
 
-    void check_fits(std::size_t size) const;
+    std::uint64_t longest_item() const noexcept;
+    [[noreturn]] void throw_does_not_fit(std::size_t size) const;
     Attempt try_put(std::span<const std::byte> message, Timeout timeout);
     Attempt try_get(QueueItem& item, Timeout timeout);
     bool is_open() const noexcept;
     bool has_items() const noexcept;
+    bool sees_more_than(std::uint64_t taken) const noexcept;
     bool is_full(std::uint64_t number) const;
     bool has_places() const noexcept;
     bool may_have_room(std::uint64_t before) const noexcept;
@@ -208,7 +223,7 @@ private:
     void check_rest(const PutEnd& end) const;
     void seal_rest(PutEnd& end) const noexcept;
     GetPlace checked_get_end(std::uint64_t count) const;
-    void check_owned(const OwnerLock& lock) const;
+    void check_owned(const OwnerLock& lock, std::uint32_t holder) const;
     bool lock(
         OwnerLock& lock,
         const std::atomic<std::uint32_t>& holder,
@@ -283,6 +298,7 @@ private:
     EventFd event_;
     QueueControl* control_ = nullptr;
     ProcessTable* processes_ = nullptr;
+    std::byte* memory_ = nullptr;  ///< of data_
     QueueGeometry geometry_;
     std::uint32_t open_ = 0;       ///< what `shut` says at first
     std::uint32_t unwatched_ = 0;  ///< what `watched` says at first
