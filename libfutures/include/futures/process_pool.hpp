@@ -24,6 +24,7 @@
 #include "futures/executor.hpp"
 #include "futures/future.hpp"
 #include "futures/shared_objects.hpp"
+#include "futures/submit_options.hpp"
 #include "mp/call.hpp"
 #include "mp/context.hpp"
 #include "mp/timeout.hpp"
@@ -74,18 +75,6 @@ struct ProcessPoolOptions {
     /// together, when it has had nothing to do for three quarters of a second. What is
     /// above this goes back to the system.
     std::uint64_t trim_threshold = std::uint64_t{16} << 20U;
-};
-
-/// For one task.
-struct SubmitOptions {
-    /// Longest time to run, decoding of the arguments included, waiting for a worker
-    /// not. After it the worker is killed and replaced, the future raises TaskTimeout;
-    /// no other task is harmed, the pool does not break. Looked at every 20 ms: a task
-    /// is never stopped early.
-    mp::Timeout timeout = mp::forever;
-    /// How often it is run again when its worker dies, unless that breaks the pool, or
-    /// its time is up.
-    std::uint32_t retries = 0;
 };
 
 struct ProcessPoolStatistics {

@@ -16,6 +16,7 @@
 #include "futures/detail/thread_task.hpp"
 #include "futures/executor.hpp"
 #include "futures/future.hpp"
+#include "futures/submit_options.hpp"
 #include "mp/detail/local_call.hpp"
 
 #include <concepts>
@@ -62,15 +63,10 @@ public:
     using WeakPoolExecutor::WeakPoolExecutor;
 };
 
-/// A thread's tasks have no options.
-struct NoOptions {
-    NoOptions() = delete;
-};
-
 }  // namespace detail
 
 class ThreadPoolExecutor : public MapsLists<ThreadPoolExecutor>,
-                           detail::SubmitOfName<detail::NoOptions>,
+                           detail::SubmitOfName<SubmitOptions>,
                            detail::MapOfName<MapOptions> {
 public:
     /// Throws std::invalid_argument for less than one worker, mp::StateError while the
@@ -95,6 +91,7 @@ public:
     /// another task of the same executor may wait for ever: all threads can be in that
     /// place.
     template <class Fn, class... Args>
+        requires(!std::same_as<std::decay_t<Fn>, SubmitOptions>)
     auto submit(Fn&& fn, Args&&... args) {
         using Check = mp::detail::LocalCall<Fn, Args...>;
         using R = typename Check::Result;
@@ -112,7 +109,15 @@ public:
         }
     }
 
-    using detail::SubmitOfName<detail::NoOptions>::submit;
+    /// The same with options. Throws std::invalid_argument, too, for one that a thread
+    /// cannot have.
+    template <class Fn, class... Args>
+    auto submit(SubmitOptions options, Fn&& fn, Args&&... args) {
+        detail::check_options_of_thread(options);
+        return submit(std::forward<Fn>(fn), std::forward<Args>(args)...);
+    }
+
+    using detail::SubmitOfName<SubmitOptions>::submit;
 
     /// Calls `fn` for the items of the ranges, side by side, until the shortest ends;
     /// `for (int x : threads.map(fn, inputs))` gives the results in order. Everything

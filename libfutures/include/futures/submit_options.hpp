@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: BSL-1.0
+// SubmitOptions: what a caller says of one task, to either pool.
+// Python:  none; pebble's schedule(timeout=...) and the like.
+// Differs: nothing to differ from.
+// Threads: any; they are values.
+#pragma once
+
+#include "mp/timeout.hpp"
+
+#include <cstdint>
+
+namespace futures {
+
+/// For one task: `pool.submit({.timeout = 2s, .retries = 1}, fetch, url)`. A thread
+/// cannot be stopped from outside: ThreadPoolExecutor::submit() throws
+/// std::invalid_argument for what needs that.
+struct SubmitOptions {
+    /// Longest time to run, decoding of the arguments included, waiting for a worker
+    /// not. After it the worker is killed and replaced, the future raises TaskTimeout;
+    /// no other task is harmed, the pool does not break. Looked at every 20 ms: a task
+    /// is never stopped early. Process pools only.
+    mp::Timeout timeout = mp::forever;
+    /// How often it is run again when its worker dies, unless that breaks the pool, or
+    /// its time is up. Process pools only.
+    std::uint32_t retries = 0;
+};
+
+namespace detail {
+
+/// Throws std::invalid_argument, naming it, for an option that a thread cannot have.
+void check_options_of_thread(const SubmitOptions& options);
+
+}  // namespace detail
+}  // namespace futures

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "futures/submit_options.hpp"
+
+#include <stdexcept>
+#include <string>
+
+namespace futures::detail {
+
+namespace {
+
+[[noreturn]] void refuse(const char* option) {
+    throw std::invalid_argument(
+        std::string("submit(): a task of a thread pool cannot have .") + option +
+        ": only a process can be stopped from outside"
+    );
+}
+
+}  // namespace
+
+void check_options_of_thread(const SubmitOptions& options) {
+    if (!options.timeout.is_forever()) {
+        refuse("timeout");
+    }
+    if (options.retries != 0) {
+        refuse("retries");
+    }
+}
+
+}  // namespace futures::detail
