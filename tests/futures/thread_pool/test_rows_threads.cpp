@@ -256,9 +256,10 @@ TEST_CASE(
 ) {
     ThreadPoolExecutor threads(2);
     for (int round = 0; round < 50; ++round) {
-        std::latch both(2);
-        const auto meet_and_throw = [&](int x) {
-            both.arrive_and_wait();
+        // Of both: the one that is not told may still be in it at the next round.
+        const auto both = std::make_shared<std::latch>(2);
+        const auto meet_and_throw = [both](int x) {
+            both->arrive_and_wait();
             return throw_one_of_many(x);
         };
         CHECK_THROWS_WITH(threads.map(meet_and_throw, {1, 2}).to_vector(), "number 1");
