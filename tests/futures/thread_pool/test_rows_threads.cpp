@@ -140,6 +140,7 @@ TEST_CASE("taskflow::test_asyncs::nested: each submits one that submits one, fou
         });
     }
     all.wait();
+    threads.shutdown();  // what they use goes before the pool
     CHECK(count == 4 * tasks);
 }
 
@@ -200,6 +201,7 @@ TEST_CASE("taskflow::test_asyncs::recursive_100_10: one spawns 100 that spawn te
         count();
     });
     CHECK(outermost.result(60s) == 1101);
+    threads.shutdown();  // as above
 }
 
 TEST_CASE("taskflow::test_work_stealing::starvation_branches: work that is ready is "
@@ -228,6 +230,7 @@ TEST_CASE("taskflow::test_work_stealing::starvation_branches: work that is ready
             }
         });
         ended.wait();
+        threads.shutdown();  // as above
         CHECK(counted == others);
     }
 }
