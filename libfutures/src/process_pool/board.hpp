@@ -15,19 +15,24 @@
 #include "os/spin.hpp"
 #include "process_pool/board_layout.hpp"
 #include "process_pool/guard_timer.hpp"
+#include "process_pool/limit_timer.hpp"
 #include "process_pool/message_arena.hpp"
 #include "process_pool/task_list.hpp"
+#include "process_pool/waiting_tasks.hpp"
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 namespace futures::detail {
 
 struct BoardOptions {
-    std::uint32_t workers = 1;
+    std::uint32_t workers = 1;   ///< that there are places for
+    std::uint32_t sharers = 0;   ///< of the memory that is kept; 0: as `workers`
     std::uint64_t slots = 1024;  ///< a power of two
     mp::detail::SpinPolicy policy{};
     std::uint64_t trim_threshold = 0;  ///< free bytes that an idle pool keeps
@@ -61,14 +66,28 @@ public:
     /// Puts the task on the board, or behind those that wait for a place. `call` is the
     /// message; empty if it stands in task.message already. Returns false after
     /// refuse(); then nothing happened. Throws std::bad_alloc.
-    bool submit(BoardTask& task, std::span<const std::byte> call);
+    enum class Admission : std::uint8_t {
+        asked,  ///< a new task
+        given,  ///< it was submitted before refuse(), and waited elsewhere
+    };
+    bool submit(
+        BoardTask& task,
+        std::span<const std::byte> call,
+        Admission admission = Admission::asked
+    );
 
     /// No new tasks from now on.
     void refuse() noexcept;
 
+    /// So many workers there are to be: no more tasks with priorities than that are
+    /// ready.
+    void set_size(std::uint32_t workers) noexcept;
+
     bool cancel(BoardTask& task) noexcept override;
     bool is_running(const BoardTask& task) const noexcept override;
     bool help(BoardTask& task, const mp::Deadline& deadline) override;
+
+    StopAnswer stop(BoardTask& task) override;
 
     void cancelled(const BoardTask& task) noexcept override { kick_waiter_for(&task); }
 
@@ -80,6 +99,24 @@ public:
     /// Runs the callbacks of what ended; returns how many futures had some. Requires:
     /// no lock of the program is held.
     std::size_t run_callbacks();
+
+    /// Any thread: tells the future of a task that never was on the board how it ended,
+    /// and leaves the callbacks to the manager.
+    void conclude_unplaced(BoardTask& task) noexcept;
+    /// Whether callbacks wait, or one is running; then the doorbell is rung after them.
+    bool has_callbacks_left();
+
+    /// Asks the tasks that threw whether they are to be run again, and tells or queues
+    /// them. Requires: as run_callbacks().
+    void settle_thrown() noexcept;
+
+    /// Tasks may wait for their time from now on. The first call makes a descriptor
+    /// that is readable when the time of one has come, for `watch`. Throws
+    /// std::system_error, and what `watch` throws.
+    void allow_delays(const std::function<void(int)>& watch);
+
+    /// To be called then.
+    void end_delays() noexcept;
 
     /// Says that this thread is about to sleep on the doorbell. Returns false if there
     /// is something to drain first.
@@ -139,8 +176,36 @@ public:
     /// at once, unless somebody wrote over that. It is not concluded meanwhile.
     void visit_taken(const std::function<void(BoardTask&, std::uint32_t)>& visitor);
 
+    // -- for the manager: tasks that run too long, or are to stop (board_stop.cpp)
+
+    /// Whether there is a reason to look at them; forgets it.
+    bool take_look_wanted() noexcept;
+
+    /// Any thread: there is a reason.
+    void want_look() noexcept { look_wanted_.store(true); }
+
+    /// A limited task that begins after this rings; one that began before is seen.
+    void begin_look() noexcept;
+
+    /// The look is over, and the next one will be then.
+    void end_look(std::chrono::steady_clock::time_point next) noexcept;
+
+    /// Since when a worker says that it has the limited task at that position; nothing
+    /// if it does not. It may say anything.
+    std::optional<std::chrono::steady_clock::time_point>
+    limited_since(std::uint32_t worker, std::uint64_t position) const noexcept;
+
+    /// Tells the task there, if the worker still has it, that it is to stop.
+    void ask_to_stop(std::uint32_t worker, std::uint64_t position) noexcept;
+
+    LimitTimer& limit_timer() noexcept { return limit_timer_; }
+
     /// Ends all that is not finished, and refuses what comes. Requires: drained.
     void fail_all(const Verdict& verdict) noexcept;
+
+    /// As it was made, whatever stands there now. Requires: fail_all() was called, no
+    /// worker has it.
+    void renew() noexcept;
 
     /// Takes back all that no worker has claimed.
     /// Call cancel_future() for each.
@@ -149,6 +214,23 @@ public:
     /// Tells the workers to end once they are idle.
     void stop_workers() noexcept;
     void kick_workers() noexcept;
+
+    /// Tells a worker to end once it has done its task, or that it need not. It may
+    /// have begun to.
+    void retire_worker(std::uint32_t worker, bool retire) noexcept;
+
+    /// Has it had nothing to do for as long as it was told to wait?
+    bool has_idled(std::uint32_t worker) const noexcept {
+        return view_.control(worker).idled.load() != 0;
+    }
+
+    /// While it is so, each worker rings the doorbell when it is ready for tasks.
+    void want_ready(bool wanted) noexcept {
+        view_.header().ready_wanted.store(wanted ? 1 : 0);
+    }
+
+    /// Workers have indices below this so far.
+    std::uint32_t places_used() const noexcept { return used_.load(); }
 
     // ---- for both
 
@@ -176,6 +258,15 @@ public:
         return submitted_.load(std::memory_order_relaxed) - concluded;
     }
 
+    /// Of these, what workers can do now or soon: not what waits for its time.
+    std::uint64_t runnable() const noexcept {
+        const std::uint64_t all = outstanding();
+        const std::uint64_t delayed = delayed_count_.load();
+        return all > delayed ? all - delayed : 0;
+    }
+
+    bool needs_workers() const noexcept { return runnable() > 0; }
+
     BoardStatistics statistics() const;
 
 private:
@@ -186,6 +277,7 @@ private:
     }
 
     // board.cpp
+    void write_header() noexcept;
     bool place(BoardTask& task, std::span<const std::byte> call) MP_REQUIRES(mutex_);
     void put_in_backlog(BoardTask& task, std::span<const std::byte> call)
         MP_REQUIRES(mutex_);
@@ -195,6 +287,24 @@ private:
         BoardTask& task,
         std::span<const std::byte> call) noexcept MP_REQUIRES(mutex_);
     void refill() noexcept MP_EXCLUDES(mutex_);
+
+    // board_turns.cpp
+    bool put_back(BoardTask& task) noexcept MP_REQUIRES(drain_mutex_)
+        MP_EXCLUDES(mutex_);
+    void queue_again(BoardTask& task) noexcept MP_REQUIRES(mutex_);
+    bool delay(BoardTask& task) noexcept MP_REQUIRES(mutex_);
+    void arm_delay_timer() noexcept MP_REQUIRES(mutex_);
+    void submit_ranked(BoardTask& task, std::span<const std::byte> call)
+        MP_REQUIRES(mutex_);
+    bool add_ranked(BoardTask& task) noexcept MP_REQUIRES(mutex_);
+    void rank_all() noexcept MP_REQUIRES(mutex_);
+    void keep_or_rank(BoardTask& task) noexcept MP_REQUIRES(mutex_);
+    void take_back_below(int priority) noexcept MP_REQUIRES(mutex_);
+    BoardTask* take_back(std::uint64_t position) noexcept MP_REQUIRES(mutex_);
+    std::uint64_t first_ready() const noexcept MP_REQUIRES(mutex_);
+    std::uint64_t place_ranked() noexcept MP_REQUIRES(mutex_);
+    void remove_waiting(BoardTask& task) noexcept MP_REQUIRES(mutex_);
+    void gather_waiting() noexcept MP_REQUIRES(mutex_);
 
     // board_wake.cpp
     void wake_for_work(std::uint64_t tail) noexcept;
@@ -216,6 +326,9 @@ private:
     std::size_t drain_ring(std::uint32_t worker) noexcept MP_REQUIRES(drain_mutex_);
     void distrust(std::uint32_t worker) noexcept;
     bool take_result(BoardTask& task, const ResultItem& item, RingPlace place) noexcept
+        MP_REQUIRES(drain_mutex_);
+    bool
+    take_any_result(BoardTask& task, const ResultItem& item, RingPlace place) noexcept
         MP_REQUIRES(drain_mutex_);
     bool take_block(BoardTask& task, const ResultItem& item, ResultArenaReader& arena)
         MP_REQUIRES(drain_mutex_);
@@ -245,6 +358,7 @@ private:
     ) const noexcept MP_REQUIRES(drain_mutex_);
     bool can_have(std::uint32_t worker, std::uint64_t position) const noexcept
         MP_REQUIRES(drain_mutex_);
+    bool has_bits(std::uint32_t worker) const noexcept;
     bool is_asleep(std::uint32_t worker) const noexcept;
     void check_workers_share(std::uint32_t worker) noexcept MP_REQUIRES(drain_mutex_);
     void check_wait_for_room(std::uint32_t worker) noexcept MP_REQUIRES(drain_mutex_);
@@ -268,7 +382,11 @@ private:
 
     // The manager's own.
     Turn turn_;
+    int in_callbacks_ = 0;  ///< calls of run_callbacks() under way
+    bool ring_after_callbacks_ = false;
     std::uint32_t ticks_to_check_ = 0;
+    std::int64_t next_look_ = 0;  ///< what the header is to say
+    LimitTimer limit_timer_;
 
     // Own synchronisation.
     std::shared_ptr<GuardTimer> guard_timer_;
@@ -277,7 +395,9 @@ private:
     std::unique_ptr<RingState[]> rings_;                     ///< by worker
     std::atomic<std::uint64_t> submitted_{0};
     std::atomic<std::uint64_t> concluded_{0};
-    std::atomic<std::uint64_t> backlog_size_{0};
+    std::atomic<std::uint64_t> backlog_size_{0};  ///< with those that are ranked
+    std::atomic<std::uint64_t> delayed_count_{0};
+    std::atomic<bool> any_thrown_{false};
     std::atomic<std::uint64_t> generation_{1};
     std::atomic<int> awake_{0};  ///< threads that promise to look again
     std::atomic<bool> leading_{
@@ -285,14 +405,26 @@ private:
     std::atomic<BoardTask*> leader_task_{nullptr};
     std::atomic<BoardTask*> manager_task_{nullptr};  ///< a callback waits for it
     std::atomic<std::uint64_t> worker_wakes_{0};
+    std::atomic<std::uint32_t> size_{
+        options_.sharers != 0 ? options_.sharers : options_.workers};
+    std::atomic<std::uint32_t> used_{
+        0};  ///< places that ever had a worker: the first ones
     std::atomic<const char*> damage_{nullptr};
+    std::atomic<bool> look_wanted_{false};
 
     // Guarded by mutex_.
     mutable mp::detail::Mutex mutex_;
     std::uint64_t tail_ MP_GUARDED_BY(mutex_) = 0;
     TaskList backlog_ MP_GUARDED_BY(mutex_);
-    bool refusing_ MP_GUARDED_BY(mutex_) = false;  ///< no new tasks
-    bool failed_ MP_GUARDED_BY(mutex_) = false;    ///< fail_all() was called
+    DelayedTasks delayed_ MP_GUARDED_BY(mutex_);
+    RankedTasks ranked_ MP_GUARDED_BY(mutex_);
+    bool is_ranking_ MP_GUARDED_BY(mutex_) = false;  ///< some task has a priority
+    std::uint64_t turns_ MP_GUARDED_BY(mutex_) = 0;
+    std::vector<int> placed_priority_ MP_GUARDED_BY(mutex_);  ///< by slot
+    mp::UniqueFd delay_timer_ MP_GUARDED_BY(mutex_);  ///< none before it is needed
+    bool cancelling_ MP_GUARDED_BY(mutex_) = false;   ///< nothing is run again
+    bool refusing_ MP_GUARDED_BY(mutex_) = false;     ///< no new tasks
+    bool failed_ MP_GUARDED_BY(mutex_) = false;       ///< fail_all() was called
     std::uint64_t guard_head_ MP_GUARDED_BY(mutex_) = 0;
     // What the header is to say, which nobody but us changes.
     std::uint32_t stop_ MP_GUARDED_BY(mutex_) = 0;
@@ -303,6 +435,7 @@ private:
     mutable mp::detail::Mutex drain_mutex_;
     std::vector<std::shared_ptr<ResultArenaReader>> arenas_ MP_GUARDED_BY(drain_mutex_);
     TaskList with_callbacks_ MP_GUARDED_BY(drain_mutex_);
+    TaskList thrown_ MP_GUARDED_BY(drain_mutex_);  ///< to be asked about
     std::uint64_t stray_ MP_GUARDED_BY(drain_mutex_) = 0;
     bool over_ MP_GUARDED_BY(drain_mutex_) = false;  ///< results may have no task
     std::vector<char> has_process_ MP_GUARDED_BY(drain_mutex_);  ///< by worker

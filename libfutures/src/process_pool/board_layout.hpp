@@ -79,8 +79,8 @@ private:
     std::array<std::atomic<Word>, words> words_;
 };
 
-/// What a worker that crashes leaves, written by its signal handler.
-struct CrashRecord {
+/// The native stack of a crash.
+struct CrashStack {
     static constexpr std::size_t max_frames = 32;
     static constexpr std::size_t max_modules = 8;
     static constexpr std::size_t max_path = 1024;
@@ -101,12 +101,36 @@ struct CrashRecord {
         std::array<char, max_path> path;
     };
 
-    std::atomic<std::uint32_t> signal;  ///< 0: no crash
     std::uint32_t frames;
     std::uint32_t modules;
-    std::uint64_t address;
     std::array<Frame, max_frames> frame;
     std::array<Module, max_modules> module;
+};
+
+/// Why a program ended itself, written before it raised its signal.
+struct CrashMessage {
+    static constexpr std::size_t max_type = 256;
+    static constexpr std::size_t max_text = 1024;
+
+    enum class Kind : std::uint32_t {
+        none,
+        exception,  ///< std::terminate() while one was thrown
+        terminate,  ///< std::terminate() without one
+        abort,      ///< the C library's message, of assert() for example
+    };
+
+    Kind kind;
+    std::array<char, max_type> type;  ///< of the exception; as the text
+    std::array<char, max_text> text;  ///< ends with a 0, or is full
+};
+
+/// What a worker that crashes leaves, written by its signal handler.
+struct CrashRecord : CrashStack {
+    std::atomic<std::uint32_t> signal;  ///< 0: no crash
+    std::int32_t code;                  ///< si_code
+    std::uint32_t stack_overflow;
+    std::uint64_t address;
+    CrashMessage message;
 };
 
 enum class WorkerPhase : std::uint32_t {
@@ -118,11 +142,35 @@ enum class WorkerPhase : std::uint32_t {
     damaged,  ///< found a call that nobody wrote, and ends
 };
 
+/// How far a worker is that ends in order.
+enum class LastStep : std::uint32_t {
+    none,
+    running,  ///< the finalizer, then what destroys the worker's local objects
+    done,
+    failed,  ///< done, but the finalizer threw: its text stands beside this
+};
+
 struct alignas(cache_line) WorkerControl {
+    static constexpr std::size_t max_text = 240;
+
     alignas(cache_line) mp::detail::FutexWord park;  ///< 0: asleep, or about to be
     alignas(cache_line) std::atomic<std::uint64_t> results_written;
     alignas(cache_line) std::atomic<WorkerPhase> phase;
-    CrashRecord crash;
+    /// When the worker's last task began, in nanoseconds of CLOCK_MONOTONIC; 0: none.
+    std::atomic<std::uint64_t> task_begun;
+    std::atomic<LastStep> last_step;
+    std::atomic<std::uint32_t> retire;     ///< parent: end, once this task is done
+    std::atomic<std::uint32_t> idled;      ///< worker: it had nothing to do for long
+    std::array<char, max_text> last_text;  ///< ends with a 0, if its worker is honest
+    /// The worker: the limited task that it began last (its position + 1), and when, in
+    /// nanoseconds of the monotonic clock.
+    alignas(cache_line) std::atomic<std::uint64_t> limited_task;
+    std::atomic<std::int64_t> limited_since;
+    /// The parent: the task that is to stop (its position + 1), and how often there was
+    /// one; threads of the worker sleep on that.
+    alignas(cache_line) std::atomic<std::uint64_t> stopped_task;
+    mp::detail::FutexWord stops;
+    alignas(cache_line) CrashRecord crash;
 };
 
 /// Who of the parent is to be woken for a result.
@@ -149,12 +197,20 @@ struct BoardHeader {
     alignas(cache_line) std::atomic<std::uint32_t> stop;
     /// How often the pool became idle: workers give memory back before they sleep.
     std::atomic<std::uint32_t> trims;
+    /// Somebody waits until workers are ready: they ring.
+    std::atomic<std::uint32_t> ready_wanted;
     alignas(cache_line) std::atomic<std::int32_t> submit_cpu;
+    /// The parent: when it looks at limited tasks next, in nanoseconds of the monotonic
+    /// clock; 0: not before a worker rings.
+    alignas(cache_line) std::atomic<std::int64_t> next_look;
+    /// A worker began a limited task for which that is too late.
+    alignas(cache_line) std::atomic<std::uint32_t> look_wanted;
 };
 
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 static_assert(std::atomic<std::int32_t>::is_always_lock_free);
 static_assert(std::atomic<WorkerPhase>::is_always_lock_free);
+static_assert(std::atomic<LastStep>::is_always_lock_free);
 
 /// Finds the parts of a board in its segment. A value; it owns nothing. The numbers are
 /// its own: what is written over the header moves nothing.

@@ -43,8 +43,16 @@ void Board::wake_for_work(std::uint64_t tail) noexcept {
 
 void Board::kick_workers() noexcept {
     BoardHeader& header = view_.header();
-    for (std::uint32_t worker = 0; worker < options_.workers; ++worker) {
+    for (std::uint32_t worker = 0; worker < used_.load(); ++worker) {
         header.sleepers.word_of(worker).fetch_and(~WorkerSet::bit_of(worker));
+        wake_worker(view_, worker);
+    }
+}
+
+void Board::retire_worker(std::uint32_t worker, bool retire) noexcept {
+    view_.control(worker).retire.store(retire ? 1 : 0);
+    if (retire) {
+        view_.header().sleepers.word_of(worker).fetch_and(~WorkerSet::bit_of(worker));
         wake_worker(view_, worker);
     }
 }
@@ -73,13 +81,14 @@ bool Board::guard() noexcept {
         // Somebody may have been woken for it who is stopped, or was killed.
         stuck = work && head == guard_head_;
         guard_head_ = head;
-        again = work || outstanding() > 0;
+        again = work || needs_workers();
     }
     if (stuck) {
         kick_workers();
     }
     if (again && ++ticks_to_check_ >= ticks_between_checks) {
         check_tasks();
+        want_look();
         ticks_to_check_ = 0;
     }
     if (again) {
@@ -93,7 +102,7 @@ bool Board::guard() noexcept {
     }
     guard_timer_->rest();
     mp::os::full_fence();  // either we see what is submitted now, or it arms the timer
-    if (outstanding() > 0) {
+    if (needs_workers()) {
         guard_timer_->arm();  // submitted since we looked
     }
     return false;

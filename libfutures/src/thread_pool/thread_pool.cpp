@@ -2,9 +2,11 @@
 #include "futures/thread_pool.hpp"
 
 #include "mp/cpu_count.hpp"
+#include "mp/detail/code_ref.hpp"
 #include "mp/errors.hpp"
 
 #include "thread_pool/thread_pool_core.hpp"
+#include "util/demangle.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -12,10 +14,12 @@
 
 namespace futures {
 
-std::exception_ptr detail::thread_ended_in_task() {
-    return std::make_exception_ptr(
-        mp::StateError("the task ended its thread by pthread_exit()")
-    );
+std::string detail::name_of_function(const void* function) {
+    return mp::detail::function_name(function);
+}
+
+std::string detail::name_of_class(const std::type_info& type) {
+    return mp::detail::demangled(type.name());
 }
 
 namespace {
@@ -78,11 +82,29 @@ void ThreadPoolExecutor::close() noexcept {
     pool_.reset();
 }
 
+void ThreadPoolExecutor::give_control(detail::Work& work, SubmitOptions& options) {
+    if (options.timeout.is_forever() && options.name.empty()) {
+        return;
+    }
+    auto* const control = new detail::ThreadControl(options);
+    work.set_control(control);
+    if (!control->limit.is_forever() && pool_ != nullptr) {
+        control->timer = &pool_->timer();
+    }
+}
+
 void ThreadPoolExecutor::submit_work(detail::Work& work) {
     if (pool_ == nullptr) {
         throw mp::StateError("this ThreadPoolExecutor was moved from, or is gone");
     }
     pool_->submit(work);
+}
+
+void ThreadPoolExecutor::await(detail::WaitingTask& task) {
+    if (pool_ == nullptr) {
+        throw mp::StateError("this ThreadPoolExecutor was moved from, or is gone");
+    }
+    pool_->await(task);
 }
 
 void ThreadPoolExecutor::shutdown(ShutdownOptions options) {

@@ -15,6 +15,7 @@ namespace futures::detail {
 void ThreadPool::register_for_exit() {
     check_not_exiting();
     exit_part_ = detail::finish_at_exit(weak_from_this());
+    can_be_found();
 }
 
 void ThreadPool::check_not_exiting() {
@@ -24,6 +25,7 @@ void ThreadPool::check_not_exiting() {
 }
 
 void ThreadPool::close(Mode mode) noexcept {
+    waiting_.close();  // first: a worker that sees the mode finds all that wait
     Mode open = Mode::open;
     mode_.compare_exchange_strong(open, mode);
     idle_.wake_all();
@@ -40,6 +42,7 @@ void ThreadPool::shutdown(ShutdownOptions options) {
     }
     close(Mode::closed);
     if (options.cancel_futures) {
+        waiting_.cancel_all();
         cancel_queued();
     }
     if (options.wait) {
@@ -52,45 +55,53 @@ void ThreadPool::finish_at_exit() noexcept {
     // A task that exits the program is not waited for, and neither is what waits for
     // it.
     if (!is_own_thread()) {
+        waiting_.warn_of_hand_made("the end of the program");
         join();
+        drop_timer();
     }
+}
+
+/// No task of ours runs any more.
+void ThreadPool::drop_timer() noexcept {
+    std::shared_ptr<SoftTimer> timer;
+    const mp::detail::MutexLock lock(mutex_);
+    timer.swap(timer_);
 }
 
 void ThreadPool::leave() noexcept {
     if (creator_.is_here()) {
         close(Mode::closed);
         mp::detail::drop_exit_part(exit_part_);
+        waiting_.warn_of_hand_made(prefix_.c_str());
         join();
     }
 }
 
-/// All threads but the calling one.
+/// All threads but the calling one. Submitters add none any more; a thread that ends in
+/// the middle of a task, or that waits, adds one before it can be joined.
 void ThreadPool::join() noexcept {
     const mp::detail::MutexLock joining(join_mutex_);
-    const Worker* joined = nullptr;
     for (;;) {
-        Worker* newest = nullptr;
-        {
-            // Submitters add none any more; a thread that ends in the middle of a task
-            // adds one before it can be joined.
-            const mp::detail::MutexLock lock(mutex_);
-            newest = newest_.load();
-        }
-        if (newest == joined) {
+        std::thread thread = thread_to_join();
+        if (!thread.joinable()) {
             return;
         }
-        for (Worker* worker = newest; worker != joined; worker = worker->older) {
-            if (!worker->thread.joinable()) {
-                continue;
-            }
-            if (worker->thread.get_id() == std::this_thread::get_id()) {
-                join_at_exit(std::move(worker->thread));
-            } else {
-                worker->thread.join();
-            }
+        if (thread.get_id() == std::this_thread::get_id()) {
+            join_at_exit(std::move(thread));
+        } else {
+            thread.join();
         }
-        joined = newest;
     }
+}
+
+std::thread ThreadPool::thread_to_join() noexcept {
+    const mp::detail::MutexLock lock(mutex_);
+    for (Worker& worker : workers_) {
+        if (worker.thread.joinable()) {
+            return std::move(worker.thread);
+        }
+    }
+    return {};
 }
 
 // Work that is left
@@ -103,8 +114,10 @@ void ThreadPool::break_with(std::exception_ptr cause) {
         }
         mode_ = Mode::broken;
     }
+    waiting_.close();
     idle_.wake_all();
     fail_queued();
+    waiting_.fail_all([this] { return broken(); });
 }
 
 /// Each future, and each submit(), gets an exception object of its own.
@@ -132,6 +145,43 @@ void ThreadPool::fail_queued() {
 void ThreadPool::cancel_queued() {
     while (Work* const work = queue_.pop()) {
         work->cancel_work();
+    }
+    std::vector<Work*> resting;
+    {
+        const mp::detail::MutexLock lock(mutex_);
+        cancelling_ = true;
+        resting = resting_;
+        for (Work* const work : resting) {
+            work->keep();
+        }
+    }
+    for (Work* const work : resting) {
+        work->cancel_work();
+    }
+}
+
+// Tasks that wait for their next call, each in its thread
+
+bool ThreadPool::add_resting(Work& work) {
+    const mp::detail::MutexLock lock(mutex_);
+    resting_.push_back(&work);
+    return !cancelling_;
+}
+
+void ThreadPool::remove_resting(Work& work) noexcept {
+    const mp::detail::MutexLock lock(mutex_);
+    std::erase(resting_, &work);
+}
+
+WaitingInThread::WaitingInThread(Work& work) : work_(work) {
+    if (ThreadPool* const pool = ThreadPool::of_this_thread()) {
+        is_to_end_ = !pool->add_resting(work);
+    }
+}
+
+WaitingInThread::~WaitingInThread() {
+    if (ThreadPool* const pool = ThreadPool::of_this_thread()) {
+        pool->remove_resting(work_);
     }
 }
 

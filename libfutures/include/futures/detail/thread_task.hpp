@@ -7,6 +7,8 @@
 
 #include "futures/detail/recycle.hpp"
 #include "futures/detail/state.hpp"
+#include "futures/detail/thread_control.hpp"
+#include "futures/this_task.hpp"
 #include "mp/detail/forced_unwind.hpp"
 
 #include <atomic>
@@ -14,37 +16,156 @@
 #include <cstdint>
 #include <exception>
 #include <new>
+#include <stop_token>
+#include <string>
 #include <tuple>
+#include <type_traits>
+#include <typeinfo>
 #include <utility>
 
 namespace futures::detail {
 
 /// What the future of a call gets that ended its thread by pthread_exit().
 std::exception_ptr thread_ended_in_task();
+/// For messages; slow.
+std::string name_of_function(const void* function);
+std::string name_of_class(const std::type_info& type);
+
+/// What a thread of a thread pool counts and does.
+struct WorkerState {
+    // Own synchronisation.
+    alignas(64) std::atomic<std::uint64_t> completed{0};  ///< tasks; the worker writes
+    // The worker's own.
+    TaskSlot slot;  ///< the task that it calls
+    std::uint32_t index = 0;
+};
 
 /// A task in the queue of a thread pool.
-class Work {
+class Work : public TaskContext {
 public:
     Work() = default;
     Work(const Work&) = delete;
     Work& operator=(const Work&) = delete;
 
-    /// Runs it unless it was cancelled. Counts it as completed before anybody can know
-    /// its result. When the call, or a callback, ends the thread (pthread_exit), the
-    /// unwinding passes through here; then it is to be run again, which does the rest:
-    /// the call's future gets an exception.
-    virtual void run(std::atomic<std::uint64_t>& completed) = 0;
-    /// Ends it with an exception unless it was cancelled.
+    /// For a thread that took it from the queue: runs it unless it was cancelled, or
+    /// begun elsewhere. Counts it as completed before anybody can know its result.
+    /// When the call, or a callback, ends the thread (pthread_exit), the unwinding
+    /// passes through here; then run_rest() is to be called.
+    virtual void run(WorkerState& self) = 0;
+    /// After the thread was ended in it: the call's future gets an exception, callbacks
+    /// that are left are run.
+    virtual void run_rest(WorkerState& self) = 0;
+
+    /// For a thread that did not take it from the queue: it is to run it. False when it
+    /// was begun already, or cancelled. The queue keeps it.
+    virtual bool begin() noexcept = 0;
+    /// After begin(). True when it has callbacks: finish_callbacks() is to be called.
+    virtual bool run_begun(WorkerState& self) = 0;
+    /// Counts them as one task more.
+    virtual void finish_callbacks(std::atomic<std::uint64_t>& completed) = 0;
+
+    /// Ends it with an exception unless it was cancelled or begun elsewhere.
     virtual void fail(std::exception_ptr exception) = 0;
     /// Ends it as cancelled.
     virtual void cancel_work() = 0;
+    virtual bool is_begun() const noexcept = 0;  ///< or cancelled
     virtual bool is_cancelled() const noexcept = 0;
     /// One reference more.
     virtual void keep() noexcept = 0;
+    virtual void release() noexcept = 0;
+
+    /// The number of the pool that it was submitted to; 0 before.
+    std::uint32_t queued_in() const noexcept {
+        // order: relaxed, a number only; it comes with the task.
+        return pool_.load(std::memory_order_relaxed);
+    }
+
+    void set_queued_in(std::uint32_t pool) noexcept {
+        // order: relaxed, as above.
+        pool_.store(pool, std::memory_order_relaxed);
+    }
+
+    // -- what was said of it
+
+    /// Before it is submitted.
+    void set_control(ThreadControl* control) noexcept { control_.store(control); }
+
+    /// Null: nothing was said of it.
+    ThreadControl* control_if_any() const noexcept {
+        // order: acquire pairs with control(), so that what it says is visible.
+        return control_.load(std::memory_order_acquire);
+    }
+
+    /// Made if there is none. Throws std::bad_alloc.
+    ThreadControl& control();
+
+    // -- what it knows of itself
+
+    bool stop_requested() const noexcept override;
+    std::stop_token stop_token() override;
+    std::string name() const override;
+
+    std::uint32_t attempt() const noexcept override { return 1; }
+
+    mp::Deadline deadline() const noexcept override;
+
+    std::size_t worker_index() const noexcept override { return worker_index_; }
 
 protected:
-    ~Work() = default;
+    ~Work() {
+        if (ThreadControl* const control = control_if_any()) [[unlikely]] {
+            control->drop_reference();
+        }
+    }
+
+    /// The function's name.
+    virtual std::string call_name() const = 0;
+
+    /// The call has thrown what is being handled, `thrown`, and the task has a control.
+    /// What that is to its future; `thrown` may become something else.
+    Outcome outcome_of(std::exception_ptr& thrown) const;
+
+    enum class Stage : std::uint8_t { queued, calling, callbacks };
+
+    // Here, so that they share words.
+    std::atomic<std::uint32_t> pool_{0};
+    std::uint32_t worker_index_ = 0;
+    Stage stage_ = Stage::queued;  // of the thread that runs it
+
+private:
+    std::atomic<ThreadControl*> control_{nullptr};
 };
+
+/// A callable with its arguments.
+template <class Fn, class... Args>
+class BoundCall {
+public:
+    template <class F, class... A>
+    explicit BoundCall(std::in_place_t, F&& fn, A&&... args)
+        : fn_(std::forward<F>(fn)), args_(std::forward<A>(args)...) {}
+
+    decltype(auto) operator()() && {
+        return std::apply(std::move(fn_), std::move(args_));
+    }
+
+    const Fn& function() const noexcept { return fn_; }
+
+private:
+    Fn fn_;
+    std::tuple<Args...> args_;
+};
+
+/// The name of a function, else of the callable's type.
+template <class Call>
+std::string name_of_call(const Call& call) {
+    if constexpr (requires { call.function(); }) {
+        return name_of_call(call.function());
+    } else if constexpr (std::is_pointer_v<Call>) {
+        return name_of_function(reinterpret_cast<const void*>(call));
+    } else {
+        return name_of_class(typeid(Call));
+    }
+}
 
 /// A task, its future's state and its callable, in one allocation.
 template <class R, class Call>
@@ -58,45 +179,65 @@ public:
     ThreadTask(const ThreadTask&) = delete;
     ThreadTask& operator=(const ThreadTask&) = delete;
 
-    void run(std::atomic<std::uint64_t>& completed) override {
+    void run(WorkerState& self) override {
+        if (!this->start()) {
+            if (is_cancelled()) {  // else it is counted where it was begun
+                count(self.completed);
+            }
+            this->drop_reference();
+        } else if (run_begun(self)) {
+            run_callbacks_here(self.completed);
+        }
+    }
+
+    void run_rest(WorkerState& self) override {
         if (stage_ == Stage::callbacks) {
-            finish_callbacks(completed);
+            finish_callbacks(self.completed);
             return;
         }
+        this->store_exception(thread_ended_in_task());
+        end_call(nullptr, self);
+        count(self.completed);
+        if (this->conclude(Outcome::exception)) {
+            run_callbacks_here(self.completed);
+        }
+    }
+
+    bool begin() noexcept override {
+        if (!this->start()) {
+            return false;
+        }
+        this->add_reference();  // the queue's; the other one ends with the call
+        return true;
+    }
+
+    bool run_begun(WorkerState& self) override {
         auto outcome = Outcome::value;
-        const bool ended_thread = stage_ == Stage::calling;
-        const bool started = ended_thread || this->start();
-        if (ended_thread) {
-            this->store_exception(thread_ended_in_task());
-            outcome = Outcome::exception;
-            call_.~Call();
-        } else if (started) {
-            stage_ = Stage::calling;
-            try {
-                this->emplace_from(std::move(call_));
-            } catch (const mp::detail::ForcedUnwind&) {
-                throw;
-            } catch (...) {
-                this->store_exception(std::current_exception());
-                outcome = Outcome::exception;
-            }
-            call_.~Call();
+        stage_ = Stage::calling;
+        worker_index_ = self.index;
+        if (ThreadControl* const control = control_if_any()) [[unlikely]] {
+            control->begin();
         }
-        // order: relaxed load, this thread is the only writer; release pairs with
-        // all_are_busy(), so that it sees that this was submitted before it was done.
-        completed.store(
-            completed.load(std::memory_order_relaxed) + 1, std::memory_order_release
-        );
-        if (!started) {
-            this->drop_reference();
-        } else if (this->conclude(outcome)) {
-            // The thread is busy with the callbacks. One of them may wait for a task
-            // that it submits, which then needs another thread.
-            // order: relaxed, as above; a submit() of this thread sees it in any case.
-            completed.fetch_sub(1, std::memory_order_relaxed);
-            stage_ = Stage::callbacks;
-            finish_callbacks(completed);
+        TaskContext* const outer = std::exchange(self.slot.task, this);
+        try {
+            this->emplace_from(std::move(call_));
+        } catch (const mp::detail::ForcedUnwind&) {
+            throw;
+        } catch (...) {
+            std::exception_ptr thrown = std::current_exception();
+            outcome =
+                control_if_any() == nullptr ? Outcome::exception : outcome_of(thrown);
+            this->store_exception(std::move(thrown));
         }
+        end_call(outer, self);
+        count(self.completed);
+        return this->conclude(outcome);
+    }
+
+    void finish_callbacks(std::atomic<std::uint64_t>& completed) override {
+        this->run_callbacks();
+        this->end_telling();
+        count(completed);
     }
 
     void fail(std::exception_ptr exception) override {
@@ -114,21 +255,48 @@ public:
         this->drop_reference();
     }
 
+    bool is_begun() const noexcept override {
+        return this->state() != FutureState::pending;
+    }
+
     bool is_cancelled() const noexcept override {
         return this->state() == FutureState::cancelled_and_notified;
     }
 
     void keep() noexcept override { this->add_reference(); }
 
-private:
-    enum class Stage : std::uint8_t { queued, calling, callbacks };
+    void release() noexcept override { this->drop_reference(); }
 
-    void finish_callbacks(std::atomic<std::uint64_t>& completed) {
-        this->run_callbacks();
-        this->drop_reference();
-        // order: as in run().
-        completed.fetch_add(1, std::memory_order_release);
+    Work* as_work() noexcept override { return this; }
+
+private:
+    static void count(std::atomic<std::uint64_t>& completed) noexcept {
+        // order: relaxed load, this thread is the only writer; release pairs with
+        // all_are_busy(), so that it sees that this was submitted before it was done.
+        completed.store(
+            completed.load(std::memory_order_relaxed) + 1, std::memory_order_release
+        );
     }
+
+    void run_callbacks_here(std::atomic<std::uint64_t>& completed) {
+        // The thread is busy with the callbacks. One of them may wait for a task that
+        // it submits, which then needs another thread.
+        // order: relaxed, as above; a submit() of this thread sees it in any case.
+        completed.fetch_sub(1, std::memory_order_relaxed);
+        stage_ = Stage::callbacks;
+        finish_callbacks(completed);
+    }
+
+    /// `outer`: the task that this thread goes on with.
+    void end_call(TaskContext* outer, WorkerState& self) noexcept {
+        call_.~Call();
+        self.slot.task = outer;
+        if (ThreadControl* const control = control_if_any()) [[unlikely]] {
+            control->end();
+        }
+    }
+
+    std::string call_name() const override { return name_of_call(call_); }
 
     ~ThreadTask() override {
         if (this->state() == FutureState::pending) {  // it was not accepted
@@ -138,27 +306,15 @@ private:
 
     void discard_work() noexcept override { call_.~Call(); }
 
+    /// It runs: nobody can do more than ask.
+    StopAnswer request_stop() override {
+        control().stop(SoftStop::cancelled);
+        return StopAnswer::yes;
+    }
+
     union {
         Call call_;  // until it has run or was cancelled
     };
-    Stage stage_ = Stage::queued;  // of the thread that runs it
-};
-
-/// A callable with its arguments.
-template <class Fn, class... Args>
-class BoundCall {
-public:
-    template <class F, class... A>
-    explicit BoundCall(std::in_place_t, F&& fn, A&&... args)
-        : fn_(std::forward<F>(fn)), args_(std::forward<A>(args)...) {}
-
-    decltype(auto) operator()() && {
-        return std::apply(std::move(fn_), std::move(args_));
-    }
-
-private:
-    Fn fn_;
-    std::tuple<Args...> args_;
 };
 
 }  // namespace futures::detail
