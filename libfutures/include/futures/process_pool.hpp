@@ -17,17 +17,25 @@
 #include "mp/detail/refusal.hpp"
 // clang-format on
 
+#include "futures/affinity.hpp"
 #include "futures/detail/chunk.hpp"
+#include "futures/detail/limited_call.hpp"
 #include "futures/detail/map_check.hpp"
 #include "futures/detail/overloaded_name.hpp"
+#include "futures/detail/process_gate.hpp"
 #include "futures/detail/process_task.hpp"
 #include "futures/executor.hpp"
 #include "futures/future.hpp"
+#include "futures/limits.hpp"
 #include "futures/shared_objects.hpp"
 #include "futures/submit_options.hpp"
+#include "futures/then.hpp"
+#include "futures/when.hpp"
 #include "mp/call.hpp"
 #include "mp/context.hpp"
+#include "mp/environment.hpp"
 #include "mp/timeout.hpp"
+#include "mp/worker_local.hpp"
 
 #include <sys/types.h>
 
@@ -36,6 +44,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -62,10 +72,48 @@ struct ProcessPoolOptions {
     /// Called in each worker before its first task: mp::call(connect, "db"). If it
     /// throws, the pool is broken. What processes share may be among its arguments.
     mp::Call initializer = {};
+    /// Called in each worker that ends in order, behind its last task: mp::call(close).
+    /// Not in one that is killed or crashes. What it throws is logged, and harms
+    /// nobody. Behind it the worker's objects of mp::worker_local() are destroyed.
+    mp::Call finalizer = {};
+    /// How long a worker may take from its start to the end of the initializer. One
+    /// that takes longer is killed, and the pool is broken. More than 0.
+    mp::Timeout initializer_timeout = mp::forever;
+    /// How long the finalizer may take, and the destruction of the worker's objects. A
+    /// worker that takes longer is killed, which is logged. More than 0.
+    mp::Timeout finalizer_timeout = mp::forever;
     /// A worker ends after so many tasks and is replaced. Not with fork.
     std::optional<Count> max_tasks_per_child = {};
+    /// A worker that has more bytes in memory than this after a task ends in order, and
+    /// is replaced: for what leaks. Looked at between tasks; what a single task takes
+    /// is up to `limits`. More than 0.
+    std::optional<std::uint64_t> max_memory_per_child = {};
     /// What a worker's death does to the rest.
     OnWorkerLoss on_worker_loss = OnWorkerLoss::break_pool;
+    /// How much of the machine each task may use that does not say it itself.
+    Limits limits = {};
+    /// Variables that the workers get, or, with std::nullopt, do not get:
+    /// `{{"OMP_NUM_THREADS", "1"}}`. Under spawn they are there before the program's
+    /// own static initialisers run, otherwise before the initializer. OMP_NUM_THREADS
+    /// and its like, which say how many threads a numerical library starts, are set to
+    /// each worker's share of the processors, unless they stand here or in this
+    /// process's environment.
+    mp::Environment environment = {};
+    /// Where the workers run; where this process does if empty. If it cannot be entered
+    /// no worker starts, and the pool is broken.
+    std::string working_directory = {};
+    /// The nice value of the workers, from -20 to 19; this process's without it. If
+    /// they cannot have it, as a negative one without the right to it, the pool is
+    /// broken.
+    std::optional<int> nice = {};
+    /// On which processors they run: `futures::Affinity::one_cpu_each`, `{0, 1}`.
+    Affinity affinity = {};
+    /// A worker that is killed, by a time limit or by terminate_workers() and
+    /// kill_workers(), or because the pool breaks, takes along all processes that its
+    /// tasks have started, and theirs, daemons too. For that each worker is a
+    /// subreaper: what a task leaves behind becomes the worker's child. A worker that
+    /// ends in order, or crashes, takes none along.
+    bool kill_descendants = true;
     /// Workers are called prefix_0, prefix_1 ...; without it, as other processes.
     std::string worker_name_prefix = {};
     /// What processes share and tasks are to get as arguments: `.shared = {queue,
@@ -75,6 +123,16 @@ struct ProcessPoolOptions {
     /// together, when it has had nothing to do for three quarters of a second. What is
     /// above this goes back to the system.
     std::uint64_t trim_threshold = std::uint64_t{16} << 20U;
+    /// The stdout and stderr of workers are pipes to this process, which passes on what
+    /// comes to its own; the last 4 KiB of each are in the report of a worker that
+    /// dies. Lines of one worker keep their order; those of stdout and stderr, and what
+    /// this process prints itself, may overtake each other. A process that a task
+    /// leaves behind has nowhere to print once the pool has ended.
+    bool capture_output = false;
+    /// Workers have handlers for the signals of crashes, which write down where the
+    /// crash was; a task may set its own in their place. Without: the handlers and the
+    /// terminate handler that a new process has, and a report without a stack.
+    bool capture_crashes = true;
 };
 
 struct ProcessPoolStatistics {
@@ -83,9 +141,12 @@ struct ProcessPoolStatistics {
     std::uint64_t workers_started =
         0;                           ///< since the pool was made, replacements included
     std::uint64_t workers_lost = 0;  ///< ended without being asked to
-    std::uint64_t submitted = 0;     ///< tasks
-    std::uint64_t concluded = 0;     ///< of these, done or cancelled
-    std::uint64_t tasks_lost = 0;    ///< of these, WorkerLost or TaskTimeout
+    std::uint64_t workers_retired =
+        0;  ///< ended in order, while the pool goes on: had done their share
+    std::uint64_t finalizers_run = 0;  ///< to their end, those that threw too
+    std::uint64_t submitted = 0;       ///< tasks
+    std::uint64_t concluded = 0;       ///< of these, done or cancelled
+    std::uint64_t tasks_lost = 0;      ///< of these, WorkerLost or TaskTimeout
     std::uint64_t tasks_given_back =
         0;  ///< claimed by a worker that died, run by another
 };
@@ -108,7 +169,8 @@ class ProcessPoolExecutor : public MapsLists<ProcessPoolExecutor>,
                             detail::MapOfName<MapOptions> {
 public:
     /// Starts nothing yet. Throws std::invalid_argument for less than one worker or
-    /// task, for more than 512 workers, for max_tasks_per_child with fork;
+    /// task, for more than 512 workers, for max_tasks_per_child with fork, for a limit
+    /// that is no more than 0, a nice value or processors that do not exist;
     /// mp::StateError while the program exits; mp::ResourceLimitExceeded.
     explicit ProcessPoolExecutor(ProcessPoolOptions options = {});
     explicit ProcessPoolExecutor(Count max_workers);
@@ -127,37 +189,71 @@ public:
     /// Calls `fn(args...)` in a worker. Under fork the first call starts all workers;
     /// otherwise a worker is started when there is more work than workers. Never waits
     /// for a worker. An argument whose serialisation throws fails the future:
-    /// SerializationError{encode_task}, with what was thrown as its cause.
-    /// Throws: mp::StateError after shutdown(), in another process than the one that
-    /// made the pool, or while the program exits; BrokenProcessPool.
+    /// SerializationError{encode_task}, with what was thrown as its cause. For a
+    /// Future<T> among the arguments, of any executor of this program, the call gets
+    /// the value, and is not sent before it is there (see SubmitOptions::after); until
+    /// then the other arguments are kept as the parameters' types. Throws:
+    /// mp::StateError after shutdown(), in another process than the one that made the
+    /// pool, or while the program exits; BrokenProcessPool.
     template <class Fn, class... Args>
         requires(!std::same_as<std::decay_t<Fn>, SubmitOptions>)
     auto submit(Fn&& fn, Args&&... args) {
-        using Call = mp::detail::CallTraits<const Fn&, Args...>;
-        if constexpr (mp::detail::accepts<Call::refusal_with_result, Fn, Args...>()) {
+        if constexpr ((detail::FutureArgument<Args> || ...)) {
             return submit(
                 SubmitOptions(), std::forward<Fn>(fn), std::forward<Args>(args)...
             );
         } else {
-            return Future<typename Call::Result>();
+            using Call = mp::detail::CallTraits<const Fn&, Args...>;
+            constexpr auto why = Call::refusal_with_result;
+            if constexpr (mp::detail::accepts<why, Fn, Args...>()) {
+                return submit(
+                    SubmitOptions(), std::forward<Fn>(fn), std::forward<Args>(args)...
+                );
+            } else {
+                return Future<typename Call::Result>();
+            }
         }
     }
 
     /// `pool.submit({.timeout = 2s, .retries = 1}, fetch, url)`
     template <class Fn, class... Args>
     auto submit(SubmitOptions options, Fn&& fn, Args&&... args) {
-        using Call = mp::detail::CallTraits<const Fn&, Args...>;
-        using R = typename Call::Result;
-        if constexpr (mp::detail::accepts<Call::refusal_with_result, Fn, Args...>()) {
-            return submit_task<R, detail::ReadResult<R>>(
-                options,
-                detail::TaskName::of(fn),
-                [&](mp::detail::ByteWriter& out) {
-                    mp::detail::encode_call(out, fn, std::forward<Args>(args)...);
+        if constexpr ((detail::FutureArgument<Args> || ...)) {
+            using Futures =
+                detail::FutureArguments<detail::FuturesTravel::no, const Fn&, Args...>;
+            if constexpr (mp::detail::accepts<Futures::refusal, Fn, Args...>()) {
+                using Call = typename Futures::template Call<mp::detail::CallTraits>;
+                using R = typename Call::Result;
+                constexpr auto why = Call::refusal_with_result;
+                if constexpr (mp::detail::accepts<why, Fn, Args...>()) {
+                    return submit_deferred<Futures, R>(
+                        typename Call::Stored(),
+                        std::index_sequence_for<Args...>(),
+                        options,
+                        std::forward<Fn>(fn),
+                        std::forward<Args>(args)...
+                    );
+                } else {
+                    return Future<R>();
                 }
-            );
+            } else {
+                return mp::detail::Refused();
+            }
         } else {
-            return Future<R>();
+            using Call = mp::detail::CallTraits<const Fn&, Args...>;
+            using R = typename Call::Result;
+            constexpr auto why = Call::refusal_with_result;
+            if constexpr (mp::detail::accepts<why, Fn, Args...>()) {
+                return submit_task<R, detail::ReadResult<R>>(
+                    options,
+                    detail::TaskName::of(fn),
+                    [&](mp::detail::ByteWriter& out) {
+                        mp::detail::encode_call(out, fn, std::forward<Args>(args)...);
+                    }
+                );
+            } else {
+                return Future<R>();
+            }
         }
     }
 
@@ -216,7 +312,8 @@ public:
     /// again, by any thread.
     void shutdown(ShutdownOptions options = {});
 
-    /// Ends all at once: SIGTERM to the workers. What is not done raises
+    /// Ends all at once: SIGTERM to the workers, and to what their tasks have started,
+    /// see kill_descendants. What is not done raises
     /// BrokenProcessPool. Does not wait for the workers to end.
     void terminate_workers();
 
@@ -241,18 +338,28 @@ private:
 
     template <class R, class Read, class Encode>
     Future<R>
-    submit_task(SubmitOptions options, detail::TaskName name, Encode&& encode) {
+    submit_task(const SubmitOptions& options, detail::TaskName name, Encode&& encode) {
         check_accepting();
-        auto* const task = new detail::ProcessTask<R, Read>(pool_, name);
+        if (options.limits.any()) [[unlikely]] {
+            detail::check_limits(options.limits);
+        }
+        const bool waits = !options.after.empty();
+        auto gate = waits ? new_gate(options) : no_gate();
+        auto* const task = new_task<R, Read>(name, options, gate);
         Future<R> future{detail::StatePtr<detail::State<R>>(task)};
-        task->retries = options.retries;
-        task->time_limit = options.timeout;
         detail::CallStore store(*pool_);
         mp::detail::ByteWriter call(store);
         try {
             const detail::GivenToPool given(*pool_);
+            if (options.limits.any()) [[unlikely]] {
+                task->limits = std::make_unique<const Limits>(options.limits);
+                detail::begin_limited_call(call, options.limits);
+            }
             encode(call);
         } catch (...) {
+            if (waits) {
+                gate->abandon();
+            }
             fail_unsent(*task);
             return future;
         }
@@ -261,16 +368,112 @@ private:
                 task->message.adopt(store.take(call.size()));
                 call.reset();
             }
-            submit_call(*task, call.data());
+            if (waits) {
+                if (!task->message.block()) {
+                    task->message.assign(call.data());
+                }
+                gate->lead_to(*task);
+                gate->add_after(options.after);
+                await(*gate);
+            } else {
+                submit_call(*task, call.data());
+            }
         } catch (...) {
+            if (waits) {
+                gate->abandon();
+            }
             task->drop_reference();  // the pool's
             throw;
+        }
+        if (waits) {
+            gate->watch();
         }
         return future;
     }
 
+    /// A task whose arguments are still to come.
+    template <
+        class Futures,
+        class R,
+        class... Stored,
+        std::size_t... i,
+        class Fn,
+        class... Args>
+    Future<R> submit_deferred(
+        mp::detail::TypeList<Stored...>,
+        std::index_sequence<i...>,
+        const SubmitOptions& options,
+        Fn&& fn,
+        Args&&... args
+    ) {
+        static_assert(
+            ((Futures::template awaits<i> || std::is_constructible_v<Stored, Args>)&&...
+            ),
+            "beside a future, an argument that cannot be copied has to be given away: "
+            "std::move(x)"
+        );
+        using Deferred = detail::DeferredCall<
+            std::decay_t<Fn>,
+            decltype(detail::kept_argument<Futures::template awaits<i>, Stored>(
+                0, std::declval<Args>()
+            ))...>;
+        check_accepting();
+        const std::tuple handles{
+            detail::handle_of<Futures::template awaits<i>>(std::forward<Args>(args)
+            )...};
+        (detail::base_of(std::get<i>(handles)), ...);
+        const auto name = detail::TaskName::of(fn);
+        const detail::DependenciesPtr<detail::ProcessGate> gate(new Deferred(
+            pool_,
+            Futures::count + options.after.size(),
+            std::forward<Fn>(fn),
+            detail::kept_argument<Futures::template awaits<i>, Stored>(
+                Futures::template number<i>, std::forward<Args>(args)
+            )...
+        ));
+        auto* const task = new_task<R, detail::ReadResult<R>>(name, options, gate);
+        Future<R> future{detail::StatePtr<detail::State<R>>(task)};
+        gate->lead_to(*task);
+        (detail::add_handle(*gate, std::get<i>(handles)), ...);
+        gate->add_after(options.after);
+        try {
+            await(*gate);
+        } catch (...) {
+            gate->abandon();
+            task->drop_reference();  // the pool's
+            throw;
+        }
+        gate->watch();
+        return future;
+    }
+
+    using Gate = detail::DependenciesPtr<detail::ProcessGate>;
+
+    Gate new_gate(const SubmitOptions& options) const {
+        return Gate(new detail::ProcessGate(pool_, options.after.size()));
+    }
+
+    static Gate no_gate() noexcept { return Gate(nullptr); }
+
+    template <class R, class Read>
+    detail::ProcessTask<R, Read>*
+    new_task(detail::TaskName name, const SubmitOptions& options, const Gate& gate) {
+        detail::ProcessTask<R, Read>* task = nullptr;
+        if (gate.get() == nullptr) {
+            task = new detail::ProcessTask<R, Read>(pool_, name);
+        } else {
+            auto* const waiting = new detail::WaitingProcessTask<R, Read>(pool_, name);
+            waiting->wait_at(gate);
+            task = waiting;
+        }
+        task->retries = options.retries;
+        task->time_limit = options.timeout;
+        return task;
+    }
+
     void check_accepting() const;
     void submit_call(detail::PoolTask& task, std::span<const std::byte> call);
+    void await(detail::WaitingTask& task);
     /// Fails the future with the exception that is being handled.
     static void fail_unsent(detail::PoolTask& task) noexcept;
     void close() noexcept;

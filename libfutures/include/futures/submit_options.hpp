@@ -5,6 +5,8 @@
 // Threads: any; they are values.
 #pragma once
 
+#include "futures/after.hpp"
+#include "futures/limits.hpp"
 #include "mp/timeout.hpp"
 
 #include <cstdint>
@@ -23,6 +25,12 @@ struct SubmitOptions {
     /// How often it is run again when its worker dies, unless that breaks the pool, or
     /// its time is up. Process pools only.
     std::uint32_t retries = 0;
+    /// The task begins when these are done: `.after = {f, g}`. If one fails, it is not
+    /// run and raises DependencyError; if one is cancelled, CancelledError.
+    After after = {};
+    /// How much of the machine it may use; each that is left out is the pool's. Process
+    /// pools only. std::invalid_argument for one that leaves nothing.
+    Limits limits = {};
 };
 
 namespace detail {

@@ -7,6 +7,7 @@
 
 #include "executor/exit_hook.hpp"
 #include "os/address_space.hpp"
+#include "os/control_group.hpp"
 #include "process_pool/worker_body.hpp"
 #include "util/diagnostics.hpp"
 #include "util/exit_function.hpp"
@@ -14,6 +15,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <stdexcept>
 #include <system_error>
 
@@ -60,6 +62,43 @@ mp::Context checked_context(const ProcessPoolOptions& options) {
     return context;
 }
 
+void check_limit(const mp::Timeout& limit, const char* name) {
+    if (limit.duration() <= std::chrono::nanoseconds::zero()) {
+        throw std::invalid_argument(
+            std::string(name) + " must be more than 0 seconds, or mp::forever"
+        );
+    }
+}
+
+ProcessPoolOptions checked(ProcessPoolOptions options) {
+    check_limit(options.initializer_timeout, "initializer_timeout");
+    check_limit(options.finalizer_timeout, "finalizer_timeout");
+    constexpr int most_nice = 19;
+    constexpr int least_nice = -20;
+    if (options.nice && (*options.nice < least_nice || *options.nice > most_nice)) {
+        throw std::invalid_argument(
+            "nice must be between -20 and 19, not " + std::to_string(*options.nice)
+        );
+    }
+    check_limits(options.limits);
+    if (options.max_memory_per_child && *options.max_memory_per_child == 0) {
+        throw std::invalid_argument("max_memory_per_child must be more than 0 bytes");
+    }
+    options.affinity.check(checked_max_workers(options));
+    if (!options.working_directory.empty()) {
+        // Wherever this process is by the time that a worker starts.
+        options.working_directory =
+            std::filesystem::absolute(options.working_directory).string();
+    }
+    return options;
+}
+
+mp::detail::Carried given_to_workers(const ProcessPoolOptions& options) {
+    return detail::given_to_workers(
+        options.shared.keep(), options.initializer, options.finalizer
+    );
+}
+
 /// Tasks that do not fit on the board wait behind it.
 std::uint64_t slots_for(std::uint32_t workers) {
     constexpr std::size_t parts_of_addresses = 8;
@@ -72,6 +111,9 @@ std::uint64_t slots_for(std::uint32_t workers) {
     return slots;
 }
 
+constexpr const char* forced_text =
+    "the task did not end: its ProcessPoolExecutor was forcefully shut down";
+
 [[noreturn]] void throw_exiting() {
     throw mp::StateError("no new work is accepted: the program is exiting");
 }
@@ -79,8 +121,11 @@ std::uint64_t slots_for(std::uint32_t workers) {
 }  // namespace
 
 ProcessPool::ProcessPool(ProcessPoolOptions options)
-    : options_(std::move(options)),
-      given_(given_to_workers(options_.shared.keep(), options_.initializer)),
+    : options_(checked(std::move(options))),
+      environment_(
+          with_thread_counts(options_.environment, checked_max_workers(options_))
+      ),
+      given_(given_to_workers(options_)),
       max_workers_(checked_max_workers(options_)),
       context_(checked_context(options_)),
       method_(context_.get_start_method()),
@@ -91,16 +136,21 @@ ProcessPool::ProcessPool(ProcessPoolOptions options)
            .trim_threshold = options_.trim_threshold}
       ),
       calls_(std::make_shared<CallArena>(arena_sizes_.calls, board_.idle_timer())),
+      output_(options_.capture_output ? std::make_unique<WorkerOutput>() : nullptr),
       workers_(max_workers_),
       manager_(board_, *this) {
     if (mp::detail::exiting()) {
         throw_exiting();
     }
+    manager_.watch_steps(step_timer_.fileno());
 }
 
 ProcessPool::~ProcessPool() {
     if (!creator_.is_here()) {
         manager_.abandon();  // it runs in the process that made us
+        if (output_) {
+            output_->abandon();
+        }
     }
 }
 
@@ -124,7 +174,7 @@ void ProcessPool::check_accepting() const {
     throw mp::StateError("the ProcessPoolExecutor was shut down: it takes no new work");
 }
 
-void ProcessPool::submit(PoolTask& task, std::span<const std::byte> call) {
+void ProcessPool::note_limits(PoolTask& task) noexcept {
     task.keep_message =
         options_.on_worker_loss == OnWorkerLoss::retry ||
         (options_.on_worker_loss == OnWorkerLoss::isolate && task.retries > 0);
@@ -132,6 +182,13 @@ void ProcessPool::submit(PoolTask& task, std::span<const std::byte> call) {
         task.keep_message = task.keep_message || task.retries > 0;
         has_limits_ = true;
     }
+    if (task.retries > 0 && (task.limits || options_.limits.any())) {
+        task.keep_message = true;
+    }
+}
+
+void ProcessPool::submit(PoolTask& task, std::span<const std::byte> call) {
+    note_limits(task);
     // order: set once, under the mutex that begin_with() takes if it is not.
     const bool begun = begun_.load(std::memory_order_acquire);
     if ((begun || !begin_with(task, call)) && !board_.submit(task, call)) {
@@ -144,6 +201,12 @@ void ProcessPool::submit(PoolTask& task, std::span<const std::byte> call) {
 
 bool ProcessPool::begin_with(PoolTask& task, std::span<const std::byte> call) {
     const MutexLock lock(mutex_);
+    // Before the manager can have the mutex: a worker that died at once has not broken
+    // the pool yet, so the first task gets its future, which then tells.
+    return begin() && board_.submit(task, call);
+}
+
+bool ProcessPool::begin() {
     if (stage_ != Stage::idle || !accepting_) {
         return false;
     }
@@ -154,18 +217,45 @@ bool ProcessPool::begin_with(PoolTask& task, std::span<const std::byte> call) {
     stage_ = Stage::working;
     // order: pairs with submit().
     begun_.store(true, std::memory_order_release);
-    // Before the manager can have the mutex: a worker that died at once has not broken
-    // the pool yet, so the first task gets its future, which then tells.
-    return board_.submit(task, call);
+    return true;
+}
+
+void ProcessPool::await(WaitingTask& task) {
+    bool taken = false;
+    {
+        const MutexLock lock(mutex_);
+        begin();  // its end waits for the task
+        taken = waiting_.add(task);
+    }
+    if (!taken) {
+        check_accepting();
+        throw mp::StateError("the ProcessPoolExecutor was shut down meanwhile");
+    }
+}
+
+void ProcessPool::submit_waiting(PoolTask& task, std::span<const std::byte> call) {
+    if (!creator_.is_here()) {
+        check_accepting();
+    }
+    note_limits(task);
+    if (!board_.submit(task, call, Board::Admission::given)) {
+        const MutexLock lock(mutex_);
+        throw BrokenProcessPool(broken_ ? *broken_ : forced_text);
+    }
+    want_workers();
 }
 
 void ProcessPool::start_all_parts() {
     const int exit_part = detail::finish_at_exit(weak_from_this());
+    oom_kills_ = mp::os::oom_kills();
     try {
         if (method_ == mp::StartMethod::fork) {
             // All of them, before there is a thread of ours: a fork copies one thread,
             // and the locks that others hold.
             start_workers_locked(max_workers_);
+        }
+        if (output_) {
+            output_->start();
         }
         try {
             manager_.start(shared_from_this());
@@ -204,6 +294,9 @@ void ProcessPool::take_back_start(int exit_part) noexcept {
         }
     }
     alive_ = 0;
+    if (output_) {
+        output_->finish();
+    }
 }
 
 void ProcessPool::want_workers() noexcept {
@@ -220,6 +313,7 @@ void ProcessPool::shutdown(ShutdownOptions options) {
     if (!creator_.is_here()) {
         return;
     }
+    waiting_.close();  // first: the manager, when it sees the rest, finds all that wait
     {
         const MutexLock lock(mutex_);
         shut_down_ = true;
@@ -227,6 +321,7 @@ void ProcessPool::shutdown(ShutdownOptions options) {
     }
     board_.refuse();
     if (options.cancel_futures) {
+        waiting_.cancel_all();
         for (BoardTask* task : board_.take_queued()) {
             task->cancel_future();
         }
@@ -246,17 +341,21 @@ void ProcessPool::force_shutdown(int signal) {
         if (stage_ == Stage::over) {
             return;
         }
+        waiting_.close();
         shut_down_ = true;
         accepting_ = false;
         forced_ = signal;  // from now on no worker is started that is not ended at once
     }
     board_.refuse();
-    board_.fail_all([](BoardTask&) {
-        return std::make_exception_ptr(BrokenProcessPool(
-            "the task did not end: its ProcessPoolExecutor was forcefully shut down"
-        ));
-    });
+    const auto verdict = [] {
+        return std::make_exception_ptr(BrokenProcessPool(forced_text));
+    };
+    board_.fail_all([&](BoardTask&) { return verdict(); });
+    waiting_.fail_all(verdict);
     signal_workers(signal);
+    if (output_) {
+        output_->hurry();
+    }
     board_.doorbell().ring();
 }
 
@@ -265,6 +364,7 @@ void ProcessPool::close() noexcept {
         return;
     }
     try {
+        waiting_.warn_of_hand_made("the end of a ProcessPoolExecutor");
         shutdown({});
         if (manager_.is_current()) {
             manager_.join_at_exit();  // in a callback of ours: nobody else is left to
@@ -284,6 +384,7 @@ void ProcessPool::finish_at_exit() noexcept {
             force_shutdown(SIGTERM);  // exit() in a callback: nobody could go on
             return;
         }
+        waiting_.warn_of_hand_made("the end of the program");
         shutdown({});
     } catch (const std::exception& error) {
         mp::detail::log_error(
@@ -308,14 +409,17 @@ std::vector<pid_t> ProcessPool::worker_pids() const {
 }
 
 ProcessPoolStatistics ProcessPool::statistics() const {
+    const std::uint64_t ended = waiting_.ended();
+    const std::uint64_t waiting =
+        waiting_.size();  // first: what is on the board counts
     const BoardStatistics board = board_.statistics();
     const MutexLock lock(mutex_);
     await_starting();
     ProcessPoolStatistics result = counts_;
     result.max_workers = max_workers_;
     result.workers = workers_.count();
-    result.submitted = board.submitted;
-    result.concluded = board.concluded;
+    result.submitted = board.submitted + waiting + ended;
+    result.concluded = board.concluded + ended;
     result.tasks_lost = board.lost;
     result.tasks_given_back = board.given_back;
     return result;

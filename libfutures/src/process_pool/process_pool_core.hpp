@@ -6,13 +6,16 @@
 // Threads: as said. Life: while a task, the executor or the manager thread has it.
 #pragma once
 
+#include "futures/detail/waiting_task.hpp"
 #include "futures/process_pool.hpp"
 #include "mp/detail/creator.hpp"
 #include "mp/process.hpp"
 #include "mp/thread_safety.hpp"
 
 #include "process_pool/board.hpp"
+#include "process_pool/deadline_timer.hpp"
 #include "process_pool/manager_thread.hpp"
+#include "process_pool/worker_output.hpp"
 #include "process_pool/worker_table.hpp"
 
 #include <atomic>
@@ -42,6 +45,16 @@ public:
     /// Submits; the task's reference is the board's from now on.
     void submit(PoolTask& task, std::span<const std::byte> call);
 
+    /// Lets a task wait for what it depends on; it counts as submitted. Throws as
+    /// check_accepting().
+    void await(WaitingTask& task);
+
+    /// As submit(), of one that waited, before it leaves the room. Throws what its
+    /// future is to get.
+    void submit_waiting(PoolTask& task, std::span<const std::byte> call);
+
+    WaitingRoom& waiting() noexcept { return waiting_; }
+
     void shutdown(ShutdownOptions options);
     void force_shutdown(int signal);
 
@@ -65,6 +78,7 @@ public:
 
     bool housekeeping() noexcept override;
     void idle() noexcept override;
+    void step_due() noexcept override { step_timer_.take(); }
     void worker_gone(std::uint32_t index) noexcept override;
 
 private:
@@ -83,6 +97,8 @@ private:
     // process_pool_core.cpp
     /// The first submit(); false when another thread was quicker.
     bool begin_with(PoolTask& task, std::span<const std::byte> call);
+    bool begin() MP_REQUIRES(mutex_);
+    void note_limits(PoolTask& task) noexcept;
     void start_all_parts() MP_REQUIRES(mutex_);
     void take_back_start(int exit_part) noexcept MP_REQUIRES(mutex_);
     void want_workers() noexcept;
@@ -111,7 +127,24 @@ private:
     void stop_if_overdue(std::uint32_t index);
     void recover_after_timeout(std::uint32_t index, const Worker& worker);
 
+    // process_pool_ends.cpp
+    void begin_start_limit(Worker& worker) const noexcept;
+    void watch_steps() noexcept;
+    void watch_step(std::uint32_t index, Worker& worker) MP_REQUIRES(mutex_);
+    bool is_in_step(std::uint32_t index, Step step) const noexcept;
+    void kill_if_in_step(std::uint32_t index, Worker& worker) MP_REQUIRES(mutex_);
+    bool ends_wait_for_finalizers() noexcept;
+    bool retired(std::uint32_t index, const Worker& worker);
+    void worker_ended(std::uint32_t index, const Worker& worker);
+    void slow_worker_gone(std::uint32_t index, const Worker& worker);
+
+    // process_pool_limit_signals.cpp
+    std::string limit_told_by(const PoolTask& task, const Worker& worker) const;
+    bool struck_by_limit(std::uint32_t index, const Worker& worker);
+    void recover_from_limit(std::uint32_t index, const Worker& worker);
+
     // process_pool_loss.cpp
+    bool was_out_of_memory() noexcept;
     void worker_lost(std::uint32_t index, const Worker& worker);
     std::exception_ptr
     verdict_on(PoolTask& task, std::uint32_t index, const Worker& worker);
@@ -119,9 +152,11 @@ private:
     void mark_broken(const std::string& what) noexcept;
     void break_pool(const std::string& what, const std::exception_ptr& cause) noexcept;
     void signal_workers(int signal) noexcept MP_EXCLUDES(mutex_);
+    void end_worker(const Worker& worker, int signal) const;
 
     // Set once in the constructor.
     const ProcessPoolOptions options_;
+    const mp::Environment environment_;  ///< of the workers: what changes
     const mp::detail::Carried given_;
     const std::uint32_t max_workers_;
     const mp::Context context_;
@@ -132,10 +167,15 @@ private:
     const ArenaSizes arena_sizes_;
     Board board_;
     std::shared_ptr<CallArena> calls_;
+    const std::unique_ptr<WorkerOutput> output_;  ///< null: it is not captured
+    WaitingRoom waiting_{[this] {
+        board_.doorbell().ring();
+    }};
     std::atomic<std::uint32_t> alive_{0};  ///< workers, those being started too
     std::atomic<bool> begun_{false};
     std::atomic<bool> accepting_{true};
     std::atomic<bool> has_limits_{false};  ///< some task had a time limit
+    DeadlineTimer step_timer_;             ///< for a worker's start, and its end
 
     // Guarded by mutex_.
     mutable mp::detail::Mutex mutex_;
@@ -159,6 +199,8 @@ private:
     std::uint32_t stillborn_ = 0;  ///< workers dead before their first task, in a row
     std::optional<mp::Deadline> end_grace_;  ///< with workers that were told to end
     int next_signal_ = 0;
+    std::optional<std::uint64_t> oom_kills_;  ///< of our group that were told
+    bool slow_end_told_ = false;  ///< that finalizers take long; the log has it
 
     ManagerThread manager_;
 };

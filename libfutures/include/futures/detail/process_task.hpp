@@ -9,6 +9,7 @@
 #include "futures/detail/board_task.hpp"
 #include "futures/detail/recycle.hpp"
 #include "futures/detail/state.hpp"
+#include "futures/limits.hpp"
 #include "mp/call.hpp"
 #include "mp/detail/carried.hpp"
 #include "mp/remote_error.hpp"
@@ -59,6 +60,7 @@ public:
     // Set before it is submitted.
     const TaskName name;
     mp::Timeout time_limit = mp::forever;
+    std::unique_ptr<const Limits> limits = {};  ///< null: the pool's
 
     // The manager's own.
     std::uint32_t losses = 0;  ///< how many workers died while it ran
@@ -121,7 +123,7 @@ struct ReadResult<void> {};
 
 template <class R, class Read = ReadResult<R>>
 // NOLINTNEXTLINE(cppcoreguidelines-virtual-class-destructor): it deletes itself
-class ProcessTask final : public State<R>, public PoolTask, public Recycled {
+class ProcessTask : public State<R>, public PoolTask, public Recycled {
 public:
     ProcessTask(std::shared_ptr<ProcessPool> pool, TaskName task_name) noexcept
         : State<R>(Settler::executor), PoolTask(std::move(pool), task_name) {}
@@ -143,14 +145,20 @@ public:
 
     void finish_callbacks() override {
         this->run_callbacks();
+        this->end_telling();
+    }
+
+    void cancel_future() override {
+        this->add_reference();  // the pool's goes in it, and callbacks come after that
+        this->cancel();
         this->drop_reference();
     }
 
-    void cancel_future() override { this->cancel(); }
-
     bool is_finished() const noexcept override { return this->done(); }
 
-private:
+    StateBase* future_state() noexcept override { return this; }
+
+protected:
     ~ProcessTask() override = default;
 
     // -- for the future
@@ -162,6 +170,7 @@ private:
         this->drop_reference();  // the pool's
     }
 
+private:
     FutureState observe() const noexcept override {
         return board().is_running(*this) ? FutureState::running : FutureState::pending;
     }
