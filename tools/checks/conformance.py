@@ -1,56 +1,92 @@
 #!/usr/bin/env python3
-"""Counts how many of the behaviours that CPython's own tests check are covered here.
+"""Counts how many behaviours are covered here that the tests of others check: those of CPython
+(tests/ported/rows.tsv), and those of other pools, pebble, mpire, loky and so on
+(tests/ported/pool_rows.tsv). A list has id, area, applicable (yes, adapted or no) of each row.
 
-tests/ported/rows.tsv names them: id, area, applicable (yes, adapted or no). A row is covered when
-a test case has its id in its name, or when docs/python_map.md says why C++ cannot have it. In the
-areas below every row must be one or the other."""
+A row is covered when a test case has its id in its name, or when docs/python_map.md says why C++
+cannot have it. In the areas that a list demands, every row must be one or the other; the others
+are only counted."""
 import collections
 import re
 
-from lib_tree import cases, files, finish, text
+from lib_tree import cases, files, finish, ids_of, text
 
-REQUIRED = """process futures thread_pool process_pool as_completed wait_futures shutdown init deadlock
+DEMANDED = """process futures thread_pool process_pool as_completed wait_futures shutdown init deadlock
     lock condition event barrier shared_memory value array resource_tracker
     queue connection listener poll wait fdpassing forkserver logging""".split()
-SECTION = "Rows that C++ cannot have"
 
-rows = [line.split("\t") for line in text("tests/ported/rows.tsv").splitlines()[1:]]
-
-
-def case_names():
-    """The names of all test cases that run by default, one string."""
-    names = [case for name in files("tests/**/*.cpp") for case in cases(name)]
-    return "\n".join(title for _, title, tags in names if "[." not in tags)
+# Areas of other pools that are finished no sooner than the features of which they tell. An area that
+# is in neither list belongs to what comes later.
+UNFINISHED = """timeout cancel retry loss crash_report priority dependency deadlock limits exit_hook
+    worker_local resize idle""".split()
+DEMANDED_OF_POOLS = """""".split()
 
 
-def excused():
+def read(name):
+    return [line.split("\t") for line in text(name).splitlines()[1:]]
+
+
+def section(heading):
+    """Reasons by row: what a section's table on the page says."""
     page = text("docs/python_map.md")
-    match = re.search(rf"^#+ {re.escape(SECTION)}\n(.*?)(?=^#+ |\Z)", page, re.MULTILINE | re.DOTALL)
+    match = re.search(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#+ |\Z)", page, re.MULTILINE | re.DOTALL)
     table = match[1] if match else ""
-    rows = dict(re.findall(r"^\|\s*`?([\w.]+)`?\s*\|\s*(\S.*?)\s*\|\s*$", table, re.MULTILINE))
-    rows.pop("row", None)  # the table's head
-    return rows
+    reasons = dict(re.findall(r"^\|\s*`?([\w.:]+)`?\s*\|\s*(\S.*?)\s*\|\s*$", table, re.MULTILINE))
+    reasons.pop("row", None)  # the table's head
+    return reasons
 
 
-names, reasons = case_names(), excused()
-problems = []
-counts = collections.defaultdict(collections.Counter)
-for row, area, applicable in rows:
-    named = re.search(rf"(?<![\w.]){re.escape(row)}(?!\w)", names)
-    kind = "tested" if named else "excused" if row in reasons else "open"
-    if applicable == "no" and kind == "open":
-        kind = "not applicable"
-    counts[area][kind] += 1
-    if kind == "open" and area in REQUIRED:
-        problems.append(f"tests: no test case is named {row} ({area})")
-known = {row for row, _, _ in rows}
-problems += [f"docs/python_map.md: no such row: {row}" for row in reasons if row not in known]
+KINDS = ("tested", "excused", "open", "not applicable")
 
-kinds = ("tested", "excused", "open", "not applicable")
-print(f"{'area':18}" + "".join(f"{kind:>16}" for kind in kinds))
-total = collections.Counter()
-for area in sorted(counts, key=lambda area: (area not in REQUIRED, area)):
-    total += counts[area]
-    print(f"{area:18}" + "".join(f"{counts[area][kind]:16}" for kind in kinds))
-print(f"{'all':18}" + "".join(f"{total[kind]:16}" for kind in kinds))
-finish(problems, f"{total['tested'] + total['excused']} of {len(rows) - total['not applicable']} rows covered")
+
+def count(title, rows, demanded, is_tested, reasons):
+    """Prints a table; gives the sums, and what is wrong."""
+    problems = []
+    counts = collections.defaultdict(collections.Counter)
+    for row, area, applicable in rows:
+        kind = "tested" if is_tested(row) else "excused" if row in reasons else "open"
+        if applicable == "no" and kind == "open":
+            kind = "not applicable"
+        counts[area][kind] += 1
+        if kind == "open" and area in demanded:
+            problems.append(f"tests: no test case is named {row} ({area})")
+    known = {row for row, _, _ in rows}
+    problems += [f"docs/python_map.md: no such row: {row}" for row in reasons if row not in known]
+
+    print(f"{title:18}" + "".join(f"{kind:>16}" for kind in KINDS))
+    total = collections.Counter()
+    for area in sorted(counts, key=lambda area: (area not in demanded, area)):
+        total += counts[area]
+        mark = "" if area in demanded else "+" if area in UNFINISHED else "-"
+        print(f"{f'{area} {mark}':18}" + "".join(f"{counts[area][kind]:16}" for kind in KINDS))
+    print(f"{'all':18}" + "".join(f"{total[kind]:16}" for kind in KINDS) + "\n")
+    return total, problems
+
+
+# The names of all cases that run by default.
+names = [title for name in files("tests/**/*.cpp") for _, title, tags in cases(name) if "[." not in tags]
+all_names = "\n".join(names)
+shown = {one for title in names for one in ids_of(title)}
+
+rows, pool_rows = read("tests/ported/rows.tsv"), read("tests/ported/pool_rows.tsv")
+total, problems = count(
+    "CPython", rows, DEMANDED,
+    lambda row: re.search(rf"(?<![\w.]){re.escape(row)}(?!\w)", all_names),
+    section("Rows that C++ cannot have"),
+)
+pool_total, pool_problems = count(
+    "other pools", pool_rows, DEMANDED_OF_POOLS,
+    shown.__contains__,
+    section("Behaviours of other pools that C++ cannot have"),
+)
+print("without a mark: demanded; +: not finished yet; -: later")
+
+
+def covered(total, rows):
+    return f"{total['tested'] + total['excused']} of {len(rows) - total['not applicable']}"
+
+
+finish(
+    problems + pool_problems,
+    f"{covered(total, rows)} rows of CPython covered, {covered(pool_total, pool_rows)} of other pools",
+)

@@ -1,5 +1,5 @@
-"""What the checkers share: the project's files, C++ without its comments, its includes and test
-cases, the reading order, and the verdict."""
+"""What the checkers share: the project's files, C++ without its comments, its includes, its test
+cases and the ids in their names, the reading order, and the verdict."""
 import pathlib
 import posixpath
 import re
@@ -86,6 +86,18 @@ def cases(name):
     for match in re.finditer(rf"\bTEST_CASE(?:_METHOD)?\s*\(\s*(?:\w+\s*,)?\s*{literals}(?:,\s*{literals})?\)", source):
         title, tags = ("".join(re.findall(literal, part or "")) for part in match.group(1, 3))
         yield source.count("\n", 0, match.start()) + 1, title, tags
+
+
+# A fault of docs/faults.md, and a behaviour of another pool: project::place::name.
+FAULT = r"[A-Z]\d+"
+BEHAVIOUR = r"(?:pebble|mpire|loky|billiard|mpi4py|dask|ray|taskflow)::[\w.:]*\w"
+
+
+def ids_of(title):
+    """The ids of faults and behaviours with which a case name begins, up to its colon:
+    "C8 loky::executor::exits: an exit is a loss"."""
+    match = re.match(rf"((?:{FAULT}|{BEHAVIOUR})(?:,? (?:{FAULT}|{BEHAVIOUR}))*):(?!:)", title)
+    return re.split(",? ", match[1]) if match else []
 
 
 def finish(problems, summary):
