@@ -41,17 +41,17 @@ GivenToPool::GivenToPool(const ProcessPool& pool) noexcept
 PoolTask::PoolTask(std::shared_ptr<ProcessPool> pool, TaskName task_name) noexcept
     : name(task_name), pool_(std::move(pool)), board_(pool_->board()) {}
 
-void throw_serialization_error(mp::SerializationPhase phase) {
+void throw_serialization_error(mp::SerializationPhase phase, const std::string& task) {
     const auto name = [&] {
         switch (phase) {
         case mp::SerializationPhase::encode_task:
-            return "a task could not be encoded";
+            return task + " could not be encoded";
         case mp::SerializationPhase::decode_task:
-            return "a task could not be decoded by its worker";
+            return task + " could not be decoded by its worker";
         case mp::SerializationPhase::encode_result:
-            return "the result of a task could not be encoded by its worker";
+            return "the result of " + task + " could not be encoded by its worker";
         default:
-            return "the result of a task could not be decoded";
+            return "the result of " + task + " could not be decoded";
         }
     };
     try {
@@ -62,11 +62,11 @@ void throw_serialization_error(mp::SerializationPhase phase) {
         throw;
     } catch (const std::exception& error) {
         std::throw_with_nested(
-            mp::SerializationError(phase, std::string(name()) + ": " + error.what())
+            mp::SerializationError(phase, name() + ": " + error.what())
         );
     } catch (...) {
         std::throw_with_nested(
-            mp::SerializationError(phase, std::string(name()) + ": unknown exception")
+            mp::SerializationError(phase, name() + ": unknown exception")
         );
     }
 }
@@ -116,7 +116,9 @@ void ProcessPoolExecutor::submit_call(
 
 void ProcessPoolExecutor::fail_unsent(detail::PoolTask& task) noexcept {
     try {
-        detail::throw_serialization_error(mp::SerializationPhase::encode_task);
+        detail::throw_serialization_error(
+            mp::SerializationPhase::encode_task, "the task " + task.name.text()
+        );
     } catch (...) {
         task.failure = std::current_exception();
     }

@@ -102,9 +102,11 @@ private:
     mp::detail::GivenScope scope_;
 };
 
-/// Throws what is being handled as SerializationError{phase}, with it as its cause;
-/// SystemExit and BinaryMismatch as they are.
-[[noreturn]] void throw_serialization_error(mp::SerializationPhase phase);
+/// Throws what is being handled as SerializationError{phase}, with it as its cause and
+/// `task` in its text; SystemExit and BinaryMismatch as they are.
+[[noreturn]] void throw_serialization_error(
+    mp::SerializationPhase phase, const std::string& task = "a task"
+);
 
 /// How a result is read from what the call wrote.
 template <class R>
