@@ -132,6 +132,8 @@ void ManagerThread::loop() {
     while (going_) {
         turn(mp::Deadline(mp::forever));
     }
+    // The last look may have ended futures: those of a worker that died last.
+    board_.run_callbacks();
 }
 
 /// Drains, runs callbacks, then looks a little longer before it sleeps.
