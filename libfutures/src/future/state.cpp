@@ -7,6 +7,7 @@
 
 #include "future/error_types.hpp"
 #include "future/exception_text.hpp"
+#include "future/pool_thread.hpp"
 #include "os/spin.hpp"
 #include "util/demangle.hpp"
 #include "util/diagnostics.hpp"
@@ -66,20 +67,32 @@ bool StateBase::sleep_until(bool told, const mp::Deadline& deadline) {
     if (reached() || deadline.expired()) {
         return reached();
     }
+    PoolThread* const thread = PoolThread::of_this_thread();
+    // A wait with a deadline must end in time, which a task need not.
+    if (thread != nullptr && deadline.is_forever() && thread->run_awaited(*this) &&
+        reached()) {
+        return true;
+    }
     if (mp::detail::spin([&] { return reached() || deadline.expired(); })) {
         return reached();
     }
-    while (!reached()) {
+    return reached() || sleep_as(thread, told, deadline);
+}
+
+bool StateBase::sleep_as(PoolThread* thread, bool told, const mp::Deadline& deadline) {
+    const WaitForOne wait(*this, deadline);
+    const Blocked blocked(thread, wait);
+    for (;;) {
+        // order: acquire pairs with conclude(), so that the value is visible.
+        const auto word = word_.load(std::memory_order_acquire);
+        if (told ? is_told(word) : is_done(word)) {
+            return true;
+        }
         if (deadline.expired()) {
             return false;
         }
-        // order: acquire, as above.
-        auto word = word_.load(std::memory_order_acquire);
-        if (!(told ? is_told(word) : is_done(word))) {
-            sleep_on(word, deadline);
-        }
+        sleep_on(word, deadline);
     }
-    return true;
 }
 
 /// Registers as a sleeper and sleeps, as long as the word stays as `seen`.

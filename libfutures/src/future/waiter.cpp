@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "futures/detail/waiter.hpp"
 
+#include "future/pool_thread.hpp"
 #include "future/thread_duties.hpp"
 #include "os/spin.hpp"
+
+#include <sched.h>
 
 namespace futures::detail {
 
@@ -79,19 +82,77 @@ std::size_t Waiter::next(const mp::Deadline& deadline) {
         // order: relaxed, a hint; take() looks again.
         return latest_.load(std::memory_order_relaxed) != nullptr;
     };
-    mp::detail::spin([&] { return some() || deadline.expired(); });
-    for (;;) {
+    PoolThread* const thread = PoolThread::of_this_thread();
+    do {
+        mp::detail::spin([&] { return some() || deadline.expired(); });
         if (const auto number = take(); number != none || deadline.expired()) {
             return number;
         }
-        sleeps_.store(1);
-        if (latest_.load() == nullptr) {
-            mp::detail::futex_wait(
-                sleeps_, 1, deadline, mp::detail::FutexScope::process
-            );
+        // A wait with a deadline must end in time, which a task need not.
+    } while (thread != nullptr && deadline.is_forever() && run_one(*thread));
+    return sleep_as(thread, deadline);
+}
+
+/// The first of the futures whose task this thread can run; false when there is none.
+bool Waiter::run_one(PoolThread& thread) {
+    // The one that ends first may be needed to go on with the others, so they are left
+    // to threads that are about to take them.
+    constexpr int patience = 1000;
+    for (int turn = 0; turn < patience && thread.others_are_idle(); ++turn) {
+        // order: relaxed, a hint; take() looks again.
+        if (latest_.load(std::memory_order_relaxed) != nullptr) {
+            return true;
         }
-        sleeps_.store(0);
+        sched_yield();
     }
+    for (; begun_ < nodes_.size(); ++begun_) {
+        StateBase* const state = nodes_[begun_].state_;
+        if (state != nullptr && thread.run_awaited(*state)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/// The futures that are left, for the graph of waits.
+class Waiter::WaitForFirst final : public Wait {
+public:
+    WaitForFirst(Waiter& waiter, const mp::Deadline& deadline) noexcept
+        : Wait(deadline), waiter_(waiter) {
+        std::size_t& first = waiter_.first_;
+        while (first < waiter_.nodes_.size() && waiter_.nodes_[first].state_ == nullptr
+        ) {
+            ++first;
+        }
+    }
+
+    std::size_t size() const noexcept override {
+        return waiter_.nodes_.size() - waiter_.first_;
+    }
+
+    StateBase* future(std::size_t i) const noexcept override {
+        return waiter_.nodes_[waiter_.first_ + i].state_;
+    }
+
+private:
+    Waiter& waiter_;
+};
+
+std::size_t Waiter::sleep_as(PoolThread* thread, const mp::Deadline& deadline) {
+    {
+        const WaitForFirst wait(*this, deadline);
+        const Blocked blocked(thread, wait);
+        while (ended_ == nullptr && latest_.load() == nullptr && !deadline.expired()) {
+            sleeps_.store(1);
+            if (latest_.load() == nullptr) {
+                mp::detail::futex_wait(
+                    sleeps_, 1, deadline, mp::detail::FutexScope::process
+                );
+            }
+            sleeps_.store(0);
+        }
+    }
+    return take();
 }
 
 /// In a callback of a process pool, whose manager this thread is: the futures may need

@@ -2,9 +2,11 @@
 #include "futures/thread_pool.hpp"
 
 #include "mp/cpu_count.hpp"
+#include "mp/detail/code_ref.hpp"
 #include "mp/errors.hpp"
 
 #include "thread_pool/thread_pool_core.hpp"
+#include "util/demangle.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -16,6 +18,14 @@ std::exception_ptr detail::thread_ended_in_task() {
     return std::make_exception_ptr(
         mp::StateError("the task ended its thread by pthread_exit()")
     );
+}
+
+std::string detail::name_of_function(const void* function) {
+    return mp::detail::function_name(function);
+}
+
+std::string detail::name_of_class(const std::type_info& type) {
+    return mp::detail::demangled(type.name());
 }
 
 namespace {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Submitting work, and the threads that do it; thread_pool_shutdown.cpp has the end.
+// Submitting work, and the threads that do it; thread_pool_waits.cpp has what tasks do
+// that wait for others, thread_pool_shutdown.cpp the end.
 #include "thread_pool/thread_pool_core.hpp"
 
 #include "mp/detail/forced_unwind.hpp"
@@ -14,6 +15,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <memory>
 #include <system_error>
 #include <utility>
 
@@ -28,6 +30,20 @@ struct ThisThread {
 
 thread_local ThisThread this_thread;
 
+/// A thread that has ended, or is about to.
+// NOLINTNEXTLINE(cppcoreguidelines-special-member-functions): of one place only
+struct Joined {
+    explicit Joined(std::thread ended) noexcept : thread(std::move(ended)) {}
+
+    ~Joined() {
+        if (thread.joinable()) {
+            thread.join();
+        }
+    }
+
+    std::thread thread;
+};
+
 std::size_t max_searchers() noexcept {
     static const std::size_t cpus = std::max(1U, std::thread::hardware_concurrency());
     return cpus;
@@ -35,18 +51,11 @@ std::size_t max_searchers() noexcept {
 
 }  // namespace
 
-ThreadPool::ThreadPool(
-    std::size_t max_workers, std::string prefix, std::function<void()> init
-)
-    : max_workers_(max_workers),
-      prefix_(std::move(prefix)),
-      initializer_(std::move(init)) {}
-
 ThreadPoolStatistics ThreadPool::statistics() const {
     return {
         .threads = threads_.load(),
         .sleeping = idle_.sleeping(),
-        .submitted = queue_.pushed(),
+        .submitted = queue_.pushed() - internal_.load(),
         .begun = queue_.popped(),
     };
 }
@@ -62,8 +71,14 @@ void ThreadPool::submit(Work& work) {
     if (threads_.load(std::memory_order_relaxed) < max_workers_ && all_are_busy()) {
         need_worker();
     }
+    work.set_queued_in(number_);
     queue_.push(work);
     idle_.wake_unless_one_searches();
+    // Sequentially consistent with relieve(): it says that all are blocked, then looks
+    // at the queue.
+    if (all_blocked_.load()) [[unlikely]] {
+        relieve();
+    }
     if (mode_.load() != Mode::open) {
         check_accepted(work);
     }
@@ -126,8 +141,8 @@ void ThreadPool::need_worker() {
         return;
     }
     idle_.reserve(number + 1);
-    Worker& worker = workers_.emplace_back();
-    worker.name = prefix_ + "_" + std::to_string(number);
+    Worker& worker =
+        workers_.emplace_back(*this, prefix_ + "_" + std::to_string(number));
     try {
         start_thread(worker, nullptr);
     } catch (const std::system_error& error) {
@@ -144,66 +159,127 @@ void ThreadPool::need_worker() {
     }
     threads_ = number + 1;
     ++alive_;
+    count_blocked();
 }
 
+/// A new worker, or one whose thread has ended; that one is joined at the end.
 void ThreadPool::start_thread(Worker& worker, Work* first) {
-    worker.older = newest_.load();
-    worker.thread = std::thread([pool = shared_from_this(),
-                                 &worker,
-                                 first,
-                                 counted = mp::detail::LibraryThread()] {
-        pool->work(worker, first);
-    });
-    newest_ = &worker;
+    const auto before = worker.ended && worker.thread.joinable()
+                            ? std::make_shared<Joined>(std::move(worker.thread))
+                            : nullptr;
+    if (!worker.ended) {
+        worker.older = newest_.load();
+    }
+    try {
+        worker.thread = std::thread([pool = shared_from_this(),
+                                     &worker,
+                                     first,
+                                     before,
+                                     counted = mp::detail::LibraryThread()] {
+            pool->work(worker, first);
+        });
+    } catch (...) {
+        if (before != nullptr) {
+            worker.thread = std::move(before->thread);
+        }
+        throw;
+    }
+    if (!worker.ended) {
+        newest_ = &worker;
+    }
+    worker.ended = false;
 }
 
 // Working
 
-/// `first` is what a thread was at that ended itself.
+/// `first`, if any, is a task that a thread waits for, with one reference.
 void ThreadPool::work(Worker& self, Work* first) {
     this_thread = {this, &self.name};
     pthread_setname_np(pthread_self(), self.name.substr(0, 15).c_str());
-    Work* work = first;
     bool ready = false;
     try {
         ready = initialise();
         if (ready) {
-            if (work == nullptr) {
-                work = queue_.pop();
-            }
-            while (work != nullptr || (work = search(self)) != nullptr) {
-                work->run(self.completed);
-                work = queue_.pop();
-            }
-        } else if (work != nullptr) {
-            work->run(self.completed);
+            self.is_this_thread();
+            work_on(self, first);
+            Worker::is_no_thread();
+        } else {
+            finish(self);
         }
     } catch (const mp::detail::ForcedUnwind&) {
+        Worker::is_no_thread();
         if (ready) {
-            thread_ended(self, work);
-        } else if (work != nullptr) {
-            work->run(self.completed);
+            thread_ended(self);
+        } else {
+            finish(self);
+            if (first != nullptr) {
+                first->release();
+            }
         }
         this_thread = {};
         throw;
     }
+    if (!ready && first != nullptr) {
+        first->release();
+    }
     this_thread = {};
+}
+
+void ThreadPool::work_on(Worker& self, Work* first) {
+    finish(self);
+    if (first != nullptr) {
+        run_first(self, *first);
+    }
+    Work* work = queue_.pop();
+    while (work != nullptr || (work = search(self)) != nullptr) {
+        run(self, *work);
+        // order: relaxed, retire() looks again.
+        if (surplus_.load(std::memory_order_relaxed) && retire(self)) [[unlikely]] {
+            return;
+        }
+        work = queue_.pop();
+    }
+}
+
+void ThreadPool::run(Worker& self, Work& work) {
+    self.task.work = &work;
+    try {
+        work.run(self.completed);
+    } catch (const mp::detail::ForcedUnwind&) {
+        self.unfinished.insert(self.unfinished.begin(), &work);
+        leave_graph(self.task);
+        throw;
+    }
+    leave_graph(self.task);
+}
+
+void ThreadPool::leave_graph(TaskFrame& frame) noexcept {
+    if (frame.entered) [[unlikely]] {
+        WaitGraph::of_this_process().leave(frame);
+    }
+}
+
+/// What another thread was at that ended itself, the innermost first.
+void ThreadPool::finish(Worker& self) {
+    while (!self.unfinished.empty()) {
+        self.unfinished.back()->run_rest(self.completed);
+        self.unfinished.pop_back();
+    }
 }
 
 /// A task or a callback called pthread_exit() in this thread: another one takes its
 /// place.
-void ThreadPool::thread_ended(Worker& self, Work* unfinished) noexcept {
-    if (replace_thread(self, unfinished)) {
+void ThreadPool::thread_ended(Worker& self) noexcept {
+    if (replace_thread(self)) {
         return;
     }
-    if (unfinished != nullptr) {
-        unfinished->run(self.completed);
-    }
+    finish(self);
     --threads_;  // a submit() makes one as soon as there can be one
     bool last = false;
     {
         const mp::detail::MutexLock lock(mutex_);
         last = --alive_ == 0;
+        count_blocked();
     }
     if (last && !queue_.is_empty()) {
         break_with(std::make_exception_ptr(mp::StateError(
@@ -213,16 +289,17 @@ void ThreadPool::thread_ended(Worker& self, Work* unfinished) noexcept {
     }
 }
 
-bool ThreadPool::replace_thread(const Worker& ended, Work* unfinished) noexcept {
+bool ThreadPool::replace_thread(Worker& ended) noexcept {
     try {
         const mp::detail::MutexLock lock(mutex_);
         idle_.reserve(threads_.load());
-        Worker& worker = workers_.emplace_back();
+        Worker& worker = workers_.emplace_back(*this, ended.name);
+        worker.unfinished.swap(ended.unfinished);
         try {
-            worker.name = ended.name;
-            start_thread(worker, unfinished);
+            start_thread(worker, nullptr);
             return true;
         } catch (...) {
+            ended.unfinished.swap(worker.unfinished);
             workers_.pop_back();
         }
     } catch (...) {
@@ -262,6 +339,7 @@ void ThreadPool::initializer_failed(std::exception_ptr cause) {
     break_with(std::move(cause));
     const mp::detail::MutexLock lock(mutex_);
     --alive_;
+    count_blocked();
 }
 
 /// The next work, or null when the worker is to end.
@@ -288,6 +366,14 @@ Work* ThreadPool::search(Worker& self) noexcept {
             }
             return work;
         }
+        // order: relaxed, retire() looks again.
+        if (surplus_.load(std::memory_order_relaxed) && retire(self)) [[unlikely]] {
+            // It may have been woken for work.
+            if (idle_.end_search() && idle_.sleeping() != 0 && !queue_.is_empty()) {
+                idle_.wake_one();
+            }
+            return nullptr;
+        }
         if (mode_.load() != Mode::open) {
             if (may_end()) {
                 idle_.end_search();
@@ -308,6 +394,7 @@ bool ThreadPool::may_end() noexcept {
         return false;
     }
     --alive_;
+    count_blocked();
     return true;
 }
 
@@ -315,7 +402,7 @@ bool ThreadPool::may_end() noexcept {
 /// worker as searching.
 bool ThreadPool::sleep(Worker& self) noexcept {
     idle_.prepare_sleep(self.sleeper);
-    if ((!queue_.is_empty() || mode_.load() != Mode::open) &&
+    if ((!queue_.is_empty() || mode_.load() != Mode::open || surplus_.load()) &&
         idle_.cancel_sleep(self.sleeper)) {
         return false;
     }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 // ThreadPool: the queue of a thread pool, and its threads, from the first submit() to
 // the last join. thread_pool_core.cpp has the work (submitting, making threads, running
-// tasks), thread_pool_shutdown.cpp the end (closing, breaking, joining, and what is
-// left in the queue). Which thread searches and which sleeps is kept by IdleWorkers.
+// tasks), thread_pool_waits.cpp what becomes of tasks that wait for futures,
+// thread_pool_shutdown.cpp the end (closing, breaking, joining, and what is left in the
+// queue). Which thread searches and which sleeps is kept by IdleWorkers.
 #pragma once
 
 #include "futures/executor.hpp"
@@ -10,7 +11,9 @@
 #include "mp/detail/creator.hpp"
 #include "mp/thread_safety.hpp"
 
+#include "future/pool_thread.hpp"
 #include "thread_pool/idle_workers.hpp"
+#include "thread_pool/wait_graph.hpp"
 #include "thread_pool/work_queue.hpp"
 
 #include <atomic>
@@ -22,12 +25,16 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 namespace futures::detail {
 
 class ThreadPool final : public std::enable_shared_from_this<ThreadPool> {
 public:
     ThreadPool(std::size_t max_workers, std::string prefix, std::function<void()> init);
+    ThreadPool(const ThreadPool&) = delete;
+    ThreadPool& operator=(const ThreadPool&) = delete;
+    ~ThreadPool();
 
     /// Throws mp::StateError, BrokenThreadPool, std::bad_alloc, or std::system_error
     /// when no thread can be made: then the work was not accepted.
@@ -49,15 +56,47 @@ public:
 private:
     enum class Mode : std::uint8_t { open, closed, broken };
 
-    struct alignas(64) Worker {
+    struct alignas(64) Worker final : PoolThread {
+        Worker(ThreadPool& its_pool, std::string its_name)
+            : pool(its_pool), name(std::move(its_name)) {
+            waiting.innermost = &task;
+            unfinished.reserve(1);
+        }
+
+        bool run_awaited(StateBase& state) override {
+            return pool.run_awaited(*this, state);
+        }
+
+        bool others_are_idle() const noexcept override {
+            return pool.idle_.any() && !pool.queue_.is_empty();
+        }
+
+        void begin_wait(const Wait& wait) override { pool.begin_wait(*this, wait); }
+
+        void end_wait(const Wait& wait) noexcept override {
+            pool.end_wait(*this, wait);
+        }
+
+        using PoolThread::is_no_thread;
+        using PoolThread::is_this_thread;
+
         // Own synchronisation.
         std::atomic<std::uint64_t> completed{0};  // tasks; written by the worker
         IdleWorkers::Sleeper sleeper;
         // Set once, before the thread starts.
-        std::string name;
+        ThreadPool& pool;
+        const std::string name;
         Worker* older = nullptr;
-        // Guarded by join_mutex_.
+        // Used by its thread.
+        TaskFrame task;  // what it took from the queue
+        WaitingThread waiting;
+        bool by_hand = false;   // it waits for a future of nobody
+        std::size_t depth = 0;  // tasks that run inside of that one
+        // A thread ended in them, the outermost first. Has room for all that run.
+        std::vector<Work*> unfinished;
+        // Guarded by the pool's mutex_.
         std::thread thread;
+        bool ended = false;  // there is no thread, and it is not counted
     };
 
     // -- in submit()
@@ -69,8 +108,12 @@ private:
     // -- in the workers
     void start_thread(Worker& worker, Work* first) MP_REQUIRES(mutex_);
     void work(Worker& self, Work* first);
-    void thread_ended(Worker& self, Work* unfinished) noexcept;
-    bool replace_thread(const Worker& ended, Work* unfinished) noexcept;
+    void work_on(Worker& self, Work* first);
+    void run(Worker& self, Work& work);
+    static void leave_graph(TaskFrame& frame) noexcept;
+    static void finish(Worker& self);
+    void thread_ended(Worker& self) noexcept;
+    bool replace_thread(Worker& ended) noexcept;
     bool initialise();
     void initializer_failed(std::exception_ptr cause);
     Work* search(Worker& self) noexcept;
@@ -78,10 +121,29 @@ private:
     bool may_end() noexcept;
     bool is_own_thread() const noexcept;
 
+    // -- tasks that wait
+    class Inner;
+    struct CallbacksOf;
+
+    void can_be_found();
+    bool run_awaited(Worker& self, StateBase& state);
+    void run_first(Worker& self, Work& work);
+    void drop_begun(Worker& self);
+    void pass_on_callbacks(Worker& self, Work& work);
+    void begin_wait(Worker& self, const Wait& wait);
+    void end_wait(Worker& self, const Wait& wait) noexcept;
+    void relieve() noexcept;
+    static void relieve_other(const Wait& wait) noexcept;
+    Work* relieve_locked(bool& at_limit) noexcept MP_REQUIRES(mutex_);
+    bool add_spare(Work* first) noexcept MP_REQUIRES(mutex_);
+    void count_blocked() noexcept MP_REQUIRES(mutex_);
+    bool retire(Worker& self) noexcept;
+
     // -- the end
     static void check_not_exiting();
     void close(Mode mode) noexcept;
     void join() noexcept;
+    std::thread thread_to_join() noexcept;
     void break_with(std::exception_ptr cause);
     std::exception_ptr broken() const;
     void fail_queued();
@@ -89,6 +151,7 @@ private:
 
     // Set once in the constructor.
     const std::size_t max_workers_;
+    const std::uint32_t number_;
     const std::string prefix_;
     const std::function<void()> initializer_;
     const mp::detail::Creator creator_;
@@ -96,14 +159,21 @@ private:
 
     // Own synchronisation.
     std::atomic<Mode> mode_{Mode::open};
+    // Written under mutex_.
+    std::atomic<bool> all_blocked_{false};  // each thread waits for futures
+    std::atomic<bool> surplus_{false};      // one too many for those that do not wait
     std::atomic<std::size_t> threads_{0};
     std::atomic<Worker*> newest_{nullptr};
+    std::atomic<std::uint64_t> internal_{0};  // of what was pushed, no tasks
     WorkQueue queue_;
     IdleWorkers idle_;
 
     mutable mp::detail::Mutex mutex_;
     std::list<Worker> workers_ MP_GUARDED_BY(mutex_);
     std::size_t alive_ MP_GUARDED_BY(mutex_) = 0;
+    std::size_t blocked_ MP_GUARDED_BY(mutex_) = 0;          // of these
+    std::size_t blocked_by_hand_ MP_GUARDED_BY(mutex_) = 0;  // for futures of nobody
+    bool told_all_blocked_ MP_GUARDED_BY(mutex_) = false;
     std::exception_ptr broken_cause_ MP_GUARDED_BY(mutex_);
 
     mp::detail::Mutex join_mutex_;  // taken before mutex_

@@ -15,6 +15,7 @@ namespace futures::detail {
 void ThreadPool::register_for_exit() {
     check_not_exiting();
     exit_part_ = detail::finish_at_exit(weak_from_this());
+    can_be_found();
 }
 
 void ThreadPool::check_not_exiting() {
@@ -64,33 +65,31 @@ void ThreadPool::leave() noexcept {
     }
 }
 
-/// All threads but the calling one.
+/// All threads but the calling one. Submitters add none any more; a thread that ends in
+/// the middle of a task, or that waits, adds one before it can be joined.
 void ThreadPool::join() noexcept {
     const mp::detail::MutexLock joining(join_mutex_);
-    const Worker* joined = nullptr;
     for (;;) {
-        Worker* newest = nullptr;
-        {
-            // Submitters add none any more; a thread that ends in the middle of a task
-            // adds one before it can be joined.
-            const mp::detail::MutexLock lock(mutex_);
-            newest = newest_.load();
-        }
-        if (newest == joined) {
+        std::thread thread = thread_to_join();
+        if (!thread.joinable()) {
             return;
         }
-        for (Worker* worker = newest; worker != joined; worker = worker->older) {
-            if (!worker->thread.joinable()) {
-                continue;
-            }
-            if (worker->thread.get_id() == std::this_thread::get_id()) {
-                join_at_exit(std::move(worker->thread));
-            } else {
-                worker->thread.join();
-            }
+        if (thread.get_id() == std::this_thread::get_id()) {
+            join_at_exit(std::move(thread));
+        } else {
+            thread.join();
         }
-        joined = newest;
     }
+}
+
+std::thread ThreadPool::thread_to_join() noexcept {
+    const mp::detail::MutexLock lock(mutex_);
+    for (Worker& worker : workers_) {
+        if (worker.thread.joinable()) {
+            return std::move(worker.thread);
+        }
+    }
+    return {};
 }
 
 // Work that is left

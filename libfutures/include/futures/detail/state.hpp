@@ -26,6 +26,9 @@
 
 namespace futures::detail {
 
+class PoolThread;
+class Work;
+
 /// What may settle the future.
 enum class Settler : std::uint8_t {
     anybody,   ///< a plain future: set_result() and the like
@@ -92,6 +95,15 @@ public:
         return (word_.load(std::memory_order_acquire) & raised_bit) != 0;
     }
 
+    /// Only an executor settles it.
+    bool is_owned() const noexcept {
+        // order: relaxed, the bit never changes.
+        return (word_.load(std::memory_order_relaxed) & owned_bit) != 0;
+    }
+
+    /// The task of a thread pool whose future this is; null for others.
+    virtual Work* as_work() noexcept { return nullptr; }
+
     bool has_callbacks() const noexcept {
         // order: relaxed, a hint; conclude() looks again.
         return (word_.load(std::memory_order_relaxed) & callback_bit) != 0;
@@ -100,6 +112,7 @@ public:
     // -- waiting
 
     /// Waits until done(); false when the deadline passed first. Never runs callbacks.
+    /// Throws DeadlockError when it would wait for ever.
     bool wait(const mp::Deadline& deadline) {
         return done() || wait_until_done(deadline);
     }
@@ -239,7 +252,8 @@ protected:
     /// The last reference is gone.
     virtual void dispose() noexcept { delete this; }
 
-    /// Spins briefly, then sleeps on the word; until done, or until told.
+    /// Spins briefly, then sleeps on the word; until done, or until told. A thread of a
+    /// pool runs the task first if nobody has begun it.
     bool sleep_until(bool told, const mp::Deadline& deadline);
 
     /// Requires: no concurrent access, or conclude() with Outcome::value was called.
@@ -262,6 +276,7 @@ private:
     [[noreturn]] void throw_invalid(const char* call) const;
     bool conclude_watched(Outcome outcome) noexcept;
     void tell_waiters() noexcept;
+    bool sleep_as(PoolThread* thread, bool told, const mp::Deadline& deadline);
     void sleep_on(Word seen, const mp::Deadline& deadline) noexcept;
     void wake_all() noexcept;
     Word lock_list() noexcept;

@@ -14,13 +14,19 @@
 #include <cstdint>
 #include <exception>
 #include <new>
+#include <string>
 #include <tuple>
+#include <type_traits>
+#include <typeinfo>
 #include <utility>
 
 namespace futures::detail {
 
 /// What the future of a call gets that ended its thread by pthread_exit().
 std::exception_ptr thread_ended_in_task();
+/// For messages; slow.
+std::string name_of_function(const void* function);
+std::string name_of_class(const std::type_info& type);
 
 /// A task in the queue of a thread pool.
 class Work {
@@ -29,22 +35,86 @@ public:
     Work(const Work&) = delete;
     Work& operator=(const Work&) = delete;
 
-    /// Runs it unless it was cancelled. Counts it as completed before anybody can know
-    /// its result. When the call, or a callback, ends the thread (pthread_exit), the
-    /// unwinding passes through here; then it is to be run again, which does the rest:
-    /// the call's future gets an exception.
+    /// For a thread that took it from the queue: runs it unless it was cancelled, or
+    /// begun elsewhere. Counts it as completed before anybody can know its result.
+    /// When the call, or a callback, ends the thread (pthread_exit), the unwinding
+    /// passes through here; then run_rest() is to be called.
     virtual void run(std::atomic<std::uint64_t>& completed) = 0;
-    /// Ends it with an exception unless it was cancelled.
+    /// After the thread was ended in it: the call's future gets an exception, callbacks
+    /// that are left are run.
+    virtual void run_rest(std::atomic<std::uint64_t>& completed) = 0;
+
+    /// For a thread that did not take it from the queue: it is to run it. False when it
+    /// was begun already, or cancelled. The queue keeps it.
+    virtual bool begin() noexcept = 0;
+    /// After begin(). True when it has callbacks: finish_callbacks() is to be called.
+    virtual bool run_begun(std::atomic<std::uint64_t>& completed) = 0;
+    /// Counts them as one task more.
+    virtual void finish_callbacks(std::atomic<std::uint64_t>& completed) = 0;
+
+    /// Ends it with an exception unless it was cancelled or begun elsewhere.
     virtual void fail(std::exception_ptr exception) = 0;
     /// Ends it as cancelled.
     virtual void cancel_work() = 0;
+    virtual bool is_begun() const noexcept = 0;  ///< or cancelled
     virtual bool is_cancelled() const noexcept = 0;
     /// One reference more.
     virtual void keep() noexcept = 0;
+    virtual void release() noexcept = 0;
+    /// For messages.
+    virtual std::string name() const = 0;
+
+    /// The number of the pool that it was submitted to; 0 before.
+    std::uint32_t queued_in() const noexcept {
+        // order: relaxed, a number only; it comes with the task.
+        return pool_.load(std::memory_order_relaxed);
+    }
+
+    void set_queued_in(std::uint32_t pool) noexcept {
+        // order: relaxed, as above.
+        pool_.store(pool, std::memory_order_relaxed);
+    }
 
 protected:
     ~Work() = default;
+
+    enum class Stage : std::uint8_t { queued, calling, callbacks };
+
+    // Here, so that they share one word.
+    std::atomic<std::uint32_t> pool_{0};
+    Stage stage_ = Stage::queued;  // of the thread that runs it
 };
+
+/// A callable with its arguments.
+template <class Fn, class... Args>
+class BoundCall {
+public:
+    template <class F, class... A>
+    explicit BoundCall(std::in_place_t, F&& fn, A&&... args)
+        : fn_(std::forward<F>(fn)), args_(std::forward<A>(args)...) {}
+
+    decltype(auto) operator()() && {
+        return std::apply(std::move(fn_), std::move(args_));
+    }
+
+    const Fn& function() const noexcept { return fn_; }
+
+private:
+    Fn fn_;
+    std::tuple<Args...> args_;
+};
+
+/// The name of a function, else of the callable's type.
+template <class Call>
+std::string name_of_call(const Call& call) {
+    if constexpr (requires { call.function(); }) {
+        return name_of_call(call.function());
+    } else if constexpr (std::is_pointer_v<Call>) {
+        return name_of_function(reinterpret_cast<const void*>(call));
+    } else {
+        return name_of_class(typeid(Call));
+    }
+}
 
 /// A task, its future's state and its callable, in one allocation.
 template <class R, class Call>
@@ -59,44 +129,57 @@ public:
     ThreadTask& operator=(const ThreadTask&) = delete;
 
     void run(std::atomic<std::uint64_t>& completed) override {
+        if (!this->start()) {
+            if (is_cancelled()) {  // else it is counted where it was begun
+                count(completed);
+            }
+            this->drop_reference();
+        } else if (run_begun(completed)) {
+            run_callbacks_here(completed);
+        }
+    }
+
+    void run_rest(std::atomic<std::uint64_t>& completed) override {
         if (stage_ == Stage::callbacks) {
             finish_callbacks(completed);
             return;
         }
+        this->store_exception(thread_ended_in_task());
+        call_.~Call();
+        count(completed);
+        if (this->conclude(Outcome::exception)) {
+            run_callbacks_here(completed);
+        }
+    }
+
+    bool begin() noexcept override {
+        if (!this->start()) {
+            return false;
+        }
+        this->add_reference();  // the queue's; the other one ends with the call
+        return true;
+    }
+
+    bool run_begun(std::atomic<std::uint64_t>& completed) override {
         auto outcome = Outcome::value;
-        const bool ended_thread = stage_ == Stage::calling;
-        const bool started = ended_thread || this->start();
-        if (ended_thread) {
-            this->store_exception(thread_ended_in_task());
+        stage_ = Stage::calling;
+        try {
+            this->emplace_from(std::move(call_));
+        } catch (const mp::detail::ForcedUnwind&) {
+            throw;
+        } catch (...) {
+            this->store_exception(std::current_exception());
             outcome = Outcome::exception;
-            call_.~Call();
-        } else if (started) {
-            stage_ = Stage::calling;
-            try {
-                this->emplace_from(std::move(call_));
-            } catch (const mp::detail::ForcedUnwind&) {
-                throw;
-            } catch (...) {
-                this->store_exception(std::current_exception());
-                outcome = Outcome::exception;
-            }
-            call_.~Call();
         }
-        // order: relaxed load, this thread is the only writer; release pairs with
-        // all_are_busy(), so that it sees that this was submitted before it was done.
-        completed.store(
-            completed.load(std::memory_order_relaxed) + 1, std::memory_order_release
-        );
-        if (!started) {
-            this->drop_reference();
-        } else if (this->conclude(outcome)) {
-            // The thread is busy with the callbacks. One of them may wait for a task
-            // that it submits, which then needs another thread.
-            // order: relaxed, as above; a submit() of this thread sees it in any case.
-            completed.fetch_sub(1, std::memory_order_relaxed);
-            stage_ = Stage::callbacks;
-            finish_callbacks(completed);
-        }
+        call_.~Call();
+        count(completed);
+        return this->conclude(outcome);
+    }
+
+    void finish_callbacks(std::atomic<std::uint64_t>& completed) override {
+        this->run_callbacks();
+        this->drop_reference();
+        count(completed);
     }
 
     void fail(std::exception_ptr exception) override {
@@ -114,20 +197,38 @@ public:
         this->drop_reference();
     }
 
+    bool is_begun() const noexcept override {
+        return this->state() != FutureState::pending;
+    }
+
     bool is_cancelled() const noexcept override {
         return this->state() == FutureState::cancelled_and_notified;
     }
 
     void keep() noexcept override { this->add_reference(); }
 
-private:
-    enum class Stage : std::uint8_t { queued, calling, callbacks };
+    void release() noexcept override { this->drop_reference(); }
 
-    void finish_callbacks(std::atomic<std::uint64_t>& completed) {
-        this->run_callbacks();
-        this->drop_reference();
-        // order: as in run().
-        completed.fetch_add(1, std::memory_order_release);
+    std::string name() const override { return name_of_call(call_); }
+
+    Work* as_work() noexcept override { return this; }
+
+private:
+    static void count(std::atomic<std::uint64_t>& completed) noexcept {
+        // order: relaxed load, this thread is the only writer; release pairs with
+        // all_are_busy(), so that it sees that this was submitted before it was done.
+        completed.store(
+            completed.load(std::memory_order_relaxed) + 1, std::memory_order_release
+        );
+    }
+
+    void run_callbacks_here(std::atomic<std::uint64_t>& completed) {
+        // The thread is busy with the callbacks. One of them may wait for a task that
+        // it submits, which then needs another thread.
+        // order: relaxed, as above; a submit() of this thread sees it in any case.
+        completed.fetch_sub(1, std::memory_order_relaxed);
+        stage_ = Stage::callbacks;
+        finish_callbacks(completed);
     }
 
     ~ThreadTask() override {
@@ -141,24 +242,6 @@ private:
     union {
         Call call_;  // until it has run or was cancelled
     };
-    Stage stage_ = Stage::queued;  // of the thread that runs it
-};
-
-/// A callable with its arguments.
-template <class Fn, class... Args>
-class BoundCall {
-public:
-    template <class F, class... A>
-    explicit BoundCall(std::in_place_t, F&& fn, A&&... args)
-        : fn_(std::forward<F>(fn)), args_(std::forward<A>(args)...) {}
-
-    decltype(auto) operator()() && {
-        return std::apply(std::move(fn_), std::move(args_));
-    }
-
-private:
-    Fn fn_;
-    std::tuple<Args...> args_;
 };
 
 }  // namespace futures::detail
