@@ -49,6 +49,9 @@ constexpr std::size_t max_spares = 2;
 // How long a killed child may take to go.
 constexpr auto children_grace = 5s;
 
+// How long until a child is looked at again that a debugger holds.
+constexpr auto held_pause = 50ms;
+
 // A child that waits for its message.
 struct Spare {
     pid_t pid;
@@ -60,6 +63,7 @@ struct ServedChild {
     std::uint64_t serial;
     pid_t pid;
     UniqueFd pidfd;
+    bool held = false;  ///< it has ended, and the kernel does not give it out yet
 };
 
 class Server {
@@ -137,15 +141,26 @@ void Server::begin() {
 
 bool Server::serve() {
     std::vector<pollfd> entries{{.fd = socket_.get(), .events = POLLIN, .revents = 0}};
+    // One that a debugger holds is looked at again in a while: its pidfd says no more.
+    bool any_held = false;
     for (const ServedChild& child : children_) {
-        entries.push_back({.fd = child.pidfd.get(), .events = POLLIN, .revents = 0});
+        const int fd = child.held ? -1 : child.pidfd.get();
+        entries.push_back({.fd = fd, .events = POLLIN, .revents = 0});
+        any_held = any_held || child.held;
     }
     for (const Spare& spare : spares_) {
         entries.push_back({.fd = spare.pidfd.get(), .events = POLLIN, .revents = 0});
     }
     const bool complete = spares_.size() >= wanted_spares_;
-    const int ready = os::poll(entries, complete ? Deadline(forever) : Deadline(0s));
-    if (ready == 0) {
+    const int ready = os::poll(
+        entries,
+        Deadline(
+            !complete  ? Timeout(0s)
+            : any_held ? Timeout(held_pause)
+                       : forever
+        )
+    );
+    if (ready == 0 && !complete) {
         try {
             make_spare();
         } catch (const std::exception&) {
@@ -153,9 +168,13 @@ bool Server::serve() {
         }
         return true;
     }
+    for (std::size_t i = 0; i < children_.size(); ++i) {
+        children_[i].held = children_[i].held || entries[1 + i].revents != 0;
+    }
     report_ended();
     std::erase_if(spares_, [](const Spare& spare) {
-        return os::pidfd_collect(spare.pidfd.get()).has_value();
+        const int pidfd = spare.pidfd.get();
+        return os::pidfd_collect(pidfd).has_value() || os::pidfd_ended(pidfd);
     });
     if (entries.front().revents != 0 && !answer_request()) {
         return false;
@@ -236,7 +255,9 @@ void Server::hand_over(const ForkRequest& request) {
     Spare spare = std::move(spares_.front());
     spares_.erase(spares_.begin());
     const std::array<int, 2> fds{spare.pidfd.get(), spare.link.get()};
-    children_.push_back({request.serial, spare.pid, std::move(spare.pidfd)});
+    children_.push_back(
+        {.serial = request.serial, .pid = spare.pid, .pidfd = std::move(spare.pidfd)}
+    );
     send(
         {.serial = request.serial, .kind = ForkReplyKind::started, .value = spare.pid},
         fds

@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <array>
 #include <string>
 #include <system_error>
@@ -21,9 +22,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// How long to wait for the fork server to tell a child's exit code. It sees the end
-// when we see it; only a stopped one takes longer than this.
-constexpr auto helper_grace = 5s;
+// How long to wait for an exit code: of the fork server, which sees the end when we see
+// it, unless it is stopped; or of the kernel, while somebody else holds the child.
+constexpr auto code_grace = 5s;
 
 // How long a child's end may stay unseen after that of its socket, and the other way
 // round: the kernel closes the sockets of a process that ends a little before its pidfd
@@ -56,7 +57,7 @@ std::optional<int> Popen::poll() {
     const MutexLock held(mutex_);
     if (!status_ && has_ended()) {
         const auto unknown = os::ExitStatus{.code = os::unknown_code};
-        status_ = collect(Deadline(helper_grace)).value_or(unknown);
+        status_ = collect(Deadline(code_grace)).value_or(unknown);
         lifeline_.cut();
     }
     return code_of(status_);
@@ -103,9 +104,18 @@ void Popen::send_signal(int signal) {
     }
 }
 
-os::ExitStatus Popen::collect_own_child() const {
-    const auto unknown = os::ExitStatus{.code = os::unknown_code};
-    return os::pidfd_collect_status(pidfd_.get()).value_or(unknown);
+std::optional<os::ExitStatus> Popen::collect_own_child(const Deadline& deadline) const {
+    // Nothing tells when it is let go: the pidfd is readable already.
+    constexpr auto longest_pause = 50ms;
+    for (auto pause = 1ms;; pause = std::min(2 * pause, longest_pause)) {
+        if (const auto status = os::pidfd_collect_status(pidfd_.get())) {
+            return status;
+        }
+        if (deadline.expired()) {
+            return std::nullopt;
+        }
+        os::poll({}, deadline.sooner(Timeout(pause)));
+    }
 }
 
 void LinkedPopen::send(

@@ -55,8 +55,7 @@ public:
     /// The exit code, if the process has ended; reaps it. Any thread may ask.
     std::optional<int> poll();
 
-    /// The same, but nothing, too, when the helper that knows the code would have to be
-    /// waited for.
+    /// The same, but nothing, too, when the code would have to be waited for.
     std::optional<int> poll_now();
 
     /// Its largest resident size, once its end has been collected; 0 when unknown.
@@ -72,12 +71,13 @@ public:
 
 protected:
     /// The process has ended: how? Called under the lock.
-    /// Nothing only if the helper that knows is silent until the deadline. Not called
-    /// again after a code.
+    /// Nothing only if the helper that knows is silent until the deadline, or the
+    /// kernel does not give the child out yet. Not called again after a code.
     virtual std::optional<os::ExitStatus> collect(const Deadline& deadline) = 0;
 
-    /// Reaps a child of this process.
-    os::ExitStatus collect_own_child() const;
+    /// Reaps a child of this process. Waits while somebody else holds it: a debugger,
+    /// or the leak check of a sanitizer in which it was killed.
+    std::optional<os::ExitStatus> collect_own_child(const Deadline& deadline) const;
 
 private:
     // Set once.

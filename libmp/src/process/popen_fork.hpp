@@ -18,8 +18,8 @@ public:
     static std::shared_ptr<PopenFork> launch(const std::function<int()>& body);
 
 private:
-    std::optional<os::ExitStatus> collect(const Deadline&) override {
-        return collect_own_child();
+    std::optional<os::ExitStatus> collect(const Deadline& deadline) override {
+        return collect_own_child(deadline);
     }
 };
 

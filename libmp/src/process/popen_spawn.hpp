@@ -16,8 +16,8 @@ public:
     static std::shared_ptr<PopenSpawn> launch();
 
 private:
-    std::optional<os::ExitStatus> collect(const Deadline&) override {
-        return collect_own_child();
+    std::optional<os::ExitStatus> collect(const Deadline& deadline) override {
+        return collect_own_child(deadline);
     }
 };
 
