@@ -5,6 +5,8 @@
 // Its handlers would run in forked children, too; the watchdog has its own. Of version
 // 2 this says all; version 3 is a library, see below.
 #define CATCH_CONFIG_NO_POSIX_SIGNALS
+// What stands before a name's colon has to fit: the ids of a case may be long.
+#define CATCH_CONFIG_CONSOLE_WIDTH 200
 #include "mp/detail/shared_block.hpp"
 #include "mp/spawn.hpp"
 
