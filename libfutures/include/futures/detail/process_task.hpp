@@ -141,7 +141,7 @@ public:
 
     void finish_callbacks() override {
         this->run_callbacks();
-        this->drop_reference();
+        this->end_telling();
     }
 
     void cancel_future() override { this->cancel(); }

@@ -125,7 +125,7 @@ private:
 
     void finish_callbacks(std::atomic<std::uint64_t>& completed) {
         this->run_callbacks();
-        this->drop_reference();
+        this->end_telling();
         // order: as in run().
         completed.fetch_add(1, std::memory_order_release);
     }
