@@ -2,6 +2,7 @@
 #include "futures/detail/dependencies.hpp"
 
 #include "futures/errors.hpp"
+#include "mp/detail/forced_unwind.hpp"
 #include "mp/detail/nested_exception.hpp"
 #include "mp/remote_error.hpp"
 
@@ -239,11 +240,14 @@ std::exception_ptr dependency_error(const Obstacle& obstacle) {
     return mp::detail::with_cause(DependencyError(text, root.steps), root.cause);
 }
 
-void check_value(StateBase& state) {
-    state.settle_value();
-    if (state.exception() != nullptr) {
+void throw_dependency_error() {
+    try {
+        throw;
+    } catch (const mp::detail::ForcedUnwind&) {
+        throw;
+    } catch (...) {
         std::rethrow_exception(
-            dependency_error({Obstacle::Kind::failed, state.exception()})
+            dependency_error({Obstacle::Kind::failed, std::current_exception()})
         );
     }
 }

@@ -132,6 +132,7 @@ void ManagerThread::loop() {
     while (going_) {
         turn(mp::Deadline(mp::forever));
     }
+    board_.run_callbacks();  // of what was given up last
 }
 
 /// Drains, runs callbacks, then looks a little longer before it sleeps.

@@ -215,8 +215,7 @@ private:
 /// with the first cause nested.
 std::exception_ptr dependency_error(const Obstacle& obstacle);
 
-/// Requires: done. Makes sure that the value is there; else throws what
-/// dependency_error() makes.
-void check_value(StateBase& state);
+/// Requires: an exception is being handled. Throws it as what dependency_error() makes.
+[[noreturn]] void throw_dependency_error();
 
 }  // namespace futures::detail

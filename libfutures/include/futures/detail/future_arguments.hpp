@@ -168,13 +168,16 @@ void add_handle(Dependencies& dependent, const Future<T>& handle) noexcept {
 }
 inline void add_handle(Dependencies&, std::nullptr_t) noexcept {}
 
-/// Takes the value of a future that all was done for. Throws DependencyError when it
-/// turns out that there is none.
+/// Takes the value of a future that is done. Throws DependencyError when it turns out
+/// that there is none: it cannot be decoded or copied, or was moved out before.
 template <class T>
 T take_value(Dependencies& from, std::size_t number) {
     Future<T> future{StatePtr<State<T>>(static_cast<State<T>*>(&from.take(number)))};
-    check_value(future.base());
-    return std::move(future).result();
+    try {
+        return std::move(future).result();
+    } catch (...) {
+        throw_dependency_error();
+    }
 }
 
 /// In place of an argument: the value of a future that is not done yet.
@@ -188,11 +191,15 @@ public:
         return *std::move(value_);
     }
 
-    /// For a look.
+    /// For a look; the same.
     const T& look(Dependencies& from) const {
         auto& state = static_cast<State<T>&>(from.state(number_));
-        check_value(state);
-        state.check_not_taken();
+        try {
+            await_value(state, mp::forever);
+            state.check_not_taken();
+        } catch (...) {
+            throw_dependency_error();
+        }
         return state.value();
     }
 

@@ -119,7 +119,7 @@ struct ReadResult<void> {};
 
 template <class R, class Read = ReadResult<R>>
 // NOLINTNEXTLINE(cppcoreguidelines-virtual-class-destructor): it deletes itself
-class ProcessTask final : public State<R>, public PoolTask, public Recycled {
+class ProcessTask : public State<R>, public PoolTask, public Recycled {
 public:
     ProcessTask(std::shared_ptr<ProcessPool> pool, TaskName task_name) noexcept
         : State<R>(Settler::executor), PoolTask(std::move(pool), task_name) {}
@@ -144,11 +144,15 @@ public:
         this->end_telling();
     }
 
-    void cancel_future() override { this->cancel(); }
+    void cancel_future() override {
+        this->add_reference();  // the pool's goes in it, and callbacks come after that
+        this->cancel();
+        this->drop_reference();
+    }
 
     bool is_finished() const noexcept override { return this->done(); }
 
-private:
+protected:
     ~ProcessTask() override = default;
 
     // -- for the future
@@ -160,6 +164,7 @@ private:
         this->drop_reference();  // the pool's
     }
 
+private:
     FutureState observe() const noexcept override {
         return board().is_running(*this) ? FutureState::running : FutureState::pending;
     }
