@@ -3,8 +3,8 @@
 // Python:  concurrent.futures (CancelledError, InvalidStateError, TimeoutError,
 //          BrokenExecutor), .thread.BrokenThreadPool, .process.BrokenProcessPool.
 // Differs: TimeoutError is this library's own type, not mp::TimeoutError; WorkerLost
-//          carries what is known about the crash; TaskTimeout and DeadlockError are
-//          new.
+//          carries what is known about the crash; TaskTimeout, DependencyError and
+//          DeadlockError are new.
 // Threads: any; they are values.
 #pragma once
 
@@ -30,6 +30,24 @@ struct CancelledError : Error {
     CancelledError() : Error("the future was cancelled") {}
 
     using Error::Error;
+};
+
+/// The task was not run, because a future that it depends on failed, or can never be
+/// done: nobody is left who could complete it. What that one threw is nested in it:
+/// std::rethrow_if_nested(). In a chain of such tasks it is the first failure.
+struct DependencyError : Error {
+    using Error::Error;
+
+    /// For executors: the text, and how many tasks back the failure is.
+    DependencyError(const std::string& what, std::size_t steps)
+        : Error(what), steps_(steps) {}
+
+    /// 1: a dependency failed itself; 2: it was not run either, because one of its own
+    /// did, and so on. 1, too, for one that came from another process.
+    std::size_t steps() const noexcept { return steps_; }
+
+private:
+    std::size_t steps_ = 1;
 };
 
 /// The future is in a state that does not allow the call (set_result() twice).

@@ -50,6 +50,10 @@ void log_callback_error(const StateBase& state) noexcept;
 void log_callback_exit(const StateBase& state) noexcept;
 [[noreturn]] void throw_no_state();
 
+/// What follows a future: futures/then.hpp, which every pool's header brings.
+template <class T>
+struct Continuation;
+
 }  // namespace detail
 
 /// Values of T cannot be copied: a std::unique_ptr, a container of those, a struct with
@@ -159,6 +163,48 @@ public:
         base().add_callback(std::make_unique<DoneCallback<std::decay_t<Callback>>>(
             std::forward<Callback>(callback)
         ));
+    }
+
+    /// The future of `fn(value)`, called once this has its value: in the thread that
+    /// completes it, or at once in this one if it is done. Without the value `fn` is
+    /// not called: the new future fails with the same exception, or is cancelled with
+    /// this one. Cancelling the new one leaves this alone. `fn` gets a const reference
+    /// to the value or a copy; of a temporary handle that is the only one, what is
+    /// moved out; of a Future<void> nothing. If it takes a Future<T>, it gets the
+    /// future, also a failed one. If it returns a future, the new one is done when that
+    /// is, with its outcome.
+    template <class Fn>
+    auto then(Fn&& fn) const& {
+        return detail::Continuation<T>::then(*this, std::forward<Fn>(fn));
+    }
+    template <class Fn>
+    auto then(Fn&& fn) && {
+        return detail::Continuation<T>::then(std::move(*this), std::forward<Fn>(fn));
+    }
+
+    /// The same as a task of `pool`: pool.submit(fn, future), after it. When this
+    /// fails, the task raises DependencyError.
+    template <class Pool, class Fn>
+    auto then(Pool& pool, Fn&& fn) const& {
+        return detail::Continuation<T>::submit(*this, pool, std::forward<Fn>(fn));
+    }
+    template <class Pool, class Fn>
+    auto then(Pool& pool, Fn&& fn) && {
+        return detail::Continuation<T>::submit(
+            std::move(*this), pool, std::forward<Fn>(fn)
+        );
+    }
+
+    /// A future of the same value, or if this fails, of what `fn(exception)` returns,
+    /// given a std::exception_ptr; what that throws is the new failure. Not called for
+    /// a cancelled one, which the new one then raises CancelledError for.
+    template <class Fn>
+    Future recover(Fn&& fn) const& {
+        return detail::Continuation<T>::recover(*this, std::forward<Fn>(fn));
+    }
+    template <class Fn>
+    Future recover(Fn&& fn) && {
+        return detail::Continuation<T>::recover(std::move(*this), std::forward<Fn>(fn));
     }
 
     /// For a future made by hand: the value. Throws InvalidStateError when it is done,

@@ -20,11 +20,14 @@
 #include "futures/detail/chunk.hpp"
 #include "futures/detail/map_check.hpp"
 #include "futures/detail/overloaded_name.hpp"
+#include "futures/detail/process_gate.hpp"
 #include "futures/detail/process_task.hpp"
 #include "futures/executor.hpp"
 #include "futures/future.hpp"
 #include "futures/shared_objects.hpp"
 #include "futures/submit_options.hpp"
+#include "futures/then.hpp"
+#include "futures/when.hpp"
 #include "mp/call.hpp"
 #include "mp/context.hpp"
 #include "mp/timeout.hpp"
@@ -36,6 +39,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -127,37 +132,71 @@ public:
     /// Calls `fn(args...)` in a worker. Under fork the first call starts all workers;
     /// otherwise a worker is started when there is more work than workers. Never waits
     /// for a worker. An argument whose serialisation throws fails the future:
-    /// SerializationError{encode_task}, with what was thrown as its cause.
-    /// Throws: mp::StateError after shutdown(), in another process than the one that
-    /// made the pool, or while the program exits; BrokenProcessPool.
+    /// SerializationError{encode_task}, with what was thrown as its cause. For a
+    /// Future<T> among the arguments, of any executor of this program, the call gets
+    /// the value, and is not sent before it is there (see SubmitOptions::after); until
+    /// then the other arguments are kept as the parameters' types. Throws:
+    /// mp::StateError after shutdown(), in another process than the one that made the
+    /// pool, or while the program exits; BrokenProcessPool.
     template <class Fn, class... Args>
         requires(!std::same_as<std::decay_t<Fn>, SubmitOptions>)
     auto submit(Fn&& fn, Args&&... args) {
-        using Call = mp::detail::CallTraits<const Fn&, Args...>;
-        if constexpr (mp::detail::accepts<Call::refusal_with_result, Fn, Args...>()) {
+        if constexpr ((detail::FutureArgument<Args> || ...)) {
             return submit(
                 SubmitOptions(), std::forward<Fn>(fn), std::forward<Args>(args)...
             );
         } else {
-            return Future<typename Call::Result>();
+            using Call = mp::detail::CallTraits<const Fn&, Args...>;
+            constexpr auto why = Call::refusal_with_result;
+            if constexpr (mp::detail::accepts<why, Fn, Args...>()) {
+                return submit(
+                    SubmitOptions(), std::forward<Fn>(fn), std::forward<Args>(args)...
+                );
+            } else {
+                return Future<typename Call::Result>();
+            }
         }
     }
 
     /// `pool.submit({.timeout = 2s, .retries = 1}, fetch, url)`
     template <class Fn, class... Args>
     auto submit(SubmitOptions options, Fn&& fn, Args&&... args) {
-        using Call = mp::detail::CallTraits<const Fn&, Args...>;
-        using R = typename Call::Result;
-        if constexpr (mp::detail::accepts<Call::refusal_with_result, Fn, Args...>()) {
-            return submit_task<R, detail::ReadResult<R>>(
-                options,
-                detail::TaskName::of(fn),
-                [&](mp::detail::ByteWriter& out) {
-                    mp::detail::encode_call(out, fn, std::forward<Args>(args)...);
+        if constexpr ((detail::FutureArgument<Args> || ...)) {
+            using Futures =
+                detail::FutureArguments<detail::FuturesTravel::no, const Fn&, Args...>;
+            if constexpr (mp::detail::accepts<Futures::refusal, Fn, Args...>()) {
+                using Call = typename Futures::template Call<mp::detail::CallTraits>;
+                using R = typename Call::Result;
+                constexpr auto why = Call::refusal_with_result;
+                if constexpr (mp::detail::accepts<why, Fn, Args...>()) {
+                    return submit_deferred<Futures, R>(
+                        typename Call::Stored(),
+                        std::index_sequence_for<Args...>(),
+                        options,
+                        std::forward<Fn>(fn),
+                        std::forward<Args>(args)...
+                    );
+                } else {
+                    return Future<R>();
                 }
-            );
+            } else {
+                return mp::detail::Refused();
+            }
         } else {
-            return Future<R>();
+            using Call = mp::detail::CallTraits<const Fn&, Args...>;
+            using R = typename Call::Result;
+            constexpr auto why = Call::refusal_with_result;
+            if constexpr (mp::detail::accepts<why, Fn, Args...>()) {
+                return submit_task<R, detail::ReadResult<R>>(
+                    options,
+                    detail::TaskName::of(fn),
+                    [&](mp::detail::ByteWriter& out) {
+                        mp::detail::encode_call(out, fn, std::forward<Args>(args)...);
+                    }
+                );
+            } else {
+                return Future<R>();
+            }
         }
     }
 
@@ -241,18 +280,21 @@ private:
 
     template <class R, class Read, class Encode>
     Future<R>
-    submit_task(SubmitOptions options, detail::TaskName name, Encode&& encode) {
+    submit_task(const SubmitOptions& options, detail::TaskName name, Encode&& encode) {
         check_accepting();
-        auto* const task = new detail::ProcessTask<R, Read>(pool_, name);
+        const bool waits = !options.after.empty();
+        auto gate = waits ? new_gate(options) : no_gate();
+        auto* const task = new_task<R, Read>(name, options, gate);
         Future<R> future{detail::StatePtr<detail::State<R>>(task)};
-        task->retries = options.retries;
-        task->time_limit = options.timeout;
         detail::CallStore store(*pool_);
         mp::detail::ByteWriter call(store);
         try {
             const detail::GivenToPool given(*pool_);
             encode(call);
         } catch (...) {
+            if (waits) {
+                gate->abandon();
+            }
             fail_unsent(*task);
             return future;
         }
@@ -261,16 +303,112 @@ private:
                 task->message.adopt(store.take(call.size()));
                 call.reset();
             }
-            submit_call(*task, call.data());
+            if (waits) {
+                if (!task->message.block()) {
+                    task->message.assign(call.data());
+                }
+                gate->lead_to(*task);
+                gate->add_after(options.after);
+                await(*gate);
+            } else {
+                submit_call(*task, call.data());
+            }
         } catch (...) {
+            if (waits) {
+                gate->abandon();
+            }
             task->drop_reference();  // the pool's
             throw;
+        }
+        if (waits) {
+            gate->watch();
         }
         return future;
     }
 
+    /// A task whose arguments are still to come.
+    template <
+        class Futures,
+        class R,
+        class... Stored,
+        std::size_t... i,
+        class Fn,
+        class... Args>
+    Future<R> submit_deferred(
+        mp::detail::TypeList<Stored...>,
+        std::index_sequence<i...>,
+        const SubmitOptions& options,
+        Fn&& fn,
+        Args&&... args
+    ) {
+        static_assert(
+            ((Futures::template awaits<i> || std::is_constructible_v<Stored, Args>)&&...
+            ),
+            "beside a future, an argument that cannot be copied has to be given away: "
+            "std::move(x)"
+        );
+        using Deferred = detail::DeferredCall<
+            std::decay_t<Fn>,
+            decltype(detail::kept_argument<Futures::template awaits<i>, Stored>(
+                0, std::declval<Args>()
+            ))...>;
+        check_accepting();
+        const std::tuple handles{
+            detail::handle_of<Futures::template awaits<i>>(std::forward<Args>(args)
+            )...};
+        (detail::base_of(std::get<i>(handles)), ...);
+        const auto name = detail::TaskName::of(fn);
+        const detail::DependenciesPtr<detail::ProcessGate> gate(new Deferred(
+            pool_,
+            Futures::count + options.after.size(),
+            std::forward<Fn>(fn),
+            detail::kept_argument<Futures::template awaits<i>, Stored>(
+                Futures::template number<i>, std::forward<Args>(args)
+            )...
+        ));
+        auto* const task = new_task<R, detail::ReadResult<R>>(name, options, gate);
+        Future<R> future{detail::StatePtr<detail::State<R>>(task)};
+        gate->lead_to(*task);
+        (detail::add_handle(*gate, std::get<i>(handles)), ...);
+        gate->add_after(options.after);
+        try {
+            await(*gate);
+        } catch (...) {
+            gate->abandon();
+            task->drop_reference();  // the pool's
+            throw;
+        }
+        gate->watch();
+        return future;
+    }
+
+    using Gate = detail::DependenciesPtr<detail::ProcessGate>;
+
+    Gate new_gate(const SubmitOptions& options) const {
+        return Gate(new detail::ProcessGate(pool_, options.after.size()));
+    }
+
+    static Gate no_gate() noexcept { return Gate(nullptr); }
+
+    template <class R, class Read>
+    detail::ProcessTask<R, Read>*
+    new_task(detail::TaskName name, const SubmitOptions& options, const Gate& gate) {
+        detail::ProcessTask<R, Read>* task = nullptr;
+        if (gate.get() == nullptr) {
+            task = new detail::ProcessTask<R, Read>(pool_, name);
+        } else {
+            auto* const waiting = new detail::WaitingProcessTask<R, Read>(pool_, name);
+            waiting->wait_at(gate);
+            task = waiting;
+        }
+        task->retries = options.retries;
+        task->time_limit = options.timeout;
+        return task;
+    }
+
     void check_accepting() const;
     void submit_call(detail::PoolTask& task, std::span<const std::byte> call);
+    void await(detail::WaitingTask& task);
     /// Fails the future with the exception that is being handled.
     static void fail_unsent(detail::PoolTask& task) noexcept;
     void close() noexcept;

@@ -5,6 +5,7 @@
 // Threads: any; they are values.
 #pragma once
 
+#include "futures/after.hpp"
 #include "mp/timeout.hpp"
 
 #include <cstdint>
@@ -23,6 +24,9 @@ struct SubmitOptions {
     /// How often it is run again when its worker dies, unless that breaks the pool, or
     /// its time is up. Process pools only.
     std::uint32_t retries = 0;
+    /// The task begins when these are done: `.after = {f, g}`. If one fails, it is not
+    /// run and raises DependencyError; if one is cancelled, CancelledError.
+    After after = {};
 };
 
 namespace detail {

@@ -13,10 +13,13 @@
 
 #include "futures/detail/map_check.hpp"
 #include "futures/detail/overloaded_name.hpp"
+#include "futures/detail/thread_gate.hpp"
 #include "futures/detail/thread_task.hpp"
 #include "futures/executor.hpp"
 #include "futures/future.hpp"
 #include "futures/submit_options.hpp"
+#include "futures/then.hpp"
+#include "futures/when.hpp"
 #include "mp/detail/local_call.hpp"
 
 #include <concepts>
@@ -26,6 +29,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -86,26 +90,27 @@ public:
     ~ThreadPoolExecutor();
 
     /// Calls `fn(args...)` in one of the threads, with copies, or what was moved in.
-    /// Never blocks. Throws: mp::StateError after shutdown() or while the program
-    /// exits, BrokenThreadPool when an initializer failed. A task that waits for
-    /// another task of the same executor may wait for ever: all threads can be in that
-    /// place.
+    /// For a Future<T> among the arguments it gets the value, and begins when that is
+    /// there (see SubmitOptions::after); if its parameter is a future, the future
+    /// itself, at once. Never blocks. Throws: mp::StateError after shutdown() or while
+    /// the program exits, BrokenThreadPool when an initializer failed. A task that
+    /// waits for another task of the same executor may wait for ever: all threads can
+    /// be in that place.
     template <class Fn, class... Args>
         requires(!std::same_as<std::decay_t<Fn>, SubmitOptions>)
     auto submit(Fn&& fn, Args&&... args) {
-        using Check = mp::detail::LocalCall<Fn, Args...>;
-        using R = typename Check::Result;
-        if constexpr (!mp::detail::accepts<Check::refusal, Fn, Args...>()) {
-            return Future<R>();
-        } else if constexpr (sizeof...(Args) == 0) {
-            return submit_task(
-                new detail::ThreadTask<R, std::decay_t<Fn>>(std::forward<Fn>(fn))
+        if constexpr ((detail::FutureArgument<Args> || ...)) {
+            return submit(
+                SubmitOptions(), std::forward<Fn>(fn), std::forward<Args>(args)...
             );
         } else {
-            using Call = detail::BoundCall<std::decay_t<Fn>, std::decay_t<Args>...>;
-            return submit_task(new detail::ThreadTask<R, Call>(
-                std::in_place, std::forward<Fn>(fn), std::forward<Args>(args)...
-            ));
+            using Check = mp::detail::LocalCall<Fn, Args...>;
+            using R = typename Check::Result;
+            if constexpr (mp::detail::accepts<Check::refusal, Fn, Args...>()) {
+                return submit_now<R>(std::forward<Fn>(fn), std::forward<Args>(args)...);
+            } else {
+                return Future<R>();
+            }
         }
     }
 
@@ -113,8 +118,40 @@ public:
     /// cannot have.
     template <class Fn, class... Args>
     auto submit(SubmitOptions options, Fn&& fn, Args&&... args) {
+        using Futures =
+            detail::FutureArguments<detail::FuturesTravel::yes, Fn, Args...>;
         detail::check_options_of_thread(options);
-        return submit(std::forward<Fn>(fn), std::forward<Args>(args)...);
+        if constexpr (!Futures::any) {
+            using Check = mp::detail::LocalCall<Fn, Args...>;
+            using R = typename Check::Result;
+            if constexpr (!mp::detail::accepts<Check::refusal, Fn, Args...>()) {
+                return Future<R>();
+            } else if (options.after.empty()) {
+                return submit_now<R>(std::forward<Fn>(fn), std::forward<Args>(args)...);
+            } else {
+                return submit_waiting<Futures, R>(
+                    std::index_sequence_for<Args...>(),
+                    options,
+                    std::forward<Fn>(fn),
+                    std::forward<Args>(args)...
+                );
+            }
+        } else if constexpr (mp::detail::accepts<Futures::refusal, Fn, Args...>()) {
+            using Check = typename Futures::template Call<mp::detail::LocalCall>;
+            using R = typename Check::Result;
+            if constexpr (mp::detail::accepts<Check::refusal, Fn, Args...>()) {
+                return submit_waiting<Futures, R>(
+                    std::index_sequence_for<Args...>(),
+                    options,
+                    std::forward<Fn>(fn),
+                    std::forward<Args>(args)...
+                );
+            } else {
+                return Future<R>();
+            }
+        } else {
+            return mp::detail::Refused();
+        }
     }
 
     using detail::SubmitOfName<SubmitOptions>::submit;
@@ -173,6 +210,59 @@ private:
     ) noexcept
         : pool_(std::move(pool)), borrowed_(true) {}
 
+    template <class R, class Fn, class... Args>
+    Future<R> submit_now(Fn&& fn, Args&&... args) {
+        if constexpr (sizeof...(Args) == 0) {
+            return submit_task(
+                new detail::ThreadTask<R, std::decay_t<Fn>>(std::forward<Fn>(fn))
+            );
+        } else {
+            using Call = detail::BoundCall<std::decay_t<Fn>, std::decay_t<Args>...>;
+            return submit_task(new detail::ThreadTask<R, Call>(
+                std::in_place, std::forward<Fn>(fn), std::forward<Args>(args)...
+            ));
+        }
+    }
+
+    /// A task that waits for futures, of which some are arguments.
+    template <class Futures, class R, std::size_t... i, class Fn, class... Args>
+    Future<R> submit_waiting(
+        std::index_sequence<i...>, const SubmitOptions& options, Fn&& fn, Args&&... args
+    ) {
+        using Call = detail::WaitingCall<
+            std::decay_t<Fn>,
+            decltype(detail::kept_argument<
+                     Futures::template awaits<i>,
+                     std::decay_t<Args>>(0, std::declval<Args>()))...>;
+        const std::tuple handles{
+            detail::handle_of<Futures::template awaits<i>>(std::forward<Args>(args)
+            )...};
+        static_cast<void>((detail::base_of(std::get<i>(handles)), ...));
+        detail::DependenciesPtr<detail::ThreadGate> gate(
+            new detail::ThreadGate(pool_, Futures::count + options.after.size())
+        );
+        auto* const task = new detail::ThreadTask<R, Call>(
+            gate,
+            std::forward<Fn>(fn),
+            detail::kept_argument<Futures::template awaits<i>, std::decay_t<Args>>(
+                Futures::template number<i>, std::forward<Args>(args)
+            )...
+        );
+        Future<R> future{detail::StatePtr<detail::State<R>>(task)};
+        gate->lead_to(*task);
+        (detail::add_handle(*gate, std::get<i>(handles)), ...);
+        gate->add_after(options.after);
+        try {
+            await(*gate);
+        } catch (...) {
+            gate->abandon();
+            task->drop_reference();  // the queue's
+            throw;
+        }
+        gate->watch();
+        return future;
+    }
+
     template <class R, class Call>
     Future<R> submit_task(detail::ThreadTask<R, Call>* task) {
         Future<R> future{detail::StatePtr<detail::State<R>>(task)};
@@ -186,6 +276,7 @@ private:
     }
 
     void submit_work(detail::Work& work);
+    void await(detail::WaitingTask& task);
     void close() noexcept;
 
     std::shared_ptr<detail::ThreadPool> pool_;

@@ -54,6 +54,7 @@ void list_error_types() {
     mp::register_exception<Error>();
     mp::register_exception<CancelledError>();
     mp::register_exception<InvalidStateError>();
+    mp::register_exception<DependencyError>();
     mp::register_exception<TimeoutError>();
     mp::register_exception<TaskTimeout>();
     mp::register_exception<BrokenExecutor>();

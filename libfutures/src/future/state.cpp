@@ -8,6 +8,7 @@
 #include "future/error_types.hpp"
 #include "future/exception_text.hpp"
 #include "future/pool_thread.hpp"
+#include "future/ready.hpp"
 #include "os/spin.hpp"
 #include "util/demangle.hpp"
 #include "util/diagnostics.hpp"
@@ -28,11 +29,29 @@ namespace {
 }  // namespace
 
 StateBase::~StateBase() {
-    while (watchers_ != nullptr) {  // callbacks of a future that was not concluded
-        Watcher& first = *watchers_;
-        unlink(first);
-        delete &first;
+    // order: relaxed, no other thread has a reference.
+    if ((word_.load(std::memory_order_relaxed) & watched_bit) != 0) {
+        give_up();
     }
+}
+
+/// What is in the list of a future that was not concluded. A dependent that is being
+/// cancelled may still be taking its edge out, which the list lock waits for.
+void StateBase::give_up() noexcept {
+    Ready ready;
+    for (;;) {
+        lock_list();
+        Watcher* const first = watchers_;
+        if (first != nullptr) {
+            unlink(*first);
+        }
+        unlock_list(0);
+        if (first == nullptr) {
+            break;
+        }
+        first->given_up();
+    }
+    ready.run();
 }
 
 FutureState StateBase::state() const noexcept {
@@ -205,17 +224,35 @@ void StateBase::remove_waiter(Watcher& waiter) noexcept {
     unlock_list(0);
 }
 
-void StateBase::add_callback(std::unique_ptr<Watcher> callback) {
+bool StateBase::try_add(Watcher& watcher) noexcept {
     const Word word = lock_list();
     if (is_done(word)) {
         unlock_list(0);
-        callback->told(*this);
-        return;
+        return false;
     }
-    append(*callback.release());
+    append(watcher);
     unlock_list(watched_bit | callback_bit);
     if ((word & watched_bit) == 0) {
         watched();
+    }
+    return true;
+}
+
+bool StateBase::remove_edge(Watcher& edge) noexcept {
+    lock_list();
+    const bool listed = edge.next_ != nullptr;
+    if (listed) {
+        unlink(edge);
+    }
+    unlock_list(0);
+    return listed;
+}
+
+void StateBase::add_callback(std::unique_ptr<Watcher> callback) {
+    if (try_add(*callback)) {
+        static_cast<void>(callback.release());  // the list's, or told already
+    } else {
+        callback->told(*this);
     }
 }
 
@@ -224,7 +261,7 @@ void StateBase::tell_waiters() noexcept {
     Watcher* at = watchers_;
     while (at != nullptr) {
         Watcher* const next = at->next_ == watchers_ ? nullptr : at->next_;
-        if (!at->is_callback_) {
+        if (at->kind_ == Watcher::Kind::waiter) {
             unlink(*at);
             at->told(*this);  // from here on it may be gone
         }
@@ -233,32 +270,66 @@ void StateBase::tell_waiters() noexcept {
     unlock_list(0);
 }
 
-void StateBase::run_callbacks() {
-    for (;;) {
-        lock_list();
-        Watcher* at = watchers_;
-        while (at != nullptr && !at->is_callback_) {
-            at = at->next_ == watchers_ ? nullptr : at->next_;
+/// The next callback or edge, with a reference for the time that it is told; taken in
+/// one with it, so that a value which is still to be told is not moved out.
+Watcher* StateBase::take_callback() noexcept {
+    lock_list();
+    Watcher* at = watchers_;
+    while (at != nullptr && at->kind_ == Watcher::Kind::waiter) {
+        at = at->next_ == watchers_ ? nullptr : at->next_;
+    }
+    if (at != nullptr) {
+        unlink(*at);
+        add_reference();
+    }
+    unlock_list(0);
+    return at;
+}
+
+void StateBase::run_listed(Ready& ready) {
+    while (Watcher* const next = take_callback()) {
+        if (next->kind_ == Watcher::Kind::edge) {
+            next->told(*this);
+            continue;
         }
-        if (at != nullptr) {
-            unlink(*at);
-        }
-        unlock_list(0);
-        if (at == nullptr) {
-            return;
-        }
-        const std::unique_ptr<Watcher> callback(at);
+        const std::unique_ptr<Watcher> callback(next);
+        // NOLINTNEXTLINE(cppcoreguidelines-special-member-functions): of one place only
+        const struct Kept {
+            StateBase& state;
+
+            ~Kept() { state.drop_reference(); }
+        } kept{*this};
+        ready.run();  // what was added before it comes before it
         callback->told(*this);
+    }
+    ready.run();
+}
+
+void StateBase::run_callbacks() {
+    Ready ready;
+    try {
+        run_listed(ready);
+    } catch (const mp::detail::ForcedUnwind&) {
+        ready.run();
+        throw;
     }
 }
 
 void StateBase::run_all_callbacks() {
+    Ready ready;
     try {
-        run_callbacks();
+        run_listed(ready);
     } catch (const mp::detail::ForcedUnwind&) {
-        run_callbacks();
+        run_listed(ready);
         throw;
     }
+}
+
+bool StateBase::all_are_told() noexcept {
+    const Word word = lock_list();
+    const bool all = references(word) == 2 && watchers_ == nullptr;
+    unlock_list(0);
+    return all;
 }
 
 // Concluding
@@ -271,7 +342,8 @@ bool StateBase::conclude_watched(Outcome outcome) noexcept {
     Word next = 0;
     do {
         watched = (word & (watched_bit | lock_bit)) != 0;
-        next = (settled(word, outcome) & ~sleeper_bit) - (watched ? 0 : one_reference);
+        next = (settled(word, outcome) & ~sleeper_bit) + (watched ? telling_bit : 0) -
+               (watched ? 0 : one_reference);
         // order: release pairs with done() and state(), so that the value is visible;
         // acquire pairs with drop_reference(), for dispose().
     } while (!word_.compare_exchange_weak(
@@ -294,7 +366,7 @@ bool StateBase::conclude_watched(Outcome outcome) noexcept {
     if (has_callbacks()) {
         return true;
     }
-    drop_reference();
+    end_telling();
     return false;
 }
 

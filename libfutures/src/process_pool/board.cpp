@@ -34,7 +34,9 @@ Board::Board(BoardOptions options)
 
 Board::~Board() = default;
 
-bool Board::submit(BoardTask& task, std::span<const std::byte> call) {
+bool Board::submit(
+    BoardTask& task, std::span<const std::byte> call, Admission admission
+) {
     if (task.keep_message && !call.empty()) {
         task.message.assign(call);
         call = {};
@@ -42,7 +44,7 @@ bool Board::submit(BoardTask& task, std::span<const std::byte> call) {
     std::uint64_t tail = 0;
     {
         const MutexLock lock(mutex_);
-        if (refusing_) {
+        if (refusing_ && (failed_ || admission == Admission::asked)) {
             return false;
         }
         // First: nobody sees it concluded and not submitted.

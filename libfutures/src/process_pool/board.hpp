@@ -61,7 +61,15 @@ public:
     /// Puts the task on the board, or behind those that wait for a place. `call` is the
     /// message; empty if it stands in task.message already. Returns false after
     /// refuse(); then nothing happened. Throws std::bad_alloc.
-    bool submit(BoardTask& task, std::span<const std::byte> call);
+    enum class Admission : std::uint8_t {
+        asked,  ///< a new task
+        given,  ///< it was submitted before refuse(), and waited elsewhere
+    };
+    bool submit(
+        BoardTask& task,
+        std::span<const std::byte> call,
+        Admission admission = Admission::asked
+    );
 
     /// No new tasks from now on.
     void refuse() noexcept;
@@ -80,6 +88,10 @@ public:
     /// Runs the callbacks of what ended; returns how many futures had some. Requires:
     /// no lock of the program is held.
     std::size_t run_callbacks();
+
+    /// Any thread: tells the future of a task that never was on the board how it ended,
+    /// and leaves the callbacks to the manager.
+    void conclude_unplaced(BoardTask& task) noexcept;
 
     /// Says that this thread is about to sleep on the doorbell. Returns false if there
     /// is something to drain first.

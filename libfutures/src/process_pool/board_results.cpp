@@ -181,6 +181,17 @@ void Board::conclude(BoardTask& task) noexcept {
     kick_waiter_for(address);
 }
 
+void Board::conclude_unplaced(BoardTask& task) noexcept {
+    BoardTask* const address = &task;
+    if (task.finish()) {
+        const MutexLock lock(drain_mutex_);
+        with_callbacks_.push_back(task);
+        doorbell_.ring();
+    }
+    // As in conclude().
+    kick_waiter_for(address);
+}
+
 std::size_t Board::run_callbacks() {
     for (std::size_t ran = 0;; ++ran) {
         BoardTask* task = nullptr;

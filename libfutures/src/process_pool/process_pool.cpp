@@ -114,6 +114,10 @@ void ProcessPoolExecutor::submit_call(
     pool_->submit(task, call);
 }
 
+void ProcessPoolExecutor::await(detail::WaitingTask& task) {
+    pool_->await(task);
+}
+
 void ProcessPoolExecutor::fail_unsent(detail::PoolTask& task) noexcept {
     try {
         detail::throw_serialization_error(

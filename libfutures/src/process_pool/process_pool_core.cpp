@@ -72,6 +72,9 @@ std::uint64_t slots_for(std::uint32_t workers) {
     return slots;
 }
 
+constexpr const char* forced_text =
+    "the task did not end: its ProcessPoolExecutor was forcefully shut down";
+
 [[noreturn]] void throw_exiting() {
     throw mp::StateError("no new work is accepted: the program is exiting");
 }
@@ -124,7 +127,7 @@ void ProcessPool::check_accepting() const {
     throw mp::StateError("the ProcessPoolExecutor was shut down: it takes no new work");
 }
 
-void ProcessPool::submit(PoolTask& task, std::span<const std::byte> call) {
+void ProcessPool::note_limits(PoolTask& task) noexcept {
     task.keep_message =
         options_.on_worker_loss == OnWorkerLoss::retry ||
         (options_.on_worker_loss == OnWorkerLoss::isolate && task.retries > 0);
@@ -132,6 +135,10 @@ void ProcessPool::submit(PoolTask& task, std::span<const std::byte> call) {
         task.keep_message = task.keep_message || task.retries > 0;
         has_limits_ = true;
     }
+}
+
+void ProcessPool::submit(PoolTask& task, std::span<const std::byte> call) {
+    note_limits(task);
     // order: set once, under the mutex that begin_with() takes if it is not.
     const bool begun = begun_.load(std::memory_order_acquire);
     if ((begun || !begin_with(task, call)) && !board_.submit(task, call)) {
@@ -144,6 +151,12 @@ void ProcessPool::submit(PoolTask& task, std::span<const std::byte> call) {
 
 bool ProcessPool::begin_with(PoolTask& task, std::span<const std::byte> call) {
     const MutexLock lock(mutex_);
+    // Before the manager can have the mutex: a worker that died at once has not broken
+    // the pool yet, so the first task gets its future, which then tells.
+    return begin() && board_.submit(task, call);
+}
+
+bool ProcessPool::begin() {
     if (stage_ != Stage::idle || !accepting_) {
         return false;
     }
@@ -154,9 +167,32 @@ bool ProcessPool::begin_with(PoolTask& task, std::span<const std::byte> call) {
     stage_ = Stage::working;
     // order: pairs with submit().
     begun_.store(true, std::memory_order_release);
-    // Before the manager can have the mutex: a worker that died at once has not broken
-    // the pool yet, so the first task gets its future, which then tells.
-    return board_.submit(task, call);
+    return true;
+}
+
+void ProcessPool::await(WaitingTask& task) {
+    bool taken = false;
+    {
+        const MutexLock lock(mutex_);
+        begin();  // its end waits for the task
+        taken = waiting_.add(task);
+    }
+    if (!taken) {
+        check_accepting();
+        throw mp::StateError("the ProcessPoolExecutor was shut down meanwhile");
+    }
+}
+
+void ProcessPool::submit_waiting(PoolTask& task, std::span<const std::byte> call) {
+    if (!creator_.is_here()) {
+        check_accepting();
+    }
+    note_limits(task);
+    if (!board_.submit(task, call, Board::Admission::given)) {
+        const MutexLock lock(mutex_);
+        throw BrokenProcessPool(broken_ ? *broken_ : forced_text);
+    }
+    want_workers();
 }
 
 void ProcessPool::start_all_parts() {
@@ -220,6 +256,7 @@ void ProcessPool::shutdown(ShutdownOptions options) {
     if (!creator_.is_here()) {
         return;
     }
+    waiting_.close();  // first: the manager, when it sees the rest, finds all that wait
     {
         const MutexLock lock(mutex_);
         shut_down_ = true;
@@ -227,6 +264,7 @@ void ProcessPool::shutdown(ShutdownOptions options) {
     }
     board_.refuse();
     if (options.cancel_futures) {
+        waiting_.cancel_all();
         for (BoardTask* task : board_.take_queued()) {
             task->cancel_future();
         }
@@ -246,16 +284,17 @@ void ProcessPool::force_shutdown(int signal) {
         if (stage_ == Stage::over) {
             return;
         }
+        waiting_.close();
         shut_down_ = true;
         accepting_ = false;
         forced_ = signal;  // from now on no worker is started that is not ended at once
     }
     board_.refuse();
-    board_.fail_all([](BoardTask&) {
-        return std::make_exception_ptr(BrokenProcessPool(
-            "the task did not end: its ProcessPoolExecutor was forcefully shut down"
-        ));
-    });
+    const auto verdict = [] {
+        return std::make_exception_ptr(BrokenProcessPool(forced_text));
+    };
+    board_.fail_all([&](BoardTask&) { return verdict(); });
+    waiting_.fail_all(verdict);
     signal_workers(signal);
     board_.doorbell().ring();
 }
@@ -265,6 +304,7 @@ void ProcessPool::close() noexcept {
         return;
     }
     try {
+        waiting_.warn_of_hand_made("the end of a ProcessPoolExecutor");
         shutdown({});
         if (manager_.is_current()) {
             manager_.join_at_exit();  // in a callback of ours: nobody else is left to
@@ -284,6 +324,7 @@ void ProcessPool::finish_at_exit() noexcept {
             force_shutdown(SIGTERM);  // exit() in a callback: nobody could go on
             return;
         }
+        waiting_.warn_of_hand_made("the end of the program");
         shutdown({});
     } catch (const std::exception& error) {
         mp::detail::log_error(
@@ -308,14 +349,17 @@ std::vector<pid_t> ProcessPool::worker_pids() const {
 }
 
 ProcessPoolStatistics ProcessPool::statistics() const {
+    const std::uint64_t ended = waiting_.ended();
+    const std::uint64_t waiting =
+        waiting_.size();  // first: what is on the board counts
     const BoardStatistics board = board_.statistics();
     const MutexLock lock(mutex_);
     await_starting();
     ProcessPoolStatistics result = counts_;
     result.max_workers = max_workers_;
     result.workers = workers_.count();
-    result.submitted = board.submitted;
-    result.concluded = board.concluded;
+    result.submitted = board.submitted + waiting + ended;
+    result.concluded = board.concluded + ended;
     result.tasks_lost = board.lost;
     result.tasks_given_back = board.given_back;
     return result;

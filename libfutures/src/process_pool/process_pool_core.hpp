@@ -6,6 +6,7 @@
 // Threads: as said. Life: while a task, the executor or the manager thread has it.
 #pragma once
 
+#include "futures/detail/waiting_task.hpp"
 #include "futures/process_pool.hpp"
 #include "mp/detail/creator.hpp"
 #include "mp/process.hpp"
@@ -41,6 +42,16 @@ public:
 
     /// Submits; the task's reference is the board's from now on.
     void submit(PoolTask& task, std::span<const std::byte> call);
+
+    /// Lets a task wait for what it depends on; it counts as submitted. Throws as
+    /// check_accepting().
+    void await(WaitingTask& task);
+
+    /// As submit(), of one that waited, before it leaves the room. Throws what its
+    /// future is to get.
+    void submit_waiting(PoolTask& task, std::span<const std::byte> call);
+
+    WaitingRoom& waiting() noexcept { return waiting_; }
 
     void shutdown(ShutdownOptions options);
     void force_shutdown(int signal);
@@ -83,6 +94,8 @@ private:
     // process_pool_core.cpp
     /// The first submit(); false when another thread was quicker.
     bool begin_with(PoolTask& task, std::span<const std::byte> call);
+    bool begin() MP_REQUIRES(mutex_);
+    void note_limits(PoolTask& task) noexcept;
     void start_all_parts() MP_REQUIRES(mutex_);
     void take_back_start(int exit_part) noexcept MP_REQUIRES(mutex_);
     void want_workers() noexcept;
@@ -132,6 +145,9 @@ private:
     const ArenaSizes arena_sizes_;
     Board board_;
     std::shared_ptr<CallArena> calls_;
+    WaitingRoom waiting_{[this] {
+        board_.doorbell().ring();
+    }};
     std::atomic<std::uint32_t> alive_{0};  ///< workers, those being started too
     std::atomic<bool> begun_{false};
     std::atomic<bool> accepting_{true};

@@ -181,6 +181,7 @@ void ProcessPool::mark_broken(const std::string& what) noexcept {
             broken_ = what;
         }
     }
+    waiting_.close();
     board_.refuse();
 }
 
@@ -190,6 +191,9 @@ void ProcessPool::break_pool(
     mark_broken(what);
     // Each its own: an exception object may be thrown by one thread at a time only.
     board_.fail_all([&](BoardTask&) {
+        return mp::detail::with_cause(BrokenProcessPool(what), cause);
+    });
+    waiting_.fail_all([&] {
         return mp::detail::with_cause(BrokenProcessPool(what), cause);
     });
     signal_workers(SIGTERM);

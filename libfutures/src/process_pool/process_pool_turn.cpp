@@ -33,8 +33,10 @@ bool ProcessPool::housekeeping() noexcept {
         bool none_left = false;
         {
             const MutexLock lock(mutex_);
-            ending =
-                broken_ || forced_ != 0 || (shut_down_ && board_.outstanding() == 0);
+            ending = broken_ || forced_ != 0 ||
+                     // In this order: what waits goes to the board before it leaves the
+                     // room.
+                     (shut_down_ && waiting_.empty() && board_.outstanding() == 0);
             none_left = workers_.count() == 0;
             if (ending && none_left) {
                 stage_ = Stage::over;

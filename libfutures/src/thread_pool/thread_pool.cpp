@@ -95,6 +95,13 @@ void ThreadPoolExecutor::submit_work(detail::Work& work) {
     pool_->submit(work);
 }
 
+void ThreadPoolExecutor::await(detail::WaitingTask& task) {
+    if (pool_ == nullptr) {
+        throw mp::StateError("this ThreadPoolExecutor was moved from, or is gone");
+    }
+    pool_->await(task);
+}
+
 void ThreadPoolExecutor::shutdown(ShutdownOptions options) {
     if (pool_ != nullptr) {
         pool_->shutdown(options);

@@ -55,8 +55,9 @@ ThreadPoolStatistics ThreadPool::statistics() const {
     return {
         .threads = threads_.load(),
         .sleeping = idle_.sleeping(),
-        .submitted = queue_.pushed() - internal_.load(),
-        .begun = queue_.popped(),
+        .submitted = queue_.pushed() - internal_.load() + waiting_.size() +
+                     waiting_.ended(),
+        .begun = queue_.popped() + waiting_.ended(),
     };
 }
 
@@ -82,6 +83,44 @@ void ThreadPool::submit(Work& work) {
     if (mode_.load() != Mode::open) {
         check_accepted(work);
     }
+}
+
+void ThreadPool::await(WaitingTask& task) {
+    if (mode_.load() != Mode::open || !creator_.is_here()) {
+        check_open();
+    }
+    if (threads_.load() == 0) {
+        need_worker();  // the one that the pool's end waits for
+    }
+    if (!waiting_.add(task)) {
+        check_open();
+        throw mp::StateError("the thread pool " + prefix_ + " was shut down");
+    }
+}
+
+void ThreadPool::release(Work& work) {
+    try {
+        if (!creator_.is_here()) {
+            check_open();
+        }
+        if (threads_.load() < max_workers_ && all_are_busy()) {
+            need_worker();
+        }
+        queue_.push(work);
+    } catch (...) {
+        work.fail(std::current_exception());
+        return;
+    }
+    idle_.wake_unless_one_searches();
+    if (mode_.load() == Mode::broken) {
+        fail_queued();
+    }
+}
+
+/// Not while tasks wait for what they depend on, unless nobody would run them.
+bool ThreadPool::is_ending() const noexcept {
+    const Mode mode = mode_.load();
+    return mode == Mode::broken || (mode == Mode::closed && waiting_.empty());
 }
 
 void ThreadPool::check_open() const {
@@ -137,7 +176,7 @@ bool ThreadPool::all_are_busy() const noexcept {
 void ThreadPool::need_worker() {
     const mp::detail::MutexLock lock(mutex_);
     const std::size_t number = threads_.load();
-    if (number >= max_workers_ || mode_.load() != Mode::open || !all_are_busy()) {
+    if (number >= max_workers_ || is_ending() || !all_are_busy()) {
         return;
     }
     idle_.reserve(number + 1);
@@ -353,7 +392,7 @@ Work* ThreadPool::search(Worker& self) noexcept {
             }
             // order: relaxed, may_end() looks again.
             return work != nullptr ||
-                   mode_.load(std::memory_order_relaxed) != Mode::open;
+                   (mode_.load(std::memory_order_relaxed) != Mode::open && is_ending());
         };
         if (others < max_searchers()) {
             mp::detail::spin(found);
@@ -374,7 +413,7 @@ Work* ThreadPool::search(Worker& self) noexcept {
             }
             return nullptr;
         }
-        if (mode_.load() != Mode::open) {
+        if (is_ending()) {
             if (may_end()) {
                 idle_.end_search();
                 return nullptr;
@@ -390,7 +429,7 @@ Work* ThreadPool::search(Worker& self) noexcept {
 
 bool ThreadPool::may_end() noexcept {
     const mp::detail::MutexLock lock(mutex_);
-    if (mode_.load() == Mode::closed && !queue_.is_empty()) {
+    if (mode_.load() == Mode::closed && (!queue_.is_empty() || !waiting_.empty())) {
         return false;
     }
     --alive_;
@@ -402,7 +441,7 @@ bool ThreadPool::may_end() noexcept {
 /// worker as searching.
 bool ThreadPool::sleep(Worker& self) noexcept {
     idle_.prepare_sleep(self.sleeper);
-    if ((!queue_.is_empty() || mode_.load() != Mode::open || surplus_.load()) &&
+    if ((!queue_.is_empty() || is_ending() || surplus_.load()) &&
         idle_.cancel_sleep(self.sleeper)) {
         return false;
     }

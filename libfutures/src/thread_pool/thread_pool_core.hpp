@@ -6,6 +6,7 @@
 // queue). Which thread searches and which sleeps is kept by IdleWorkers.
 #pragma once
 
+#include "futures/detail/waiting_task.hpp"
 #include "futures/executor.hpp"
 #include "futures/thread_pool.hpp"
 #include "mp/detail/creator.hpp"
@@ -39,6 +40,15 @@ public:
     /// Throws mp::StateError, BrokenThreadPool, std::bad_alloc, or std::system_error
     /// when no thread can be made: then the work was not accepted.
     void submit(Work& work);
+
+    /// Lets a task wait for what it depends on; it counts as submitted. Throws as
+    /// submit().
+    void await(WaitingTask& task);
+
+    /// Of one that waited: now it may run. Before it leaves the room.
+    void release(Work& work);
+
+    WaitingRoom& waiting() noexcept { return waiting_; }
 
     void shutdown(ShutdownOptions options);
     /// To be called once, when it is owned by a shared_ptr. Throws mp::StateError when
@@ -103,6 +113,7 @@ private:
     void check_open() const;
     void check_accepted(Work& work);
     bool all_are_busy() const noexcept;
+    bool is_ending() const noexcept;
     void need_worker();
 
     // -- in the workers
@@ -167,6 +178,9 @@ private:
     std::atomic<std::uint64_t> internal_{0};  // of what was pushed, no tasks
     WorkQueue queue_;
     IdleWorkers idle_;
+    WaitingRoom waiting_{[this] {
+        idle_.wake_all();
+    }};
 
     mutable mp::detail::Mutex mutex_;
     std::list<Worker> workers_ MP_GUARDED_BY(mutex_);

@@ -25,6 +25,7 @@ void ThreadPool::check_not_exiting() {
 }
 
 void ThreadPool::close(Mode mode) noexcept {
+    waiting_.close();  // first: a worker that sees the mode finds all that wait
     Mode open = Mode::open;
     mode_.compare_exchange_strong(open, mode);
     idle_.wake_all();
@@ -41,6 +42,7 @@ void ThreadPool::shutdown(ShutdownOptions options) {
     }
     close(Mode::closed);
     if (options.cancel_futures) {
+        waiting_.cancel_all();
         cancel_queued();
     }
     if (options.wait) {
@@ -53,6 +55,7 @@ void ThreadPool::finish_at_exit() noexcept {
     // A task that exits the program is not waited for, and neither is what waits for
     // it.
     if (!is_own_thread()) {
+        waiting_.warn_of_hand_made("the end of the program");
         join();
     }
 }
@@ -61,6 +64,7 @@ void ThreadPool::leave() noexcept {
     if (creator_.is_here()) {
         close(Mode::closed);
         mp::detail::drop_exit_part(exit_part_);
+        waiting_.warn_of_hand_made(prefix_.c_str());
         join();
     }
 }
@@ -102,8 +106,10 @@ void ThreadPool::break_with(std::exception_ptr cause) {
         }
         mode_ = Mode::broken;
     }
+    waiting_.close();
     idle_.wake_all();
     fail_queued();
+    waiting_.fail_all([this] { return broken(); });
 }
 
 /// Each future, and each submit(), gets an exception object of its own.

@@ -121,7 +121,7 @@ struct ReadResult<void> {};
 
 template <class R, class Read = ReadResult<R>>
 // NOLINTNEXTLINE(cppcoreguidelines-virtual-class-destructor): it deletes itself
-class ProcessTask final : public State<R>, public PoolTask, public Recycled {
+class ProcessTask : public State<R>, public PoolTask, public Recycled {
 public:
     ProcessTask(std::shared_ptr<ProcessPool> pool, TaskName task_name) noexcept
         : State<R>(Settler::executor), PoolTask(std::move(pool), task_name) {}
@@ -143,14 +143,18 @@ public:
 
     void finish_callbacks() override {
         this->run_callbacks();
+        this->end_telling();
+    }
+
+    void cancel_future() override {
+        this->add_reference();  // the pool's goes in it, and callbacks come after that
+        this->cancel();
         this->drop_reference();
     }
 
-    void cancel_future() override { this->cancel(); }
-
     bool is_finished() const noexcept override { return this->done(); }
 
-private:
+protected:
     ~ProcessTask() override = default;
 
     // -- for the future
@@ -162,6 +166,7 @@ private:
         this->drop_reference();  // the pool's
     }
 
+private:
     FutureState observe() const noexcept override {
         return board().is_running(*this) ? FutureState::running : FutureState::pending;
     }

@@ -27,6 +27,7 @@
 namespace futures::detail {
 
 class PoolThread;
+class Ready;
 class Work;
 
 /// What may settle the future.
@@ -67,10 +68,19 @@ public:
         }
     }
 
-    /// The caller's is the only reference: it may move the value out.
-    bool is_sole() const noexcept {
+    /// The caller's is the only reference, but for that of an executor which has told
+    /// all it had to tell: it may move the value out.
+    bool is_sole() noexcept {
         // order: acquire pairs with drop_reference(), so that what others did is over.
-        return references(word_.load(std::memory_order_acquire)) == 1;
+        const auto word = word_.load(std::memory_order_acquire);
+        return references(word) == 1 ||
+               ((word & telling_bit) != 0 && references(word) == 2 && all_are_told());
+    }
+
+    /// An executor of this program settles it, not set_result().
+    bool is_owned() const noexcept {
+        // order: relaxed, it never changes.
+        return (word_.load(std::memory_order_relaxed) & owned_bit) != 0;
     }
 
     // -- looking
@@ -140,6 +150,11 @@ public:
     bool add_waiter(Watcher& waiter);
     void remove_waiter(Watcher& waiter) noexcept;
 
+    /// A callback or an edge; false when it is done. An edge may be removed: false when
+    /// a thread has taken it out to tell it.
+    bool try_add(Watcher& watcher) noexcept;
+    bool remove_edge(Watcher& edge) noexcept;
+
     /// Python's Future.set_running_or_notify_cancel(), for plain futures.
     bool set_running_or_notify_cancel();
 
@@ -174,7 +189,7 @@ public:
     /// Publishes the outcome, wakes and tells all that wait. Without callbacks it also
     /// drops the executor's reference and returns false: the state may be gone. With
     /// callbacks it returns true, and the caller sees to it that run_callbacks() and
-    /// then drop_reference() are called by a thread that may run user code.
+    /// then end_telling() are called by a thread that may run user code.
     [[nodiscard]] bool conclude(Outcome outcome) noexcept {
         // order: relaxed load, the exchange below decides.
         auto word = word_.load(std::memory_order_relaxed);
@@ -196,17 +211,28 @@ public:
         return conclude_watched(outcome);
     }
 
-    /// conclude(), the callbacks, and drop_reference().
+    /// conclude(), the callbacks, and end_telling().
     void finish(Outcome outcome) {
         if (conclude(outcome)) {
-            const Kept kept{*this};
+            const Telling telling{*this};
             run_all_callbacks();
         }
     }
 
-    /// In order, each once, outside any lock. What one throws is logged. One that ends
-    /// its thread leaves the others for the next call.
+    /// In order, each once, outside any lock, and what depends on them in this thread.
+    /// What one throws is logged. One that ends its thread leaves the others for the
+    /// next call.
     void run_callbacks();
+
+    /// Drops the executor's reference, after conclude() returned true.
+    void end_telling() noexcept {
+        // order: as in drop_reference().
+        if (references(
+                word_.fetch_sub(one_reference | telling_bit, std::memory_order_acq_rel)
+            ) == 1) {
+            dispose();
+        }
+    }
 
     /// For a thread of the program: the others are run before the thread ends.
     void run_all_callbacks();
@@ -265,18 +291,22 @@ protected:
     }
 
 private:
-    /// A reference, dropped at the end.
+    /// The executor's reference, dropped at the end.
     // NOLINTNEXTLINE(cppcoreguidelines-special-member-functions): of one place only
-    struct Kept {
+    struct Telling {
         StateBase& state;
 
-        ~Kept() { state.drop_reference(); }
+        ~Telling() { state.end_telling(); }
     };
 
     [[noreturn]] void throw_invalid(const char* call) const;
     bool conclude_watched(Outcome outcome) noexcept;
     void tell_waiters() noexcept;
     bool sleep_as(PoolThread* thread, bool told, const mp::Deadline& deadline);
+    bool all_are_told() noexcept;
+    Watcher* take_callback() noexcept;
+    void run_listed(Ready& ready);
+    void give_up() noexcept;
     void sleep_on(Word seen, const mp::Deadline& deadline) noexcept;
     void wake_all() noexcept;
     Word lock_list() noexcept;

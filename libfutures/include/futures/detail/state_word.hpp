@@ -45,6 +45,8 @@ struct StateWord {
     static constexpr Word settling_bit = 1U << 10;  // a set_result() stores its value
     static constexpr Word taken_bit = 1U << 11;     // the value was moved out
     static constexpr Word owned_bit = 1U << 12;     // an executor settles it
+    static constexpr Word telling_bit = 1U << 13;   // its executor's reference is only
+                                                    // held for the list
     static constexpr Word one_reference = Word{1} << 32;
 
     static constexpr FutureState state_of(Word word) noexcept {

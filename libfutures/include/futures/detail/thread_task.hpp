@@ -178,7 +178,7 @@ public:
 
     void finish_callbacks(std::atomic<std::uint64_t>& completed) override {
         this->run_callbacks();
-        this->drop_reference();
+        this->end_telling();
         count(completed);
     }
 

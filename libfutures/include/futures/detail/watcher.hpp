@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
-// Watcher: something to be told of a future's end: a callback, or the node of a wait().
+// Watcher: something to be told of a future's end: a callback, the node of a wait(), or
+//          what depends on it.
 // Python:  an entry of Future._done_callbacks or Future._waiters.
 // Differs: one list holds both kinds, and a watcher is its own list node.
 // Threads: any; its links are guarded by the list lock of the future's state.
 #pragma once
+
+#include <cstdint>
 
 namespace futures::detail {
 
@@ -11,7 +14,16 @@ class StateBase;
 
 class Watcher {
 public:
-    explicit Watcher(bool is_callback) noexcept : is_callback_(is_callback) {}
+    enum class Kind : std::uint8_t {
+        waiter,    ///< of a thread that waits; whoever waits owns it
+        callback,  ///< of the program; the list owns it
+        edge,      ///< of a dependent, which owns it (dependencies.hpp)
+    };
+
+    explicit Watcher(bool is_callback) noexcept
+        : Watcher(is_callback ? Kind::callback : Kind::waiter) {}
+
+    explicit Watcher(Kind kind) noexcept : kind_(kind) {}
 
     Watcher(const Watcher&) = delete;
     Watcher& operator=(const Watcher&) = delete;
@@ -19,15 +31,19 @@ public:
 
     /// A callback is told outside any lock, by the thread that concludes the future. A
     /// waiter is told under the state's list lock and may only set flags and wake.
-    /// A callback may end its thread (pthread_exit); nothing else leaves it.
+    /// A callback may end its thread (pthread_exit); nothing else leaves it. An edge is
+    /// told as a callback is, and gets one reference to the state for itself.
     virtual void told(StateBase& state) = 0;
+
+    /// The last handle is gone of a future that is not done: it never will be.
+    virtual void given_up() noexcept { delete this; }
 
 private:
     friend class StateBase;
 
-    const bool is_callback_;
     Watcher* next_ = nullptr;  // null: in no list
     Watcher* prev_ = nullptr;
+    const Kind kind_;
 };
 
 }  // namespace futures::detail

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "futures/detail/dependencies.hpp"
+
+#include "futures/errors.hpp"
+#include "mp/detail/forced_unwind.hpp"
+#include "mp/detail/nested_exception.hpp"
+#include "mp/remote_error.hpp"
+
+#include "future/ready.hpp"
+
+#include <sched.h>
+
+#include <string>
+
+namespace futures::detail {
+
+// Edge. Of the thread that tells it and the one that takes it out of the list, the
+// first to move its phase goes on; the other one waits for it, so that neither the
+// future nor the edge goes away under it. No lock of the list is held while one waits.
+
+/// For the thread that tells it: whether it is still wanted.
+bool Edge::end() noexcept {
+    for (;;) {
+        Phase phase = Phase::hooked;
+        if (phase_.compare_exchange_strong(phase, Phase::over)) {
+            return true;
+        }
+        if (phase == Phase::over) {
+            return false;
+        }
+        sched_yield();  // for a few instructions of the other thread
+    }
+}
+
+void Edge::told(StateBase& state) {
+    const DependenciesPtr<Dependencies> owner(owner_);
+    StatePtr<StateBase> reference(&state);
+    if (end()) {
+        owner->ended(*this, std::move(reference));
+    }
+}
+
+void Edge::given_up() noexcept {
+    const DependenciesPtr<Dependencies> owner(owner_);
+    if (end()) {
+        owner->gave_up();
+    }
+}
+
+// Dependencies
+
+Dependencies::~Dependencies() {
+    forget_values();
+}
+
+void Dependencies::forget_values() noexcept {
+    for (std::size_t i = 0; i < added_; ++i) {
+        if (edges_[i].counted_) {
+            edges_[i].counted_ = false;
+            edges_[i].state_->drop_reference();
+        }
+    }
+}
+
+void Dependencies::watch() {
+    Ready now;
+    keep();
+    const DependenciesPtr<Dependencies> kept(this);
+    left_.store(added_ + 1);
+    for (std::size_t i = 0; i < added_ && !decided_.load(); ++i) {
+        Edge& edge = edges_[i];
+        edge.phase_.store(Edge::Phase::hooked);
+        keep();
+        if (!edge.state_->try_add(edge)) {
+            edge.phase_.store(Edge::Phase::apart);
+            drop();
+            edge.state_->add_reference();
+            ended(edge, StatePtr<StateBase>(edge.state_));
+        }
+    }
+    // Whoever decides does so first, and looks at this then; we the other way round.
+    hooked_.store(true);
+    if (decided_.load()) {
+        unhook();
+    } else if (left_.fetch_sub(1) == 1 && decide()) {
+        if (needs_ == Needs::first) {
+            keep();
+            Ready::add(*this);
+        } else {
+            ready();
+        }
+    }
+    now.run();
+}
+
+bool Dependencies::leave() noexcept {
+    if (!decide()) {
+        return false;
+    }
+    unhook();
+    left();
+    return true;
+}
+
+void Dependencies::unhook() noexcept {
+    if (!hooked_.load()) {
+        return;  // watch() does it
+    }
+    for (std::size_t i = 0; i < added_; ++i) {
+        Edge& edge = edges_[i];
+        auto phase = Edge::Phase::hooked;
+        if (edge.phase_.compare_exchange_strong(phase, Edge::Phase::leaving)) {
+            const bool removed = edge.state_->remove_edge(edge);
+            edge.phase_.store(Edge::Phase::over);
+            if (removed) {
+                drop();  // the edge's; whoever lets us do this has another
+            }
+        }
+    }
+}
+
+bool Dependencies::waits_for_hand_made() const noexcept {
+    for (std::size_t i = 0; i < added_; ++i) {
+        if (edges_[i].hand_made_ && edges_[i].phase_.load() == Edge::Phase::hooked) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void Dependencies::ended(Edge& edge, StatePtr<StateBase> state) {
+    if (needs_ == Needs::first) {
+        if (decide()) {
+            first_ = static_cast<std::size_t>(&edge - edges_.get());
+            ready();
+        }
+        return;
+    }
+    const bool cancelled = state->state() != FutureState::finished;
+    if (needs_ != Needs::ends &&
+        (cancelled || (needs_ == Needs::values && state->raised()))) {
+        if (decide()) {
+            failed_ = std::move(state);
+            keep();
+            Ready::add(*this);
+        }
+        return;
+    }
+    if (edge.wants_value_) {
+        edge.counted_ = true;
+        static_cast<void>(state.release());
+    }
+    if (left_.fetch_sub(1) == 1 && decide()) {
+        ready();
+    }
+}
+
+void Dependencies::gave_up() {
+    if ((needs_ != Needs::first || left_.fetch_sub(1) == 1) && decide()) {
+        keep();
+        Ready::add(*this);
+    }
+}
+
+void Dependencies::ready() {
+    going_on_ = true;
+    keep();
+    if (at_once_) {
+        run();
+    } else {
+        Ready::add(*this);
+    }
+}
+
+void Dependencies::run() {
+    const DependenciesPtr<Dependencies> kept(this);
+    if (going_on_) {
+        if (needs_ == Needs::first) {
+            unhook();
+        }
+        go_on();
+        return;
+    }
+    unhook();
+    Obstacle obstacle;
+    if (!failed_) {
+        obstacle.kind = Obstacle::Kind::given_up;
+    } else if (failed_->state() != FutureState::finished) {
+        obstacle.kind = Obstacle::Kind::cancelled;
+    } else {
+        failed_->settle_value();
+        obstacle.cause = failed_->exception();
+    }
+    failed_ = {};
+    stop(std::move(obstacle));
+}
+
+// What a failure is for those that depend on it
+
+namespace {
+
+/// The first failure of a chain, and how far away it is.
+struct Root {
+    std::exception_ptr cause;
+    std::size_t steps = 1;
+};
+
+Root root_of(const std::exception_ptr& cause) {
+    try {
+        std::rethrow_exception(cause);
+    } catch (const DependencyError& error) {
+        const auto nested = mp::detail::current_cause();
+        return {nested != nullptr ? nested : cause, error.steps() + 1};
+    } catch (...) {
+        return {cause, 1};
+    }
+}
+
+}  // namespace
+
+std::exception_ptr dependency_error(const Obstacle& obstacle) {
+    if (obstacle.kind == Obstacle::Kind::given_up) {
+        return std::make_exception_ptr(DependencyError(
+            "the task was not run: no handle is left of a future made by hand that it "
+            "depends on, so that nobody can complete it"
+        ));
+    }
+    if (obstacle.kind == Obstacle::Kind::cancelled) {
+        return std::make_exception_ptr(
+            CancelledError("a future that the task depends on was cancelled")
+        );
+    }
+    const Root root = root_of(obstacle.cause);
+    std::string text =
+        "the task was not run: an argument or another future that it depends on failed";
+    if (root.steps > 1) {
+        text += ", " + std::to_string(root.steps) + " tasks back";
+    }
+    text += ": " + mp::detail::describe_exception(root.cause);
+    return mp::detail::with_cause(DependencyError(text, root.steps), root.cause);
+}
+
+void throw_dependency_error() {
+    try {
+        throw;
+    } catch (const mp::detail::ForcedUnwind&) {
+        throw;
+    } catch (...) {
+        std::rethrow_exception(
+            dependency_error({Obstacle::Kind::failed, std::current_exception()})
+        );
+    }
+}
+
+}  // namespace futures::detail

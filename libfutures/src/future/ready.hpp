@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: BSL-1.0
+// Ready: the dependents that may go on, in the thread that completed what they waited
+// for, in order. It is what keeps a chain of ten thousand from being ten thousand calls
+// deep: what one of them completes adds to the list instead of calling it, once a few
+// such lists are under way in the thread.
+// Threads: each has its own lists; an object is a scope of one.
+#pragma once
+
+#include "futures/detail/dependencies.hpp"
+
+namespace futures::detail {
+
+/// While it lives, what becomes ready in this thread comes here, and what is ready
+/// outside waits: it may need what the program holds while a callback runs.
+// NOLINTNEXTLINE(cppcoreguidelines-special-member-functions): a scope
+class Ready {
+public:
+    Ready() noexcept : outer_(this_threads()) { this_threads() = {}; }
+
+    /// What is left is for the scope outside.
+    ~Ready();
+
+    Ready(const Ready&) = delete;
+    Ready& operator=(const Ready&) = delete;
+
+    /// Lets all go on, unless too many scopes of this thread do so already. One that
+    /// ends its thread (pthread_exit) does so after the others.
+    void run();
+
+    static void add(Dependencies& dependent) noexcept;
+
+private:
+    static constexpr unsigned deepest = 16;
+
+    struct List {
+        Dependencies* first = nullptr;
+        Dependencies* last = nullptr;
+    };
+
+    static List& this_threads() noexcept {
+        thread_local constinit List list;
+        return list;
+    }
+
+    static void run_all();
+
+    List outer_;
+};
+
+}  // namespace futures::detail
