@@ -19,11 +19,20 @@ void leave_out_frames_below(const void* frame) noexcept;
 
 /// Writes the frames from where the signal came on. `context` as a handler gets it.
 /// Async-signal-safe.
-void write_crash_frames(CrashRecord& record, const void* context) noexcept;
+void write_crash_frames(CrashStack& record, const void* context) noexcept;
+
+/// Where the signal came, and where the stack pointer was: 0 where it is not known.
+struct CrashPlace {
+    std::uintptr_t code = 0;
+    std::uintptr_t stack = 0;
+};
+
+/// Async-signal-safe.
+CrashPlace crash_place(const void* context) noexcept;
 
 /// In the parent: one frame a line, the innermost first. A function of the program by
 /// its name, one of a library by its name and "(path+offset)"; "path+offset" where the
-/// name is not known. The record may hold anything.
-std::string crash_frames_in_words(const CrashRecord& record);
+/// name is not known. The record is nobody else's any more, and may hold anything.
+std::string crash_frames_in_words(const CrashStack& record, int signal);
 
 }  // namespace futures::detail

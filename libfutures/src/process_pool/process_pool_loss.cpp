@@ -155,14 +155,16 @@ ProcessPool::verdict_on(PoolTask& task, std::uint32_t index, const Worker& worke
     report.task = task.name.text();
     report.worker = process.name();
     report.pid = process.pid();
-    fill_crash_report(report, board_.view().control(index).crash, process.exitcode());
-    report.peak_memory_bytes = process.handle().peak_memory_bytes();
+    report.attempt = task.losses;
+    auto stack =
+        fill_crash_report(report, board_.view().control(index), process.handle());
     std::string text =
-        "the task " + report.task + " was lost: " + end_of_worker(worker);
+        "the task " + report.task + " was lost: " + end_of_worker(worker, report);
     if (task.losses > 1) {
         text += ", after " + std::to_string(task.losses - 1) + " earlier attempts";
     }
-    return std::make_exception_ptr(WorkerLost(text, std::move(report)));
+    return std::make_exception_ptr(WorkerLost(text, std::move(report), std::move(stack))
+    );
 }
 
 void ProcessPool::cannot_start(const std::exception_ptr& cause) noexcept {
