@@ -91,6 +91,7 @@ ProcessPool::ProcessPool(ProcessPoolOptions options)
            .trim_threshold = options_.trim_threshold}
       ),
       calls_(std::make_shared<CallArena>(arena_sizes_.calls, board_.idle_timer())),
+      output_(options_.capture_output ? std::make_unique<WorkerOutput>() : nullptr),
       workers_(max_workers_),
       manager_(board_, *this) {
     if (mp::detail::exiting()) {
@@ -101,6 +102,9 @@ ProcessPool::ProcessPool(ProcessPoolOptions options)
 ProcessPool::~ProcessPool() {
     if (!creator_.is_here()) {
         manager_.abandon();  // it runs in the process that made us
+        if (output_) {
+            output_->abandon();
+        }
     }
 }
 
@@ -167,6 +171,9 @@ void ProcessPool::start_all_parts() {
             // and the locks that others hold.
             start_workers_locked(max_workers_);
         }
+        if (output_) {
+            output_->start();
+        }
         try {
             manager_.start(shared_from_this());
         } catch (const std::system_error& error) {
@@ -204,6 +211,9 @@ void ProcessPool::take_back_start(int exit_part) noexcept {
         }
     }
     alive_ = 0;
+    if (output_) {
+        output_->finish();
+    }
 }
 
 void ProcessPool::want_workers() noexcept {
@@ -257,6 +267,9 @@ void ProcessPool::force_shutdown(int signal) {
         ));
     });
     signal_workers(signal);
+    if (output_) {
+        output_->hurry();
+    }
     board_.doorbell().ring();
 }
 

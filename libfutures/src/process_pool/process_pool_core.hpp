@@ -13,6 +13,7 @@
 
 #include "process_pool/board.hpp"
 #include "process_pool/manager_thread.hpp"
+#include "process_pool/worker_output.hpp"
 #include "process_pool/worker_table.hpp"
 
 #include <atomic>
@@ -132,7 +133,8 @@ private:
     const ArenaSizes arena_sizes_;
     Board board_;
     std::shared_ptr<CallArena> calls_;
-    std::atomic<std::uint32_t> alive_{0};  ///< workers, those being started too
+    const std::unique_ptr<WorkerOutput> output_;  ///< null: it is not captured
+    std::atomic<std::uint32_t> alive_{0};         ///< workers, those being started too
     std::atomic<bool> begun_{false};
     std::atomic<bool> accepting_{true};
     std::atomic<bool> has_limits_{false};  ///< some task had a time limit

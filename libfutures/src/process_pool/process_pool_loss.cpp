@@ -158,6 +158,9 @@ ProcessPool::verdict_on(PoolTask& task, std::uint32_t index, const Worker& worke
     report.attempt = task.losses;
     auto stack =
         fill_crash_report(report, board_.view().control(index), process.handle());
+    if (output_) {
+        output_->tell(report, index);
+    }
     std::string text =
         "the task " + report.task + " was lost: " + end_of_worker(worker, report);
     if (task.losses > 1) {

@@ -9,6 +9,7 @@
 #include "process_pool/board_worker.hpp"
 #include "process_pool/crash_frames.hpp"
 #include "process_pool/crash_report.hpp"
+#include "process_pool/worker_output.hpp"
 
 #include <signal.h>
 #include <unistd.h>
@@ -122,13 +123,18 @@ given_to_workers(const mp::Call& shared, const mp::Call& initializer) {
 
 void run_worker(const WorkerStart& start) {
     signal(SIGINT, SIG_IGN);  // Ctrl-C is the parent's business; it ends us
+    if (start.captures_output) {
+        print_into({start.output[0].get(), start.output[1].get()});
+    }
     const auto board = map_segment(start.board);
     const auto calls = map_segment(start.call_arena);
     ResultArenaWriter results(map_segment(start.result_arena));
     // What stands in the board's header may have been written over by now.
     const BoardView view(board.data(), start.slots, start.workers);
     WorkerControl& control = view.control(start.index);
-    install_crash_reporter(control);
+    if (start.captures_crashes) {
+        install_crash_reporter(control);
+    }
     leave_out_frames_below(__builtin_frame_address(0));
 
     BoardWorkerOptions options;
