@@ -7,6 +7,7 @@
 
 #include "executor/exit_hook.hpp"
 #include "os/address_space.hpp"
+#include "os/control_group.hpp"
 #include "process_pool/worker_body.hpp"
 #include "util/diagnostics.hpp"
 #include "util/exit_function.hpp"
@@ -165,6 +166,7 @@ bool ProcessPool::begin_with(PoolTask& task, std::span<const std::byte> call) {
 
 void ProcessPool::start_all_parts() {
     const int exit_part = detail::finish_at_exit(weak_from_this());
+    oom_kills_ = mp::os::oom_kills();
     try {
         if (method_ == mp::StartMethod::fork) {
             // All of them, before there is a thread of ours: a fork copies one thread,

@@ -113,6 +113,7 @@ private:
     void recover_after_timeout(std::uint32_t index, const Worker& worker);
 
     // process_pool_loss.cpp
+    bool was_out_of_memory() noexcept;
     void worker_lost(std::uint32_t index, const Worker& worker);
     std::exception_ptr
     verdict_on(PoolTask& task, std::uint32_t index, const Worker& worker);
@@ -161,6 +162,7 @@ private:
     std::uint32_t stillborn_ = 0;  ///< workers dead before their first task, in a row
     std::optional<mp::Deadline> end_grace_;  ///< with workers that were told to end
     int next_signal_ = 0;
+    std::optional<std::uint64_t> oom_kills_;  ///< of our group that were told
 
     ManagerThread manager_;
 };
