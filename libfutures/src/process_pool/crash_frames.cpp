@@ -7,6 +7,8 @@
 
 #include "data/code_place.hpp"
 #include "os/exec.hpp"
+#include "process_pool/crash_message.hpp"
+#include "process_pool/source_lines.hpp"
 #include "util/demangle.hpp"
 #include "util/hex.hpp"
 
@@ -22,6 +24,7 @@
 #include <string_view>
 #include <ucontext.h>
 #include <unwind.h>
+#include <utility>
 #include <vector>
 
 namespace futures::detail {
@@ -177,16 +180,31 @@ Line in_words(const CrashStack& record, const CrashStack::Frame& frame) {
     }
     Line line;
     line.module = path.substr(path.rfind('/') + 1);
-    line.symbol = mp::detail::symbol_at(place);
+    auto sources = source_lines_at(place.build_id, place.offset);
+    if (sources.empty()) {
+        sources.emplace_back();
+    }
+    // Of a module that only the worker had loaded, the names that its file tells.
+    SourceLine& function = sources.back();
+    if (function.symbol.empty()) {
+        function.symbol = mp::detail::symbol_at(place);
+    }
+    line.symbol = function.symbol;
     const std::string where =
         (path.empty() ? "?" : path) + "+" + mp::detail::hex_number(frame.offset);
-    if (line.symbol.empty()) {
-        line.text = where;
-        return line;
-    }
-    line.text = mp::detail::demangled(line.symbol.c_str());
-    if (!own) {
-        line.text += " (" + where + ")";
+    for (const SourceLine& source : sources) {
+        line.text += line.text.empty() ? "" : "\n";
+        line.text += source.symbol.empty()
+                         ? where
+                         : mp::detail::demangled(source.symbol.c_str());
+        if (!source.file.empty()) {
+            line.text += " at " + source.file + ":" + std::to_string(source.line);
+        }
+        if (&source != &function) {
+            line.text += ", inlined";
+        } else if (!own && !source.symbol.empty()) {
+            line.text += " (" + where + ")";
+        }
     }
     return line;
 }
@@ -284,7 +302,7 @@ std::string crash_frames_in_words(const CrashStack& record, int signal) {
     for (; first != last; ++first) {
         text += first->text + "\n";
     }
-    return text;
+    return printable(std::move(text));
 }
 
 }  // namespace futures::detail

@@ -30,8 +30,9 @@ struct CrashPlace {
 /// Async-signal-safe.
 CrashPlace crash_place(const void* context) noexcept;
 
-/// In the parent: one frame a line, the innermost first. A function of the program by
-/// its name, one of a library by its name and "(path+offset)"; "path+offset" where the
+/// In the parent: one frame a line, the innermost first, and a line for each function
+/// that was inlined. A function of the program by its name, with "at file:line" where
+/// that is known, one of a library with "(path+offset)", too; "path+offset" where the
 /// name is not known. The record is nobody else's any more, and may hold anything.
 std::string crash_frames_in_words(const CrashStack& record, int signal);
 
