@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cmath>
 #include <string.h>
 #include <string_view>
 
@@ -80,7 +81,8 @@ std::string in_one_line(std::string_view text) {
 }
 
 std::string megabytes_text(std::size_t bytes) {
-    return mp::detail::number_text(static_cast<double>(bytes >> 10U) / 1024) + " MiB";
+    const double tenths = std::round(static_cast<double>(bytes) / (1UL << 20U) * 10);
+    return mp::detail::number_text(tenths / 10) + " MiB";
 }
 
 void add_line(std::string& block, const char* title, const std::string& text) {
@@ -89,16 +91,28 @@ void add_line(std::string& block, const char* title, const std::string& text) {
     }
 }
 
-/// Each line of the text behind a mark.
+std::string_view take_line(std::string_view& text) {
+    const auto end = std::min(text.find('\n'), text.size());
+    const std::string_view line = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    return line;
+}
+
+/// Each line of the text, indented; equal ones that follow each other once.
 void add_lines(std::string& block, const char* title, std::string_view text) {
     if (text.empty()) {
         return;
     }
     block += "  " + std::string(title) + ":\n";
     while (!text.empty()) {
-        const auto end = std::min(text.find('\n'), text.size());
-        block += "    " + std::string(text.substr(0, end)) + "\n";
-        text.remove_prefix(std::min(end + 1, text.size()));
+        const std::string_view line = take_line(text);
+        std::size_t times = 1;
+        for (std::string_view rest = text; !rest.empty() && take_line(rest) == line;) {
+            text = rest;
+            ++times;
+        }
+        block += "    " + std::string(line);
+        block += times > 1 ? " (" + std::to_string(times) + " times)\n" : "\n";
     }
 }
 

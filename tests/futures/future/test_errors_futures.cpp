@@ -101,7 +101,7 @@ TEST_CASE("CrashReport: as a block it has all that is known", "[errors]") {
     report.si_code = 1;
     report.fault_address = 0x10;
     report.message = "one\ntwo";
-    report.stack = "inner\nouter\n";
+    report.stack = "inner\nagain\nagain\nagain\nouter\n";
     report.peak_memory_bytes = std::size_t{3} << 19U;
     report.cpu_time = std::chrono::milliseconds(20);
     report.last_stdout = "said\n";
@@ -113,7 +113,7 @@ TEST_CASE("CrashReport: as a block it has all that is known", "[errors]") {
         "  task: work(int), attempt 2, ran for 1.5 s\n"
         "  message:\n    one\n    two\n"
         "  used: at most 1.5 MiB of memory, 0.02 s of CPU time\n"
-        "  stack:\n    inner\n    outer\n"
+        "  stack:\n    inner\n    again (3 times)\n    outer\n"
         "  end of stdout:\n    said\n"
         "  end of stderr:\n    cried\n    loud\n"
     );

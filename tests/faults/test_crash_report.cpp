@@ -5,6 +5,7 @@
 
 #include "support/catch.hpp"
 #include "support/gate.hpp"
+#include "support/patience.hpp"
 #include "support/pools.hpp"
 #include "support/start_methods.hpp"
 
@@ -30,6 +31,17 @@ using test::on;
 namespace {
 
 struct OddError {};
+
+[[gnu::noinline]] int inner_call(int x) {
+    if (x > 0) {
+        std::abort();
+    }
+    return x;
+}
+
+[[gnu::noinline]] int outer_call(int x) {
+    return inner_call(x) + 1;
+}
 
 [[gnu::noinline]] int endless(int x) {
     volatile char room[256] = {static_cast<char>(x)};
@@ -164,8 +176,11 @@ TEST_CASE("crash report: signal, code and address of a wild pointer", REAL_CRASH
 }
 
 TEST_CASE("C4: a stack that overflows is told as that", REAL_CRASHES) {
-    auto pool = isolating_pool();
+    const auto context = each_pool_start_method();
     for (auto* const function : {endless, one_huge_frame}) {
+        // The first worker: below the stack of a later one, which a thread of ours has
+        // forked, may be other memory.
+        ProcessPoolExecutor pool(on(context, 1, OnWorkerLoss::isolate));
         const auto lost = loss(pool, function, 1);
         CHECK(lost.report().signal == SIGSEGV);
         CHECK(lost.report().stack_overflow);
@@ -249,10 +264,10 @@ TEST_CASE("crash report: CPU time, and how long the task ran") {
     const auto lost = loss(pool, use_time, CLOCKS_PER_SEC / 10);
     CHECK(lost.report().signal == SIGKILL);
     CHECK(lost.report().cpu_time >= 100ms);
-    CHECK(lost.report().cpu_time < 60s);
+    CHECK(lost.report().cpu_time < test::patience(3s));
     REQUIRE(lost.report().ran_for);
     CHECK(*lost.report().ran_for >= 90ms);  // to a tick of the coarse clock
-    CHECK(*lost.report().ran_for < 60s);
+    CHECK(*lost.report().ran_for < test::patience(3s));
     CHECK_FALSE(lost.report().out_of_memory);
     const std::string text = lost.report().to_string();
     CHECK_THAT(text, test::ContainsSubstring("use_time"));
@@ -344,6 +359,22 @@ TEST_CASE(
         CHECK_THAT(lost.what(), test::ContainsSubstring("2 earlier attempts"));
         CHECK_THAT(lost.report().to_string(), test::ContainsSubstring("attempt 3"));
     }
+}
+
+TEST_CASE(
+    "ray::test_traceback::chain_text: the stack has the program's calls, the innermost "
+    "first, and none of the library's"
+) {
+    auto pool = isolating_pool();
+    const std::string stack = loss(pool, outer_call, 1).report().stack;
+    const auto inner = stack.find("inner_call(int)");
+    const auto outer = stack.find("outer_call(int)");
+    INFO(stack);
+    CHECK(inner < outer);
+    CHECK(outer != std::string::npos);
+    CHECK(stack.find("futures::") == std::string::npos);
+    CHECK(stack.find("mp::") == std::string::npos);
+    CHECK(stack.find("abort") == std::string::npos);
 }
 
 TEST_CASE("crash report: a handler of the task's own is left alone", REAL_CRASHES) {
