@@ -63,6 +63,7 @@ class LibmpConan(ConanFile):
                       options={"shared": True} if self.options.shared else None)
         self.requires("spdlog/[>=1.10 <2]", transitive_headers=True, transitive_libs=True)
         self.requires("openssl/[>=3 <4]")
+        self.requires("libbacktrace/cci.20210118")
 
     def build_requirements(self):
         self.tool_requires("cmake/[>=3.25]")
@@ -131,7 +132,7 @@ class LibmpConan(ConanFile):
 
         futures = self.cpp_info.components["futures"]
         futures.libs = ["futures"]
-        futures.requires = ["mp"]
+        futures.requires = ["mp", "libbacktrace::libbacktrace"]
 
         for name in "mp", "main", "futures":
             self.cpp_info.components[name].set_property("cmake_target_name", f"libmp::{name}")

@@ -98,6 +98,23 @@ TEST_CASE("mpsum: a killed worker costs nothing but a warning") {
     }
 }
 
+TEST_CASE("mpsum: what the report of a crash knows is in the warning") {
+    const TempTree tree;
+    const std::string big = tree.sparse("big", 256 * mebibyte);
+    Program program({MPSUM_PROGRAM, "--jobs", "2", "big"}, in(tree));
+    const auto worker = tools_test::wait_for_reader(program.pid(), big, 20s);
+    REQUIRE(worker);
+    ::kill(*worker, SIGFPE);
+    const std::optional<Finished> got = program.wait(50s);
+    REQUIRE(got);
+    CHECK(got->status == 0);
+    CHECK(contains(
+        got->err,
+        "a worker process was ended by signal 8 (Floating point exception): sent by a "
+        "process; hashing big again\n"
+    ));
+}
+
 TEST_CASE("mpsum: a file that loses its worker twice is an error of that file only") {
     const TempTree tree;
     tree.file("d/a", "");

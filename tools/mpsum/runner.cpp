@@ -44,8 +44,12 @@ pool_options(const RunnerOptions& options, const Meter* meter) {
 std::string cause(const futures::CrashReport& report) {
     if (report.signal) {
         const char* name = ::sigdescr_np(*report.signal);
+        // What the report says behind the signal's name.
+        const std::string all = report.cause();
+        const auto end = std::min(all.find(')'), all.size() - 1);
         return "was ended by signal " + std::to_string(*report.signal) +
-               (name != nullptr ? std::string(" (") + name + ")" : "");
+               (name != nullptr ? std::string(" (") + name + ")" : "") +
+               all.substr(end + 1);
     }
     if (report.exit_code) {
         return "ended with status " + std::to_string(*report.exit_code);

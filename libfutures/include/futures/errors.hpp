@@ -10,6 +10,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -81,32 +82,76 @@ struct BrokenProcessPool : BrokenExecutor {
 };
 
 /// What is known about a worker process that died. Fields that could not be found out
-/// keep their initial value.
+/// keep their initial value. What the worker itself left (message, stack, output) is
+/// text that a broken program wrote: a hint, bounded and without control characters.
 struct CrashReport {
-    std::string task;                   ///< the function that ran
-    std::string worker;                 ///< its process name
-    pid_t pid = 0;                      ///< its process id
-    std::optional<int> signal;          ///< the signal that ended it
-    std::optional<int> exit_code;       ///< or its exit status
-    std::uintptr_t fault_address = 0;   ///< of SIGSEGV, SIGBUS, SIGILL, SIGFPE
-    std::string stack;                  ///< native stack, one frame a line
-    std::size_t peak_memory_bytes = 0;  ///< largest resident size
-    std::string last_output;            ///< last lines of its stderr
+    std::string task;  ///< what ran: the name that it was given, or its function
+    std::uint32_t attempt = 0;  ///< which run of the task this was; the first is 1
+    std::optional<std::chrono::nanoseconds>
+        ran_for;                   ///< how long, to some milliseconds
+    std::string worker;            ///< its process name
+    pid_t pid = 0;                 ///< its process id
+    std::optional<int> signal;     ///< the signal that ended it
+    std::optional<int> si_code;    ///< why the signal came, as sigaction(2) lists it
+    std::optional<int> exit_code;  ///< or its exit status
+    bool core_dumped = false;      ///< the kernel wrote a core file
+    bool out_of_memory = false;    ///< the kernel's OOM killer ended it
+    std::uintptr_t fault_address = 0;  ///< of SIGSEGV, SIGBUS, SIGILL, SIGFPE
+    bool stack_overflow = false;       ///< the SIGSEGV came from a stack that was full
+    /// Of std::terminate() the exception, of assert() and of what else the C library
+    /// ends a program for its message.
+    std::string message;
+    std::string stack;                     ///< native stack, one frame a line
+    std::size_t peak_memory_bytes = 0;     ///< largest resident size
+    std::chrono::microseconds cpu_time{};  ///< user and system, since its start
+    /// With ProcessPoolOptions::capture_output the last 4 KiB of its stdout and stderr,
+    /// and of both as they came.
+    std::string last_stdout;
+    std::string last_stderr;
+    std::string last_output;
+
+    /// How it ended, in one line: "was killed by signal 11 (SIGSEGV) at address 0x0".
+    std::string cause() const;
+
+    /// All of it, as a block of lines to be read by people.
+    std::string to_string() const;
 };
+
+namespace detail {
+
+/// A stack that takes long to put into words.
+class UnreadStack {
+public:
+    UnreadStack() = default;
+    UnreadStack(const UnreadStack&) = delete;
+    UnreadStack& operator=(const UnreadStack&) = delete;
+    virtual ~UnreadStack() = default;
+
+    virtual std::string in_words() const = 0;
+};
+
+class LostReport;
+
+}  // namespace detail
 
 /// A task's worker process died while the task ran.
 struct WorkerLost : BrokenProcessPool {
-    /// For pools: what to say, and what is known.
-    WorkerLost(const std::string& what, CrashReport report)
-        : BrokenProcessPool(what),
-          report_(std::make_shared<const CrashReport>(std::move(report))) {}
+    /// For pools: what to say, and what is known. The report's stack is that which is
+    /// given beside it.
+    WorkerLost(
+        const std::string& what,
+        CrashReport report,
+        std::unique_ptr<const detail::UnreadStack> stack = nullptr
+    );
 
-    /// What is known about the crash.
-    const CrashReport& report() const noexcept { return *report_; }
+    /// What is known about the crash. The first call, of this exception or of a copy,
+    /// looks up the functions and lines of the stack, which takes long in a large
+    /// program: up to seconds with all its debug information.
+    const CrashReport& report() const noexcept;
 
 private:
     // Shared, so that copying the exception cannot throw.
-    std::shared_ptr<const CrashReport> report_;
+    std::shared_ptr<const detail::LostReport> report_;
 };
 
 /// A wait that could never end: every worker waits for work that no worker is left for.

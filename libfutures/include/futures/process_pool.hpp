@@ -80,6 +80,16 @@ struct ProcessPoolOptions {
     /// together, when it has had nothing to do for three quarters of a second. What is
     /// above this goes back to the system.
     std::uint64_t trim_threshold = std::uint64_t{16} << 20U;
+    /// The stdout and stderr of workers are pipes to this process, which passes on what
+    /// comes to its own; the last 4 KiB of each are in the report of a worker that
+    /// dies. Lines of one worker keep their order; those of stdout and stderr, and what
+    /// this process prints itself, may overtake each other. A process that a task
+    /// leaves behind has nowhere to print once the pool has ended.
+    bool capture_output = false;
+    /// Workers have handlers for the signals of crashes, which write down where the
+    /// crash was; a task may set its own in their place. Without: the handlers and the
+    /// terminate handler that a new process has, and a report without a stack.
+    bool capture_crashes = true;
 };
 
 struct ProcessPoolStatistics {

@@ -79,8 +79,8 @@ private:
     std::array<std::atomic<Word>, words> words_;
 };
 
-/// What a worker that crashes leaves, written by its signal handler.
-struct CrashRecord {
+/// The native stack of a crash.
+struct CrashStack {
     static constexpr std::size_t max_frames = 32;
     static constexpr std::size_t max_modules = 8;
     static constexpr std::size_t max_path = 1024;
@@ -101,12 +101,36 @@ struct CrashRecord {
         std::array<char, max_path> path;
     };
 
-    std::atomic<std::uint32_t> signal;  ///< 0: no crash
     std::uint32_t frames;
     std::uint32_t modules;
-    std::uint64_t address;
     std::array<Frame, max_frames> frame;
     std::array<Module, max_modules> module;
+};
+
+/// Why a program ended itself, written before it raised its signal.
+struct CrashMessage {
+    static constexpr std::size_t max_type = 256;
+    static constexpr std::size_t max_text = 1024;
+
+    enum class Kind : std::uint32_t {
+        none,
+        exception,  ///< std::terminate() while one was thrown
+        terminate,  ///< std::terminate() without one
+        abort,      ///< the C library's message, of assert() for example
+    };
+
+    Kind kind;
+    std::array<char, max_type> type;  ///< of the exception, as the linker calls it
+    std::array<char, max_text> text;  ///< ends with a 0, or is full
+};
+
+/// What a worker that crashes leaves, written by its signal handler.
+struct CrashRecord : CrashStack {
+    std::atomic<std::uint32_t> signal;  ///< 0: no crash
+    std::int32_t code;                  ///< si_code
+    std::uint32_t stack_overflow;
+    std::uint64_t address;
+    CrashMessage message;
 };
 
 enum class WorkerPhase : std::uint32_t {
@@ -122,6 +146,8 @@ struct alignas(cache_line) WorkerControl {
     alignas(cache_line) mp::detail::FutexWord park;  ///< 0: asleep, or about to be
     alignas(cache_line) std::atomic<std::uint64_t> results_written;
     alignas(cache_line) std::atomic<WorkerPhase> phase;
+    /// When the worker's last task began, in nanoseconds of CLOCK_MONOTONIC; 0: none.
+    std::atomic<std::uint64_t> task_begun;
     CrashRecord crash;
 };
 

@@ -7,6 +7,7 @@
 
 #include "executor/exit_hook.hpp"
 #include "os/address_space.hpp"
+#include "os/control_group.hpp"
 #include "process_pool/worker_body.hpp"
 #include "util/diagnostics.hpp"
 #include "util/exit_function.hpp"
@@ -94,6 +95,7 @@ ProcessPool::ProcessPool(ProcessPoolOptions options)
            .trim_threshold = options_.trim_threshold}
       ),
       calls_(std::make_shared<CallArena>(arena_sizes_.calls, board_.idle_timer())),
+      output_(options_.capture_output ? std::make_unique<WorkerOutput>() : nullptr),
       workers_(max_workers_),
       manager_(board_, *this) {
     if (mp::detail::exiting()) {
@@ -104,6 +106,9 @@ ProcessPool::ProcessPool(ProcessPoolOptions options)
 ProcessPool::~ProcessPool() {
     if (!creator_.is_here()) {
         manager_.abandon();  // it runs in the process that made us
+        if (output_) {
+            output_->abandon();
+        }
     }
 }
 
@@ -197,11 +202,15 @@ void ProcessPool::submit_waiting(PoolTask& task, std::span<const std::byte> call
 
 void ProcessPool::start_all_parts() {
     const int exit_part = detail::finish_at_exit(weak_from_this());
+    oom_kills_ = mp::os::oom_kills();
     try {
         if (method_ == mp::StartMethod::fork) {
             // All of them, before there is a thread of ours: a fork copies one thread,
             // and the locks that others hold.
             start_workers_locked(max_workers_);
+        }
+        if (output_) {
+            output_->start();
         }
         try {
             manager_.start(shared_from_this());
@@ -240,6 +249,9 @@ void ProcessPool::take_back_start(int exit_part) noexcept {
         }
     }
     alive_ = 0;
+    if (output_) {
+        output_->finish();
+    }
 }
 
 void ProcessPool::want_workers() noexcept {
@@ -296,6 +308,9 @@ void ProcessPool::force_shutdown(int signal) {
     board_.fail_all([&](BoardTask&) { return verdict(); });
     waiting_.fail_all(verdict);
     signal_workers(signal);
+    if (output_) {
+        output_->hurry();
+    }
     board_.doorbell().ring();
 }
 

@@ -14,6 +14,7 @@
 
 #include "process_pool/board.hpp"
 #include "process_pool/manager_thread.hpp"
+#include "process_pool/worker_output.hpp"
 #include "process_pool/worker_table.hpp"
 
 #include <atomic>
@@ -125,6 +126,7 @@ private:
     void recover_after_timeout(std::uint32_t index, const Worker& worker);
 
     // process_pool_loss.cpp
+    bool was_out_of_memory() noexcept;
     void worker_lost(std::uint32_t index, const Worker& worker);
     std::exception_ptr
     verdict_on(PoolTask& task, std::uint32_t index, const Worker& worker);
@@ -145,6 +147,7 @@ private:
     const ArenaSizes arena_sizes_;
     Board board_;
     std::shared_ptr<CallArena> calls_;
+    const std::unique_ptr<WorkerOutput> output_;  ///< null: it is not captured
     WaitingRoom waiting_{[this] {
         board_.doorbell().ring();
     }};
@@ -175,6 +178,7 @@ private:
     std::uint32_t stillborn_ = 0;  ///< workers dead before their first task, in a row
     std::optional<mp::Deadline> end_grace_;  ///< with workers that were told to end
     int next_signal_ = 0;
+    std::optional<std::uint64_t> oom_kills_;  ///< of our group that were told
 
     ManagerThread manager_;
 };

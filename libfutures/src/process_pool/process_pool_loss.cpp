@@ -5,6 +5,7 @@
 #include "mp/errors.hpp"
 #include "mp/remote_error.hpp"
 
+#include "os/control_group.hpp"
 #include "process_pool/crash_report.hpp"
 #include "process_pool/process_pool_core.hpp"
 #include "util/diagnostics.hpp"
@@ -155,14 +156,35 @@ ProcessPool::verdict_on(PoolTask& task, std::uint32_t index, const Worker& worke
     report.task = task.name.text();
     report.worker = process.name();
     report.pid = process.pid();
-    fill_crash_report(report, board_.view().control(index).crash, process.exitcode());
-    report.peak_memory_bytes = process.handle().peak_memory_bytes();
+    report.attempt = task.losses;
+    auto stack =
+        fill_crash_report(report, board_.view().control(index), process.handle());
+    report.out_of_memory = worker.condemned == Condemned::no &&
+                           report.signal == SIGKILL && was_out_of_memory();
+    if (output_) {
+        output_->tell(report, index);
+    }
     std::string text =
-        "the task " + report.task + " was lost: " + end_of_worker(worker);
+        "the task " + report.task + " was lost: " + end_of_worker(worker, report);
     if (task.losses > 1) {
         text += ", after " + std::to_string(task.losses - 1) + " earlier attempts";
     }
-    return std::make_exception_ptr(WorkerLost(text, std::move(report)));
+    return std::make_exception_ptr(WorkerLost(text, std::move(report), std::move(stack))
+    );
+}
+
+/// Of a worker that nobody of ours has killed: the kernel has counted one more.
+bool ProcessPool::was_out_of_memory() noexcept {
+    try {
+        const auto kills = mp::os::oom_kills();
+        if (!oom_kills_ || !kills || *kills <= *oom_kills_) {
+            return false;
+        }
+        ++*oom_kills_;  // of several workers each is told
+        return true;
+    } catch (const std::exception&) {
+        return false;  // no memory
+    }
 }
 
 void ProcessPool::cannot_start(const std::exception_ptr& cause) noexcept {

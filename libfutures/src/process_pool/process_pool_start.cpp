@@ -67,6 +67,12 @@ ProcessPool::make_process(std::uint32_t index, const ResultArenaReader& arena) {
     start.policy = board_.options().policy;
     start.shared = options_.shared.keep();
     start.initializer = options_.initializer;
+    start.captures_crashes = options_.capture_crashes;
+    if (output_) {
+        const auto writers = output_->open(index);
+        start.captures_output = true;
+        start.output = {TravellingFd(writers[0]), TravellingFd(writers[1])};
+    }
     if (options_.max_tasks_per_child) {
         start.max_tasks =
             static_cast<std::uint64_t>(options_.max_tasks_per_child->value());
@@ -102,6 +108,9 @@ std::exception_ptr ProcessPool::start_all(const std::vector<Starting>& starting
 
 void ProcessPool::adopt(std::vector<Starting>& starting, std::exception_ptr& failure) {
     for (Starting& started : starting) {
+        if (output_) {
+            output_->handed_over(started.index);
+        }
         if (started.process->pid() == 0) {
             alive_.fetch_sub(1, std::memory_order_relaxed);  // order: a hint
             continue;

@@ -40,8 +40,13 @@ bool ProcessPool::housekeeping() noexcept {
             none_left = workers_.count() == 0;
             if (ending && none_left) {
                 stage_ = Stage::over;
-                return false;
             }
+        }
+        if (ending && none_left) {
+            if (output_) {
+                output_->finish();
+            }
+            return false;
         }
         if (ending) {
             end_workers();

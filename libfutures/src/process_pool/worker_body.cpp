@@ -9,6 +9,7 @@
 #include "process_pool/board_worker.hpp"
 #include "process_pool/crash_frames.hpp"
 #include "process_pool/crash_report.hpp"
+#include "process_pool/worker_output.hpp"
 
 #include <signal.h>
 #include <unistd.h>
@@ -35,8 +36,10 @@ mp::detail::Segment map_segment(const TravellingFd& fd) {
 
 class PoolRunner final : public TaskRunner {
 public:
-    PoolRunner(std::string where, const mp::detail::Carried& given)
-        : where_(std::move(where)), given_(given) {}
+    PoolRunner(
+        std::string where, const mp::detail::Carried& given, WorkerControl& control
+    )
+        : where_(std::move(where)), given_(given), control_(control) {}
 
     ResultKind run(std::span<const std::byte> call, ByteWriter& out) noexcept override {
         ByteReader in(call);
@@ -44,6 +47,7 @@ public:
         try {
             const mp::detail::ArrivedScope scope(given_);
             leave_out_frames_below(__builtin_frame_address(0));
+            note_task_begun(control_);
             mp::detail::run_call(frame);
             return ResultKind::value;
         } catch (...) {
@@ -91,6 +95,7 @@ private:
 
     const std::string where_;
     const mp::detail::Carried& given_;
+    WorkerControl& control_;
 };
 
 std::string where() {
@@ -118,13 +123,18 @@ given_to_workers(const mp::Call& shared, const mp::Call& initializer) {
 
 void run_worker(const WorkerStart& start) {
     signal(SIGINT, SIG_IGN);  // Ctrl-C is the parent's business; it ends us
+    if (start.captures_output) {
+        print_into({start.output[0].get(), start.output[1].get()});
+    }
     const auto board = map_segment(start.board);
     const auto calls = map_segment(start.call_arena);
     ResultArenaWriter results(map_segment(start.result_arena));
     // What stands in the board's header may have been written over by now.
     const BoardView view(board.data(), start.slots, start.workers);
     WorkerControl& control = view.control(start.index);
-    install_crash_reporter(control.crash);
+    if (start.captures_crashes) {
+        install_crash_reporter(control);
+    }
     leave_out_frames_below(__builtin_frame_address(0));
 
     BoardWorkerOptions options;
@@ -135,7 +145,7 @@ void run_worker(const WorkerStart& start) {
     options.calls_size = calls.size();
     BoardWorker worker(view, calls.data(), results, options);
     const auto given = given_to_workers(start.shared, start.initializer);
-    PoolRunner runner(where(), given);
+    PoolRunner runner(where(), given, control);
     if (start.shared || start.initializer) {
         control.phase.store(WorkerPhase::initialising);
         try {

@@ -11,6 +11,7 @@
 
 #include <boost/serialization/split_member.hpp>
 
+#include <array>
 #include <cstdint>
 
 namespace futures::detail {
@@ -53,6 +54,9 @@ struct WorkerStart {
     std::uint32_t workers = 0;  ///< that it has places for
     std::uint32_t index = 0;
     std::uint64_t max_tasks = 0;
+    bool captures_output = false;
+    bool captures_crashes = true;
+    std::array<TravellingFd, 2> output;  ///< stdout and stderr, if they are captured
     mp::detail::SpinPolicy policy{};
     mp::Call shared;
     mp::Call initializer;
@@ -67,6 +71,12 @@ struct WorkerStart {
         archive& workers;
         archive& index;
         archive& max_tasks;
+        archive& captures_output;
+        archive& captures_crashes;
+        if (captures_output) {
+            archive& output[0];
+            archive& output[1];
+        }
         archive& policy.pauses;
         archive& policy.yields;
         archive& shared;

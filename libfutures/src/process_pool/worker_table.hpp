@@ -4,6 +4,7 @@
 // Threads: none of its own; the pool's mutex guards it.
 #pragma once
 
+#include "futures/errors.hpp"
 #include "mp/process.hpp"
 
 #include <sys/types.h>
@@ -32,6 +33,9 @@ struct Worker {
 
 /// "worker 'NAME' (pid N) was killed by signal 9 (SIGKILL)". Requires: it has ended.
 std::string end_of_worker(const Worker& worker);
+
+/// The same with what else a report tells in one line.
+std::string end_of_worker(const Worker& worker, const CrashReport& report);
 
 class WorkerTable {
 public:

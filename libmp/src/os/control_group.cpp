@@ -34,16 +34,21 @@ std::size_t number_in(const std::string& path, std::size_t otherwise) {
     return file >> value ? value : otherwise;  // "max" is no number
 }
 
-std::size_t reclaimable(const std::string& group, std::string_view name) {
-    std::ifstream file(group + "/memory.stat");
+/// Of a file with a name and a number in each line.
+std::optional<std::uint64_t> value_in(const std::string& path, std::string_view name) {
+    std::ifstream file(path);
     file.imbue(std::locale::classic());
-    std::size_t value = 0;
+    std::uint64_t value = 0;
     for (std::string key; file >> key >> value;) {
         if (key == name) {
             return value;
         }
     }
-    return 0;
+    return std::nullopt;
+}
+
+std::size_t reclaimable(const std::string& group, std::string_view name) {
+    return value_in(group + "/memory.stat", name).value_or(0);
 }
 
 std::size_t left_in_group(const std::string& group, const Names& names) {
@@ -81,6 +86,28 @@ bool names_memory(std::string_view controllers) {
     return false;
 }
 
+/// Calls `visit(root, group, is_divided)` for the hierarchies that may count memory.
+template <class Visit>
+void for_each_memory_group(const ControlGroupFiles& files, Visit visit) {
+    std::ifstream file(files.membership);
+    for (std::string line; std::getline(file, line);) {
+        // A hierarchy: "number:its controllers:/path".
+        const std::size_t first = line.find(':');
+        const std::size_t second = line.find(':', first + 1);
+        if (first == std::string::npos || second == std::string::npos ||
+            line.compare(second + 1, 1, "/") != 0) {
+            continue;
+        }
+        const std::string controllers = line.substr(first + 1, second - first - 1);
+        const std::string group = line.substr(second + 1);
+        if (names_memory(controllers)) {
+            visit(files.folder + "/memory", group, true);
+        } else if (controllers.empty()) {
+            visit(files.folder, group, false);
+        }
+    }
+}
+
 }  // namespace
 
 std::string control_group() {
@@ -96,25 +123,29 @@ std::string control_group() {
 
 std::size_t left_in_control_groups(const ControlGroupFiles& files) {
     std::size_t left = no_limit;
-    std::ifstream file(files.membership);
-    for (std::string line; std::getline(file, line);) {
-        // A hierarchy: "number:its controllers:/path".
-        const std::size_t first = line.find(':');
-        const std::size_t second = line.find(':', first + 1);
-        if (first == std::string::npos || second == std::string::npos ||
-            line.compare(second + 1, 1, "/") != 0) {
-            continue;
+    for_each_memory_group(
+        files,
+        [&](const std::string& root, const std::string& group, bool is_divided) {
+            const Names& names = is_divided ? divided : unified;
+            left = std::min(left, left_on_the_way_up(root, group, names));
         }
-        const std::string controllers = line.substr(first + 1, second - first - 1);
-        const std::string group = line.substr(second + 1);
-        if (names_memory(controllers)) {
-            const std::string root = files.folder + "/memory";
-            left = std::min(left, left_on_the_way_up(root, group, divided));
-        } else if (controllers.empty()) {
-            left = std::min(left, left_on_the_way_up(files.folder, group, unified));
-        }
-    }
+    );
     return left;
+}
+
+std::optional<std::uint64_t> oom_kills(const ControlGroupFiles& files) {
+    std::optional<std::uint64_t> kills;
+    for_each_memory_group(
+        files,
+        [&](const std::string& root, const std::string& group, bool is_divided) {
+            const auto here = value_in(
+                root + group + (is_divided ? "/memory.oom_control" : "/memory.events"),
+                "oom_kill"
+            );
+            kills = here ? here : kills;
+        }
+    );
+    return kills;
 }
 
 }  // namespace mp::os

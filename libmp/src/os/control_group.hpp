@@ -4,6 +4,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <string>
 
 namespace mp::os {
@@ -22,5 +24,10 @@ std::string control_group();
 /// way up, in both kinds of hierarchies. What the kernel can drop at once, pages of
 /// files that are not in use, counts as free. The greatest number without a limit.
 std::size_t left_in_control_groups(const ControlGroupFiles& files = {});
+
+/// How many processes of this one's control group, and of those below it where the
+/// hierarchy is the unified one, the kernel has killed for lack of memory. Nothing
+/// where it does not tell.
+std::optional<std::uint64_t> oom_kills(const ControlGroupFiles& files = {});
 
 }  // namespace mp::os

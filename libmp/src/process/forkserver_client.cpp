@@ -23,6 +23,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <chrono>
 #include <iterator>
 #include <system_error>
 #include <utility>
@@ -349,7 +350,10 @@ void ForkServer::read_reply(const Deadline& deadline) {
         break;
     case ForkReplyKind::ended:
         ended_[reply.serial] = {
-            .code = reply.value, .peak_memory_bytes = reply.peak_memory_bytes};
+            .code = reply.value,
+            .dumped_core = reply.dumped_core != 0,
+            .peak_memory_bytes = reply.peak_memory_bytes,
+            .cpu_time = std::chrono::microseconds(reply.cpu_microseconds)};
         break;
     }
 }

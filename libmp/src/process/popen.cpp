@@ -75,8 +75,12 @@ std::optional<int> Popen::poll_now() {
 }
 
 std::size_t Popen::peak_memory_bytes() {
+    return status().value_or(os::ExitStatus{}).peak_memory_bytes;
+}
+
+std::optional<os::ExitStatus> Popen::status() {
     const MutexLock held(mutex_);
-    return status_ ? status_->peak_memory_bytes : 0;
+    return status_;
 }
 
 void Popen::hold(Lifeline lifeline) noexcept {

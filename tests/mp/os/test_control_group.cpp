@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <limits>
+#include <optional>
 #include <string>
 
 using mp::os::ControlGroupFiles;
@@ -28,14 +29,17 @@ public:
         std::ofstream(file) << text;
     }
 
-    std::size_t left() const {
-        return left_in_control_groups(
-            {.membership = directory_.path() / "membership",
-             .folder = directory_.path() / "groups"}
-        );
-    }
+    std::size_t left() const { return left_in_control_groups(files()); }
+
+    std::optional<std::uint64_t> kills() const { return mp::os::oom_kills(files()); }
 
 private:
+    ControlGroupFiles files() const {
+        return {
+            .membership = directory_.path() / "membership",
+            .folder = directory_.path() / "groups"};
+    }
+
     test::TempDir directory_;
 };
 
@@ -90,4 +94,20 @@ TEST_CASE("control groups: a container sees only its own part of the path", "[os
     tree.write("groups/memory.max", "1000\n");
     tree.write("groups/memory.current", "400\n");
     CHECK(tree.left() == 600);
+}
+
+TEST_CASE("control groups: how many processes the kernel killed for memory", "[os]") {
+    const Hierarchies none("0::/a\n");
+    CHECK_FALSE(none.kills());
+    Hierarchies tree("0::/a/b\n");
+    tree.write("groups/a/memory.events", "oom 9\noom_kill 9\n");
+    CHECK_FALSE(tree.kills());  // those of others
+    tree.write("groups/a/b/memory.events", "low 0\noom 4\noom_kill 3\noom_group 1\n");
+    CHECK(tree.kills() == 3);
+    Hierarchies divided("4:memory:/c\n1:cpu:/x\n0::/\n");
+    divided.write(
+        "groups/memory/c/memory.oom_control",
+        "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n"
+    );
+    CHECK(divided.kills() == 2);
 }
