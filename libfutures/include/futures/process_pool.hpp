@@ -28,6 +28,7 @@
 #include "mp/call.hpp"
 #include "mp/context.hpp"
 #include "mp/timeout.hpp"
+#include "mp/worker_local.hpp"
 
 #include <sys/types.h>
 
@@ -62,6 +63,16 @@ struct ProcessPoolOptions {
     /// Called in each worker before its first task: mp::call(connect, "db"). If it
     /// throws, the pool is broken. What processes share may be among its arguments.
     mp::Call initializer = {};
+    /// Called in each worker that ends in order, behind its last task: mp::call(close).
+    /// Not in one that is killed or crashes. What it throws is logged, and harms
+    /// nobody. Behind it the worker's objects of mp::worker_local() are destroyed.
+    mp::Call finalizer = {};
+    /// How long a worker may take from its start to the end of the initializer. One
+    /// that takes longer is killed, and the pool is broken. More than 0.
+    mp::Timeout initializer_timeout = mp::forever;
+    /// How long the finalizer may take, and the destruction of the worker's objects. A
+    /// worker that takes longer is killed, which is logged. More than 0.
+    mp::Timeout finalizer_timeout = mp::forever;
     /// A worker ends after so many tasks and is replaced. Not with fork.
     std::optional<Count> max_tasks_per_child = {};
     /// What a worker's death does to the rest.
@@ -83,9 +94,12 @@ struct ProcessPoolStatistics {
     std::uint64_t workers_started =
         0;                           ///< since the pool was made, replacements included
     std::uint64_t workers_lost = 0;  ///< ended without being asked to
-    std::uint64_t submitted = 0;     ///< tasks
-    std::uint64_t concluded = 0;     ///< of these, done or cancelled
-    std::uint64_t tasks_lost = 0;    ///< of these, WorkerLost or TaskTimeout
+    std::uint64_t workers_retired =
+        0;  ///< ended in order, while the pool goes on: had done their share
+    std::uint64_t finalizers_run = 0;  ///< to their end, those that threw too
+    std::uint64_t submitted = 0;       ///< tasks
+    std::uint64_t concluded = 0;       ///< of these, done or cancelled
+    std::uint64_t tasks_lost = 0;      ///< of these, WorkerLost or TaskTimeout
     std::uint64_t tasks_given_back =
         0;  ///< claimed by a worker that died, run by another
 };
@@ -108,8 +122,9 @@ class ProcessPoolExecutor : public MapsLists<ProcessPoolExecutor>,
                             detail::MapOfName<MapOptions> {
 public:
     /// Starts nothing yet. Throws std::invalid_argument for less than one worker or
-    /// task, for more than 512 workers, for max_tasks_per_child with fork;
-    /// mp::StateError while the program exits; mp::ResourceLimitExceeded.
+    /// task, for more than 512 workers, for max_tasks_per_child with fork, for a limit
+    /// that is no more than 0; mp::StateError while the program exits;
+    /// mp::ResourceLimitExceeded.
     explicit ProcessPoolExecutor(ProcessPoolOptions options = {});
     explicit ProcessPoolExecutor(Count max_workers);
 

@@ -21,6 +21,7 @@ void Board::prepare(std::uint32_t worker, std::shared_ptr<ResultArenaReader> are
     rings_[worker].faulty.store(false);
     rings_[worker].finished_below = 0;
     control.phase.store(WorkerPhase::starting);
+    control.last_step.store(LastStep::none);
     control.crash.signal.store(0);
     clear_bits_of(worker);
 }

@@ -59,8 +59,9 @@ void BoardWorker::initializer_failed(std::span<const std::byte> exception) {
     control_.phase.store(WorkerPhase::initializer_failed);
 }
 
-void BoardWorker::run(TaskRunner& runner) noexcept {
+WorkerEnd BoardWorker::run(TaskRunner& runner) noexcept {
     control_.phase.store(WorkerPhase::working);
+    auto end = WorkerEnd::in_order;
     std::uint64_t left = options_.max_tasks;
     // order: nothing depends on when a worker sees that it may end.
     while (header_.stop.load(std::memory_order_relaxed) == 0) {
@@ -78,6 +79,7 @@ void BoardWorker::run(TaskRunner& runner) noexcept {
         }
         if (!execute(*position, runner) || results_.is_damaged()) {
             control_.phase.store(WorkerPhase::damaged);
+            end = WorkerEnd::damaged;
             break;
         }
         if (left != 0 && --left == 0) {
@@ -88,6 +90,7 @@ void BoardWorker::run(TaskRunner& runner) noexcept {
     if (untold_) {
         tell();
     }
+    return end;
 }
 
 // ---- claiming

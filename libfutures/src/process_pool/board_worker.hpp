@@ -40,6 +40,12 @@ struct BoardWorkerOptions {
     std::uint64_t calls_size = ~std::uint64_t{0};  ///< of the arena of calls
 };
 
+/// Why a worker's loop ended.
+enum class WorkerEnd : std::uint8_t {
+    in_order,
+    damaged,  ///< somebody wrote over what it is to run
+};
+
 class BoardWorker {
 public:
     BoardWorker(
@@ -54,7 +60,7 @@ public:
 
     /// Takes tasks and runs them until the board is stopped, max_tasks were run, or
     /// somebody wrote over what it is to run.
-    void run(TaskRunner& runner) noexcept;
+    WorkerEnd run(TaskRunner& runner) noexcept;
 
 private:
     std::optional<std::uint64_t> claim() noexcept;

@@ -60,6 +60,26 @@ mp::Context checked_context(const ProcessPoolOptions& options) {
     return context;
 }
 
+void check_limit(const mp::Timeout& limit, const char* name) {
+    if (limit.duration() <= std::chrono::nanoseconds::zero()) {
+        throw std::invalid_argument(
+            std::string(name) + " must be more than 0 seconds, or mp::forever"
+        );
+    }
+}
+
+ProcessPoolOptions checked(ProcessPoolOptions options) {
+    check_limit(options.initializer_timeout, "initializer_timeout");
+    check_limit(options.finalizer_timeout, "finalizer_timeout");
+    return options;
+}
+
+mp::detail::Carried given_to_workers(const ProcessPoolOptions& options) {
+    return detail::given_to_workers(
+        options.shared.keep(), options.initializer, options.finalizer
+    );
+}
+
 /// Tasks that do not fit on the board wait behind it.
 std::uint64_t slots_for(std::uint32_t workers) {
     constexpr std::size_t parts_of_addresses = 8;
@@ -79,8 +99,8 @@ std::uint64_t slots_for(std::uint32_t workers) {
 }  // namespace
 
 ProcessPool::ProcessPool(ProcessPoolOptions options)
-    : options_(std::move(options)),
-      given_(given_to_workers(options_.shared.keep(), options_.initializer)),
+    : options_(checked(std::move(options))),
+      given_(given_to_workers(options_)),
       max_workers_(checked_max_workers(options_)),
       context_(checked_context(options_)),
       method_(context_.get_start_method()),
@@ -96,6 +116,7 @@ ProcessPool::ProcessPool(ProcessPoolOptions options)
     if (mp::detail::exiting()) {
         throw_exiting();
     }
+    manager_.watch_steps(step_timer_.fileno());
 }
 
 ProcessPool::~ProcessPool() {

@@ -12,6 +12,7 @@
 #include "mp/thread_safety.hpp"
 
 #include "process_pool/board.hpp"
+#include "process_pool/deadline_timer.hpp"
 #include "process_pool/manager_thread.hpp"
 #include "process_pool/worker_table.hpp"
 
@@ -65,6 +66,7 @@ public:
 
     bool housekeeping() noexcept override;
     void idle() noexcept override;
+    void step_due() noexcept override { step_timer_.take(); }
     void worker_gone(std::uint32_t index) noexcept override;
 
 private:
@@ -111,6 +113,17 @@ private:
     void stop_if_overdue(std::uint32_t index);
     void recover_after_timeout(std::uint32_t index, const Worker& worker);
 
+    // process_pool_ends.cpp
+    void begin_start_limit(Worker& worker) const noexcept;
+    void watch_steps() noexcept;
+    void watch_step(std::uint32_t index, Worker& worker) MP_REQUIRES(mutex_);
+    bool is_in_step(std::uint32_t index, Step step) const noexcept;
+    void kill_if_in_step(std::uint32_t index, Worker& worker) MP_REQUIRES(mutex_);
+    bool ends_wait_for_finalizers() noexcept;
+    bool retired(std::uint32_t index, const Worker& worker);
+    void worker_ended(std::uint32_t index, const Worker& worker);
+    void slow_worker_gone(std::uint32_t index, const Worker& worker);
+
     // process_pool_loss.cpp
     void worker_lost(std::uint32_t index, const Worker& worker);
     std::exception_ptr
@@ -136,6 +149,7 @@ private:
     std::atomic<bool> begun_{false};
     std::atomic<bool> accepting_{true};
     std::atomic<bool> has_limits_{false};  ///< some task had a time limit
+    DeadlineTimer step_timer_;             ///< for a worker's start, and its end
 
     // Guarded by mutex_.
     mutable mp::detail::Mutex mutex_;
@@ -159,6 +173,7 @@ private:
     std::uint32_t stillborn_ = 0;  ///< workers dead before their first task, in a row
     std::optional<mp::Deadline> end_grace_;  ///< with workers that were told to end
     int next_signal_ = 0;
+    bool slow_end_told_ = false;  ///< that finalizers take long; the log has it
 
     ManagerThread manager_;
 };

@@ -47,18 +47,13 @@ void ProcessPool::worker_gone(std::uint32_t index) noexcept {
     alive_.fetch_sub(1);
     try {
         gone.process->join();
-        const auto phase = board_.view().control(index).phase.load();
-        const auto& most = options_.max_tasks_per_child;
-        const bool retired =
-            most && phase == WorkerPhase::retired && gone.process->exitcode() == 0 &&
-            board_.told_by(index) == static_cast<std::uint64_t>(most->value());
         if (gone.condemned == Condemned::out_of_time &&
             gone.process->exitcode() == -SIGKILL && !ending) {
             recover_after_timeout(index, gone);
-        } else if (ending || retired) {
-            board_.recover(index, [&](BoardTask& task) {
-                return verdict_on(static_cast<PoolTask&>(task), index, gone);
-            });
+        } else if (gone.condemned == Condemned::slow_start || gone.condemned == Condemned::slow_end) {
+            slow_worker_gone(index, gone);
+        } else if (ending || retired(index, gone)) {
+            worker_ended(index, gone);
         } else {
             worker_lost(index, gone);
         }

@@ -67,6 +67,8 @@ ProcessPool::make_process(std::uint32_t index, const ResultArenaReader& arena) {
     start.policy = board_.options().policy;
     start.shared = options_.shared.keep();
     start.initializer = options_.initializer;
+    start.finalizer = options_.finalizer;
+    start.tells_of_end = !options_.finalizer_timeout.is_forever();
     if (options_.max_tasks_per_child) {
         start.max_tasks =
             static_cast<std::uint64_t>(options_.max_tasks_per_child->value());
@@ -125,6 +127,7 @@ void ProcessPool::adopt(std::vector<Starting>& starting, std::exception_ptr& fai
         }
         Worker& worker = workers_.add(started.index, std::move(started.process));
         ++counts_.workers_started;
+        begin_start_limit(worker);
         if (forced_ != 0) {
             WorkerTable::send(*worker.process, forced_);
         }

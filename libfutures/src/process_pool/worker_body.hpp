@@ -8,10 +8,12 @@
 
 #include "data/spawning.hpp"
 #include "os/spin.hpp"
+#include "process_pool/board_layout.hpp"
 
 #include <boost/serialization/split_member.hpp>
 
 #include <cstdint>
+#include <string>
 
 namespace futures::detail {
 
@@ -56,6 +58,8 @@ struct WorkerStart {
     mp::detail::SpinPolicy policy{};
     mp::Call shared;
     mp::Call initializer;
+    mp::Call finalizer;
+    bool tells_of_end = false;  ///< rings when its finalizer begins
 
     template <class Archive>
     void serialize(Archive& archive, unsigned) {
@@ -71,12 +75,18 @@ struct WorkerStart {
         archive& policy.yields;
         archive& shared;
         archive& initializer;
+        archive& finalizer;
+        archive& tells_of_end;
     }
 };
 
 /// What processes share of both, in the order by which tasks name it.
-mp::detail::Carried
-given_to_workers(const mp::Call& shared, const mp::Call& initializer);
+mp::detail::Carried given_to_workers(
+    const mp::Call& shared, const mp::Call& initializer, const mp::Call& finalizer
+);
+
+/// What the parent is to log of a finalizer that threw: printable, and short.
+std::string text_of_last_step(const WorkerControl& control);
 
 /// The target of a worker's process.
 void run_worker(const WorkerStart& start);

@@ -36,3 +36,4 @@
 #include "mp/timeout.hpp"
 #include "mp/value.hpp"
 #include "mp/wait.hpp"
+#include "mp/worker_local.hpp"
