@@ -17,6 +17,7 @@
 #include "mp/detail/refusal.hpp"
 // clang-format on
 
+#include "futures/affinity.hpp"
 #include "futures/detail/chunk.hpp"
 #include "futures/detail/map_check.hpp"
 #include "futures/detail/overloaded_name.hpp"
@@ -27,6 +28,7 @@
 #include "futures/submit_options.hpp"
 #include "mp/call.hpp"
 #include "mp/context.hpp"
+#include "mp/environment.hpp"
 #include "mp/timeout.hpp"
 #include "mp/worker_local.hpp"
 
@@ -77,6 +79,22 @@ struct ProcessPoolOptions {
     std::optional<Count> max_tasks_per_child = {};
     /// What a worker's death does to the rest.
     OnWorkerLoss on_worker_loss = OnWorkerLoss::break_pool;
+    /// Variables that the workers get, or, with std::nullopt, do not get:
+    /// `{{"OMP_NUM_THREADS", "1"}}`. Under spawn they are there before the program's
+    /// own static initialisers run, otherwise before the initializer. OMP_NUM_THREADS
+    /// and its like, which say how many threads a numerical library starts, are set to
+    /// each worker's share of the processors, unless they stand here or in this
+    /// process's environment.
+    mp::Environment environment = {};
+    /// Where the workers run; where this process does if empty. If it cannot be entered
+    /// no worker starts, and the pool is broken.
+    std::string working_directory = {};
+    /// The nice value of the workers, from -20 to 19; this process's without it. If
+    /// they cannot have it, as a negative one without the right to it, the pool is
+    /// broken.
+    std::optional<int> nice = {};
+    /// On which processors they run: `futures::Affinity::one_cpu_each`, `{0, 1}`.
+    Affinity affinity = {};
     /// Workers are called prefix_0, prefix_1 ...; without it, as other processes.
     std::string worker_name_prefix = {};
     /// What processes share and tasks are to get as arguments: `.shared = {queue,
@@ -123,8 +141,8 @@ class ProcessPoolExecutor : public MapsLists<ProcessPoolExecutor>,
 public:
     /// Starts nothing yet. Throws std::invalid_argument for less than one worker or
     /// task, for more than 512 workers, for max_tasks_per_child with fork, for a limit
-    /// that is no more than 0; mp::StateError while the program exits;
-    /// mp::ResourceLimitExceeded.
+    /// that is no more than 0, a nice value or processors that do not exist;
+    /// mp::StateError while the program exits; mp::ResourceLimitExceeded.
     explicit ProcessPoolExecutor(ProcessPoolOptions options = {});
     explicit ProcessPoolExecutor(Count max_workers);
 

@@ -14,6 +14,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <stdexcept>
 #include <system_error>
 
@@ -71,6 +72,19 @@ void check_limit(const mp::Timeout& limit, const char* name) {
 ProcessPoolOptions checked(ProcessPoolOptions options) {
     check_limit(options.initializer_timeout, "initializer_timeout");
     check_limit(options.finalizer_timeout, "finalizer_timeout");
+    constexpr int most_nice = 19;
+    constexpr int least_nice = -20;
+    if (options.nice && (*options.nice < least_nice || *options.nice > most_nice)) {
+        throw std::invalid_argument(
+            "nice must be between -20 and 19, not " + std::to_string(*options.nice)
+        );
+    }
+    options.affinity.check(checked_max_workers(options));
+    if (!options.working_directory.empty()) {
+        // Wherever this process is by the time that a worker starts.
+        options.working_directory =
+            std::filesystem::absolute(options.working_directory).string();
+    }
     return options;
 }
 
@@ -100,6 +114,9 @@ std::uint64_t slots_for(std::uint32_t workers) {
 
 ProcessPool::ProcessPool(ProcessPoolOptions options)
     : options_(checked(std::move(options))),
+      environment_(
+          with_thread_counts(options_.environment, checked_max_workers(options_))
+      ),
       given_(given_to_workers(options_)),
       max_workers_(checked_max_workers(options_)),
       context_(checked_context(options_)),

@@ -135,6 +135,7 @@ private:
 
     // Set once in the constructor.
     const ProcessPoolOptions options_;
+    const mp::Environment environment_;  ///< of the workers: what changes
     const mp::detail::Carried given_;
     const std::uint32_t max_workers_;
     const mp::Context context_;

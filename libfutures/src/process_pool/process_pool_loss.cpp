@@ -71,8 +71,9 @@ void ProcessPool::worker_lost(std::uint32_t index, const Worker& worker) {
     const std::string what = end_of_worker(worker);
     const auto phase = board_.view().control(index).phase.load();
     Message initializer;
-    if (phase == WorkerPhase::initializer_failed &&
-        (options_.shared.keep() || options_.initializer)) {
+    const bool has_initializer = options_.shared.keep() || options_.initializer;
+    const bool has_settings = options_.nice || options_.affinity.is_set();
+    if (phase == WorkerPhase::initializer_failed && (has_initializer || has_settings)) {
         initializer = board_.initializer_failure(index);
     }
     const bool failed_initializer = !initializer.bytes().empty();
@@ -97,8 +98,10 @@ void ProcessPool::worker_lost(std::uint32_t index, const Worker& worker) {
     if (failed_initializer) {
         mp::detail::ByteReader in(initializer.bytes());
         const auto cause = mp::detail::decode_exception(in);
-        const std::string text = "the initializer of a worker failed: " +
-                                 mp::detail::describe_exception(cause);
+        const std::string text =
+            (has_initializer ? "the initializer of a worker failed: "
+                             : "a worker could not begin: ") +
+            mp::detail::describe_exception(cause);
         mp::detail::log_error(text);
         break_pool(text, cause);
         return;

@@ -68,6 +68,9 @@ ProcessPool::make_process(std::uint32_t index, const ResultArenaReader& arena) {
     start.shared = options_.shared.keep();
     start.initializer = options_.initializer;
     start.finalizer = options_.finalizer;
+    start.settings.has_nice = options_.nice.has_value();
+    start.settings.nice = options_.nice.value_or(0);
+    start.settings.cpus = options_.affinity.of_worker(index);
     start.tells_of_end = !options_.finalizer_timeout.is_forever();
     if (options_.max_tasks_per_child) {
         start.max_tasks =
@@ -75,6 +78,8 @@ ProcessPool::make_process(std::uint32_t index, const ResultArenaReader& arena) {
     }
     mp::ProcessOptions options;
     options.die_with_parent = true;
+    options.environment = environment_;
+    options.working_directory = options_.working_directory;
     if (!options_.worker_name_prefix.empty()) {
         options.name = options_.worker_name_prefix + "_" + std::to_string(names_++);
     }

@@ -181,9 +181,10 @@ void run_worker(const WorkerStart& start) {
     const auto given =
         given_to_workers(start.shared, start.initializer, start.finalizer);
     PoolRunner runner(where(), given);
-    if (start.shared || start.initializer) {
+    if (start.shared || start.initializer || start.settings.any()) {
         control.phase.store(WorkerPhase::initialising);
         try {
+            start.settings.apply();
             call_if_any(start.shared);
             call_if_any(start.initializer);
         } catch (...) {

@@ -9,6 +9,7 @@
 #include "data/spawning.hpp"
 #include "os/spin.hpp"
 #include "process_pool/board_layout.hpp"
+#include "process_pool/worker_settings.hpp"
 
 #include <boost/serialization/split_member.hpp>
 
@@ -59,6 +60,7 @@ struct WorkerStart {
     mp::Call shared;
     mp::Call initializer;
     mp::Call finalizer;
+    WorkerSettings settings;
     bool tells_of_end = false;  ///< rings when its finalizer begins
 
     template <class Archive>
@@ -76,6 +78,7 @@ struct WorkerStart {
         archive& shared;
         archive& initializer;
         archive& finalizer;
+        archive& settings;
         archive& tells_of_end;
     }
 };
