@@ -19,11 +19,13 @@
 
 #include "futures/affinity.hpp"
 #include "futures/detail/chunk.hpp"
+#include "futures/detail/limited_call.hpp"
 #include "futures/detail/map_check.hpp"
 #include "futures/detail/overloaded_name.hpp"
 #include "futures/detail/process_task.hpp"
 #include "futures/executor.hpp"
 #include "futures/future.hpp"
+#include "futures/limits.hpp"
 #include "futures/shared_objects.hpp"
 #include "futures/submit_options.hpp"
 #include "mp/call.hpp"
@@ -77,8 +79,14 @@ struct ProcessPoolOptions {
     mp::Timeout finalizer_timeout = mp::forever;
     /// A worker ends after so many tasks and is replaced. Not with fork.
     std::optional<Count> max_tasks_per_child = {};
+    /// A worker that has more bytes in memory than this after a task ends in order, and
+    /// is replaced: for what leaks. Looked at between tasks; what a single task takes
+    /// is up to `limits`. More than 0.
+    std::optional<std::uint64_t> max_memory_per_child = {};
     /// What a worker's death does to the rest.
     OnWorkerLoss on_worker_loss = OnWorkerLoss::break_pool;
+    /// How much of the machine each task may use that does not say it itself.
+    Limits limits = {};
     /// Variables that the workers get, or, with std::nullopt, do not get:
     /// `{{"OMP_NUM_THREADS", "1"}}`. Under spawn they are there before the program's
     /// own static initialisers run, otherwise before the initializer. OMP_NUM_THREADS
@@ -95,6 +103,12 @@ struct ProcessPoolOptions {
     std::optional<int> nice = {};
     /// On which processors they run: `futures::Affinity::one_cpu_each`, `{0, 1}`.
     Affinity affinity = {};
+    /// A worker that is killed, by a time limit or by terminate_workers() and
+    /// kill_workers(), or because the pool breaks, takes along all processes that its
+    /// tasks have started, and theirs, daemons too. For that each worker is a
+    /// subreaper: what a task leaves behind becomes the worker's child. A worker that
+    /// ends in order, or crashes, takes none along.
+    bool kill_descendants = true;
     /// Workers are called prefix_0, prefix_1 ...; without it, as other processes.
     std::string worker_name_prefix = {};
     /// What processes share and tasks are to get as arguments: `.shared = {queue,
@@ -249,7 +263,8 @@ public:
     /// again, by any thread.
     void shutdown(ShutdownOptions options = {});
 
-    /// Ends all at once: SIGTERM to the workers. What is not done raises
+    /// Ends all at once: SIGTERM to the workers, and to what their tasks have started,
+    /// see kill_descendants. What is not done raises
     /// BrokenProcessPool. Does not wait for the workers to end.
     void terminate_workers();
 
@@ -276,6 +291,9 @@ private:
     Future<R>
     submit_task(SubmitOptions options, detail::TaskName name, Encode&& encode) {
         check_accepting();
+        if (options.limits.any()) [[unlikely]] {
+            detail::check_limits(options.limits);
+        }
         auto* const task = new detail::ProcessTask<R, Read>(pool_, name);
         Future<R> future{detail::StatePtr<detail::State<R>>(task)};
         task->retries = options.retries;
@@ -284,6 +302,10 @@ private:
         mp::detail::ByteWriter call(store);
         try {
             const detail::GivenToPool given(*pool_);
+            if (options.limits.any()) [[unlikely]] {
+                task->limits = std::make_unique<const Limits>(options.limits);
+                detail::begin_limited_call(call, options.limits);
+            }
             encode(call);
         } catch (...) {
             fail_unsent(*task);

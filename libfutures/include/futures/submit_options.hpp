@@ -5,6 +5,7 @@
 // Threads: any; they are values.
 #pragma once
 
+#include "futures/limits.hpp"
 #include "mp/timeout.hpp"
 
 #include <cstdint>
@@ -23,6 +24,9 @@ struct SubmitOptions {
     /// How often it is run again when its worker dies, unless that breaks the pool, or
     /// its time is up. Process pools only.
     std::uint32_t retries = 0;
+    /// How much of the machine it may use; each that is left out is the pool's. Process
+    /// pools only. std::invalid_argument for one that leaves nothing.
+    Limits limits = {};
 };
 
 namespace detail {

@@ -7,6 +7,7 @@
 
 #include "os/failpoint.hpp"
 #include "os/fence.hpp"
+#include "process_pool/memory_size.hpp"
 #include "process_pool/worker_wake.hpp"
 
 #include <algorithm>
@@ -82,7 +83,7 @@ WorkerEnd BoardWorker::run(TaskRunner& runner) noexcept {
             end = WorkerEnd::damaged;
             break;
         }
-        if (left != 0 && --left == 0) {
+        if ((left != 0 && --left == 0) || is_too_large()) {
             control_.phase.store(WorkerPhase::retired);
             break;
         }
@@ -91,6 +92,10 @@ WorkerEnd BoardWorker::run(TaskRunner& runner) noexcept {
         tell();
     }
     return end;
+}
+
+bool BoardWorker::is_too_large() const noexcept {
+    return options_.max_memory != 0 && memory_size().resident > options_.max_memory;
 }
 
 // ---- claiming

@@ -36,6 +36,7 @@ struct BoardWorkerOptions {
     std::uint32_t index = 0;
     mp::detail::SpinPolicy policy{};
     std::uint64_t max_tasks = 0;                   ///< 0: any number
+    std::uint64_t max_memory = 0;                  ///< resident bytes; 0: any
     int doorbell = -1;                             ///< the parent's
     std::uint64_t calls_size = ~std::uint64_t{0};  ///< of the arena of calls
 };
@@ -58,8 +59,8 @@ public:
     /// Leaves the encoded exception of the initializer for the parent. Then end.
     void initializer_failed(std::span<const std::byte> exception);
 
-    /// Takes tasks and runs them until the board is stopped, max_tasks were run, or
-    /// somebody wrote over what it is to run.
+    /// Takes tasks and runs them until the board is stopped, max_tasks were run,
+    /// max_memory is exceeded, or somebody wrote over what it is to run.
     WorkerEnd run(TaskRunner& runner) noexcept;
 
 private:
@@ -79,6 +80,7 @@ private:
     ) noexcept;
     void commit(std::uint64_t position) noexcept;
     void tell() noexcept;
+    bool is_too_large() const noexcept;
 
     // Set once in the constructor.
     BoardView view_;

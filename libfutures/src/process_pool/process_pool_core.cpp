@@ -79,6 +79,10 @@ ProcessPoolOptions checked(ProcessPoolOptions options) {
             "nice must be between -20 and 19, not " + std::to_string(*options.nice)
         );
     }
+    check_limits(options.limits);
+    if (options.max_memory_per_child && *options.max_memory_per_child == 0) {
+        throw std::invalid_argument("max_memory_per_child must be more than 0 bytes");
+    }
     options.affinity.check(checked_max_workers(options));
     if (!options.working_directory.empty()) {
         // Wherever this process is by the time that a worker starts.
@@ -169,6 +173,9 @@ void ProcessPool::submit(PoolTask& task, std::span<const std::byte> call) {
     if (!task.time_limit.is_forever()) {
         task.keep_message = task.keep_message || task.retries > 0;
         has_limits_ = true;
+    }
+    if (task.retries > 0 && (task.limits || options_.limits.any())) {
+        task.keep_message = true;
     }
     // order: set once, under the mutex that begin_with() takes if it is not.
     const bool begun = begun_.load(std::memory_order_acquire);

@@ -124,6 +124,11 @@ private:
     void worker_ended(std::uint32_t index, const Worker& worker);
     void slow_worker_gone(std::uint32_t index, const Worker& worker);
 
+    // process_pool_limit_signals.cpp
+    std::string limit_told_by(const PoolTask& task, const Worker& worker) const;
+    bool struck_by_limit(std::uint32_t index, const Worker& worker);
+    void recover_from_limit(std::uint32_t index, const Worker& worker);
+
     // process_pool_loss.cpp
     void worker_lost(std::uint32_t index, const Worker& worker);
     std::exception_ptr
@@ -132,6 +137,7 @@ private:
     void mark_broken(const std::string& what) noexcept;
     void break_pool(const std::string& what, const std::exception_ptr& cause) noexcept;
     void signal_workers(int signal) noexcept MP_EXCLUDES(mutex_);
+    void end_worker(const Worker& worker, int signal) const;
 
     // Set once in the constructor.
     const ProcessPoolOptions options_;

@@ -92,7 +92,7 @@ void ProcessPool::kill_if_in_step(std::uint32_t index, Worker& worker) {
     if (is_in_step(index, worker.step)) {
         worker.condemned =
             worker.step == Step::start ? Condemned::slow_start : Condemned::slow_end;
-        worker.process->kill();
+        end_worker(worker, SIGKILL);
     } else {
         worker.step = Step::none;
         if (stopped) {
@@ -138,6 +138,9 @@ bool ProcessPool::retired(std::uint32_t index, const Worker& worker) {
         return false;
     }
     const auto& most = options_.max_tasks_per_child;
+    if (options_.max_memory_per_child) {
+        return true;
+    }
     return most && board_.told_by(index) == static_cast<std::uint64_t>(most->value());
 }
 

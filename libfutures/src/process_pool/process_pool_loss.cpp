@@ -7,6 +7,7 @@
 
 #include "process_pool/crash_report.hpp"
 #include "process_pool/process_pool_core.hpp"
+#include "process_pool/worker_tree.hpp"
 #include "util/diagnostics.hpp"
 #include "util/number_text.hpp"
 
@@ -52,6 +53,8 @@ void ProcessPool::worker_gone(std::uint32_t index) noexcept {
             recover_after_timeout(index, gone);
         } else if (gone.condemned == Condemned::slow_start || gone.condemned == Condemned::slow_end) {
             slow_worker_gone(index, gone);
+        } else if (!ending && struck_by_limit(index, gone)) {
+            recover_from_limit(index, gone);
         } else if (ending || retired(index, gone)) {
             worker_ended(index, gone);
         } else {
@@ -141,6 +144,11 @@ ProcessPool::verdict_on(PoolTask& task, std::uint32_t index, const Worker& worke
     if (timed_out) {
         return nullptr;
     }
+    if (const std::string limit = limit_told_by(task, worker); !limit.empty()) {
+        return task.losses > task.retries
+                   ? std::make_exception_ptr(mp::ResourceLimitExceeded(limit))
+                   : nullptr;
+    }
     const std::uint32_t retries = options_.on_worker_loss == OnWorkerLoss::break_pool
                                       ? 0
                                   : options_.on_worker_loss == OnWorkerLoss::retry
@@ -195,7 +203,28 @@ void ProcessPool::break_pool(
 
 void ProcessPool::signal_workers(int signal) noexcept {
     const MutexLock lock(mutex_);
-    workers_.send_all(signal);
+    for (std::uint32_t index = 0; index < max_workers_; ++index) {
+        const Worker& worker = workers_.at(index);
+        try {
+            if (worker.process) {
+                end_worker(worker, signal);
+            }
+        } catch (const std::exception& error) {
+            mp::detail::log_error(
+                std::string("a worker cannot be ended: ") + error.what()
+            );
+        }
+    }
+}
+
+/// SIGTERM, with which a stopped one goes on, or SIGKILL; with all that its tasks have
+/// started, where the options say so.
+void ProcessPool::end_worker(const Worker& worker, int signal) const {
+    if (options_.kill_descendants) {
+        end_worker_tree(*worker.process, signal);
+    } else {
+        WorkerTable::send(*worker.process, signal);
+    }
 }
 
 }  // namespace futures::detail

@@ -68,6 +68,7 @@ ProcessPool::make_process(std::uint32_t index, const ResultArenaReader& arena) {
     start.shared = options_.shared.keep();
     start.initializer = options_.initializer;
     start.finalizer = options_.finalizer;
+    start.keeps_orphans = options_.kill_descendants;
     start.settings.has_nice = options_.nice.has_value();
     start.settings.nice = options_.nice.value_or(0);
     start.settings.cpus = options_.affinity.of_worker(index);
@@ -76,6 +77,8 @@ ProcessPool::make_process(std::uint32_t index, const ResultArenaReader& arena) {
         start.max_tasks =
             static_cast<std::uint64_t>(options_.max_tasks_per_child->value());
     }
+    start.max_memory = options_.max_memory_per_child.value_or(0);
+    start.limits = LimitNumbers(options_.limits);
     mp::ProcessOptions options;
     options.die_with_parent = true;
     options.environment = environment_;

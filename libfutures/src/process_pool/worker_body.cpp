@@ -13,6 +13,7 @@
 #include "process_pool/board_worker.hpp"
 #include "process_pool/crash_frames.hpp"
 #include "process_pool/crash_report.hpp"
+#include "process_pool/worker_tree.hpp"
 
 #include <signal.h>
 #include <unistd.h>
@@ -49,7 +50,7 @@ public:
         try {
             const mp::detail::ArrivedScope scope(given_);
             leave_out_frames_below(__builtin_frame_address(0));
-            mp::detail::run_call(frame);
+            run_limited(frame);
             return ResultKind::value;
         } catch (...) {
             out.clear();
@@ -169,12 +170,16 @@ void run_worker(const WorkerStart& start) {
     const BoardView view(board.data(), start.slots, start.workers);
     WorkerControl& control = view.control(start.index);
     install_crash_reporter(control.crash);
+    if (start.keeps_orphans) {
+        keep_orphans();
+    }
     leave_out_frames_below(__builtin_frame_address(0));
 
     BoardWorkerOptions options;
     options.index = start.index;
     options.policy = start.policy;
     options.max_tasks = start.max_tasks;
+    options.max_memory = start.max_memory;
     options.doorbell = start.doorbell.get();
     options.calls_size = calls.size();
     BoardWorker worker(view, calls.data(), results, options);
@@ -194,6 +199,7 @@ void run_worker(const WorkerStart& start) {
             return;
         }
     }
+    limit_calls(start.limits.limits());
     if (worker.run(runner) == WorkerEnd::in_order) {
         end_in_order(start, control);
     }

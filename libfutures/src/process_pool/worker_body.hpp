@@ -3,6 +3,7 @@
 // Python:  concurrent.futures.process._process_worker.
 #pragma once
 
+#include "futures/detail/limited_call.hpp"
 #include "mp/call.hpp"
 #include "mp/detail/carried.hpp"
 
@@ -56,11 +57,14 @@ struct WorkerStart {
     std::uint32_t workers = 0;  ///< that it has places for
     std::uint32_t index = 0;
     std::uint64_t max_tasks = 0;
+    std::uint64_t max_memory = 0;
+    LimitNumbers limits;
     mp::detail::SpinPolicy policy{};
     mp::Call shared;
     mp::Call initializer;
     mp::Call finalizer;
     WorkerSettings settings;
+    bool keeps_orphans = false;
     bool tells_of_end = false;  ///< rings when its finalizer begins
 
     template <class Archive>
@@ -73,12 +77,15 @@ struct WorkerStart {
         archive& workers;
         archive& index;
         archive& max_tasks;
+        archive& max_memory;
+        archive& limits;
         archive& policy.pauses;
         archive& policy.yields;
         archive& shared;
         archive& initializer;
         archive& finalizer;
         archive& settings;
+        archive& keeps_orphans;
         archive& tells_of_end;
     }
 };

@@ -61,9 +61,6 @@ public:
 
     std::vector<pid_t> pids() const;
 
-    /// To each; see send().
-    void send_all(int signal) const noexcept;
-
     /// Those that are stopped go on.
     void resume_all() const noexcept;
 

@@ -148,8 +148,8 @@ void make_tellers(Told told) {
 }  // namespace
 
 TEST_CASE(
-    "mpire::pool::exit.once_per_worker pebble::process_pool::initializer: each worker "
-    "runs the finalizer once, behind its tasks",
+    "mpire::pool::exit.once_per_worker: each worker runs the finalizer once, behind "
+    "its tasks",
     "[pool]"
 ) {
     const auto context = each_pool_start_method();
@@ -184,8 +184,8 @@ TEST_CASE(
 }
 
 TEST_CASE(
-    "mpire::pool::exit.lifespan mpire::pool::init.lifespan "
-    "billiard::pool_source::recycle_status: workers that end after one task run "
+    "mpire::pool::exit.lifespan mpire::pool::init.lifespan: workers that end after one "
+    "task run "
     "initializer and finalizer each, and are no loss",
     "[pool]"
 ) {
@@ -299,7 +299,8 @@ TEST_CASE(
 }
 
 TEST_CASE(
-    "WorkerEnds: a worker that is recycled and whose finalizer hangs is replaced",
+    "billiard::pool_source::recycle_status: a worker that is recycled and whose "
+    "finalizer hangs is replaced",
     "[pool]"
 ) {
     const auto context = each_method_but_fork();
@@ -351,7 +352,7 @@ TEST_CASE(
 }
 
 TEST_CASE(
-    "mpire::pool::timeout.init_exceeded ray::test_failure_4::worker_start_timeout: an "
+    "ray::test_failure_4::worker_start_timeout mpire::pool::timeout.init_exceeded: an "
     "initializer that takes too long breaks the pool, which says so",
     "[pool]"
 ) {
@@ -465,4 +466,69 @@ TEST_CASE("WorkerEnds: limits of no more than 0 are refused", "[pool]") {
     CHECK_THROWS_AS(
         ProcessPoolExecutor(futures::ProcessPoolOptions(options)), std::invalid_argument
     );
+}
+
+TEST_CASE(
+    "dask::test_nanny::start_exception: an initializer that throws is tried once, and "
+    "its error is logged once",
+    "[pool]"
+) {
+    const auto context = each_pool_start_method();
+    const test::LogCapture log;
+    auto options = on(context, 1, OnWorkerLoss::isolate);
+    options.initializer = mp::call(fail, std::string("no such database"));
+    ProcessPoolExecutor pool(std::move(options));
+    auto future = pool.submit(inc, 1);
+    CHECK(why_broken(future).find("no such database") != std::string::npos);
+    pool.shutdown();
+    CHECK(pool.statistics().workers_started == 1);
+    const auto text = log.text();
+    const std::string once = "the initializer of a worker failed";
+    const auto first = text.find(once);
+    CHECK(first != std::string::npos);
+    CHECK(text.find(once, first + 1) == std::string::npos);
+}
+
+TEST_CASE(
+    "ray::test_exit_observability::init_failure_reason: the text of a failed "
+    "initializer "
+    "is in the error of each task",
+    "[pool]"
+) {
+    const auto context = each_pool_start_method();
+    const test::LogCapture log;
+    auto options = on(context, 2);
+    options.initializer = mp::call(fail, std::string("wrong password"));
+    ProcessPoolExecutor pool(std::move(options));
+    auto future = pool.submit(inc, 1);
+    CHECK(why_broken(future).find("wrong password") != std::string::npos);
+}
+
+TEST_CASE(
+    "pebble::process_pool::initializer mpire::pool::init.once_per_worker: what the "
+    "initializer keeps, each task of its worker finds",
+    "[pool]"
+) {
+    const auto context = each_pool_start_method();
+    const int workers = GENERATE(1, 3);
+    Told begun;
+    auto options = on(context, workers);
+    options.initializer = mp::call(tell, begun, 1);
+    std::uint64_t started = 0;
+    {
+        ProcessPoolExecutor pool(std::move(options));
+        for (int round = 0; round < 3; ++round) {
+            std::vector<futures::Future<int>> all;
+            for (int i = 0; i < 10; ++i) {
+                all.push_back(pool.submit(inc, i));
+            }
+            for (int i = 0; i < 10; ++i) {
+                CHECK(all[static_cast<std::size_t>(i)].result() == i + 1);
+            }
+        }
+        pool.shutdown();
+        started = pool.statistics().workers_started;
+    }
+    CHECK(all_of(begun).size() == started);
+    CHECK(started <= static_cast<std::uint64_t>(workers));
 }
