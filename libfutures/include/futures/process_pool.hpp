@@ -17,20 +17,25 @@
 #include "mp/detail/refusal.hpp"
 // clang-format on
 
+#include "futures/affinity.hpp"
 #include "futures/detail/chunk.hpp"
+#include "futures/detail/limited_call.hpp"
 #include "futures/detail/map_check.hpp"
 #include "futures/detail/overloaded_name.hpp"
 #include "futures/detail/process_gate.hpp"
 #include "futures/detail/process_task.hpp"
 #include "futures/executor.hpp"
 #include "futures/future.hpp"
+#include "futures/limits.hpp"
 #include "futures/shared_objects.hpp"
 #include "futures/submit_options.hpp"
 #include "futures/then.hpp"
 #include "futures/when.hpp"
 #include "mp/call.hpp"
 #include "mp/context.hpp"
+#include "mp/environment.hpp"
 #include "mp/timeout.hpp"
+#include "mp/worker_local.hpp"
 
 #include <sys/types.h>
 
@@ -67,10 +72,48 @@ struct ProcessPoolOptions {
     /// Called in each worker before its first task: mp::call(connect, "db"). If it
     /// throws, the pool is broken. What processes share may be among its arguments.
     mp::Call initializer = {};
+    /// Called in each worker that ends in order, behind its last task: mp::call(close).
+    /// Not in one that is killed or crashes. What it throws is logged, and harms
+    /// nobody. Behind it the worker's objects of mp::worker_local() are destroyed.
+    mp::Call finalizer = {};
+    /// How long a worker may take from its start to the end of the initializer. One
+    /// that takes longer is killed, and the pool is broken. More than 0.
+    mp::Timeout initializer_timeout = mp::forever;
+    /// How long the finalizer may take, and the destruction of the worker's objects. A
+    /// worker that takes longer is killed, which is logged. More than 0.
+    mp::Timeout finalizer_timeout = mp::forever;
     /// A worker ends after so many tasks and is replaced. Not with fork.
     std::optional<Count> max_tasks_per_child = {};
+    /// A worker that has more bytes in memory than this after a task ends in order, and
+    /// is replaced: for what leaks. Looked at between tasks; what a single task takes
+    /// is up to `limits`. More than 0.
+    std::optional<std::uint64_t> max_memory_per_child = {};
     /// What a worker's death does to the rest.
     OnWorkerLoss on_worker_loss = OnWorkerLoss::break_pool;
+    /// How much of the machine each task may use that does not say it itself.
+    Limits limits = {};
+    /// Variables that the workers get, or, with std::nullopt, do not get:
+    /// `{{"OMP_NUM_THREADS", "1"}}`. Under spawn they are there before the program's
+    /// own static initialisers run, otherwise before the initializer. OMP_NUM_THREADS
+    /// and its like, which say how many threads a numerical library starts, are set to
+    /// each worker's share of the processors, unless they stand here or in this
+    /// process's environment.
+    mp::Environment environment = {};
+    /// Where the workers run; where this process does if empty. If it cannot be entered
+    /// no worker starts, and the pool is broken.
+    std::string working_directory = {};
+    /// The nice value of the workers, from -20 to 19; this process's without it. If
+    /// they cannot have it, as a negative one without the right to it, the pool is
+    /// broken.
+    std::optional<int> nice = {};
+    /// On which processors they run: `futures::Affinity::one_cpu_each`, `{0, 1}`.
+    Affinity affinity = {};
+    /// A worker that is killed, by a time limit or by terminate_workers() and
+    /// kill_workers(), or because the pool breaks, takes along all processes that its
+    /// tasks have started, and theirs, daemons too. For that each worker is a
+    /// subreaper: what a task leaves behind becomes the worker's child. A worker that
+    /// ends in order, or crashes, takes none along.
+    bool kill_descendants = true;
     /// Workers are called prefix_0, prefix_1 ...; without it, as other processes.
     std::string worker_name_prefix = {};
     /// What processes share and tasks are to get as arguments: `.shared = {queue,
@@ -98,9 +141,12 @@ struct ProcessPoolStatistics {
     std::uint64_t workers_started =
         0;                           ///< since the pool was made, replacements included
     std::uint64_t workers_lost = 0;  ///< ended without being asked to
-    std::uint64_t submitted = 0;     ///< tasks
-    std::uint64_t concluded = 0;     ///< of these, done or cancelled
-    std::uint64_t tasks_lost = 0;    ///< of these, WorkerLost or TaskTimeout
+    std::uint64_t workers_retired =
+        0;  ///< ended in order, while the pool goes on: had done their share
+    std::uint64_t finalizers_run = 0;  ///< to their end, those that threw too
+    std::uint64_t submitted = 0;       ///< tasks
+    std::uint64_t concluded = 0;       ///< of these, done or cancelled
+    std::uint64_t tasks_lost = 0;      ///< of these, WorkerLost or TaskTimeout
     std::uint64_t tasks_given_back =
         0;  ///< claimed by a worker that died, run by another
 };
@@ -123,7 +169,8 @@ class ProcessPoolExecutor : public MapsLists<ProcessPoolExecutor>,
                             detail::MapOfName<MapOptions> {
 public:
     /// Starts nothing yet. Throws std::invalid_argument for less than one worker or
-    /// task, for more than 512 workers, for max_tasks_per_child with fork;
+    /// task, for more than 512 workers, for max_tasks_per_child with fork, for a limit
+    /// that is no more than 0, a nice value or processors that do not exist;
     /// mp::StateError while the program exits; mp::ResourceLimitExceeded.
     explicit ProcessPoolExecutor(ProcessPoolOptions options = {});
     explicit ProcessPoolExecutor(Count max_workers);
@@ -265,7 +312,8 @@ public:
     /// again, by any thread.
     void shutdown(ShutdownOptions options = {});
 
-    /// Ends all at once: SIGTERM to the workers. What is not done raises
+    /// Ends all at once: SIGTERM to the workers, and to what their tasks have started,
+    /// see kill_descendants. What is not done raises
     /// BrokenProcessPool. Does not wait for the workers to end.
     void terminate_workers();
 
@@ -292,6 +340,9 @@ private:
     Future<R>
     submit_task(const SubmitOptions& options, detail::TaskName name, Encode&& encode) {
         check_accepting();
+        if (options.limits.any()) [[unlikely]] {
+            detail::check_limits(options.limits);
+        }
         const bool waits = !options.after.empty();
         auto gate = waits ? new_gate(options) : no_gate();
         auto* const task = new_task<R, Read>(name, options, gate);
@@ -300,6 +351,10 @@ private:
         mp::detail::ByteWriter call(store);
         try {
             const detail::GivenToPool given(*pool_);
+            if (options.limits.any()) [[unlikely]] {
+                task->limits = std::make_unique<const Limits>(options.limits);
+                detail::begin_limited_call(call, options.limits);
+            }
             encode(call);
         } catch (...) {
             if (waits) {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "futures/after.hpp"
+#include "futures/limits.hpp"
 #include "mp/timeout.hpp"
 
 #include <cstdint>
@@ -27,6 +28,9 @@ struct SubmitOptions {
     /// The task begins when these are done: `.after = {f, g}`. If one fails, it is not
     /// run and raises DependencyError; if one is cancelled, CancelledError.
     After after = {};
+    /// How much of the machine it may use; each that is left out is the pool's. Process
+    /// pools only. std::invalid_argument for one that leaves nothing.
+    Limits limits = {};
 };
 
 namespace detail {

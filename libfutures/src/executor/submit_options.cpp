@@ -24,6 +24,9 @@ void check_options_of_thread(const SubmitOptions& options) {
     if (options.retries != 0) {
         refuse("retries");
     }
+    if (options.limits.any()) {
+        refuse("limits");
+    }
 }
 
 }  // namespace futures::detail

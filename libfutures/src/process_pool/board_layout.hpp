@@ -142,12 +142,24 @@ enum class WorkerPhase : std::uint32_t {
     damaged,  ///< found a call that nobody wrote, and ends
 };
 
+/// How far a worker is that ends in order.
+enum class LastStep : std::uint32_t {
+    none,
+    running,  ///< the finalizer, then what destroys the worker's local objects
+    done,
+    failed,  ///< done, but the finalizer threw: its text stands beside this
+};
+
 struct alignas(cache_line) WorkerControl {
+    static constexpr std::size_t max_text = 240;
+
     alignas(cache_line) mp::detail::FutexWord park;  ///< 0: asleep, or about to be
     alignas(cache_line) std::atomic<std::uint64_t> results_written;
     alignas(cache_line) std::atomic<WorkerPhase> phase;
     /// When the worker's last task began, in nanoseconds of CLOCK_MONOTONIC; 0: none.
     std::atomic<std::uint64_t> task_begun;
+    std::atomic<LastStep> last_step;
+    std::array<char, max_text> last_text;  ///< ends with a 0, if its worker is honest
     CrashRecord crash;
 };
 
@@ -181,6 +193,7 @@ struct BoardHeader {
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 static_assert(std::atomic<std::int32_t>::is_always_lock_free);
 static_assert(std::atomic<WorkerPhase>::is_always_lock_free);
+static_assert(std::atomic<LastStep>::is_always_lock_free);
 
 /// Finds the parts of a board in its segment. A value; it owns nothing. The numbers are
 /// its own: what is written over the header moves nothing.

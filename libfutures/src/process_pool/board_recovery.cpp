@@ -22,6 +22,7 @@ void Board::prepare(std::uint32_t worker, std::shared_ptr<ResultArenaReader> are
     rings_[worker].finished_below = 0;
     control.phase.store(WorkerPhase::starting);
     control.task_begun.store(0);
+    control.last_step.store(LastStep::none);
     control.crash.signal.store(0);
     control.crash.message.kind = CrashMessage::Kind::none;
     clear_bits_of(worker);

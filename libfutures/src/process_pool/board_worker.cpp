@@ -7,6 +7,7 @@
 
 #include "os/failpoint.hpp"
 #include "os/fence.hpp"
+#include "process_pool/memory_size.hpp"
 #include "process_pool/worker_wake.hpp"
 
 #include <algorithm>
@@ -59,8 +60,9 @@ void BoardWorker::initializer_failed(std::span<const std::byte> exception) {
     control_.phase.store(WorkerPhase::initializer_failed);
 }
 
-void BoardWorker::run(TaskRunner& runner) noexcept {
+WorkerEnd BoardWorker::run(TaskRunner& runner) noexcept {
     control_.phase.store(WorkerPhase::working);
+    auto end = WorkerEnd::in_order;
     std::uint64_t left = options_.max_tasks;
     // order: nothing depends on when a worker sees that it may end.
     while (header_.stop.load(std::memory_order_relaxed) == 0) {
@@ -78,9 +80,10 @@ void BoardWorker::run(TaskRunner& runner) noexcept {
         }
         if (!execute(*position, runner) || results_.is_damaged()) {
             control_.phase.store(WorkerPhase::damaged);
+            end = WorkerEnd::damaged;
             break;
         }
-        if (left != 0 && --left == 0) {
+        if ((left != 0 && --left == 0) || is_too_large()) {
             control_.phase.store(WorkerPhase::retired);
             break;
         }
@@ -88,6 +91,11 @@ void BoardWorker::run(TaskRunner& runner) noexcept {
     if (untold_) {
         tell();
     }
+    return end;
+}
+
+bool BoardWorker::is_too_large() const noexcept {
+    return options_.max_memory != 0 && memory_size().resident > options_.max_memory;
 }
 
 // ---- claiming

@@ -36,8 +36,15 @@ struct BoardWorkerOptions {
     std::uint32_t index = 0;
     mp::detail::SpinPolicy policy{};
     std::uint64_t max_tasks = 0;                   ///< 0: any number
+    std::uint64_t max_memory = 0;                  ///< resident bytes; 0: any
     int doorbell = -1;                             ///< the parent's
     std::uint64_t calls_size = ~std::uint64_t{0};  ///< of the arena of calls
+};
+
+/// Why a worker's loop ended.
+enum class WorkerEnd : std::uint8_t {
+    in_order,
+    damaged,  ///< somebody wrote over what it is to run
 };
 
 class BoardWorker {
@@ -52,9 +59,9 @@ public:
     /// Leaves the encoded exception of the initializer for the parent. Then end.
     void initializer_failed(std::span<const std::byte> exception);
 
-    /// Takes tasks and runs them until the board is stopped, max_tasks were run, or
-    /// somebody wrote over what it is to run.
-    void run(TaskRunner& runner) noexcept;
+    /// Takes tasks and runs them until the board is stopped, max_tasks were run,
+    /// max_memory is exceeded, or somebody wrote over what it is to run.
+    WorkerEnd run(TaskRunner& runner) noexcept;
 
 private:
     std::optional<std::uint64_t> claim() noexcept;
@@ -73,6 +80,7 @@ private:
     ) noexcept;
     void commit(std::uint64_t position) noexcept;
     void tell() noexcept;
+    bool is_too_large() const noexcept;
 
     // Set once in the constructor.
     BoardView view_;

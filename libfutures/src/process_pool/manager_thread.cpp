@@ -25,6 +25,7 @@ namespace {
 // What epoll reports; the pidfd of a worker has the worker's index.
 constexpr std::uint64_t doorbell_tag = ~std::uint64_t{0};
 constexpr std::uint64_t guard_tag = doorbell_tag - 1;
+constexpr std::uint64_t steps_tag = doorbell_tag - 2;
 
 }  // namespace
 
@@ -91,6 +92,10 @@ void ManagerThread::watch(std::uint32_t worker, int pidfd) {
 
 void ManagerThread::unwatch(int pidfd) noexcept {
     epoll_.remove(pidfd);
+}
+
+void ManagerThread::watch_steps(int timer) {
+    epoll_.add(timer, steps_tag);
 }
 
 void ManagerThread::run(const std::shared_ptr<void>& keep_alive) {
@@ -180,6 +185,8 @@ void ManagerThread::look(const mp::Deadline& deadline) noexcept {
             if (board_.guard()) {
                 duties_.idle();
             }
+        } else if (tag == steps_tag) {
+            duties_.step_due();
         } else {
             duties_.worker_gone(static_cast<std::uint32_t>(tag));
         }

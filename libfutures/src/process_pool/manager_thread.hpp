@@ -33,6 +33,9 @@ public:
     /// The pool has been idle for a while.
     virtual void idle() noexcept = 0;
 
+    /// The descriptor of watch_steps() is readable. housekeeping() follows.
+    virtual void step_due() noexcept = 0;
+
     /// The process of this worker is gone.
     virtual void worker_gone(std::uint32_t worker) noexcept = 0;
 };
@@ -66,6 +69,9 @@ public:
     /// worker_gone() is called when this descriptor becomes readable.
     void watch(std::uint32_t worker, int pidfd);
     void unwatch(int pidfd) noexcept;
+
+    /// step_due() is called when this descriptor becomes readable.
+    void watch_steps(int timer);
 
 private:
     void run(const std::shared_ptr<void>& keep_alive) MP_EXCLUDES(thread_mutex_);

@@ -15,6 +15,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <stdexcept>
 #include <system_error>
 
@@ -61,6 +62,43 @@ mp::Context checked_context(const ProcessPoolOptions& options) {
     return context;
 }
 
+void check_limit(const mp::Timeout& limit, const char* name) {
+    if (limit.duration() <= std::chrono::nanoseconds::zero()) {
+        throw std::invalid_argument(
+            std::string(name) + " must be more than 0 seconds, or mp::forever"
+        );
+    }
+}
+
+ProcessPoolOptions checked(ProcessPoolOptions options) {
+    check_limit(options.initializer_timeout, "initializer_timeout");
+    check_limit(options.finalizer_timeout, "finalizer_timeout");
+    constexpr int most_nice = 19;
+    constexpr int least_nice = -20;
+    if (options.nice && (*options.nice < least_nice || *options.nice > most_nice)) {
+        throw std::invalid_argument(
+            "nice must be between -20 and 19, not " + std::to_string(*options.nice)
+        );
+    }
+    check_limits(options.limits);
+    if (options.max_memory_per_child && *options.max_memory_per_child == 0) {
+        throw std::invalid_argument("max_memory_per_child must be more than 0 bytes");
+    }
+    options.affinity.check(checked_max_workers(options));
+    if (!options.working_directory.empty()) {
+        // Wherever this process is by the time that a worker starts.
+        options.working_directory =
+            std::filesystem::absolute(options.working_directory).string();
+    }
+    return options;
+}
+
+mp::detail::Carried given_to_workers(const ProcessPoolOptions& options) {
+    return detail::given_to_workers(
+        options.shared.keep(), options.initializer, options.finalizer
+    );
+}
+
 /// Tasks that do not fit on the board wait behind it.
 std::uint64_t slots_for(std::uint32_t workers) {
     constexpr std::size_t parts_of_addresses = 8;
@@ -83,8 +121,11 @@ constexpr const char* forced_text =
 }  // namespace
 
 ProcessPool::ProcessPool(ProcessPoolOptions options)
-    : options_(std::move(options)),
-      given_(given_to_workers(options_.shared.keep(), options_.initializer)),
+    : options_(checked(std::move(options))),
+      environment_(
+          with_thread_counts(options_.environment, checked_max_workers(options_))
+      ),
+      given_(given_to_workers(options_)),
       max_workers_(checked_max_workers(options_)),
       context_(checked_context(options_)),
       method_(context_.get_start_method()),
@@ -101,6 +142,7 @@ ProcessPool::ProcessPool(ProcessPoolOptions options)
     if (mp::detail::exiting()) {
         throw_exiting();
     }
+    manager_.watch_steps(step_timer_.fileno());
 }
 
 ProcessPool::~ProcessPool() {
@@ -139,6 +181,9 @@ void ProcessPool::note_limits(PoolTask& task) noexcept {
     if (!task.time_limit.is_forever()) {
         task.keep_message = task.keep_message || task.retries > 0;
         has_limits_ = true;
+    }
+    if (task.retries > 0 && (task.limits || options_.limits.any())) {
+        task.keep_message = true;
     }
 }
 

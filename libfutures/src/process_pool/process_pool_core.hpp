@@ -13,6 +13,7 @@
 #include "mp/thread_safety.hpp"
 
 #include "process_pool/board.hpp"
+#include "process_pool/deadline_timer.hpp"
 #include "process_pool/manager_thread.hpp"
 #include "process_pool/worker_output.hpp"
 #include "process_pool/worker_table.hpp"
@@ -77,6 +78,7 @@ public:
 
     bool housekeeping() noexcept override;
     void idle() noexcept override;
+    void step_due() noexcept override { step_timer_.take(); }
     void worker_gone(std::uint32_t index) noexcept override;
 
 private:
@@ -125,6 +127,22 @@ private:
     void stop_if_overdue(std::uint32_t index);
     void recover_after_timeout(std::uint32_t index, const Worker& worker);
 
+    // process_pool_ends.cpp
+    void begin_start_limit(Worker& worker) const noexcept;
+    void watch_steps() noexcept;
+    void watch_step(std::uint32_t index, Worker& worker) MP_REQUIRES(mutex_);
+    bool is_in_step(std::uint32_t index, Step step) const noexcept;
+    void kill_if_in_step(std::uint32_t index, Worker& worker) MP_REQUIRES(mutex_);
+    bool ends_wait_for_finalizers() noexcept;
+    bool retired(std::uint32_t index, const Worker& worker);
+    void worker_ended(std::uint32_t index, const Worker& worker);
+    void slow_worker_gone(std::uint32_t index, const Worker& worker);
+
+    // process_pool_limit_signals.cpp
+    std::string limit_told_by(const PoolTask& task, const Worker& worker) const;
+    bool struck_by_limit(std::uint32_t index, const Worker& worker);
+    void recover_from_limit(std::uint32_t index, const Worker& worker);
+
     // process_pool_loss.cpp
     bool was_out_of_memory() noexcept;
     void worker_lost(std::uint32_t index, const Worker& worker);
@@ -134,9 +152,11 @@ private:
     void mark_broken(const std::string& what) noexcept;
     void break_pool(const std::string& what, const std::exception_ptr& cause) noexcept;
     void signal_workers(int signal) noexcept MP_EXCLUDES(mutex_);
+    void end_worker(const Worker& worker, int signal) const;
 
     // Set once in the constructor.
     const ProcessPoolOptions options_;
+    const mp::Environment environment_;  ///< of the workers: what changes
     const mp::detail::Carried given_;
     const std::uint32_t max_workers_;
     const mp::Context context_;
@@ -155,6 +175,7 @@ private:
     std::atomic<bool> begun_{false};
     std::atomic<bool> accepting_{true};
     std::atomic<bool> has_limits_{false};  ///< some task had a time limit
+    DeadlineTimer step_timer_;             ///< for a worker's start, and its end
 
     // Guarded by mutex_.
     mutable mp::detail::Mutex mutex_;
@@ -179,6 +200,7 @@ private:
     std::optional<mp::Deadline> end_grace_;  ///< with workers that were told to end
     int next_signal_ = 0;
     std::optional<std::uint64_t> oom_kills_;  ///< of our group that were told
+    bool slow_end_told_ = false;  ///< that finalizers take long; the log has it
 
     ManagerThread manager_;
 };

@@ -125,7 +125,7 @@ void ProcessPool::stop_if_overdue(std::uint32_t index) {
         }
     });
     if (worker.condemned != Condemned::no) {
-        worker.process->kill();
+        end_worker(worker, SIGKILL);
     } else if (stopped) {
         os::pidfd_send_signal(worker.sentinel, SIGCONT);
     }

@@ -8,6 +8,7 @@
 #include "os/control_group.hpp"
 #include "process_pool/crash_report.hpp"
 #include "process_pool/process_pool_core.hpp"
+#include "process_pool/worker_tree.hpp"
 #include "util/diagnostics.hpp"
 #include "util/number_text.hpp"
 
@@ -48,18 +49,15 @@ void ProcessPool::worker_gone(std::uint32_t index) noexcept {
     alive_.fetch_sub(1);
     try {
         gone.process->join();
-        const auto phase = board_.view().control(index).phase.load();
-        const auto& most = options_.max_tasks_per_child;
-        const bool retired =
-            most && phase == WorkerPhase::retired && gone.process->exitcode() == 0 &&
-            board_.told_by(index) == static_cast<std::uint64_t>(most->value());
         if (gone.condemned == Condemned::out_of_time &&
             gone.process->exitcode() == -SIGKILL && !ending) {
             recover_after_timeout(index, gone);
-        } else if (ending || retired) {
-            board_.recover(index, [&](BoardTask& task) {
-                return verdict_on(static_cast<PoolTask&>(task), index, gone);
-            });
+        } else if (gone.condemned == Condemned::slow_start || gone.condemned == Condemned::slow_end) {
+            slow_worker_gone(index, gone);
+        } else if (!ending && struck_by_limit(index, gone)) {
+            recover_from_limit(index, gone);
+        } else if (ending || retired(index, gone)) {
+            worker_ended(index, gone);
         } else {
             worker_lost(index, gone);
         }
@@ -77,8 +75,9 @@ void ProcessPool::worker_lost(std::uint32_t index, const Worker& worker) {
     const std::string what = end_of_worker(worker);
     const auto phase = board_.view().control(index).phase.load();
     Message initializer;
-    if (phase == WorkerPhase::initializer_failed &&
-        (options_.shared.keep() || options_.initializer)) {
+    const bool has_initializer = options_.shared.keep() || options_.initializer;
+    const bool has_settings = options_.nice || options_.affinity.is_set();
+    if (phase == WorkerPhase::initializer_failed && (has_initializer || has_settings)) {
         initializer = board_.initializer_failure(index);
     }
     const bool failed_initializer = !initializer.bytes().empty();
@@ -103,8 +102,10 @@ void ProcessPool::worker_lost(std::uint32_t index, const Worker& worker) {
     if (failed_initializer) {
         mp::detail::ByteReader in(initializer.bytes());
         const auto cause = mp::detail::decode_exception(in);
-        const std::string text = "the initializer of a worker failed: " +
-                                 mp::detail::describe_exception(cause);
+        const std::string text =
+            (has_initializer ? "the initializer of a worker failed: "
+                             : "a worker could not begin: ") +
+            mp::detail::describe_exception(cause);
         mp::detail::log_error(text);
         break_pool(text, cause);
         return;
@@ -143,6 +144,11 @@ ProcessPool::verdict_on(PoolTask& task, std::uint32_t index, const Worker& worke
     }
     if (timed_out) {
         return nullptr;
+    }
+    if (const std::string limit = limit_told_by(task, worker); !limit.empty()) {
+        return task.losses > task.retries
+                   ? std::make_exception_ptr(mp::ResourceLimitExceeded(limit))
+                   : nullptr;
     }
     const std::uint32_t retries = options_.on_worker_loss == OnWorkerLoss::break_pool
                                       ? 0
@@ -223,7 +229,28 @@ void ProcessPool::break_pool(
 
 void ProcessPool::signal_workers(int signal) noexcept {
     const MutexLock lock(mutex_);
-    workers_.send_all(signal);
+    for (std::uint32_t index = 0; index < max_workers_; ++index) {
+        const Worker& worker = workers_.at(index);
+        try {
+            if (worker.process) {
+                end_worker(worker, signal);
+            }
+        } catch (const std::exception& error) {
+            mp::detail::log_error(
+                std::string("a worker cannot be ended: ") + error.what()
+            );
+        }
+    }
+}
+
+/// SIGTERM, with which a stopped one goes on, or SIGKILL; with all that its tasks have
+/// started, where the options say so.
+void ProcessPool::end_worker(const Worker& worker, int signal) const {
+    if (options_.kill_descendants) {
+        end_worker_tree(*worker.process, signal);
+    } else {
+        WorkerTable::send(*worker.process, signal);
+    }
 }
 
 }  // namespace futures::detail

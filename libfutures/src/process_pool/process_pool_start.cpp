@@ -73,12 +73,22 @@ ProcessPool::make_process(std::uint32_t index, const ResultArenaReader& arena) {
         start.captures_output = true;
         start.output = {TravellingFd(writers[0]), TravellingFd(writers[1])};
     }
+    start.finalizer = options_.finalizer;
+    start.keeps_orphans = options_.kill_descendants;
+    start.settings.has_nice = options_.nice.has_value();
+    start.settings.nice = options_.nice.value_or(0);
+    start.settings.cpus = options_.affinity.of_worker(index);
+    start.tells_of_end = !options_.finalizer_timeout.is_forever();
     if (options_.max_tasks_per_child) {
         start.max_tasks =
             static_cast<std::uint64_t>(options_.max_tasks_per_child->value());
     }
+    start.max_memory = options_.max_memory_per_child.value_or(0);
+    start.limits = LimitNumbers(options_.limits);
     mp::ProcessOptions options;
     options.die_with_parent = true;
+    options.environment = environment_;
+    options.working_directory = options_.working_directory;
     if (!options_.worker_name_prefix.empty()) {
         options.name = options_.worker_name_prefix + "_" + std::to_string(names_++);
     }
@@ -134,6 +144,7 @@ void ProcessPool::adopt(std::vector<Starting>& starting, std::exception_ptr& fai
         }
         Worker& worker = workers_.add(started.index, std::move(started.process));
         ++counts_.workers_started;
+        begin_start_limit(worker);
         if (forced_ != 0) {
             WorkerTable::send(*worker.process, forced_);
         }

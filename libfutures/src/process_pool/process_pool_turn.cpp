@@ -28,6 +28,7 @@ bool ProcessPool::housekeeping() noexcept {
     if (has_limits_) {
         stop_overdue_tasks();
     }
+    watch_steps();
     for (;;) {
         bool ending = false;
         bool none_left = false;
@@ -61,6 +62,7 @@ bool ProcessPool::housekeeping() noexcept {
                 start_failure_ = std::current_exception();
                 max_now_ = alive;
             }
+            watch_steps();  // theirs, too
             continue;
         }
         if (start_failure_ && none_left && board_.outstanding() > 0) {
@@ -88,7 +90,7 @@ void ProcessPool::end_workers() noexcept {
         }
         next_signal_ = gently ? SIGTERM : SIGKILL;
         end_grace_.emplace(gently ? idle_grace : signal_grace);
-    } else if (end_grace_->expired()) {
+    } else if (end_grace_->expired() && !ends_wait_for_finalizers()) {
         mp::detail::log_warning("workers of a process pool do not end: signalling them"
         );
         signal_workers(std::exchange(next_signal_, SIGKILL));

@@ -2,18 +2,24 @@
 #include "process_pool/worker_body.hpp"
 
 #include "futures/detail/process_task.hpp"
+#include "mp/detail/event_fd.hpp"
+#include "mp/detail/nested_exception.hpp"
 #include "mp/errors.hpp"
 #include "mp/process.hpp"
 #include "mp/remote_error.hpp"
+#include "mp/worker_local.hpp"
 
+#include "os/failpoint.hpp"
 #include "process_pool/board_worker.hpp"
 #include "process_pool/crash_frames.hpp"
 #include "process_pool/crash_report.hpp"
 #include "process_pool/worker_output.hpp"
+#include "process_pool/worker_tree.hpp"
 
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 namespace futures::detail {
@@ -48,7 +54,7 @@ public:
             const mp::detail::ArrivedScope scope(given_);
             leave_out_frames_below(__builtin_frame_address(0));
             note_task_begun(control_);
-            mp::detail::run_call(frame);
+            run_limited(frame);
             return ResultKind::value;
         } catch (...) {
             out.clear();
@@ -108,17 +114,56 @@ void call_if_any(const mp::Call& call) {
     }
 }
 
+void leave_text(WorkerControl& control, const std::string& text) noexcept {
+    const std::size_t size = std::min(text.size(), WorkerControl::max_text - 1);
+    std::copy_n(text.data(), size, control.last_text.data());
+    control.last_text[size] = '\0';
+}
+
+/// No task will be run any more. Between two steps, too, this process may be killed.
+void end_in_order(const WorkerStart& start, WorkerControl& control) {
+    MP_FAILPOINT("worker: before the finalizer");
+    control.last_step.store(LastStep::running);
+    if (start.tells_of_end) {
+        mp::detail::EventFd::ring(start.doorbell.get());
+    }
+    auto step = LastStep::done;
+    try {
+        call_if_any(start.finalizer);
+    } catch (...) {
+        leave_text(control, mp::detail::describe_exception(std::current_exception()));
+        step = LastStep::failed;
+    }
+    MP_FAILPOINT("worker: behind the finalizer");
+    mp::detail::destroy_worker_locals();
+    control.last_step.store(step);
+}
+
 }  // namespace
 
-mp::detail::Carried
-given_to_workers(const mp::Call& shared, const mp::Call& initializer) {
+mp::detail::Carried given_to_workers(
+    const mp::Call& shared, const mp::Call& initializer, const mp::Call& finalizer
+) {
     mp::detail::Carried given;
-    for (const mp::Call* const call : {&shared, &initializer}) {
+    for (const mp::Call* const call : {&shared, &initializer, &finalizer}) {
         if (call->carried()) {
             given.append(*call->carried());
         }
     }
     return given;
+}
+
+std::string text_of_last_step(const WorkerControl& control) {
+    std::string text;
+    for (std::size_t i = 0; i < WorkerControl::max_text; ++i) {
+        const char c = copied(control.last_text[i]);
+        if (c == '\0') {
+            break;
+        }
+        const bool printable = static_cast<unsigned char>(c) >= ' ' && c != 127;
+        text += printable ? c : ' ';
+    }
+    return text;
 }
 
 void run_worker(const WorkerStart& start) {
@@ -135,20 +180,26 @@ void run_worker(const WorkerStart& start) {
     if (start.captures_crashes) {
         install_crash_reporter(control);
     }
+    if (start.keeps_orphans) {
+        keep_orphans();
+    }
     leave_out_frames_below(__builtin_frame_address(0));
 
     BoardWorkerOptions options;
     options.index = start.index;
     options.policy = start.policy;
     options.max_tasks = start.max_tasks;
+    options.max_memory = start.max_memory;
     options.doorbell = start.doorbell.get();
     options.calls_size = calls.size();
     BoardWorker worker(view, calls.data(), results, options);
-    const auto given = given_to_workers(start.shared, start.initializer);
+    const auto given =
+        given_to_workers(start.shared, start.initializer, start.finalizer);
     PoolRunner runner(where(), given, control);
-    if (start.shared || start.initializer) {
+    if (start.shared || start.initializer || start.settings.any()) {
         control.phase.store(WorkerPhase::initialising);
         try {
+            start.settings.apply();
             call_if_any(start.shared);
             call_if_any(start.initializer);
         } catch (...) {
@@ -158,7 +209,10 @@ void run_worker(const WorkerStart& start) {
             return;
         }
     }
-    worker.run(runner);
+    limit_calls(start.limits.limits());
+    if (worker.run(runner) == WorkerEnd::in_order) {
+        end_in_order(start, control);
+    }
 }
 
 }  // namespace futures::detail

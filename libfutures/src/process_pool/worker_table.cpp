@@ -68,14 +68,6 @@ std::vector<pid_t> WorkerTable::pids() const {
     return pids;
 }
 
-void WorkerTable::send_all(int signal) const noexcept {
-    for (const Worker& worker : workers_) {
-        if (worker.process) {
-            send(*worker.process, signal);
-        }
-    }
-}
-
 void WorkerTable::resume_all() const noexcept {
     for (const Worker& worker : workers_) {
         if (worker.process) {

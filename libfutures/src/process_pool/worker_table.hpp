@@ -6,6 +6,7 @@
 
 #include "futures/errors.hpp"
 #include "mp/process.hpp"
+#include "mp/timeout.hpp"
 
 #include <sys/types.h>
 
@@ -22,13 +23,20 @@ enum class Condemned : std::uint8_t {
     no,
     out_of_time,  ///< its task ran too long
     faulty,       ///< it wrote over what it shares with the pool
+    slow_start,   ///< its initializer took too long
+    slow_end,     ///< its finalizer took too long
 };
+
+/// What of a worker's life has a time limit of the pool.
+enum class Step : std::uint8_t { none, start, end };
 
 struct Worker {
     std::unique_ptr<mp::Process> process;  ///< null: none
     int sentinel = -1;
     Condemned condemned = Condemned::no;
     bool unkillable = false;  ///< the log has it
+    Step step = Step::none;
+    mp::Deadline step_end{mp::forever};
 };
 
 /// "worker 'NAME' (pid N) was killed by signal 9 (SIGKILL)". Requires: it has ended.
@@ -56,9 +64,6 @@ public:
     std::size_t count() const noexcept;
 
     std::vector<pid_t> pids() const;
-
-    /// To each; see send().
-    void send_all(int signal) const noexcept;
 
     /// Those that are stopped go on.
     void resume_all() const noexcept;

@@ -13,6 +13,7 @@
 #include "os/signals.hpp"
 #include "os/stream_text.hpp"
 #include "process/child_link.hpp"
+#include "process/child_place.hpp"
 #include "process/preparation.hpp"
 #include "process/resource_tracker_client.hpp"
 #include "util/diagnostics.hpp"
@@ -36,6 +37,7 @@ void settle_in(const Preparation& preparation) {
     os::restore_signals();
     inherit_start_method(preparation.start_method);
     set_log_level(preparation.log_level);
+    change_environment(preparation.environment);
     if (!preparation.directory.empty() && ::chdir(preparation.directory.c_str()) != 0) {
         log_warning("the parent's directory is gone: " + preparation.directory);
     }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "futures/detail/chunk_feed.hpp"
+#include "futures/detail/limited_call.hpp"
 #include "mp/call.hpp"
 #include "mp/remote_error.hpp"
 
@@ -51,7 +52,7 @@ void run_item(mp::detail::CallFrame& frame, Fn& fn) {
     } catch (...) {
         frame.out.truncate(begin);
         frame.out.put_value(ItemEnd::exception);
-        mp::detail::encode_exception(frame.out, std::current_exception());
+        mp::detail::encode_exception(frame.out, limit_told(std::current_exception()));
     }
 }
 

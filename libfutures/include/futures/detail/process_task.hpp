@@ -9,6 +9,7 @@
 #include "futures/detail/board_task.hpp"
 #include "futures/detail/recycle.hpp"
 #include "futures/detail/state.hpp"
+#include "futures/limits.hpp"
 #include "mp/call.hpp"
 #include "mp/detail/carried.hpp"
 #include "mp/remote_error.hpp"
@@ -59,6 +60,7 @@ public:
     // Set before it is submitted.
     const TaskName name;
     mp::Timeout time_limit = mp::forever;
+    std::unique_ptr<const Limits> limits = {};  ///< null: the pool's
 
     // The manager's own.
     std::uint32_t losses = 0;  ///< how many workers died while it ran

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: BSL-1.0
+// child_place: where a child runs: its environment and its working directory.
+#pragma once
+
+#include "mp/environment.hpp"
+
+#include <string>
+
+namespace mp::detail {
+
+/// As an absolute path; this process's if `chosen` is empty. Throws SpawnError if a
+/// child could not go there.
+std::string directory_of_child(const std::string& chosen);
+
+/// Throws SpawnError if a variable has no proper name.
+void check_names(const Environment& changes);
+
+/// In a child that is no new program: changes its variables. Requires: no other thread.
+void change_environment(const Environment& changes) noexcept;
+
+}  // namespace mp::detail
