@@ -12,8 +12,12 @@ find_package(Boost 1.81 CONFIG REQUIRED COMPONENTS headers serialization)
 # For the lines of a crash's frames; without it they have names only. GCC brings it in a folder of
 # its own, from which other compilers link, too: docs/decisions/008-libbacktrace.md.
 set(LIBMP_BACKTRACE)
-find_package(libbacktrace CONFIG QUIET)
-if(TARGET libbacktrace::libbacktrace)
+if(LIBMP_SOURCE_LINES)
+    find_package(libbacktrace CONFIG QUIET)
+endif()
+if(NOT LIBMP_SOURCE_LINES)
+    # Names only.
+elseif(TARGET libbacktrace::libbacktrace)
     set(LIBMP_BACKTRACE libbacktrace::libbacktrace)
 else()
     set(folders ${CMAKE_CXX_IMPLICIT_LINK_DIRECTORIES})

@@ -12,7 +12,6 @@ COMPONENTS = {
         ("serialization", "Boost::serialization", ["boost_serialization"], ["headers"], []),
         ("filesystem", "Boost::filesystem", ["boost_filesystem"], ["headers"], []),
     ],
-    "libbacktrace": [("_libbacktrace", "libbacktrace::libbacktrace", ["backtrace"], [], [])],
     "openssl": [("crypto", "OpenSSL::Crypto", ["crypto"], [], [])],
     "fmt": [("_fmt", "fmt::fmt", ["fmt"], [], [])],
     "spdlog": [("libspdlog", "spdlog::spdlog", ["spdlog"], ["fmt::_fmt"],

@@ -105,12 +105,6 @@ public:
         return (word_.load(std::memory_order_acquire) & raised_bit) != 0;
     }
 
-    /// Only an executor settles it.
-    bool is_owned() const noexcept {
-        // order: relaxed, the bit never changes.
-        return (word_.load(std::memory_order_relaxed) & owned_bit) != 0;
-    }
-
     /// The task of a thread pool whose future this is; null for others.
     virtual Work* as_work() noexcept { return nullptr; }
 
