@@ -21,6 +21,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 using namespace std::chrono_literals;
@@ -180,6 +181,30 @@ TEST_CASE("A4: a hundred that cannot be written, a hundred that can", "[faults]"
         expect_unserialised(bad[at], SerializationPhase::encode_task);
         CHECK(good[at].result(60s) == i + 1);
     }
+}
+
+// Three copies of it exist for a moment.
+TEST_CASE(
+    "A7 loky::process_executor::large_data_2_2_GB: an argument whose size no 32 bits "
+    "hold",
+    "[faults][slow][no-asan][no-tsan]"
+) {
+    constexpr std::size_t size = 2'200'000'000;
+    const auto memory = static_cast<std::size_t>(::sysconf(_SC_PHYS_PAGES)) *
+                        static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+    if (memory / 5 < size) {
+        WARN("too little memory for this case");
+        return;
+    }
+    const auto last_of = [](const std::string& text) {
+        return std::pair(text.size(), text.back());
+    };
+    ProcessPoolExecutor pool(on(mp::get_context("forkserver"), 1));
+    std::string text(size, 'a');
+    text.back() = 'z';
+    const auto [arrived, last] = pool.submit(last_of, text).result();
+    CHECK(arrived == size);
+    CHECK(last == 'z');
 }
 
 TEST_CASE("A6: a shutdown while an argument is written that throws then", "[faults]") {
