@@ -203,16 +203,24 @@ namespace {
 struct Root {
     std::exception_ptr cause;
     std::size_t steps = 1;
+    std::string text = {};
 };
+
+/// Its type and text, without its causes.
+std::string text_of(const std::exception_ptr& exception) {
+    const std::string all = mp::detail::describe_exception(exception);
+    return all.substr(0, all.find('\n'));
+}
 
 Root root_of(const std::exception_ptr& cause) {
     try {
         std::rethrow_exception(cause);
     } catch (const DependencyError& error) {
         const auto nested = mp::detail::current_cause();
-        return {nested != nullptr ? nested : cause, error.steps() + 1};
+        const auto& root = nested != nullptr ? nested : cause;
+        return {root, error.steps() + 1, text_of(root)};
     } catch (...) {
-        return {cause, 1};
+        return {cause, 1, text_of(cause)};
     }
 }
 
@@ -236,7 +244,7 @@ std::exception_ptr dependency_error(const Obstacle& obstacle) {
     if (root.steps > 1) {
         text += ", " + std::to_string(root.steps) + " tasks back";
     }
-    text += ": " + mp::detail::describe_exception(root.cause);
+    text += ": " + root.text;
     return mp::detail::with_cause(DependencyError(text, root.steps), root.cause);
 }
 
