@@ -53,8 +53,12 @@ public:
             Item(*std::begin(range));
         }
     After(const Range& futures) {  // NOLINT(google-explicit-constructor): it is those
+        if constexpr (requires { futures.size(); }) {
+            states_.reserve(futures.size());
+        }
         for (const auto& future : futures) {
-            states_.push_back(Item(future).state_);
+            Item item(future);
+            states_.push_back(std::move(item.state_));
         }
     }
 

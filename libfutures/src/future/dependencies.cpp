@@ -34,9 +34,10 @@ bool Edge::end() noexcept {
 
 void Edge::told(StateBase& state) {
     const DependenciesPtr<Dependencies> owner(owner_);
-    StatePtr<StateBase> reference(&state);
     if (end()) {
-        owner->ended(*this, std::move(reference));
+        owner->ended(*this, state);
+    } else if (kind() == Kind::keeping_edge) {
+        state.drop_reference();
     }
 }
 
@@ -67,17 +68,30 @@ void Dependencies::watch() {
     keep();
     const DependenciesPtr<Dependencies> kept(this);
     left_.store(added_ + 1);
+    // order: relaxed, as in keep(). One for each edge.
+    references_.fetch_add(
+        static_cast<std::uint32_t>(added_), std::memory_order_relaxed
+    );
+    std::uint32_t hooked = 0;
     for (std::size_t i = 0; i < added_ && !decided_.load(); ++i) {
         Edge& edge = edges_[i];
-        edge.phase_.store(Edge::Phase::hooked);
-        keep();
-        if (!edge.state_->try_add(edge)) {
-            edge.phase_.store(Edge::Phase::apart);
-            drop();
-            edge.state_->add_reference();
-            ended(edge, StatePtr<StateBase>(edge.state_));
+        // order: relaxed, published by the list's lock.
+        edge.phase_.store(Edge::Phase::hooked, std::memory_order_relaxed);
+        if (edge.state_->try_add(edge)) {
+            ++hooked;
+            continue;
         }
+        // order: relaxed, no other thread knows of it.
+        edge.phase_.store(Edge::Phase::apart, std::memory_order_relaxed);
+        if (edge.kind() == Watcher::Kind::keeping_edge) {
+            edge.state_->add_reference();
+        }
+        ended(edge, *edge.state_);
     }
+    // order: relaxed, `kept` is another one.
+    references_.fetch_sub(
+        static_cast<std::uint32_t>(added_) - hooked, std::memory_order_relaxed
+    );
     // Whoever decides does so first, and looks at this then; we the other way round.
     hooked_.store(true);
     if (decided_.load()) {
@@ -128,7 +142,9 @@ bool Dependencies::waits_for_hand_made() const noexcept {
     return false;
 }
 
-void Dependencies::ended(Edge& edge, StatePtr<StateBase> state) {
+/// With a reference to `state` if the edge keeps it.
+void Dependencies::ended(Edge& edge, StateBase& state) {
+    const bool keeps = edge.kind() == Watcher::Kind::keeping_edge;
     if (needs_ == Needs::first) {
         if (decide()) {
             first_ = static_cast<std::size_t>(&edge - edges_.get());
@@ -136,20 +152,21 @@ void Dependencies::ended(Edge& edge, StatePtr<StateBase> state) {
         }
         return;
     }
-    const bool cancelled = state->state() != FutureState::finished;
+    const bool cancelled = state.state() != FutureState::finished;
     if (needs_ != Needs::ends &&
-        (cancelled || (needs_ == Needs::values && state->raised()))) {
+        (cancelled || (needs_ == Needs::values && state.raised()))) {
+        if (!keeps) {
+            state.add_reference();
+        }
+        StatePtr<StateBase> failed(&state);
         if (decide()) {
-            failed_ = std::move(state);
+            failed_ = std::move(failed);
             keep();
             Ready::add(*this);
         }
         return;
     }
-    if (edge.wants_value_) {
-        edge.counted_ = true;
-        static_cast<void>(state.release());
-    }
+    edge.counted_ = keeps;
     if (left_.fetch_sub(1) == 1 && decide()) {
         ready();
     }
@@ -203,16 +220,24 @@ namespace {
 struct Root {
     std::exception_ptr cause;
     std::size_t steps = 1;
+    std::string text = {};
 };
+
+/// Its type and text, without its causes.
+std::string text_of(const std::exception_ptr& exception) {
+    const std::string all = mp::detail::describe_exception(exception);
+    return all.substr(0, all.find('\n'));
+}
 
 Root root_of(const std::exception_ptr& cause) {
     try {
         std::rethrow_exception(cause);
     } catch (const DependencyError& error) {
         const auto nested = mp::detail::current_cause();
-        return {nested != nullptr ? nested : cause, error.steps() + 1};
+        const auto& root = nested != nullptr ? nested : cause;
+        return {root, error.steps() + 1, text_of(root)};
     } catch (...) {
-        return {cause, 1};
+        return {cause, 1, text_of(cause)};
     }
 }
 
@@ -236,7 +261,7 @@ std::exception_ptr dependency_error(const Obstacle& obstacle) {
     if (root.steps > 1) {
         text += ", " + std::to_string(root.steps) + " tasks back";
     }
-    text += ": " + mp::detail::describe_exception(root.cause);
+    text += ": " + root.text;
     return mp::detail::with_cause(DependencyError(text, root.steps), root.cause);
 }
 

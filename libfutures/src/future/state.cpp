@@ -3,18 +3,14 @@
 #include "futures/detail/state.hpp"
 
 #include "futures/errors.hpp"
-#include "mp/detail/forced_unwind.hpp"
 
 #include "future/error_types.hpp"
 #include "future/exception_text.hpp"
 #include "future/pool_thread.hpp"
-#include "future/ready.hpp"
 #include "os/spin.hpp"
 #include "util/demangle.hpp"
 #include "util/diagnostics.hpp"
 #include "util/hex.hpp"
-
-#include <sched.h>
 
 #include <cstdint>
 #include <string>
@@ -33,25 +29,6 @@ StateBase::~StateBase() {
     if ((word_.load(std::memory_order_relaxed) & watched_bit) != 0) {
         give_up();
     }
-}
-
-/// What is in the list of a future that was not concluded. A dependent that is being
-/// cancelled may still be taking its edge out, which the list lock waits for.
-void StateBase::give_up() noexcept {
-    Ready ready;
-    for (;;) {
-        lock_list();
-        Watcher* const first = watchers_;
-        if (first != nullptr) {
-            unlink(*first);
-        }
-        unlock_list(0);
-        if (first == nullptr) {
-            break;
-        }
-        first->given_up();
-    }
-    ready.run();
 }
 
 FutureState StateBase::state() const noexcept {
@@ -143,193 +120,6 @@ mp::detail::FutexWord& StateBase::futex_word() noexcept {
 #else
     return halves[1];
 #endif
-}
-
-// The list
-
-StateBase::Word StateBase::lock_list() noexcept {
-    for (;;) {
-        // order: relaxed load, the exchange decides.
-        auto word = word_.load(std::memory_order_relaxed);
-        // order: acquire pairs with unlock_list(), so that the list is visible, and
-        // with conclude(), so that the value is.
-        if ((word & lock_bit) == 0 &&
-            word_.compare_exchange_weak(
-                word, word | lock_bit, std::memory_order_acquire
-            )) {
-            return word;
-        }
-        if ((word & lock_bit) != 0) {
-            sched_yield();  // held for a few instructions, unless it was preempted
-        }
-    }
-}
-
-void StateBase::unlock_list(Word set) noexcept {
-    // order: relaxed load, the exchange decides.
-    auto word = word_.load(std::memory_order_relaxed);
-    // order: release pairs with lock_list(), so that the list is visible.
-    while (!word_.compare_exchange_weak(
-        word,
-        (word & ~lock_bit) | set,
-        std::memory_order_release,
-        std::memory_order_relaxed
-    )) {
-    }
-}
-
-void StateBase::append(Watcher& watcher) noexcept {
-    if (watchers_ == nullptr) {
-        watcher.next_ = watcher.prev_ = watchers_ = &watcher;
-        return;
-    }
-    watcher.next_ = watchers_;
-    watcher.prev_ = watchers_->prev_;
-    watcher.prev_->next_ = &watcher;
-    watchers_->prev_ = &watcher;
-}
-
-void StateBase::unlink(Watcher& watcher) noexcept {
-    if (watcher.next_ == &watcher) {
-        watchers_ = nullptr;
-    } else {
-        watcher.prev_->next_ = watcher.next_;
-        watcher.next_->prev_ = watcher.prev_;
-        if (watchers_ == &watcher) {
-            watchers_ = watcher.next_;
-        }
-    }
-    watcher.next_ = watcher.prev_ = nullptr;
-}
-
-bool StateBase::add_waiter(Watcher& waiter) {
-    const Word word = lock_list();
-    if (is_told(word)) {
-        unlock_list(0);
-        return false;
-    }
-    append(waiter);
-    unlock_list(watched_bit);
-    if ((word & watched_bit) == 0) {
-        watched();
-    }
-    return true;
-}
-
-void StateBase::remove_waiter(Watcher& waiter) noexcept {
-    lock_list();
-    if (waiter.next_ != nullptr) {
-        unlink(waiter);
-    }
-    unlock_list(0);
-}
-
-bool StateBase::try_add(Watcher& watcher) noexcept {
-    const Word word = lock_list();
-    if (is_done(word)) {
-        unlock_list(0);
-        return false;
-    }
-    append(watcher);
-    unlock_list(watched_bit | callback_bit);
-    if ((word & watched_bit) == 0) {
-        watched();
-    }
-    return true;
-}
-
-bool StateBase::remove_edge(Watcher& edge) noexcept {
-    lock_list();
-    const bool listed = edge.next_ != nullptr;
-    if (listed) {
-        unlink(edge);
-    }
-    unlock_list(0);
-    return listed;
-}
-
-void StateBase::add_callback(std::unique_ptr<Watcher> callback) {
-    if (try_add(*callback)) {
-        static_cast<void>(callback.release());  // the list's, or told already
-    } else {
-        callback->told(*this);
-    }
-}
-
-void StateBase::tell_waiters() noexcept {
-    lock_list();
-    Watcher* at = watchers_;
-    while (at != nullptr) {
-        Watcher* const next = at->next_ == watchers_ ? nullptr : at->next_;
-        if (at->kind_ == Watcher::Kind::waiter) {
-            unlink(*at);
-            at->told(*this);  // from here on it may be gone
-        }
-        at = next;
-    }
-    unlock_list(0);
-}
-
-/// The next callback or edge, with a reference for the time that it is told; taken in
-/// one with it, so that a value which is still to be told is not moved out.
-Watcher* StateBase::take_callback() noexcept {
-    lock_list();
-    Watcher* at = watchers_;
-    while (at != nullptr && at->kind_ == Watcher::Kind::waiter) {
-        at = at->next_ == watchers_ ? nullptr : at->next_;
-    }
-    if (at != nullptr) {
-        unlink(*at);
-        add_reference();
-    }
-    unlock_list(0);
-    return at;
-}
-
-void StateBase::run_listed(Ready& ready) {
-    while (Watcher* const next = take_callback()) {
-        if (next->kind_ == Watcher::Kind::edge) {
-            next->told(*this);
-            continue;
-        }
-        const std::unique_ptr<Watcher> callback(next);
-        // NOLINTNEXTLINE(cppcoreguidelines-special-member-functions): of one place only
-        const struct Kept {
-            StateBase& state;
-
-            ~Kept() { state.drop_reference(); }
-        } kept{*this};
-        ready.run();  // what was added before it comes before it
-        callback->told(*this);
-    }
-    ready.run();
-}
-
-void StateBase::run_callbacks() {
-    Ready ready;
-    try {
-        run_listed(ready);
-    } catch (const mp::detail::ForcedUnwind&) {
-        ready.run();
-        throw;
-    }
-}
-
-void StateBase::run_all_callbacks() {
-    Ready ready;
-    try {
-        run_listed(ready);
-    } catch (const mp::detail::ForcedUnwind&) {
-        run_listed(ready);
-        throw;
-    }
-}
-
-bool StateBase::all_are_told() noexcept {
-    const Word word = lock_list();
-    const bool all = references(word) == 2 && watchers_ == nullptr;
-    unlock_list(0);
-    return all;
 }
 
 // Concluding

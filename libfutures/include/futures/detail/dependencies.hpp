@@ -46,7 +46,6 @@ private:
     bool end() noexcept;
 
     std::atomic<Phase> phase_{Phase::apart};
-    bool wants_value_ = false;
     bool hand_made_ = false;
     bool counted_ = false;  // `state_` is kept
     Dependencies* owner_ = nullptr;
@@ -93,7 +92,7 @@ public:
         Edge& edge = edges_[added_++];
         edge.owner_ = this;
         edge.state_ = &state;
-        edge.wants_value_ = wants_value;
+        edge.set_kind(wants_value ? Watcher::Kind::keeping_edge : Watcher::Kind::edge);
         edge.hand_made_ = !state.is_owned();
     }
 
@@ -152,7 +151,7 @@ private:
     friend class Edge;
     friend class Ready;
 
-    void ended(Edge& edge, StatePtr<StateBase> state);
+    void ended(Edge& edge, StateBase& state);
     void gave_up();
     void ready();
     void run();

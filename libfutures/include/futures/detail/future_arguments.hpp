@@ -98,9 +98,12 @@ struct FutureArgumentsOf<travel, Fn, std::index_sequence<i...>, Args...> {
     static constexpr bool takes_futures_only() {
         if constexpr (travel == FuturesTravel::no || mp::detail::HasSignature<Function> || mp::detail::HasOneCallOperator<Function> || (std::is_void_v<ValueOf<Args>> || ...)) {
             return false;
+        } else if constexpr (std::is_invocable_v<
+                                 Function,
+                                 std::decay_t<ValueOf<Args>>...>) {
+            return false;  // not to be asked about the futures: that compiles its body
         } else {
-            return std::is_invocable_v<Function, std::decay_t<Args>...> &&
-                   !std::is_invocable_v<Function, std::decay_t<ValueOf<Args>>...>;
+            return std::is_invocable_v<Function, std::decay_t<Args>...>;
         }
     }
 

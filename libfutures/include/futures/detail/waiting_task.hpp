@@ -58,7 +58,6 @@ private:
     // Guarded by the room's mutex.
     WaitingTask* room_next_ = nullptr;
     WaitingTask* room_previous_ = nullptr;
-    bool in_room_ = false;
 };
 
 /// Those of one pool. The pool does not end before it is empty.

@@ -15,9 +15,10 @@ class StateBase;
 class Watcher {
 public:
     enum class Kind : std::uint8_t {
-        waiter,    ///< of a thread that waits; whoever waits owns it
-        callback,  ///< of the program; the list owns it
-        edge,      ///< of a dependent, which owns it (dependencies.hpp)
+        waiter,        ///< of a thread that waits; whoever waits owns it
+        callback,      ///< of the program; the list owns it
+        edge,          ///< of a dependent, which owns it (dependencies.hpp)
+        keeping_edge,  ///< the same, and it is given a reference to the state
     };
 
     explicit Watcher(bool is_callback) noexcept
@@ -32,18 +33,23 @@ public:
     /// A callback is told outside any lock, by the thread that concludes the future. A
     /// waiter is told under the state's list lock and may only set flags and wake.
     /// A callback may end its thread (pthread_exit); nothing else leaves it. An edge is
-    /// told as a callback is, and gets one reference to the state for itself.
+    /// told as a callback is; if it keeps the state, it gets a reference for itself.
     virtual void told(StateBase& state) = 0;
 
     /// The last handle is gone of a future that is not done: it never will be.
     virtual void given_up() noexcept { delete this; }
+
+protected:
+    void set_kind(Kind kind) noexcept { kind_ = kind; }
+
+    Kind kind() const noexcept { return kind_; }
 
 private:
     friend class StateBase;
 
     Watcher* next_ = nullptr;  // null: in no list
     Watcher* prev_ = nullptr;
-    const Kind kind_;
+    Kind kind_;
 };
 
 }  // namespace futures::detail
