@@ -33,7 +33,8 @@ namespace futures {
 
 struct ThreadPoolOptions {
     /// Most threads to have; they are made when there is work. Without it,
-    /// min(32, mp::usable_cpu_count() + 4).
+    /// min(32, mp::usable_cpu_count() + 4). While all of them wait for futures there
+    /// are more.
     std::optional<Count> max_workers = {};
     /// Threads are called prefix_0, prefix_1 ...; the system shows 15 characters of it.
     /// Without it, "ThreadPoolExecutor-K" with a K of this executor's own.
@@ -44,7 +45,7 @@ struct ThreadPoolOptions {
 };
 
 struct ThreadPoolStatistics {
-    std::size_t threads = 0;      ///< made so far
+    std::size_t threads = 0;      ///< there are, those that were added for waits, too
     std::size_t sleeping = 0;     ///< of these, waiting for work for a while
     std::uint64_t submitted = 0;  ///< tasks accepted so far
     std::uint64_t begun = 0;      ///< of these, taken by a thread, or dropped
@@ -87,9 +88,10 @@ public:
 
     /// Calls `fn(args...)` in one of the threads, with copies, or what was moved in.
     /// Never blocks. Throws: mp::StateError after shutdown() or while the program
-    /// exits, BrokenThreadPool when an initializer failed. A task that waits for
-    /// another task of the same executor may wait for ever: all threads can be in that
-    /// place.
+    /// exits, BrokenThreadPool when an initializer failed. A task may wait for others
+    /// of the same executor: its thread runs the one it waits for if no thread has
+    /// begun it, and while all threads wait there is one more for what is queued. Waits
+    /// in a cycle end with DeadlockError (docs/concepts/deadlocks.md).
     template <class Fn, class... Args>
         requires(!std::same_as<std::decay_t<Fn>, SubmitOptions>)
     auto submit(Fn&& fn, Args&&... args) {
