@@ -154,7 +154,8 @@ private:
     std::shared_ptr<const detail::LostReport> report_;
 };
 
-/// A wait that could never end: every worker waits for work that no worker is left for.
+/// A wait that could never end: tasks wait for each other in a cycle, which it would
+/// close. The text names them.
 struct DeadlockError : std::runtime_error {
     using std::runtime_error::runtime_error;
 };

@@ -118,7 +118,8 @@ public:
 
     /// Waits for the value. The reference lives as long as any handle of the future.
     /// Throws: what the call threw, CancelledError, TimeoutError when it is not done in
-    /// time (0 does not wait), InvalidStateError when the value was moved out before.
+    /// time (0 does not wait), InvalidStateError when the value was moved out before,
+    /// DeadlockError in a task of a thread pool for which this would wait in turn.
     std::add_lvalue_reference_t<const T>
     result(mp::Timeout timeout = mp::forever) const& {
         detail::await_value(base(), timeout);
@@ -154,9 +155,7 @@ public:
     /// Calls `callback(future)` once, when this is done, in the thread that finishes or
     /// cancels it; at once in this thread if it is done already. Callbacks run in the
     /// order they were added; what one throws is logged and the next one runs. Waiting
-    /// in one for another future of the same executor works in a process pool, whose
-    /// manager thread runs it; in a thread pool while a thread is left for it. See
-    /// docs/gotchas.md.
+    /// in one for another future of the same executor works. See docs/gotchas.md.
     template <std::invocable<Future<T>> Callback>
     void add_done_callback(Callback&& callback) const {
         expect_copies();

@@ -37,7 +37,8 @@ namespace futures {
 
 struct ThreadPoolOptions {
     /// Most threads to have; they are made when there is work. Without it,
-    /// min(32, mp::usable_cpu_count() + 4).
+    /// min(32, mp::usable_cpu_count() + 4). While all of them wait for futures there
+    /// are more.
     std::optional<Count> max_workers = {};
     /// Threads are called prefix_0, prefix_1 ...; the system shows 15 characters of it.
     /// Without it, "ThreadPoolExecutor-K" with a K of this executor's own.
@@ -48,7 +49,7 @@ struct ThreadPoolOptions {
 };
 
 struct ThreadPoolStatistics {
-    std::size_t threads = 0;      ///< made so far
+    std::size_t threads = 0;      ///< there are, those that were added for waits, too
     std::size_t sleeping = 0;     ///< of these, waiting for work for a while
     std::uint64_t submitted = 0;  ///< tasks accepted so far
     std::uint64_t begun = 0;      ///< of these, taken by a thread, or dropped
@@ -93,9 +94,10 @@ public:
     /// For a Future<T> among the arguments it gets the value, and begins when that is
     /// there (see SubmitOptions::after); if its parameter is a future, the future
     /// itself, at once. Never blocks. Throws: mp::StateError after shutdown() or while
-    /// the program exits, BrokenThreadPool when an initializer failed. A task that
-    /// waits for another task of the same executor may wait for ever: all threads can
-    /// be in that place.
+    /// the program exits, BrokenThreadPool when an initializer failed. A task may wait
+    /// for others of the same executor: its thread runs the one it waits for if no
+    /// thread has begun it, and while all threads wait there is one more for what is
+    /// queued. Waits in a cycle end with DeadlockError (docs/concepts/deadlocks.md).
     template <class Fn, class... Args>
         requires(!std::same_as<std::decay_t<Fn>, SubmitOptions>)
     auto submit(Fn&& fn, Args&&... args) {

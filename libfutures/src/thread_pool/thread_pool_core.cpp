@@ -270,31 +270,21 @@ void ThreadPool::work_on(Worker& self, Work* first) {
         run_first(self, *first);
     }
     Work* work = queue_.pop();
-    while (work != nullptr || (work = search(self)) != nullptr) {
-        run(self, *work);
-        // order: relaxed, retire() looks again.
-        if (surplus_.load(std::memory_order_relaxed) && retire(self)) [[unlikely]] {
-            return;
-        }
-        work = queue_.pop();
-    }
-}
-
-void ThreadPool::run(Worker& self, Work& work) {
-    self.task.work = &work;
     try {
-        work.run(self.completed);
+        while (work != nullptr || (work = search(self)) != nullptr) {
+            self.task.work = work;
+            work->run(self.completed);
+            leave_graph(self.task);
+            // order: relaxed, retire() looks again.
+            if (surplus_.load(std::memory_order_relaxed) && retire(self)) [[unlikely]] {
+                return;
+            }
+            work = queue_.pop();
+        }
     } catch (const mp::detail::ForcedUnwind&) {
-        self.unfinished.insert(self.unfinished.begin(), &work);
+        self.unfinished.insert(self.unfinished.begin(), work);
         leave_graph(self.task);
         throw;
-    }
-    leave_graph(self.task);
-}
-
-void ThreadPool::leave_graph(TaskFrame& frame) noexcept {
-    if (frame.entered) [[unlikely]] {
-        WaitGraph::of_this_process().leave(frame);
     }
 }
 

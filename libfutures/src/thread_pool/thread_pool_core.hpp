@@ -91,7 +91,7 @@ private:
         using PoolThread::is_this_thread;
 
         // Own synchronisation.
-        std::atomic<std::uint64_t> completed{0};  // tasks; written by the worker
+        alignas(64) std::atomic<std::uint64_t> completed{0};  // written by the worker
         IdleWorkers::Sleeper sleeper;
         // Set once, before the thread starts.
         ThreadPool& pool;
@@ -120,8 +120,12 @@ private:
     void start_thread(Worker& worker, Work* first) MP_REQUIRES(mutex_);
     void work(Worker& self, Work* first);
     void work_on(Worker& self, Work* first);
-    void run(Worker& self, Work& work);
-    static void leave_graph(TaskFrame& frame) noexcept;
+    static void leave_graph(TaskFrame& frame) noexcept {
+        if (frame.entered) [[unlikely]] {
+            WaitGraph::of_this_process().leave(frame);
+        }
+    }
+
     static void finish(Worker& self);
     void thread_ended(Worker& self) noexcept;
     bool replace_thread(Worker& ended) noexcept;
@@ -140,7 +144,7 @@ private:
     bool run_awaited(Worker& self, StateBase& state);
     void run_first(Worker& self, Work& work);
     void drop_begun(Worker& self);
-    void pass_on_callbacks(Worker& self, Work& work);
+    void pass_on_callbacks(Work& work);
     void begin_wait(Worker& self, const Wait& wait);
     void end_wait(Worker& self, const Wait& wait) noexcept;
     void relieve() noexcept;

@@ -134,7 +134,7 @@ bool ThreadPool::run_awaited(Worker& self, StateBase& state) {
         }
     }
     if (callbacks) {
-        pass_on_callbacks(self, *work);
+        pass_on_callbacks(*work);
     }
     return true;
 }
@@ -158,7 +158,7 @@ void ThreadPool::run_first(Worker& self, Work& work) {
     }
     leave_graph(self.task);
     if (callbacks) {
-        pass_on_callbacks(self, work);
+        pass_on_callbacks(work);
     }
 }
 
@@ -220,7 +220,7 @@ struct ThreadPool::CallbacksOf final : Work {
     Work& work;
 };
 
-void ThreadPool::pass_on_callbacks(Worker& self, Work& work) {
+void ThreadPool::pass_on_callbacks(Work& work) {
     auto* const callbacks = new (std::nothrow) CallbacksOf(work);
     try {
         if (callbacks == nullptr) {
@@ -241,7 +241,6 @@ void ThreadPool::pass_on_callbacks(Worker& self, Work& work) {
             throw;
         }
     }
-    static_cast<void>(self);
 }
 
 // Sleeping

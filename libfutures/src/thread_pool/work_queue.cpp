@@ -111,13 +111,13 @@ void WorkQueue::lock_head() noexcept {
     }
 }
 
-void WorkQueue::unlock_head() noexcept {
+inline void WorkQueue::unlock_head() noexcept {
     // order: release pairs with lock_head().
     head_locked_.store(false, std::memory_order_release);
 }
 
 /// Under the lock: where the next item is or will be; null at the end of a segment.
-std::atomic<Work*>* WorkQueue::head_cell() noexcept {
+[[gnu::always_inline]] inline std::atomic<Work*>* WorkQueue::head_cell() noexcept {
     if (head_offset_ == segment_size) {
         // order: acquire pairs with push(), so that the cells are visible.
         Segment* const next = head_segment_->next.load(std::memory_order_acquire);
@@ -140,7 +140,8 @@ std::atomic<Work*>* WorkQueue::head_cell() noexcept {
 }
 
 /// Under the lock: the item there is taken.
-void WorkQueue::pass_head(std::atomic<Work*>* cell) noexcept {
+[[gnu::always_inline]] inline void WorkQueue::pass_head(std::atomic<Work*>* cell
+) noexcept {
     ++head_offset_;
     // order: relaxed, under the lock; readers take it as a hint.
     head_.store(head_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);

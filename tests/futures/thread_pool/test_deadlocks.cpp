@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Tasks of thread pools that wait for tasks: none of them waits for ever.
+// Long because cycles and ways out of them are tested with the same tasks.
 #include "futures/as_completed.hpp"
 #include "futures/errors.hpp"
 #include "futures/process_pool.hpp"
@@ -334,7 +335,8 @@ TEST_CASE("deadlocks: a task waits for a process pool, which is no end of its po
     CHECK(threads.statistics().threads <= 2);
 }
 
-TEST_CASE("deadlocks: a task that waits for itself gets a DeadlockError") {
+TEST_CASE("mpi4py::test_futures::Then::cycle_self: "
+          "a task that waits for itself gets a DeadlockError") {
     ThreadPoolExecutor threads(1);
     Ring ring;
     std::optional<Future<int>> self;
