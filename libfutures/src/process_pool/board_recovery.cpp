@@ -22,6 +22,11 @@ void Board::prepare(std::uint32_t worker, std::shared_ptr<ResultArenaReader> are
     rings_[worker].finished_below = 0;
     control.phase.store(WorkerPhase::starting);
     control.last_step.store(LastStep::none);
+    control.retire.store(0);
+    control.idled.store(0);
+    if (worker >= used_.load()) {
+        used_.store(worker + 1);
+    }
     control.crash.signal.store(0);
     clear_bits_of(worker);
 }

@@ -67,7 +67,7 @@ void Board::check_tasks() noexcept {
             ++held_[worker_of(word)];
         }
     }
-    for (std::uint32_t worker = 0; worker < options_.workers; ++worker) {
+    for (std::uint32_t worker = 0; worker < used_.load(); ++worker) {
         if (has_process_[worker] != 0) {
             check_workers_share(worker);
             check_wait_for_room(worker);

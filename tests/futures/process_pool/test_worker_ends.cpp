@@ -388,10 +388,9 @@ TEST_CASE(
 }
 
 TEST_CASE(
-    "pebble::process_pool::broken_initializer mpire::pool::init.error_map "
-    "dask::test_nanny::start_exception "
-    "ray::test_exit_observability::init_failure_reason"
-    ": an initializer that throws breaks the pool for queued and later work, once",
+    "pebble::process_pool::broken_initializer mpire::pool::init.error_map: an "
+    "initializer "
+    "that throws breaks the pool for queued and later work, once",
     "[pool]"
 ) {
     const auto context = each_pool_start_method();
