@@ -30,7 +30,7 @@
 #include "futures/submit_options.hpp"
 #include "mp/call.hpp"
 #include "mp/context.hpp"
-#include "mp/environment.hpp"
+#include "mp/detail/environment.hpp"
 #include "mp/timeout.hpp"
 #include "mp/worker_local.hpp"
 

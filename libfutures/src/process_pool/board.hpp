@@ -263,6 +263,7 @@ private:
     ) const noexcept MP_REQUIRES(drain_mutex_);
     bool can_have(std::uint32_t worker, std::uint64_t position) const noexcept
         MP_REQUIRES(drain_mutex_);
+    bool has_bits(std::uint32_t worker) const noexcept;
     bool is_asleep(std::uint32_t worker) const noexcept;
     void check_workers_share(std::uint32_t worker) noexcept MP_REQUIRES(drain_mutex_);
     void check_wait_for_room(std::uint32_t worker) noexcept MP_REQUIRES(drain_mutex_);

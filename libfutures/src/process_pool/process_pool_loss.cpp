@@ -226,6 +226,8 @@ void ProcessPool::signal_workers(int signal) noexcept {
 void ProcessPool::end_worker(const Worker& worker, int signal) const {
     if (options_.kill_descendants) {
         end_worker_tree(*worker.process, signal);
+    } else if (signal == SIGKILL) {
+        worker.process->kill();
     } else {
         WorkerTable::send(*worker.process, signal);
     }

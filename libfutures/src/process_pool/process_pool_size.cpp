@@ -8,6 +8,7 @@
 #include "util/exit_function.hpp"
 
 #include <algorithm>
+#include <exception>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -105,18 +106,22 @@ void ProcessPool::settle_size() noexcept {
     if (!sizes_change_) {
         return;
     }
-    const MutexLock lock(mutex_);
-    if (stage_ != Stage::working || shut_down_) {
-        return;
-    }
-    std::vector<std::uint32_t> staying = staying_workers();
-    if (staying.size() > target_) {
-        retire_surplus(staying);
-    } else {
-        keep_retiring(target_ - staying.size());
-    }
-    if (!options_.idle_timeout.is_forever()) {
-        retire_idle(staying);
+    try {
+        const MutexLock lock(mutex_);
+        if (stage_ != Stage::working || shut_down_) {
+            return;
+        }
+        std::vector<std::uint32_t> staying = staying_workers();
+        if (staying.size() > target_) {
+            retire_surplus(staying);
+        } else {
+            keep_retiring(target_ - staying.size());
+        }
+        if (!options_.idle_timeout.is_forever()) {
+            retire_idle(staying);
+        }
+    } catch (const std::exception&) {
+        board_.guard_timer().arm();  // no memory: again then
     }
 }
 
@@ -142,7 +147,7 @@ void ProcessPool::tell_to_retire(std::uint32_t index) {
 void ProcessPool::retire_surplus(std::vector<std::uint32_t>& staying) {
     std::vector<bool> busy(places_);
     board_.visit_taken([&](BoardTask&, std::uint32_t worker) { busy[worker] = true; });
-    std::stable_partition(staying.begin(), staying.end(), [&](std::uint32_t index) {
+    std::partition(staying.begin(), staying.end(), [&](std::uint32_t index) {
         return busy[index];
     });
     while (staying.size() > target_) {

@@ -258,7 +258,7 @@ TEST_CASE(
 }
 
 TEST_CASE(
-    "loky::process_executor::idle_timeout ray::test_exit_observability::idle_exit: "
+    "loky::process_executor::idle_timeout: "
     "idle "
     "workers end in order, and the next round works",
     "[pool]"
