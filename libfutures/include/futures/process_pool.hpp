@@ -33,7 +33,7 @@
 #include "futures/when.hpp"
 #include "mp/call.hpp"
 #include "mp/context.hpp"
-#include "mp/environment.hpp"
+#include "mp/detail/environment.hpp"
 #include "mp/timeout.hpp"
 #include "mp/worker_local.hpp"
 
@@ -88,6 +88,11 @@ struct ProcessPoolOptions {
     /// is replaced: for what leaks. Looked at between tasks; what a single task takes
     /// is up to `limits`. More than 0.
     std::optional<std::uint64_t> max_memory_per_child = {};
+    /// A worker that has had no task for so long ends in order; the pool grows again
+    /// when there is work. More than 0.
+    mp::Timeout idle_timeout = mp::forever;
+    /// So many workers idle_timeout leaves; at most max_workers.
+    Count min_workers = 0;
     /// What a worker's death does to the rest.
     OnWorkerLoss on_worker_loss = OnWorkerLoss::break_pool;
     /// How much of the machine each task may use that does not say it itself.
@@ -319,6 +324,18 @@ public:
 
     /// The same with SIGKILL.
     void kill_workers();
+
+    /// So many workers at most from now on, 512 at the utmost. Returns at once: more
+    /// are started when there is work for them; of fewer, idle ones end first, the
+    /// others once they have done their task. Throws std::invalid_argument;
+    /// mp::StateError after shutdown(); BrokenProcessPool; mp::ResourceLimitExceeded
+    /// where RLIMIT_AS or RLIMIT_FSIZE left room for fewer when the pool was made.
+    void resize(Count max_workers);
+
+    /// Starts all workers, as many as max_workers, and returns when they are ready: the
+    /// initializer has run in each. Throws as submit(), and what a failed start throws;
+    /// mp::StateError in a callback of one of its futures, which would wait for itself.
+    void bootup();
 
     /// The process ids of the workers there are now.
     std::vector<pid_t> workers() const;

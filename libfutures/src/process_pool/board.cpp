@@ -27,7 +27,9 @@ Board::Board(BoardOptions options)
     header.slots = options.slots;
     header.workers = options.workers;
     // Of the pool's share, the calls' arena keeps one part, too.
-    header.trim_threshold = options.trim_threshold / (options.workers + 1);
+    header.trim_threshold =
+        options.trim_threshold /
+        ((options.sharers != 0 ? options.sharers : options.workers) + 1);
     slots_ = view_.slots();
     header.submit_cpu = -1;
 }

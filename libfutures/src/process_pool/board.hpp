@@ -27,7 +27,8 @@
 namespace futures::detail {
 
 struct BoardOptions {
-    std::uint32_t workers = 1;
+    std::uint32_t workers = 1;   ///< that there are places for
+    std::uint32_t sharers = 0;   ///< of the memory that is kept; 0: as `workers`
     std::uint64_t slots = 1024;  ///< a power of two
     mp::detail::SpinPolicy policy{};
     std::uint64_t trim_threshold = 0;  ///< free bytes that an idle pool keeps
@@ -162,6 +163,23 @@ public:
     void stop_workers() noexcept;
     void kick_workers() noexcept;
 
+    /// Tells a worker to end once it has done its task, or that it need not. It may
+    /// have begun to.
+    void retire_worker(std::uint32_t worker, bool retire) noexcept;
+
+    /// Has it had nothing to do for as long as it was told to wait?
+    bool has_idled(std::uint32_t worker) const noexcept {
+        return view_.control(worker).idled.load() != 0;
+    }
+
+    /// While it is so, each worker rings the doorbell when it is ready for tasks.
+    void want_ready(bool wanted) noexcept {
+        view_.header().ready_wanted.store(wanted ? 1 : 0);
+    }
+
+    /// Workers have indices below this so far.
+    std::uint32_t places_used() const noexcept { return used_.load(); }
+
     // ---- for both
 
     const mp::detail::EventFd& doorbell() const noexcept { return doorbell_; }
@@ -257,6 +275,7 @@ private:
     ) const noexcept MP_REQUIRES(drain_mutex_);
     bool can_have(std::uint32_t worker, std::uint64_t position) const noexcept
         MP_REQUIRES(drain_mutex_);
+    bool has_bits(std::uint32_t worker) const noexcept;
     bool is_asleep(std::uint32_t worker) const noexcept;
     void check_workers_share(std::uint32_t worker) noexcept MP_REQUIRES(drain_mutex_);
     void check_wait_for_room(std::uint32_t worker) noexcept MP_REQUIRES(drain_mutex_);
@@ -297,6 +316,8 @@ private:
     std::atomic<BoardTask*> leader_task_{nullptr};
     std::atomic<BoardTask*> manager_task_{nullptr};  ///< a callback waits for it
     std::atomic<std::uint64_t> worker_wakes_{0};
+    std::atomic<std::uint32_t> used_{
+        0};  ///< places that ever had a worker: the first ones
     std::atomic<const char*> damage_{nullptr};
 
     // Guarded by mutex_.

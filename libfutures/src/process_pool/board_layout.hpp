@@ -159,6 +159,8 @@ struct alignas(cache_line) WorkerControl {
     /// When the worker's last task began, in nanoseconds of CLOCK_MONOTONIC; 0: none.
     std::atomic<std::uint64_t> task_begun;
     std::atomic<LastStep> last_step;
+    std::atomic<std::uint32_t> retire;     ///< parent: end, once this task is done
+    std::atomic<std::uint32_t> idled;      ///< worker: it had nothing to do for long
     std::array<char, max_text> last_text;  ///< ends with a 0, if its worker is honest
     CrashRecord crash;
 };
@@ -187,6 +189,8 @@ struct BoardHeader {
     alignas(cache_line) std::atomic<std::uint32_t> stop;
     /// How often the pool became idle: workers give memory back before they sleep.
     std::atomic<std::uint32_t> trims;
+    /// Somebody waits until workers are ready: they ring.
+    std::atomic<std::uint32_t> ready_wanted;
     alignas(cache_line) std::atomic<std::int32_t> submit_cpu;
 };
 

@@ -23,6 +23,11 @@ void Board::prepare(std::uint32_t worker, std::shared_ptr<ResultArenaReader> are
     control.phase.store(WorkerPhase::starting);
     control.task_begun.store(0);
     control.last_step.store(LastStep::none);
+    control.retire.store(0);
+    control.idled.store(0);
+    if (worker >= used_.load()) {
+        used_.store(worker + 1);
+    }
     control.crash.signal.store(0);
     control.crash.message.kind = CrashMessage::Kind::none;
     clear_bits_of(worker);

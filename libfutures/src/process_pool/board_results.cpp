@@ -14,7 +14,9 @@ namespace futures::detail {
 using mp::detail::MutexLock;
 
 bool Board::any_result() const noexcept {
-    for (std::uint32_t worker = 0; worker < options_.workers; ++worker) {
+    // order: one that is new has no result yet.
+    const std::uint32_t used = used_.load(std::memory_order_relaxed);
+    for (std::uint32_t worker = 0; worker < used; ++worker) {
         const RingState& ring = rings_[worker];
         // order: only says whether to take the lock; drain_ring() looks with the order
         // it needs. After enlist()'s fence this is the re-check that pairs with
@@ -50,7 +52,9 @@ std::uint64_t Board::told_by(std::uint32_t worker) noexcept {
 
 std::size_t Board::drain_all() noexcept {
     std::size_t ended = 0;
-    for (std::uint32_t worker = 0; worker < options_.workers; ++worker) {
+    // order: one that is new has no result yet.
+    const std::uint32_t used = used_.load(std::memory_order_relaxed);
+    for (std::uint32_t worker = 0; worker < used; ++worker) {
         ended += drain_ring(worker);
     }
     if (ended > 0) {

@@ -43,8 +43,16 @@ void Board::wake_for_work(std::uint64_t tail) noexcept {
 
 void Board::kick_workers() noexcept {
     BoardHeader& header = view_.header();
-    for (std::uint32_t worker = 0; worker < options_.workers; ++worker) {
+    for (std::uint32_t worker = 0; worker < used_.load(); ++worker) {
         header.sleepers.word_of(worker).fetch_and(~WorkerSet::bit_of(worker));
+        wake_worker(view_, worker);
+    }
+}
+
+void Board::retire_worker(std::uint32_t worker, bool retire) noexcept {
+    view_.control(worker).retire.store(retire ? 1 : 0);
+    if (retire) {
+        view_.header().sleepers.word_of(worker).fetch_and(~WorkerSet::bit_of(worker));
         wake_worker(view_, worker);
     }
 }

@@ -71,7 +71,7 @@ void Board::check_tasks() noexcept {
         if (has_process_[worker] != 0) {
             check_workers_share(worker);
             check_wait_for_room(worker);
-        } else {
+        } else if (has_bits(worker)) {
             clear_bits_of(worker);  // one that nobody would ever clear costs wake-ups
         }
     }
@@ -103,6 +103,14 @@ bool Board::can_have(std::uint32_t worker, std::uint64_t position) const noexcep
     return worker < options_.workers && has_process_[worker] != 0 &&
            position >= rings_[worker].finished_below &&
            position <= view_.header().head.load();
+}
+
+/// It sleeps or searches, it is said.
+bool Board::has_bits(std::uint32_t worker) const noexcept {
+    BoardHeader& header = view_.header();
+    const auto said = header.sleepers.word_of(worker).load() |
+                      header.searching.word_of(worker).load();
+    return (said & WorkerSet::bit_of(worker)) != 0;
 }
 
 bool Board::is_asleep(std::uint32_t worker) const noexcept {

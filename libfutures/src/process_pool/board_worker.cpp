@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace futures::detail {
 
@@ -62,10 +63,18 @@ void BoardWorker::initializer_failed(std::span<const std::byte> exception) {
 
 WorkerEnd BoardWorker::run(TaskRunner& runner) noexcept {
     control_.phase.store(WorkerPhase::working);
+    if (header_.ready_wanted.load() != 0) {
+        mp::detail::EventFd::ring(options_.doorbell);
+    }
     auto end = WorkerEnd::in_order;
     std::uint64_t left = options_.max_tasks;
     // order: nothing depends on when a worker sees that it may end.
     while (header_.stop.load(std::memory_order_relaxed) == 0) {
+        // order: as above; sleep() looks with the order it needs.
+        if (control_.retire.load(std::memory_order_relaxed) != 0) {
+            control_.phase.store(WorkerPhase::retired);
+            break;
+        }
         auto position = claim();
         if (!position) {
             position = search();
@@ -78,6 +87,7 @@ WorkerEnd BoardWorker::run(TaskRunner& runner) noexcept {
             sleep();
             continue;
         }
+        no_longer_idle();
         if (!execute(*position, runner) || results_.is_damaged()) {
             control_.phase.store(WorkerPhase::damaged);
             end = WorkerEnd::damaged;
@@ -92,6 +102,35 @@ WorkerEnd BoardWorker::run(TaskRunner& runner) noexcept {
         tell();
     }
     return end;
+}
+
+/// The whole of a time without a task counts, however often something else woke it.
+mp::Deadline BoardWorker::idle_deadline() noexcept {
+    if (options_.idle_timeout.is_forever() || idle_told_) {
+        return mp::Deadline(mp::forever);
+    }
+    if (!idle_end_) {
+        idle_end_.emplace(options_.idle_timeout);
+    }
+    return *idle_end_;
+}
+
+/// The parent decides whether it is to end.
+void BoardWorker::tell_idle() noexcept {
+    idle_told_ = true;
+    MP_FAILPOINT("worker: before idle is told");
+    control_.idled.store(1);
+    mp::detail::EventFd::ring(options_.doorbell);
+    MP_FAILPOINT("worker: idle told");
+}
+
+void BoardWorker::no_longer_idle() noexcept {
+    if (idle_end_) [[unlikely]] {
+        idle_end_.reset();
+        if (std::exchange(idle_told_, false)) {
+            control_.idled.store(0);
+        }
+    }
 }
 
 bool BoardWorker::is_too_large() const noexcept {
@@ -227,8 +266,13 @@ void BoardWorker::sleep() noexcept {
     // order: pairs with Board::wake_for_work.
     mp::os::full_fence();
     MP_FAILPOINT("worker: before sleep");
-    if (looks_empty() && header_.stop.load() == 0 && header_.trims.load() == trims_) {
-        futex_wait(control_.park, 0, mp::Deadline(mp::forever), FutexScope::shared);
+    const bool stays = header_.stop.load() == 0 && control_.retire.load() == 0;
+    if (looks_empty() && stays && header_.trims.load() == trims_) {
+        const mp::Deadline deadline = idle_deadline();
+        futex_wait(control_.park, 0, deadline, FutexScope::shared);
+        if (deadline.expired()) {
+            tell_idle();
+        }
     }
     MP_FAILPOINT("worker: after sleep");
     sleepers.fetch_and(~bit);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "mp/detail/bytes.hpp"
+#include "mp/timeout.hpp"
 
 #include "os/spin.hpp"
 #include "process_pool/board_layout.hpp"
@@ -38,6 +39,7 @@ struct BoardWorkerOptions {
     std::uint64_t max_tasks = 0;                   ///< 0: any number
     std::uint64_t max_memory = 0;                  ///< resident bytes; 0: any
     int doorbell = -1;                             ///< the parent's
+    mp::Timeout idle_timeout = mp::forever;        ///< then it tells the parent
     std::uint64_t calls_size = ~std::uint64_t{0};  ///< of the arena of calls
 };
 
@@ -81,6 +83,9 @@ private:
     void commit(std::uint64_t position) noexcept;
     void tell() noexcept;
     bool is_too_large() const noexcept;
+    mp::Deadline idle_deadline() noexcept;
+    void tell_idle() noexcept;
+    void no_longer_idle() noexcept;
 
     // Set once in the constructor.
     BoardView view_;
@@ -97,6 +102,8 @@ private:
     std::uint64_t seen_tail_ = 0;
     std::uint64_t written_ = 0;
     bool untold_ = false;  ///< a result was committed and nobody was woken for it
+    std::optional<mp::Deadline> idle_end_;  ///< of an idle time that is not told of
+    bool idle_told_ = false;
     mp::detail::SpinHistory spins_;
     StepAside aside_;
     ResultStore store_;

@@ -18,6 +18,7 @@
 #include <new>
 #include <optional>
 #include <time.h>
+#include <utility>
 
 namespace futures::detail {
 
@@ -43,7 +44,13 @@ const Limits* limits_now = nullptr;  ///< of the task that runs
 class CpuTimer {
 public:
     static void set(std::chrono::nanoseconds left) noexcept {
-        static const int timer = make();
+        static pid_t owner = 0;
+        static int timer = -1;
+        // A forked child has none of its parent's.
+        if (owner != ::getpid()) {
+            timer = make();
+            owner = ::getpid();
+        }
         constexpr std::int64_t second = 1'000'000'000;
         itimerspec times{};
         times.it_value.tv_sec = left.count() / second;
@@ -219,6 +226,7 @@ void begin_limited_call(mp::detail::ByteWriter& out, const Limits& limits) {
 
 void limit_calls(const Limits& limits) noexcept {
     limits_of_pool = limits;
+    limits_now = nullptr;  // that of a task of our parent, if it had one
 }
 
 void run_limited(mp::detail::CallFrame& frame) {

@@ -34,7 +34,7 @@ public:
     virtual void idle() noexcept = 0;
 
     /// The descriptor of watch_steps() is readable. housekeeping() follows.
-    virtual void step_due() noexcept = 0;
+    virtual void step_due() noexcept {}
 
     /// The process of this worker is gone.
     virtual void worker_gone(std::uint32_t worker) noexcept = 0;

@@ -152,6 +152,16 @@ void ProcessPoolExecutor::kill_workers() {
     }
 }
 
+void ProcessPoolExecutor::resize(Count max_workers) {
+    check_accepting();
+    pool_->resize(max_workers);
+}
+
+void ProcessPoolExecutor::bootup() {
+    check_accepting();
+    pool_->bootup();
+}
+
 std::vector<pid_t> ProcessPoolExecutor::workers() const {
     return pool_ ? pool_->worker_pids() : std::vector<pid_t>();
 }

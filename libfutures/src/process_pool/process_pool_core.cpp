@@ -18,6 +18,7 @@
 #include <filesystem>
 #include <stdexcept>
 #include <system_error>
+#include <utility>
 
 namespace futures::detail {
 
@@ -81,6 +82,14 @@ ProcessPoolOptions checked(ProcessPoolOptions options) {
         );
     }
     check_limits(options.limits);
+    check_limit(options.idle_timeout, "idle_timeout");
+    const auto least = options.min_workers.value();
+    if (least < 0 || std::cmp_greater(least, checked_max_workers(options))) {
+        throw std::invalid_argument(
+            "min_workers must be between 0 and max_workers, not " +
+            std::to_string(least)
+        );
+    }
     if (options.max_memory_per_child && *options.max_memory_per_child == 0) {
         throw std::invalid_argument("max_memory_per_child must be more than 0 bytes");
     }
@@ -99,9 +108,18 @@ mp::detail::Carried given_to_workers(const ProcessPoolOptions& options) {
     );
 }
 
+constexpr std::size_t parts_of_addresses = 8;
+
+/// As many as resize() may ever ask for, where addresses are not short. What no worker
+/// uses is never touched, and takes no memory.
+std::uint32_t places_for(std::uint32_t workers) {
+    const bool fits = BoardView::size_for(BoardOptions{}.slots, max_workers) <=
+                      mp::os::largest_reservation(parts_of_addresses);
+    return fits ? max_workers : workers;
+}
+
 /// Tasks that do not fit on the board wait behind it.
 std::uint64_t slots_for(std::uint32_t workers) {
-    constexpr std::size_t parts_of_addresses = 8;
     constexpr std::uint64_t least = 64;
     const std::size_t most = mp::os::largest_reservation(parts_of_addresses);
     std::uint64_t slots = BoardOptions{}.slots;
@@ -126,18 +144,22 @@ ProcessPool::ProcessPool(ProcessPoolOptions options)
           with_thread_counts(options_.environment, checked_max_workers(options_))
       ),
       given_(given_to_workers(options_)),
-      max_workers_(checked_max_workers(options_)),
+      first_size_(checked_max_workers(options_)),
+      places_(places_for(first_size_)),
       context_(checked_context(options_)),
       method_(context_.get_start_method()),
-      arena_sizes_(arena_sizes(max_workers_)),
+      arena_sizes_(arena_sizes(first_size_)),
       board_(
-          {.workers = max_workers_,
-           .slots = slots_for(max_workers_),
+          {.workers = places_,
+           .sharers = first_size_,
+           .slots = slots_for(places_),
            .trim_threshold = options_.trim_threshold}
       ),
       calls_(std::make_shared<CallArena>(arena_sizes_.calls, board_.idle_timer())),
       output_(options_.capture_output ? std::make_unique<WorkerOutput>() : nullptr),
-      workers_(max_workers_),
+      target_(first_size_),
+      sizes_change_(!options_.idle_timeout.is_forever()),
+      workers_(places_),
       manager_(board_, *this) {
     if (mp::detail::exiting()) {
         throw_exiting();
@@ -252,7 +274,7 @@ void ProcessPool::start_all_parts() {
         if (method_ == mp::StartMethod::fork) {
             // All of them, before there is a thread of ours: a fork copies one thread,
             // and the locks that others hold.
-            start_workers_locked(max_workers_);
+            start_workers_locked(target_);
         }
         if (output_) {
             output_->start();
@@ -275,7 +297,7 @@ void ProcessPool::start_all_parts() {
 /// Nobody would ever end these workers. The next submit() begins again.
 void ProcessPool::take_back_start(int exit_part) noexcept {
     mp::detail::drop_exit_part(exit_part);
-    for (std::uint32_t index = 0; index < max_workers_; ++index) {
+    for (std::uint32_t index = 0; index < board_.places_used(); ++index) {
         const Worker worker = workers_.take(index);
         if (!worker.process) {
             continue;
@@ -302,7 +324,9 @@ void ProcessPool::take_back_start(int exit_part) noexcept {
 void ProcessPool::want_workers() noexcept {
     // order: hints. A worker that ends makes the manager count again.
     const auto alive = alive_.load(std::memory_order_relaxed);
-    if (alive < max_workers_ && board_.outstanding() > alive) {
+    // order: as above.
+    if (alive < target_.load(std::memory_order_relaxed) &&
+        board_.outstanding() > alive) {
         board_.doorbell().ring();
     }
 }
@@ -416,7 +440,7 @@ ProcessPoolStatistics ProcessPool::statistics() const {
     const MutexLock lock(mutex_);
     await_starting();
     ProcessPoolStatistics result = counts_;
-    result.max_workers = max_workers_;
+    result.max_workers = target_;
     result.workers = workers_.count();
     result.submitted = board.submitted + waiting + ended;
     result.concluded = board.concluded + ended;

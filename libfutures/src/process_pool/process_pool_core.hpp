@@ -58,6 +58,9 @@ public:
     void shutdown(ShutdownOptions options);
     void force_shutdown(int signal);
 
+    void resize(Count workers);
+    void bootup();
+
     std::vector<pid_t> worker_pids() const;
     ProcessPoolStatistics statistics() const;
 
@@ -127,6 +130,16 @@ private:
     void stop_if_overdue(std::uint32_t index);
     void recover_after_timeout(std::uint32_t index, const Worker& worker);
 
+    // process_pool_size.cpp
+    void settle_size() noexcept;
+    std::vector<std::uint32_t> staying_workers() MP_REQUIRES(mutex_);
+    void tell_to_retire(std::uint32_t index) MP_REQUIRES(mutex_);
+    void retire_surplus(std::vector<std::uint32_t>& staying) MP_REQUIRES(mutex_);
+    void keep_retiring(std::size_t count) MP_REQUIRES(mutex_);
+    void retire_idle(const std::vector<std::uint32_t>& staying) MP_REQUIRES(mutex_);
+    bool is_booted() MP_REQUIRES(mutex_);
+    void tell_boots() noexcept;
+
     // process_pool_ends.cpp
     void begin_start_limit(Worker& worker) const noexcept;
     void watch_steps() noexcept;
@@ -158,7 +171,8 @@ private:
     const ProcessPoolOptions options_;
     const mp::Environment environment_;  ///< of the workers: what changes
     const mp::detail::Carried given_;
-    const std::uint32_t max_workers_;
+    const std::uint32_t first_size_;  ///< max_workers, before any resize()
+    const std::uint32_t places_;      ///< as many workers as there may ever be
     const mp::Context context_;
     const mp::StartMethod method_;
     const mp::detail::Creator creator_;
@@ -171,7 +185,10 @@ private:
     WaitingRoom waiting_{[this] {
         board_.doorbell().ring();
     }};
-    std::atomic<std::uint32_t> alive_{0};  ///< workers, those being started too
+    std::atomic<std::uint32_t> alive_{0};    ///< workers, those being started too
+    std::atomic<std::uint32_t> target_;      ///< most workers to have
+    std::atomic<std::uint32_t> booting_{0};  ///< threads in bootup()
+    std::atomic<bool> sizes_change_;         ///< workers may have to retire
     std::atomic<bool> begun_{false};
     std::atomic<bool> accepting_{true};
     std::atomic<bool> has_limits_{false};  ///< some task had a time limit
@@ -187,6 +204,8 @@ private:
     bool shut_down_ MP_GUARDED_BY(mutex_) = false;
     int forced_ MP_GUARDED_BY(mutex_) = 0;  ///< the signal of a forced shutdown
     std::optional<std::string> broken_ MP_GUARDED_BY(mutex_);  ///< why
+    std::exception_ptr broken_cause_ MP_GUARDED_BY(mutex_);
+    std::exception_ptr boot_failure_ MP_GUARDED_BY(mutex_);
     ProcessPoolStatistics counts_ MP_GUARDED_BY(mutex_);
     std::uint64_t names_ MP_GUARDED_BY(mutex_) = 0;
     int exit_part_ MP_GUARDED_BY(mutex_) = 0;

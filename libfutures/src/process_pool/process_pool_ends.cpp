@@ -37,7 +37,7 @@ void ProcessPool::watch_steps() noexcept {
     }
     const MutexLock lock(mutex_);
     mp::Deadline next(mp::forever);
-    for (std::uint32_t index = 0; index < max_workers_; ++index) {
+    for (std::uint32_t index = 0; index < board_.places_used(); ++index) {
         Worker& worker = workers_.at(index);
         if (!worker.process || worker.condemned != Condemned::no) {
             continue;
@@ -108,7 +108,7 @@ bool ProcessPool::ends_wait_for_finalizers() noexcept {
         return false;
     }
     bool running = false;
-    for (std::uint32_t index = 0; index < max_workers_; ++index) {
+    for (std::uint32_t index = 0; index < board_.places_used(); ++index) {
         running =
             running || (workers_.at(index).process && is_in_step(index, Step::end));
     }
@@ -138,7 +138,7 @@ bool ProcessPool::retired(std::uint32_t index, const Worker& worker) {
         return false;
     }
     const auto& most = options_.max_tasks_per_child;
-    if (options_.max_memory_per_child) {
+    if (options_.max_memory_per_child || worker.told_to_retire) {
         return true;
     }
     return most && board_.told_by(index) == static_cast<std::uint64_t>(most->value());

@@ -40,7 +40,7 @@ void ProcessPool::worker_gone(std::uint32_t index) noexcept {
         const MutexLock lock(mutex_);
         gone = workers_.take(index);
         ending = stage_ == Stage::stopping || broken_ || forced_ != 0;
-        max_now_ = max_workers_;
+        max_now_ = max_workers;
     }
     if (!gone.process) {
         return;
@@ -217,6 +217,10 @@ void ProcessPool::break_pool(
     const std::string& what, const std::exception_ptr& cause
 ) noexcept {
     mark_broken(what);
+    {
+        const MutexLock lock(mutex_);
+        broken_cause_ = broken_cause_ ? broken_cause_ : cause;
+    }
     // Each its own: an exception object may be thrown by one thread at a time only.
     board_.fail_all([&](BoardTask&) {
         return mp::detail::with_cause(BrokenProcessPool(what), cause);
@@ -229,7 +233,7 @@ void ProcessPool::break_pool(
 
 void ProcessPool::signal_workers(int signal) noexcept {
     const MutexLock lock(mutex_);
-    for (std::uint32_t index = 0; index < max_workers_; ++index) {
+    for (std::uint32_t index = 0; index < board_.places_used(); ++index) {
         const Worker& worker = workers_.at(index);
         try {
             if (worker.process) {
@@ -248,6 +252,8 @@ void ProcessPool::signal_workers(int signal) noexcept {
 void ProcessPool::end_worker(const Worker& worker, int signal) const {
     if (options_.kill_descendants) {
         end_worker_tree(*worker.process, signal);
+    } else if (signal == SIGKILL) {
+        worker.process->kill();
     } else {
         WorkerTable::send(*worker.process, signal);
     }

@@ -13,7 +13,10 @@ namespace futures::detail {
 using mp::detail::MutexLock;
 
 std::size_t ProcessPool::workers_wanted() const noexcept {
-    const auto most = std::min<std::size_t>(max_workers_, max_now_);
+    const auto most = std::min<std::size_t>(target_, max_now_);
+    if (booting_ > 0) {
+        return most;
+    }
     return static_cast<std::size_t>(std::min<std::uint64_t>(most, board_.outstanding())
     );
 }
@@ -74,6 +77,9 @@ ProcessPool::make_process(std::uint32_t index, const ResultArenaReader& arena) {
         start.output = {TravellingFd(writers[0]), TravellingFd(writers[1])};
     }
     start.finalizer = options_.finalizer;
+    if (!options_.idle_timeout.is_forever()) {
+        start.idle_nanoseconds = options_.idle_timeout.duration().count();
+    }
     start.keeps_orphans = options_.kill_descendants;
     start.settings.has_nice = options_.nice.has_value();
     start.settings.nice = options_.nice.value_or(0);
@@ -151,6 +157,7 @@ void ProcessPool::adopt(std::vector<Starting>& starting, std::exception_ptr& fai
     }
     if (failure) {
         start_failure_ = failure;
+        boot_failure_ = failure;
         max_now_ = workers_.count();
     }
 }

@@ -29,7 +29,9 @@ bool ProcessPool::housekeeping() noexcept {
         stop_overdue_tasks();
     }
     watch_steps();
+    settle_size();
     for (;;) {
+        tell_boots();
         bool ending = false;
         bool none_left = false;
         {
@@ -74,7 +76,7 @@ bool ProcessPool::housekeeping() noexcept {
 }
 
 void ProcessPool::idle() noexcept {
-    calls_->trim(options_.trim_threshold / (max_workers_ + 1));
+    calls_->trim(options_.trim_threshold / (first_size_ + 1));
     board_.trim();
 }
 
@@ -102,7 +104,7 @@ void ProcessPool::end_workers() noexcept {
 /// A worker that wrote over its counters can no longer be believed: its tasks are lost
 /// with it, as with any other that dies. One that cannot be killed now is tried again.
 void ProcessPool::kill_faulty_workers() noexcept {
-    for (std::uint32_t index = 0; index < max_workers_; ++index) {
+    for (std::uint32_t index = 0; index < board_.places_used(); ++index) {
         if (!board_.is_faulty(index)) {
             continue;
         }

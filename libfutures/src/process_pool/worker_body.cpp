@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 
 namespace futures::detail {
@@ -190,6 +191,9 @@ void run_worker(const WorkerStart& start) {
     options.policy = start.policy;
     options.max_tasks = start.max_tasks;
     options.max_memory = start.max_memory;
+    if (start.idle_nanoseconds != 0) {
+        options.idle_timeout = std::chrono::nanoseconds(start.idle_nanoseconds);
+    }
     options.doorbell = start.doorbell.get();
     options.calls_size = calls.size();
     BoardWorker worker(view, calls.data(), results, options);

@@ -68,6 +68,7 @@ struct WorkerStart {
     mp::Call initializer;
     mp::Call finalizer;
     WorkerSettings settings;
+    std::int64_t idle_nanoseconds = 0;  ///< 0: for ever
     bool keeps_orphans = false;
     bool tells_of_end = false;  ///< rings when its finalizer begins
 
@@ -95,6 +96,7 @@ struct WorkerStart {
         archive& initializer;
         archive& finalizer;
         archive& settings;
+        archive& idle_nanoseconds;
         archive& keeps_orphans;
         archive& tells_of_end;
     }

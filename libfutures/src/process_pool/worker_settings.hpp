@@ -2,7 +2,7 @@
 // WorkerSettings: what a worker is told of how it runs, before its first task.
 #pragma once
 
-#include "mp/environment.hpp"
+#include "mp/detail/environment.hpp"
 
 #include <cstdint>
 #include <string>

@@ -34,7 +34,9 @@ struct Worker {
     std::unique_ptr<mp::Process> process;  ///< null: none
     int sentinel = -1;
     Condemned condemned = Condemned::no;
-    bool unkillable = false;  ///< the log has it
+    bool unkillable = false;      ///< the log has it
+    bool retiring = false;        ///< was told to end, behind its task
+    bool told_to_retire = false;  ///< once; it may since have been told to stay
     Step step = Step::none;
     mp::Deadline step_end{mp::forever};
 };

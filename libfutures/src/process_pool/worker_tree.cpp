@@ -197,7 +197,11 @@ void end_worker_tree(const mp::Process& worker, int signal) {
     if (signal != SIGKILL) {
         tree.send_all(SIGCONT);  // one that is stopped cannot end
     }
-    WorkerTable::send(worker, signal);
+    if (signal == SIGKILL) {
+        worker.handle().kill();
+    } else {
+        WorkerTable::send(worker, signal);
+    }
 }
 
 }  // namespace futures::detail

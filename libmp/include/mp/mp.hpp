@@ -17,7 +17,6 @@
 #include "mp/context.hpp"
 #include "mp/cpu_count.hpp"
 #include "mp/dup_fd.hpp"
-#include "mp/environment.hpp"
 #include "mp/errors.hpp"
 #include "mp/finalize.hpp"
 #include "mp/forkserver.hpp"

@@ -2,7 +2,7 @@
 // exec: starts a program that inherits exactly the descriptors it is given.
 #pragma once
 
-#include "mp/environment.hpp"
+#include "mp/detail/environment.hpp"
 
 #include <sys/types.h>
 

@@ -2,7 +2,7 @@
 // child_place: where a child runs: its environment and its working directory.
 #pragma once
 
-#include "mp/environment.hpp"
+#include "mp/detail/environment.hpp"
 
 #include <string>
 

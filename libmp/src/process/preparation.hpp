@@ -3,7 +3,7 @@
 #pragma once
 
 #include "mp/detail/bytes.hpp"
-#include "mp/environment.hpp"
+#include "mp/detail/environment.hpp"
 #include "mp/identity.hpp"
 #include "mp/start_method.hpp"
 

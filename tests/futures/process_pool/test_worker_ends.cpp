@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// How a pool's workers begin and end: initializer, finalizer, their time limits, and
+// How a pool's workers end: finalizer, its time limit, and
 // the objects of worker_local().
 #include "futures/process_pool.hpp"
 #include "mp/errors.hpp"
@@ -7,7 +7,6 @@
 
 #include "support/block_until_killed.hpp"
 #include "support/catch.hpp"
-#include "support/gate.hpp"
 #include "support/log_capture.hpp"
 #include "support/pools.hpp"
 #include "support/start_methods.hpp"
@@ -100,20 +99,6 @@ pid_t own_pid() {
 
 void die() {
     raise(SIGKILL);
-}
-
-void fail_in(const std::string& gate) {
-    test::pass(gate);
-    throw std::runtime_error("no database");
-}
-
-std::string why_broken(futures::Future<int>& future) {
-    try {
-        future.result();
-        return "it worked";
-    } catch (const futures::BrokenProcessPool& error) {
-        return error.what();
-    }
 }
 
 /// Tells the order of its end.
@@ -337,84 +322,6 @@ TEST_CASE(
 }
 
 TEST_CASE(
-    "mpire::pool::timeout.init_below: an initializer that ends in time is no error",
-    "[pool]"
-) {
-    const auto context = each_pool_start_method();
-    const int workers = GENERATE(1, 3);
-    auto options = on(context, workers);
-    options.initializer = mp::call(set_sum, 7);
-    options.initializer_timeout = 100s;
-    ProcessPoolExecutor pool(std::move(options));
-    for (int i = 0; i < 10; ++i) {
-        CHECK(pool.submit(sum_here).result() == 7);
-    }
-}
-
-TEST_CASE(
-    "ray::test_failure_4::worker_start_timeout mpire::pool::timeout.init_exceeded: an "
-    "initializer that takes too long breaks the pool, which says so",
-    "[pool]"
-) {
-    const auto context = each_pool_start_method();
-    const test::LogCapture log;
-    auto options = on(context, 2, OnWorkerLoss::isolate);
-    options.initializer = mp::call(take_for_ever);
-    options.initializer_timeout = 30ms;
-    ProcessPoolExecutor pool(std::move(options));
-    auto future = pool.submit(inc, 1);
-    const auto text = why_broken(future);
-    CHECK(text.find("initializer of worker") != std::string::npos);
-    CHECK(text.find("still alive") != std::string::npos);
-    CHECK_THROWS_AS(pool.submit(inc, 1), futures::BrokenProcessPool);
-    try {
-        future.result();
-    } catch (const futures::BrokenProcessPool& error) {
-        CHECK_THROWS_AS(std::rethrow_if_nested(error), futures::TaskTimeout);
-    }
-}
-
-TEST_CASE(
-    "WorkerEnds: tasks run on under a limit for the initializer that has passed",
-    "[pool]"
-) {
-    const auto context = each_pool_start_method();
-    auto options = on(context, 1);
-    options.initializer = mp::call(set_sum, 7);
-    options.initializer_timeout = 20s;
-    ProcessPoolExecutor pool(std::move(options));
-    CHECK(pool.submit(sum_here).result() == 7);
-    CHECK(pool.statistics().workers_started == 1);
-}
-
-TEST_CASE(
-    "pebble::process_pool::broken_initializer mpire::pool::init.error_map "
-    "dask::test_nanny::start_exception "
-    "ray::test_exit_observability::init_failure_reason"
-    ": an initializer that throws breaks the pool for queued and later work, once",
-    "[pool]"
-) {
-    const auto context = each_pool_start_method();
-    const test::LogCapture log;
-    test::Gate gate;
-    auto options = on(context, 1, OnWorkerLoss::isolate);
-    options.initializer = mp::call(fail_in, gate.path());
-    ProcessPoolExecutor pool(std::move(options));
-    std::vector<futures::Future<int>> queued;
-    for (int i = 0; i < 4; ++i) {
-        queued.push_back(pool.submit(inc, i));
-    }
-    gate.open(1);
-    for (auto& future : queued) {
-        const auto text = why_broken(future);
-        CHECK(text.find("no database") != std::string::npos);
-    }
-    CHECK_THROWS_AS(pool.submit(inc, 1), futures::BrokenProcessPool);
-    pool.shutdown();
-    CHECK(pool.statistics().workers_started == 1);
-}
-
-TEST_CASE(
     "mpire::pool::worker_state.own mpire::pool::worker_state.sum: state never moves "
     "between workers",
     "[pool]"
@@ -466,69 +373,4 @@ TEST_CASE("WorkerEnds: limits of no more than 0 are refused", "[pool]") {
     CHECK_THROWS_AS(
         ProcessPoolExecutor(futures::ProcessPoolOptions(options)), std::invalid_argument
     );
-}
-
-TEST_CASE(
-    "dask::test_nanny::start_exception: an initializer that throws is tried once, and "
-    "its error is logged once",
-    "[pool]"
-) {
-    const auto context = each_pool_start_method();
-    const test::LogCapture log;
-    auto options = on(context, 1, OnWorkerLoss::isolate);
-    options.initializer = mp::call(fail, std::string("no such database"));
-    ProcessPoolExecutor pool(std::move(options));
-    auto future = pool.submit(inc, 1);
-    CHECK(why_broken(future).find("no such database") != std::string::npos);
-    pool.shutdown();
-    CHECK(pool.statistics().workers_started == 1);
-    const auto text = log.text();
-    const std::string once = "the initializer of a worker failed";
-    const auto first = text.find(once);
-    CHECK(first != std::string::npos);
-    CHECK(text.find(once, first + 1) == std::string::npos);
-}
-
-TEST_CASE(
-    "ray::test_exit_observability::init_failure_reason: the text of a failed "
-    "initializer "
-    "is in the error of each task",
-    "[pool]"
-) {
-    const auto context = each_pool_start_method();
-    const test::LogCapture log;
-    auto options = on(context, 2);
-    options.initializer = mp::call(fail, std::string("wrong password"));
-    ProcessPoolExecutor pool(std::move(options));
-    auto future = pool.submit(inc, 1);
-    CHECK(why_broken(future).find("wrong password") != std::string::npos);
-}
-
-TEST_CASE(
-    "pebble::process_pool::initializer mpire::pool::init.once_per_worker: what the "
-    "initializer keeps, each task of its worker finds",
-    "[pool]"
-) {
-    const auto context = each_pool_start_method();
-    const int workers = GENERATE(1, 3);
-    Told begun;
-    auto options = on(context, workers);
-    options.initializer = mp::call(tell, begun, 1);
-    std::uint64_t started = 0;
-    {
-        ProcessPoolExecutor pool(std::move(options));
-        for (int round = 0; round < 3; ++round) {
-            std::vector<futures::Future<int>> all;
-            for (int i = 0; i < 10; ++i) {
-                all.push_back(pool.submit(inc, i));
-            }
-            for (int i = 0; i < 10; ++i) {
-                CHECK(all[static_cast<std::size_t>(i)].result() == i + 1);
-            }
-        }
-        pool.shutdown();
-        started = pool.statistics().workers_started;
-    }
-    CHECK(all_of(begun).size() == started);
-    CHECK(started <= static_cast<std::uint64_t>(workers));
 }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
 // How a pool's workers run: environment, working directory, nice value, processors.
-#include "futures/affinity.hpp"
 #include "futures/process_pool.hpp"
 #include "mp/cpu_count.hpp"
 #include "mp/mp.hpp"
@@ -10,7 +9,6 @@
 #include "support/start_methods.hpp"
 #include "support/temp_dir.hpp"
 
-#include <sched.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -22,9 +20,7 @@
 #include <vector>
 
 using namespace std::chrono_literals;
-using futures::Affinity;
 using futures::ProcessPoolExecutor;
-using futures::ProcessPoolOptions;
 using test::inc;
 using test::on;
 
@@ -59,18 +55,6 @@ std::string directory_here() {
 
 int nice_here() {
     return getpriority(PRIO_PROCESS, 0);
-}
-
-std::vector<int> cpus_here() {
-    cpu_set_t set;
-    sched_getaffinity(0, sizeof set, &set);
-    std::vector<int> cpus;
-    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-        if (CPU_ISSET(static_cast<std::size_t>(cpu), &set)) {
-            cpus.push_back(cpu);
-        }
-    }
-    return cpus;
 }
 
 std::string why_broken(ProcessPoolExecutor& pool) {
@@ -201,64 +185,7 @@ TEST_CASE(
     CHECK(text.find("Permission denied") != std::string::npos);
 }
 
-TEST_CASE(
-    "mpire::pool::cpu_ids: one set of processors for all workers, or one for each",
-    "[pool]"
-) {
-    const auto context = each_pool_start_method();
-    const std::vector<int> mine = cpus_here();
-    auto options = on(context, 2);
-    options.affinity = {mine.front()};
-    {
-        ProcessPoolExecutor pool(ProcessPoolOptions{options});
-        CHECK(pool.submit(cpus_here).result() == std::vector<int>{mine.front()});
-    }
-    options.affinity = {mine.back(), mine.back()};
-    {
-        ProcessPoolExecutor pool(ProcessPoolOptions{options});
-        CHECK(pool.submit(cpus_here).result() == std::vector<int>{mine.back()});
-    }
-    options.affinity = Affinity::one_cpu_each;
-    ProcessPoolExecutor pool(std::move(options));
-    CHECK(pool.submit(cpus_here).result().size() == 1);
-}
-
-TEST_CASE("mpire::pool::cpu_ids.invalid: impossible processors are refused", "[pool]") {
-    const std::vector<int> mine = cpus_here();
-    const auto refused = [](Affinity affinity) {
-        CHECK_THROWS_AS(
-            ProcessPoolExecutor({.max_workers = 2, .affinity = std::move(affinity)}),
-            std::invalid_argument
-        );
-    };
-    refused({mine.front(), mine.front(), mine.front()});
-    refused({-1});
-    refused({100'000});
-    refused({{mine.front(), 4000}});
+TEST_CASE("WorkerSettings: a nice value that there is not is refused", "[pool]") {
     CHECK_THROWS_AS(ProcessPoolExecutor({.nice = 20}), std::invalid_argument);
     CHECK_THROWS_AS(ProcessPoolExecutor({.nice = -21}), std::invalid_argument);
-}
-
-TEST_CASE("Process: it gets variables and a directory of its own", "[process]") {
-    const auto context = each_start_method();
-    const test::TempDir folder;
-    mp::ProcessOptions options;
-    options.environment = {{"MP_TEST_COLOUR", "green"}};
-    options.working_directory = folder.path().string();
-    auto child = context.Process(
-        std::move(options),
-        [](const std::string& path) {
-            ::_exit(
-                value_of("MP_TEST_COLOUR") == "green" && directory_here() == path ? 0
-                                                                                  : 1
-            );
-        },
-        folder.path().string()
-    );
-    child.start();
-    child.join();
-    CHECK(child.exitcode() == 0);
-    options.environment = {{"a=b", "c"}};
-    auto wrong = context.Process(std::move(options), directory_here);
-    CHECK_THROWS_AS(wrong.start(), mp::SpawnError);
 }

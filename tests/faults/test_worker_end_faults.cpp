@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: BSL-1.0
+// A pool's worker is killed while it ends in order, or tells that it is idle. The
+// library's sources are linked with their failpoints.
+#include "futures/errors.hpp"
+#include "futures/process_pool.hpp"
+#include "mp/queue.hpp"
+
+#include "support/catch.hpp"
+#include "support/failpoints.hpp"
+#include "support/log_capture.hpp"
+#include "support/pools.hpp"
+#include "support/soon.hpp"
+
+#include <string>
+
+using namespace std::chrono_literals;
+using futures::OnWorkerLoss;
+using futures::ProcessPoolExecutor;
+using test::inc;
+
+namespace {
+
+void tell_end(mp::Queue<int> told) {
+    told.put(1);
+}
+
+futures::ProcessPoolOptions with_fork(int workers) {
+    return test::on(
+        mp::get_context(mp::StartMethod::fork), workers, OnWorkerLoss::isolate
+    );
+}
+
+}  // namespace
+
+TEST_CASE(
+    "Worker ends: killed around the finalizer at the end of the pool", "[faults]"
+) {
+    const std::string point = GENERATE(
+        as<std::string>(),
+        "worker: before the finalizer",
+        "worker: behind the finalizer"
+    );
+    const test::LogCapture log;
+    mp::Queue<int> told;
+    auto options = with_fork(2);
+    options.finalizer = mp::call(tell_end, told);
+    test::arm({point});
+    ProcessPoolExecutor pool(std::move(options));
+    for (int i = 0; i < 10; ++i) {
+        CHECK(pool.submit(inc, i).result() == i + 1);
+    }
+    pool.shutdown();
+    test::arm({});
+    CHECK(pool.statistics().finalizers_run == 0);
+    CHECK(pool.statistics().workers_lost == 0);
+    CHECK(pool.statistics().tasks_lost == 0);
+}
+
+TEST_CASE(
+    "Worker ends: killed where a worker that retires has its finalizer", "[faults]"
+) {
+    const std::string point = GENERATE(
+        as<std::string>(),
+        "worker: before the finalizer",
+        "worker: behind the finalizer"
+    );
+    const test::LogCapture log;
+    mp::Queue<int> told;
+    auto options = with_fork(2);
+    options.finalizer = mp::call(tell_end, told);
+    test::arm({point});
+    ProcessPoolExecutor pool(std::move(options));
+    pool.bootup();
+    test::arm({});
+    pool.resize(1);
+    CHECK(test::soon([&] { return pool.workers().size() == 1; }));
+    for (int i = 0; i < 10; ++i) {
+        CHECK(pool.submit(inc, i).result() == i + 1);
+    }
+    CHECK(pool.statistics().tasks_lost == 0);
+}
+
+TEST_CASE("Worker ends: killed while it tells that it is idle", "[faults]") {
+    const std::string point =
+        GENERATE(as<std::string>(), "worker: before idle is told", "worker: idle told");
+    const test::LogCapture log;
+    auto options = with_fork(2);
+    options.idle_timeout = 1ms;
+    test::arm({point});
+    ProcessPoolExecutor pool(std::move(options));
+    for (int round = 0; round < 4; ++round) {
+        CHECK(pool.submit(inc, round).result() == round + 1);
+        CHECK(test::soon([&] { return pool.workers().empty(); }));
+        if (round == 2) {
+            test::arm({});
+        }
+    }
+    CHECK(pool.statistics().workers_lost >= 2);
+    CHECK(pool.statistics().tasks_lost == 0);
+}
