@@ -15,6 +15,7 @@
 #include "futures/future.hpp"
 #include "futures/process_pool.hpp"
 #include "futures/submit_options.hpp"
+#include "futures/this_task.hpp"
 #include "futures/thread_pool.hpp"
 #include "futures/wait.hpp"
 #include "mp/spawn.hpp"  // main() begins with mp::freeze_support()

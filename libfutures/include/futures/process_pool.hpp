@@ -128,7 +128,8 @@ public:
     /// otherwise a worker is started when there is more work than workers. Never waits
     /// for a worker. An argument whose serialisation throws fails the future:
     /// SerializationError{encode_task}, with what was thrown as its cause.
-    /// Throws: mp::StateError after shutdown(), in another process than the one that
+    /// Throws: std::invalid_argument for options that cannot be; mp::StateError after
+    /// shutdown(), in another process than the one that
     /// made the pool, or while the program exits; BrokenProcessPool.
     template <class Fn, class... Args>
         requires(!std::same_as<std::decay_t<Fn>, SubmitOptions>)
@@ -201,8 +202,9 @@ public:
     template <class Fn, class Item>
     auto submit_chunk(const Fn& fn, std::vector<Item> items) {
         using R = typename detail::ChunkTraits<Fn, Item>::Result;
+        SubmitOptions options;
         return submit_task<std::vector<detail::ItemOutcome<R>>, detail::ReadChunk<R>>(
-            SubmitOptions(),
+            options,
             detail::TaskName::of(fn),
             [&](mp::detail::ByteWriter& out) { detail::encode_chunk(out, fn, items); }
         );
@@ -241,17 +243,24 @@ private:
 
     template <class R, class Read, class Encode>
     Future<R>
-    submit_task(SubmitOptions options, detail::TaskName name, Encode&& encode) {
+    submit_task(SubmitOptions& options, detail::TaskName name, Encode&& encode) {
+        detail::check_options_of_task(options);
         check_accepting();
         auto* const task = new detail::ProcessTask<R, Read>(pool_, name);
         Future<R> future{detail::StatePtr<detail::State<R>>(task)};
         task->retries = options.retries;
-        task->time_limit = options.timeout;
         detail::CallStore store(*pool_);
         mp::detail::ByteWriter call(store);
         try {
             const detail::GivenToPool given(*pool_);
+            if (detail::TaskControl::is_needed(options)) {
+                task->control = std::make_unique<detail::TaskControl>(options);
+                task->has_trailer = true;
+            }
             encode(call);
+            if (task->has_trailer) {
+                detail::write_trailer(call, *task->control);
+            }
         } catch (...) {
             fail_unsent(*task);
             return future;

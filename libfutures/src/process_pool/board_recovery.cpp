@@ -21,6 +21,8 @@ void Board::prepare(std::uint32_t worker, std::shared_ptr<ResultArenaReader> are
     rings_[worker].faulty.store(false);
     rings_[worker].finished_below = 0;
     control.phase.store(WorkerPhase::starting);
+    control.limited_task.store(0);
+    control.stopped_task.store(0);
     control.crash.signal.store(0);
     clear_bits_of(worker);
 }
@@ -62,7 +64,7 @@ Board::Leftovers Board::leftovers_of(std::uint32_t worker) {
         if (task->position < rings_[worker].finished_below) {
             continue;  // another one has it, or none: check_tasks() tells of it
         }
-        if (kind == SlotKind::claimed && !begun) {
+        if (kind == SlotKind::claimed && !begun && task->stop == TaskStop::no) {
             found.claimed.push_back(task);
         } else if (kind == SlotKind::claimed || kind == SlotKind::running) {
             found.running.push_back(task);
@@ -90,15 +92,15 @@ std::size_t Board::recover(std::uint32_t worker, const Verdict& verdict) {
             task->failure = verdict(*task);
             task->end = TaskEnd::failed;
             if (!task->failure) {
+                ++task->attempt;
                 again.push_back(std::exchange(task, nullptr));
+            } else if (task->stop != TaskStop::cancelled) {
+                ++lost;
             }
         }
         std::sort(again.begin(), again.end(), [](const auto* a, const auto* b) {
             return a->position > b->position;
         });
-        lost = running.size() - static_cast<std::size_t>(
-                                    std::count(running.begin(), running.end(), nullptr)
-                                );
         {
             const MutexLock lock(mutex_);
             // Before a future tells of it.

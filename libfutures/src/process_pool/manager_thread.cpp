@@ -25,6 +25,7 @@ namespace {
 // What epoll reports; the pidfd of a worker has the worker's index.
 constexpr std::uint64_t doorbell_tag = ~std::uint64_t{0};
 constexpr std::uint64_t guard_tag = doorbell_tag - 1;
+constexpr std::uint64_t limit_tag = doorbell_tag - 2;
 
 }  // namespace
 
@@ -32,6 +33,7 @@ ManagerThread::ManagerThread(Board& board, ManagerDuties& duties)
     : board_(board), duties_(duties) {
     epoll_.add(board_.doorbell().fileno(), doorbell_tag);
     epoll_.add(board_.guard_timer().fileno(), guard_tag);
+    epoll_.add(board_.limit_timer().fileno(), limit_tag);
 }
 
 ManagerThread::~ManagerThread() {
@@ -132,6 +134,8 @@ void ManagerThread::loop() {
     while (going_) {
         turn(mp::Deadline(mp::forever));
     }
+    // Of tasks that ended with the last worker, when the pool was to end by then.
+    board_.run_callbacks();
 }
 
 /// Drains, runs callbacks, then looks a little longer before it sleeps.
@@ -178,6 +182,9 @@ void ManagerThread::look(const mp::Deadline& deadline) noexcept {
             if (board_.guard()) {
                 duties_.idle();
             }
+        } else if (tag == limit_tag) {
+            board_.limit_timer().answer();
+            board_.want_look();
         } else {
             duties_.worker_gone(static_cast<std::uint32_t>(tag));
         }

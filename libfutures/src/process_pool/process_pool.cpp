@@ -5,6 +5,7 @@
 #include "mp/errors.hpp"
 
 #include "process_pool/process_pool_core.hpp"
+#include "util/number_text.hpp"
 
 #include <signal.h>
 
@@ -40,6 +41,37 @@ GivenToPool::GivenToPool(const ProcessPool& pool) noexcept
 
 PoolTask::PoolTask(std::shared_ptr<ProcessPool> pool, TaskName task_name) noexcept
     : name(task_name), pool_(std::move(pool)), board_(pool_->board()) {}
+
+std::string PoolTask::label() const {
+    return control != nullptr && !control->name.empty() ? control->name : name.text();
+}
+
+std::exception_ptr PoolTask::timeout_error(const std::string& how) const {
+    return std::make_exception_ptr(TaskTimeout(
+        "the task " + label() + " ran longer than its limit of " +
+        mp::detail::seconds_text(control->limit.duration()) + ": " + how
+    ));
+}
+
+void PoolTask::settle_stop() noexcept {
+    if (stop == TaskStop::cancelled) {
+        message.clear();
+        failure = nullptr;
+        end = TaskEnd::cancelled;
+    } else if (end == TaskEnd::stopped) {
+        message.clear();
+        end = TaskEnd::failed;
+        try {
+            failure = timeout_error("it ended when it was asked to");
+        } catch (...) {
+            failure = std::current_exception();
+        }
+    }
+}
+
+StopAnswer PoolTask::stop_running() {
+    return pool_->stop(*this);
+}
 
 void throw_serialization_error(mp::SerializationPhase phase) {
     const auto name = [&] {

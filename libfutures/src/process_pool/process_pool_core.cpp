@@ -92,6 +92,7 @@ ProcessPool::ProcessPool(ProcessPoolOptions options)
       ),
       calls_(std::make_shared<CallArena>(arena_sizes_.calls, board_.idle_timer())),
       workers_(max_workers_),
+      ladders_(max_workers_),
       manager_(board_, *this) {
     if (mp::detail::exiting()) {
         throw_exiting();
@@ -128,9 +129,9 @@ void ProcessPool::submit(PoolTask& task, std::span<const std::byte> call) {
     task.keep_message =
         options_.on_worker_loss == OnWorkerLoss::retry ||
         (options_.on_worker_loss == OnWorkerLoss::isolate && task.retries > 0);
-    if (!task.time_limit.is_forever()) {
+    if (task.has_limit()) {
         task.keep_message = task.keep_message || task.retries > 0;
-        has_limits_ = true;
+        watching_ = true;
     }
     // order: set once, under the mutex that begin_with() takes if it is not.
     const bool begun = begun_.load(std::memory_order_acquire);
@@ -140,6 +141,16 @@ void ProcessPool::submit(PoolTask& task, std::span<const std::byte> call) {
         throw mp::StateError("the ProcessPoolExecutor was shut down meanwhile");
     }
     want_workers();
+}
+
+StopAnswer ProcessPool::stop(PoolTask& task) {
+    const StopAnswer answer = board_.stop(task);
+    if (answer == StopAnswer::yes) {
+        watching_ = true;
+        board_.want_look();
+        board_.doorbell().ring();
+    }
+    return answer;
 }
 
 bool ProcessPool::begin_with(PoolTask& task, std::span<const std::byte> call) {

@@ -8,7 +8,6 @@
 #include "process_pool/crash_report.hpp"
 #include "process_pool/process_pool_core.hpp"
 #include "util/diagnostics.hpp"
-#include "util/number_text.hpp"
 
 #include <signal.h>
 
@@ -52,9 +51,8 @@ void ProcessPool::worker_gone(std::uint32_t index) noexcept {
         const bool retired =
             most && phase == WorkerPhase::retired && gone.process->exitcode() == 0 &&
             board_.told_by(index) == static_cast<std::uint64_t>(most->value());
-        if (gone.condemned == Condemned::out_of_time &&
-            gone.process->exitcode() == -SIGKILL && !ending) {
-            recover_after_timeout(index, gone);
+        if (!ending && watching_ && is_being_stopped(index)) {
+            recover_stopped(index, gone);
         } else if (ending || retired) {
             board_.recover(index, [&](BoardTask& task) {
                 return verdict_on(static_cast<PoolTask&>(task), index, gone);
@@ -131,17 +129,15 @@ std::exception_ptr
 ProcessPool::verdict_on(PoolTask& task, std::uint32_t index, const Worker& worker) {
     const mp::Process& process = *worker.process;
     ++task.losses;
-    const bool timed_out = std::exchange(task.timed_out, false);
-    task.seen_running.reset();
-    if (timed_out && task.losses > task.retries) {
-        return std::make_exception_ptr(TaskTimeout(
-            "the task " + task.name.text() + " ran longer than its limit of " +
-            mp::detail::seconds_text(task.time_limit.duration()) + ": worker '" +
-            process.name() + "' (pid " + std::to_string(process.pid()) + ") was killed"
-        ));
+    if (task.stop == TaskStop::cancelled) {
+        return std::make_exception_ptr(CancelledError());
     }
-    if (timed_out) {
-        return nullptr;
+    if (task.stop == TaskStop::timeout) {
+        if (task.losses <= task.retries) {
+            task.stop = TaskStop::no;
+            return nullptr;
+        }
+        return task.timeout_error(end_of_worker(worker));
     }
     const std::uint32_t retries = options_.on_worker_loss == OnWorkerLoss::break_pool
                                       ? 0
@@ -152,7 +148,7 @@ ProcessPool::verdict_on(PoolTask& task, std::uint32_t index, const Worker& worke
         return nullptr;
     }
     CrashReport report;
-    report.task = task.name.text();
+    report.task = task.label();
     report.worker = process.name();
     report.pid = process.pid();
     fill_crash_report(report, board_.view().control(index).crash, process.exitcode());

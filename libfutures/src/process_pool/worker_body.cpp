@@ -2,6 +2,8 @@
 #include "process_pool/worker_body.hpp"
 
 #include "futures/detail/process_task.hpp"
+#include "futures/errors.hpp"
+#include "futures/this_task.hpp"
 #include "mp/errors.hpp"
 #include "mp/process.hpp"
 #include "mp/remote_error.hpp"
@@ -9,6 +11,7 @@
 #include "process_pool/board_worker.hpp"
 #include "process_pool/crash_frames.hpp"
 #include "process_pool/crash_report.hpp"
+#include "process_pool/stop_watch.hpp"
 
 #include <signal.h>
 #include <unistd.h>
@@ -33,23 +36,79 @@ mp::detail::Segment map_segment(const TravellingFd& fd) {
     return segment;
 }
 
+/// What this_task() tells of a task that runs in this worker.
+class WorkerTask final : public TaskContext {
+public:
+    WorkerTask(
+        StopWatch& stops,
+        std::size_t worker,
+        const TaskHead& head,
+        std::span<const std::byte> call
+    ) noexcept
+        : stops_(stops), worker_(worker), head_(head), call_(call) {}
+
+    bool stop_requested() const noexcept override {
+        return stops_.is_to_stop(head_.position);
+    }
+
+    std::stop_token stop_token() override { return stops_.token_of(head_.position); }
+
+    std::string name() const override {
+        return head_.name.empty()
+                   ? mp::detail::call_name(call_, mp::detail::CallOrigin::peer)
+                   : std::string(head_.name);
+    }
+
+    std::uint32_t attempt() const noexcept override { return head_.attempt; }
+
+    mp::Deadline deadline() const noexcept override { return head_.deadline; }
+
+    std::size_t worker_index() const noexcept override { return worker_; }
+
+private:
+    StopWatch& stops_;
+    const std::size_t worker_;
+    const TaskHead head_;
+    const std::span<const std::byte> call_;
+};
+
+/// Whether what is being handled is a CancelledError.
+bool handling_cancelled_error() noexcept {
+    try {
+        throw;
+    } catch (const CancelledError&) {
+        return true;
+    } catch (...) {
+        return false;
+    }
+}
+
 class PoolRunner final : public TaskRunner {
 public:
-    PoolRunner(std::string where, const mp::detail::Carried& given)
-        : where_(std::move(where)), given_(given) {}
+    PoolRunner(
+        std::string where,
+        std::size_t worker,
+        StopWatch& stops,
+        const mp::detail::Carried& given
+    )
+        : where_(std::move(where)), worker_(worker), stops_(stops), given_(given) {}
 
     ResultKind run(std::span<const std::byte> call, ByteWriter& out) noexcept override {
         ByteReader in(call);
         CallFrame frame{in, out};
+        WorkerTask task(stops_, worker_, head, call);
         try {
+            const TaskScope scope_of_task(&task);
             const mp::detail::ArrivedScope scope(given_);
             leave_out_frames_below(__builtin_frame_address(0));
             mp::detail::run_call(frame);
             return ResultKind::value;
         } catch (...) {
             out.clear();
+            const bool stopped = frame.phase == CallPhase::run &&
+                                 task.stop_requested() && handling_cancelled_error();
             encode_current(frame.phase, out);
-            return ResultKind::exception;
+            return stopped ? ResultKind::stopped : ResultKind::exception;
         }
     }
 
@@ -90,11 +149,23 @@ private:
     }
 
     const std::string where_;
+    const std::size_t worker_;
+    StopWatch& stops_;
     const mp::detail::Carried& given_;
 };
 
 std::string where() {
     return mp::current_process().name() + ", pid " + std::to_string(getpid());
+}
+
+/// It ends us, unless the program's code in this worker handles it: whatever the
+/// parent, or who started it, thinks of that signal.
+void accept_sigterm() {
+    signal(SIGTERM, SIG_DFL);
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
 }
 
 void call_if_any(const mp::Call& call) {
@@ -118,6 +189,7 @@ given_to_workers(const mp::Call& shared, const mp::Call& initializer) {
 
 void run_worker(const WorkerStart& start) {
     signal(SIGINT, SIG_IGN);  // Ctrl-C is the parent's business; it ends us
+    accept_sigterm();
     const auto board = map_segment(start.board);
     const auto calls = map_segment(start.call_arena);
     ResultArenaWriter results(map_segment(start.result_arena));
@@ -135,7 +207,8 @@ void run_worker(const WorkerStart& start) {
     options.calls_size = calls.size();
     BoardWorker worker(view, calls.data(), results, options);
     const auto given = given_to_workers(start.shared, start.initializer);
-    PoolRunner runner(where(), given);
+    StopWatch stops(control);
+    PoolRunner runner(where(), start.index, stops, given);
     if (start.shared || start.initializer) {
         control.phase.store(WorkerPhase::initialising);
         try {

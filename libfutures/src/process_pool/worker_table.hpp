@@ -19,8 +19,8 @@ namespace futures::detail {
 /// Why the pool itself killed a worker.
 enum class Condemned : std::uint8_t {
     no,
-    out_of_time,  ///< its task ran too long
-    faulty,       ///< it wrote over what it shares with the pool
+    stopped,  ///< its task ran too long, or was cancelled
+    faulty,   ///< it wrote over what it shares with the pool
 };
 
 struct Worker {

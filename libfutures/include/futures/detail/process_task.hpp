@@ -9,16 +9,16 @@
 #include "futures/detail/board_task.hpp"
 #include "futures/detail/recycle.hpp"
 #include "futures/detail/state.hpp"
+#include "futures/detail/task_control.hpp"
 #include "mp/call.hpp"
 #include "mp/detail/carried.hpp"
 #include "mp/remote_error.hpp"
-#include "mp/timeout.hpp"
 
-#include <chrono>
 #include <cstddef>
+#include <cstdint>
+#include <exception>
 #include <memory>
 #include <new>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -56,20 +56,31 @@ class PoolTask : public BoardTask {
 public:
     PoolTask(std::shared_ptr<ProcessPool> pool, TaskName task_name) noexcept;
 
+    /// What messages call it.
+    std::string label() const;
+
+    void settle_stop() noexcept override;
+
+    /// "... ran longer than its limit of 2 s: " and how that ended.
+    std::exception_ptr timeout_error(const std::string& how) const;
+
+    bool has_limit() const noexcept {
+        return control != nullptr && !control->limit.is_forever();
+    }
+
     // Set before it is submitted.
     const TaskName name;
-    mp::Timeout time_limit = mp::forever;
+    std::unique_ptr<TaskControl> control;  ///< null: nothing was said of it
 
     // The manager's own.
     std::uint32_t losses = 0;  ///< how many workers died while it ran
-    bool timed_out = false;    ///< its worker was killed for it
-    std::optional<std::chrono::steady_clock::time_point> seen_running = {};
-    std::uint64_t seen_position = unplaced;  ///< where it was seen running
 
 protected:
     ~PoolTask() = default;
 
     TaskBoard& board() const noexcept { return board_; }
+
+    StopAnswer stop_running();
 
 private:
     std::shared_ptr<ProcessPool> pool_;
@@ -131,7 +142,10 @@ public:
         case TaskEnd::value:
             return this->conclude(Outcome::raw_value);
         case TaskEnd::exception:
+        case TaskEnd::stopped:
             return this->conclude(Outcome::raw_exception);
+        case TaskEnd::cancelled:
+            return this->conclude(Outcome::cancelled);
         case TaskEnd::failed:
             break;
         }
@@ -155,6 +169,8 @@ private:
 
     bool request_cancel() noexcept override { return board().cancel(*this); }
 
+    StopAnswer request_stop() override { return stop_running(); }
+
     void discard_work() noexcept override {
         board().cancelled(*this);
         this->drop_reference();  // the pool's
@@ -170,7 +186,7 @@ private:
 
     void materialise() override {
         mp::detail::ByteReader in(message.bytes());
-        if (end == TaskEnd::exception) {
+        if (end != TaskEnd::value) {
             this->store_exception(mp::detail::decode_exception(in));
         } else {
             try {
