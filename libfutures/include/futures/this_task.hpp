@@ -35,19 +35,18 @@ protected:
     ~TaskContext() = default;
 };
 
-/// The task that this thread runs; null: none.
-TaskContext* current_task() noexcept;
+/// Where a thread of a pool keeps which task it runs; null: none.
+struct TaskSlot {
+    TaskContext* task = nullptr;
+};
 
-/// While it lives, this thread runs that task.
-class TaskScope {
+/// While it lives, this thread, one of a pool's, keeps its task there.
+class TaskSlotScope {
 public:
-    explicit TaskScope(TaskContext* task) noexcept;
-    ~TaskScope();
-    TaskScope(const TaskScope&) = delete;
-    TaskScope& operator=(const TaskScope&) = delete;
-
-private:
-    TaskContext* const before_;
+    explicit TaskSlotScope(const TaskSlot& slot) noexcept;
+    ~TaskSlotScope();
+    TaskSlotScope(const TaskSlotScope&) = delete;
+    TaskSlotScope& operator=(const TaskSlotScope&) = delete;
 };
 
 }  // namespace detail

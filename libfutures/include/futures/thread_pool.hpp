@@ -93,28 +93,22 @@ public:
     template <class Fn, class... Args>
         requires(!std::same_as<std::decay_t<Fn>, SubmitOptions>)
     auto submit(Fn&& fn, Args&&... args) {
-        using Check = mp::detail::LocalCall<Fn, Args...>;
-        using R = typename Check::Result;
-        if constexpr (!mp::detail::accepts<Check::refusal, Fn, Args...>()) {
-            return Future<R>();
-        } else if constexpr (sizeof...(Args) == 0) {
-            return submit_task(
-                new detail::ThreadTask<R, std::decay_t<Fn>>(std::forward<Fn>(fn))
-            );
-        } else {
-            using Call = detail::BoundCall<std::decay_t<Fn>, std::decay_t<Args>...>;
-            return submit_task(new detail::ThreadTask<R, Call>(
-                std::in_place, std::forward<Fn>(fn), std::forward<Args>(args)...
-            ));
-        }
+        return submit_controlled(
+            nullptr, std::forward<Fn>(fn), std::forward<Args>(args)...
+        );
     }
 
-    /// The same with options. Throws std::invalid_argument, too, for one that a thread
-    /// cannot have.
+    /// The same with options. A task whose .timeout has passed is asked to stop
+    /// (this_task()), and no more: until its call returns the future is running. If it
+    /// ends by check_cancelled(), the future raises TaskTimeout; if it returns a value
+    /// all the same, the future has that. Throws std::invalid_argument, too, for an
+    /// option that a thread cannot have.
     template <class Fn, class... Args>
     auto submit(SubmitOptions options, Fn&& fn, Args&&... args) {
         detail::check_options_of_thread(options);
-        return submit(std::forward<Fn>(fn), std::forward<Args>(args)...);
+        return submit_controlled(
+            &options, std::forward<Fn>(fn), std::forward<Args>(args)...
+        );
     }
 
     using detail::SubmitOfName<SubmitOptions>::submit;
@@ -173,10 +167,35 @@ private:
     ) noexcept
         : pool_(std::move(pool)), borrowed_(true) {}
 
+    template <class Fn, class... Args>
+    auto submit_controlled(SubmitOptions* options, Fn&& fn, Args&&... args) {
+        using Check = mp::detail::LocalCall<Fn, Args...>;
+        using R = typename Check::Result;
+        if constexpr (!mp::detail::accepts<Check::refusal, Fn, Args...>()) {
+            return Future<R>();
+        } else if constexpr (sizeof...(Args) == 0) {
+            return submit_task(
+                options,
+                new detail::ThreadTask<R, std::decay_t<Fn>>(std::forward<Fn>(fn))
+            );
+        } else {
+            using Call = detail::BoundCall<std::decay_t<Fn>, std::decay_t<Args>...>;
+            return submit_task(
+                options,
+                new detail::ThreadTask<R, Call>(
+                    std::in_place, std::forward<Fn>(fn), std::forward<Args>(args)...
+                )
+            );
+        }
+    }
+
     template <class R, class Call>
-    Future<R> submit_task(detail::ThreadTask<R, Call>* task) {
+    Future<R> submit_task(SubmitOptions* options, detail::ThreadTask<R, Call>* task) {
         Future<R> future{detail::StatePtr<detail::State<R>>(task)};
         try {
+            if (options != nullptr) {
+                give_control(*task, *options);
+            }
             submit_work(*task);
         } catch (...) {
             task->drop_reference();  // the queue's
@@ -185,6 +204,7 @@ private:
         return future;
     }
 
+    void give_control(detail::Work& work, SubmitOptions& options);
     void submit_work(detail::Work& work);
     void close() noexcept;
 

@@ -5,35 +5,26 @@
 #include "mp/detail/creator.hpp"
 #include "mp/errors.hpp"
 
-#include <utility>
-
 namespace futures {
 
 namespace detail {
 
 namespace {
 
-thread_local TaskContext* running_task = nullptr;
+thread_local const TaskSlot* slot_of_thread = nullptr;
 
 /// The process that set it: a task may fork, and is not there then.
-thread_local std::uint64_t running_in = 0;
+thread_local std::uint64_t process_of_slot = 0;
 
 }  // namespace
 
-TaskContext* current_task() noexcept {
-    if (running_task != nullptr && running_in == mp::detail::process_token()) {
-        return running_task;
-    }
-    return nullptr;
+TaskSlotScope::TaskSlotScope(const TaskSlot& slot) noexcept {
+    slot_of_thread = &slot;
+    process_of_slot = mp::detail::process_token();
 }
 
-TaskScope::TaskScope(TaskContext* task) noexcept
-    : before_(std::exchange(running_task, task)) {
-    running_in = mp::detail::process_token();
-}
-
-TaskScope::~TaskScope() {
-    running_task = before_;
+TaskSlotScope::~TaskSlotScope() {
+    slot_of_thread = nullptr;
 }
 
 }  // namespace detail
@@ -45,8 +36,10 @@ void ThisTask::check_cancelled() const {
 }
 
 ThisTask this_task() {
-    if (detail::TaskContext* const task = detail::current_task()) {
-        return ThisTask(*task);
+    const detail::TaskSlot* const slot = detail::slot_of_thread;
+    if (slot != nullptr && slot->task != nullptr &&
+        detail::process_of_slot == mp::detail::process_token()) {
+        return ThisTask(*slot->task);
     }
     throw mp::StateError(
         "this_task() is for the thread in which a pool calls a task, and this is none"

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "futures/process_pool.hpp"
 
-#include "mp/detail/code_ref.hpp"
 #include "mp/errors.hpp"
 
 #include "process_pool/process_pool_core.hpp"
@@ -14,11 +13,6 @@ namespace futures {
 namespace detail {
 
 // ---- PoolTask
-
-std::string TaskName::text() const {
-    return function_ != nullptr ? mp::detail::function_name(function_)
-                                : std::string(type_);
-}
 
 std::span<std::byte> CallStore::grow(std::span<const std::byte> written, Room room) {
     block_ = moved_to_larger_block(

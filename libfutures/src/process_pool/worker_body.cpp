@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <utility>
 
 namespace futures::detail {
 
@@ -72,6 +73,22 @@ private:
     const std::span<const std::byte> call_;
 };
 
+/// While it lives, the task stands in the slot.
+class RunningTask {
+public:
+    RunningTask(TaskSlot& slot, TaskContext& task) noexcept
+        : slot_(slot), before_(std::exchange(slot.task, &task)) {}
+
+    ~RunningTask() { slot_.task = before_; }
+
+    RunningTask(const RunningTask&) = delete;
+    RunningTask& operator=(const RunningTask&) = delete;
+
+private:
+    TaskSlot& slot_;
+    TaskContext* const before_;
+};
+
 /// Whether what is being handled is a CancelledError.
 bool handling_cancelled_error() noexcept {
     try {
@@ -97,8 +114,8 @@ public:
         ByteReader in(call);
         CallFrame frame{in, out};
         WorkerTask task(stops_, worker_, head, call);
+        const RunningTask running_task(slot_, task);
         try {
-            const TaskScope scope_of_task(&task);
             const mp::detail::ArrivedScope scope(given_);
             leave_out_frames_below(__builtin_frame_address(0));
             mp::detail::run_call(frame);
@@ -152,6 +169,8 @@ private:
     const std::size_t worker_;
     StopWatch& stops_;
     const mp::detail::Carried& given_;
+    TaskSlot slot_;
+    const TaskSlotScope slot_scope_{slot_};
 };
 
 std::string where() {

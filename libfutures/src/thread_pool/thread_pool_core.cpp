@@ -69,6 +69,14 @@ void ThreadPool::submit(Work& work) {
     }
 }
 
+SoftTimer& ThreadPool::timer() {
+    const mp::detail::MutexLock lock(mutex_);
+    if (timer_ == nullptr) {
+        timer_ = SoftTimer::of_program();
+    }
+    return *timer_;
+}
+
 void ThreadPool::check_open() const {
     if (!creator_.is_here()) {
         throw mp::StateError(
@@ -128,6 +136,7 @@ void ThreadPool::need_worker() {
     idle_.reserve(number + 1);
     Worker& worker = workers_.emplace_back();
     worker.name = prefix_ + "_" + std::to_string(number);
+    worker.index = static_cast<std::uint32_t>(number);
     try {
         start_thread(worker, nullptr);
     } catch (const std::system_error& error) {
@@ -162,6 +171,7 @@ void ThreadPool::start_thread(Worker& worker, Work* first) {
 /// `first` is what a thread was at that ended itself.
 void ThreadPool::work(Worker& self, Work* first) {
     this_thread = {this, &self.name};
+    const TaskSlotScope slot_scope(self.slot);
     pthread_setname_np(pthread_self(), self.name.substr(0, 15).c_str());
     Work* work = first;
     bool ready = false;
@@ -172,17 +182,17 @@ void ThreadPool::work(Worker& self, Work* first) {
                 work = queue_.pop();
             }
             while (work != nullptr || (work = search(self)) != nullptr) {
-                work->run(self.completed);
+                work->run(self);
                 work = queue_.pop();
             }
         } else if (work != nullptr) {
-            work->run(self.completed);
+            work->run(self);
         }
     } catch (const mp::detail::ForcedUnwind&) {
         if (ready) {
             thread_ended(self, work);
         } else if (work != nullptr) {
-            work->run(self.completed);
+            work->run(self);
         }
         this_thread = {};
         throw;
@@ -197,7 +207,7 @@ void ThreadPool::thread_ended(Worker& self, Work* unfinished) noexcept {
         return;
     }
     if (unfinished != nullptr) {
-        unfinished->run(self.completed);
+        unfinished->run(self);
     }
     --threads_;  // a submit() makes one as soon as there can be one
     bool last = false;
@@ -220,6 +230,7 @@ bool ThreadPool::replace_thread(const Worker& ended, Work* unfinished) noexcept 
         Worker& worker = workers_.emplace_back();
         try {
             worker.name = ended.name;
+            worker.index = ended.index;
             start_thread(worker, unfinished);
             return true;
         } catch (...) {

@@ -11,6 +11,7 @@
 #include "mp/thread_safety.hpp"
 
 #include "thread_pool/idle_workers.hpp"
+#include "thread_pool/soft_timer.hpp"
 #include "thread_pool/work_queue.hpp"
 
 #include <atomic>
@@ -33,6 +34,9 @@ public:
     /// when no thread can be made: then the work was not accepted.
     void submit(Work& work);
 
+    /// What a task with a limit is to be given first. Throws std::system_error.
+    SoftTimer& timer();
+
     void shutdown(ShutdownOptions options);
     /// To be called once, when it is owned by a shared_ptr. Throws mp::StateError when
     /// the program is exiting.
@@ -49,9 +53,8 @@ public:
 private:
     enum class Mode : std::uint8_t { open, closed, broken };
 
-    struct alignas(64) Worker {
+    struct alignas(64) Worker : WorkerState {
         // Own synchronisation.
-        std::atomic<std::uint64_t> completed{0};  // tasks; written by the worker
         IdleWorkers::Sleeper sleeper;
         // Set once, before the thread starts.
         std::string name;
@@ -82,6 +85,7 @@ private:
     static void check_not_exiting();
     void close(Mode mode) noexcept;
     void join() noexcept;
+    void drop_timer() noexcept;
     void break_with(std::exception_ptr cause);
     std::exception_ptr broken() const;
     void fail_queued();
@@ -105,6 +109,7 @@ private:
     std::list<Worker> workers_ MP_GUARDED_BY(mutex_);
     std::size_t alive_ MP_GUARDED_BY(mutex_) = 0;
     std::exception_ptr broken_cause_ MP_GUARDED_BY(mutex_);
+    std::shared_ptr<SoftTimer> timer_ MP_GUARDED_BY(mutex_);  // null: no task needs it
 
     mp::detail::Mutex join_mutex_;  // taken before mutex_
 };

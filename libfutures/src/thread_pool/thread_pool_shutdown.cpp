@@ -53,7 +53,15 @@ void ThreadPool::finish_at_exit() noexcept {
     // it.
     if (!is_own_thread()) {
         join();
+        drop_timer();
     }
+}
+
+/// No task of ours runs any more.
+void ThreadPool::drop_timer() noexcept {
+    std::shared_ptr<SoftTimer> timer;
+    const mp::detail::MutexLock lock(mutex_);
+    timer.swap(timer_);
 }
 
 void ThreadPool::leave() noexcept {

@@ -3,7 +3,6 @@
 // cancelled, once.
 #include "futures/process_pool.hpp"
 #include "futures/this_task.hpp"
-#include "futures/wait.hpp"
 
 #include "support/catch.hpp"
 #include "support/gate.hpp"

@@ -3,7 +3,7 @@
 // that nothing else is harmed. Cancelling what runs is in test_cancel_running.cpp.
 #include "futures/process_pool.hpp"
 #include "futures/this_task.hpp"
-#include "futures/wait.hpp"
+#include "mp/errors.hpp"
 
 #include "support/catch.hpp"
 #include "support/gate.hpp"

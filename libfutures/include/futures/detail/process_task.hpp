@@ -10,6 +10,7 @@
 #include "futures/detail/recycle.hpp"
 #include "futures/detail/state.hpp"
 #include "futures/detail/task_control.hpp"
+#include "futures/detail/task_name.hpp"
 #include "mp/call.hpp"
 #include "mp/detail/carried.hpp"
 #include "mp/remote_error.hpp"
@@ -27,29 +28,6 @@
 namespace futures::detail {
 
 class ProcessPool;
-
-/// What a task calls, for messages: a function, or an object of a named type.
-class TaskName {
-public:
-    template <class Fn>
-    static TaskName of(const Fn& fn) noexcept {
-        TaskName name;
-        if constexpr (mp::detail::is_function_pointer<std::decay_t<const Fn&>>) {
-            name.function_ =
-                reinterpret_cast<const void*>(static_cast<std::decay_t<const Fn&>>(fn));
-        } else {
-            static constexpr std::string_view type = mp::detail::type_name<Fn>();
-            name.type_ = type;
-        }
-        return name;
-    }
-
-    std::string text() const;
-
-private:
-    const void* function_ = nullptr;
-    std::string_view type_;
-};
 
 /// The part of a task that does not depend on its result's type.
 class PoolTask : public BoardTask {

@@ -7,6 +7,9 @@
 
 #include "futures/detail/recycle.hpp"
 #include "futures/detail/state.hpp"
+#include "futures/detail/task_name.hpp"
+#include "futures/detail/thread_control.hpp"
+#include "futures/this_task.hpp"
 #include "mp/detail/forced_unwind.hpp"
 
 #include <atomic>
@@ -14,6 +17,8 @@
 #include <cstdint>
 #include <exception>
 #include <new>
+#include <stop_token>
+#include <string>
 #include <tuple>
 #include <utility>
 
@@ -22,8 +27,16 @@ namespace futures::detail {
 /// What the future of a call gets that ended its thread by pthread_exit().
 std::exception_ptr thread_ended_in_task();
 
+/// What a thread of a thread pool counts and does.
+struct WorkerState {
+    std::atomic<std::uint64_t> completed{0};  ///< tasks; written by the worker
+    // The worker's own.
+    TaskSlot slot;  ///< the task that it calls
+    std::uint32_t index = 0;
+};
+
 /// A task in the queue of a thread pool.
-class Work {
+class Work : public TaskContext {
 public:
     Work() = default;
     Work(const Work&) = delete;
@@ -33,7 +46,7 @@ public:
     /// its result. When the call, or a callback, ends the thread (pthread_exit), the
     /// unwinding passes through here; then it is to be run again, which does the rest:
     /// the call's future gets an exception.
-    virtual void run(std::atomic<std::uint64_t>& completed) = 0;
+    virtual void run(WorkerState& self) = 0;
     /// Ends it with an exception unless it was cancelled.
     virtual void fail(std::exception_ptr exception) = 0;
     /// Ends it as cancelled.
@@ -42,8 +55,50 @@ public:
     /// One reference more.
     virtual void keep() noexcept = 0;
 
+    // -- what was said of it
+
+    /// Before it is submitted.
+    void set_control(ThreadControl* control) noexcept { control_.store(control); }
+
+    /// Null: nothing was said of it.
+    ThreadControl* control_if_any() const noexcept {
+        // order: acquire pairs with control(), so that what it says is visible.
+        return control_.load(std::memory_order_acquire);
+    }
+
+    /// Made if there is none. Throws std::bad_alloc.
+    ThreadControl& control();
+
+    // -- what it knows of itself
+
+    bool stop_requested() const noexcept override;
+    std::stop_token stop_token() override;
+    std::string name() const override;
+
+    std::uint32_t attempt() const noexcept override { return 1; }
+
+    mp::Deadline deadline() const noexcept override;
+
+    std::size_t worker_index() const noexcept override { return worker_index_; }
+
 protected:
-    ~Work() = default;
+    ~Work() {
+        if (ThreadControl* const control = control_if_any()) [[unlikely]] {
+            control->drop_reference();
+        }
+    }
+
+    /// The function's name.
+    virtual std::string call_name() const = 0;
+
+    /// The call has thrown what is being handled, `thrown`, and the task has a control.
+    /// What that is to its future; `thrown` may become something else.
+    Outcome outcome_of(std::exception_ptr& thrown) const;
+
+    std::uint32_t worker_index_ = 0;
+
+private:
+    std::atomic<ThreadControl*> control_{nullptr};
 };
 
 /// A task, its future's state and its callable, in one allocation.
@@ -58,7 +113,8 @@ public:
     ThreadTask(const ThreadTask&) = delete;
     ThreadTask& operator=(const ThreadTask&) = delete;
 
-    void run(std::atomic<std::uint64_t>& completed) override {
+    void run(WorkerState& self) override {
+        auto& completed = self.completed;
         if (stage_ == Stage::callbacks) {
             finish_callbacks(completed);
             return;
@@ -69,18 +125,25 @@ public:
         if (ended_thread) {
             this->store_exception(thread_ended_in_task());
             outcome = Outcome::exception;
-            call_.~Call();
+            end_call(nullptr, self);
         } else if (started) {
             stage_ = Stage::calling;
+            worker_index_ = self.index;
+            if (ThreadControl* const control = control_if_any()) [[unlikely]] {
+                control->begin();
+            }
+            TaskContext* const outer = std::exchange(self.slot.task, this);
             try {
                 this->emplace_from(std::move(call_));
             } catch (const mp::detail::ForcedUnwind&) {
                 throw;
             } catch (...) {
-                this->store_exception(std::current_exception());
-                outcome = Outcome::exception;
+                std::exception_ptr thrown = std::current_exception();
+                outcome = control_if_any() == nullptr ? Outcome::exception
+                                                      : outcome_of(thrown);
+                this->store_exception(std::move(thrown));
             }
-            call_.~Call();
+            end_call(outer, self);
         }
         // order: relaxed load, this thread is the only writer; release pairs with
         // all_are_busy(), so that it sees that this was submitted before it was done.
@@ -123,6 +186,23 @@ public:
 private:
     enum class Stage : std::uint8_t { queued, calling, callbacks };
 
+    /// `outer`: the task that this thread goes on with.
+    void end_call(TaskContext* outer, WorkerState& self) noexcept {
+        call_.~Call();
+        self.slot.task = outer;
+        if (ThreadControl* const control = control_if_any()) [[unlikely]] {
+            control->end();
+        }
+    }
+
+    std::string call_name() const override {
+        if constexpr (requires { call_.function(); }) {
+            return TaskName::of(call_.function()).text();
+        } else {
+            return TaskName::of(call_).text();
+        }
+    }
+
     void finish_callbacks(std::atomic<std::uint64_t>& completed) {
         this->run_callbacks();
         this->drop_reference();
@@ -137,6 +217,12 @@ private:
     }
 
     void discard_work() noexcept override { call_.~Call(); }
+
+    /// It runs: nobody can do more than ask.
+    StopAnswer request_stop() override {
+        control().stop(SoftStop::cancelled);
+        return StopAnswer::yes;
+    }
 
     union {
         Call call_;  // until it has run or was cancelled
@@ -155,6 +241,8 @@ public:
     decltype(auto) operator()() && {
         return std::apply(std::move(fn_), std::move(args_));
     }
+
+    const Fn& function() const noexcept { return fn_; }
 
 private:
     Fn fn_;
