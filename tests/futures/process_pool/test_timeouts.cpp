@@ -406,26 +406,6 @@ TEST_CASE("A worker that dies in the grace of its task was stopped", "[timeout]"
     CHECK(pool.submit(inc, 1).result() == 2);  // the pool is not broken
 }
 
-TEST_CASE("this_task() in a worker tells of the task", "[this_task]") {
-    const auto context = each_pool_start_method();
-    ProcessPoolExecutor pool(on(context, 1));
-    CHECK_THAT(
-        pool.submit(told_of_itself).result(),
-        test::ContainsSubstring("told_of_itself") &&
-            test::ContainsSubstring(" 1 for ever 0")
-    );
-    CHECK(
-        pool.submit({.timeout = 60s, .name = "resize cat.png"}, told_of_itself)
-            .result() == "resize cat.png 1 limited 0"
-    );
-    const std::string long_name(5000, 'n');
-    CHECK(
-        pool.submit({.name = long_name}, told_of_itself).result() ==
-        long_name + " 1 for ever 0"
-    );
-    CHECK_THROWS_AS(futures::this_task(), mp::StateError);
-}
-
 TEST_CASE("A task's name stands in what is said of it", "[this_task]") {
     ProcessPoolExecutor pool(on(quick_pool_context(), 1, OnWorkerLoss::isolate));
     CHECK_THROWS_WITH(

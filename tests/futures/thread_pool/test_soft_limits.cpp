@@ -55,10 +55,6 @@ std::string told() {
            std::to_string(task.worker_index()) + (task.stop_requested() ? " stop" : "");
 }
 
-int two(int x) {
-    return this_task().name().find("two(int)") != std::string::npos ? 2 * x : 0;
-}
-
 }  // namespace
 
 TEST_CASE("A thread's task over its limit is asked to stop", "[timeout]") {
@@ -185,51 +181,6 @@ TEST_CASE(
     for (const auto& future : late) {
         CHECK_THROWS_AS(future.result(), TaskTimeout);
     }
-}
-
-TEST_CASE("this_task() in a thread tells of the task", "[this_task]") {
-    ThreadPoolExecutor threads(1);
-    CHECK_THAT(
-        threads.submit(told).result(),
-        test::ContainsSubstring("told()") && test::ContainsSubstring(" 1 for ever 0")
-    );
-    CHECK(
-        threads.submit({.timeout = 60s, .name = "n"}, told).result() == "n 1 limited 0"
-    );
-    CHECK(threads.submit(two, 4).result() == 8);
-    CHECK_THROWS_AS(this_task(), mp::StateError);
-    // Not in a callback.
-    std::promise<bool> refused;
-    threads.submit(told).add_done_callback([&](const auto&) {
-        try {
-            this_task();
-            refused.set_value(false);
-        } catch (const mp::StateError&) {
-            refused.set_value(true);
-        }
-    });
-    threads.shutdown();
-    CHECK(refused.get_future().get());
-}
-
-TEST_CASE("Each thread's task has a worker of its own", "[this_task]") {
-    ThreadPoolExecutor threads(3);
-    std::atomic<int> here{0};
-    std::vector<futures::Future<std::size_t>> all;
-    for (int i = 0; i < 3; ++i) {
-        all.push_back(threads.submit([&] {
-            ++here;
-            while (here < 3) {
-                std::this_thread::yield();
-            }
-            return this_task().worker_index();
-        }));
-    }
-    std::size_t sum = 0;
-    for (const auto& future : all) {
-        sum += 1U << future.result();
-    }
-    CHECK(sum == 7);
 }
 
 TEST_CASE("Limits of threads work in a process that was forked", "[timeout]") {
