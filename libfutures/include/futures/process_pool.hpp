@@ -200,11 +200,13 @@ public:
 
     /// For map(): one task that calls `fn` for each item.
     template <class Fn, class Item>
-    auto submit_chunk(const Fn& fn, std::vector<Item> items) {
+    auto submit_chunk(
+        const Fn& fn, std::vector<Item> items, const SubmitOptions& options = {}
+    ) {
         using R = typename detail::ChunkTraits<Fn, Item>::Result;
-        SubmitOptions options;
+        SubmitOptions own = options;
         return submit_task<std::vector<detail::ItemOutcome<R>>, detail::ReadChunk<R>>(
-            options,
+            own,
             detail::TaskName::of(fn),
             [&](mp::detail::ByteWriter& out) { detail::encode_chunk(out, fn, items); }
         );

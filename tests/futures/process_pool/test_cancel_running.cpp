@@ -76,6 +76,17 @@ void count_entry(const std::string& gate) {
     test::ring(gate);
 }
 
+int pass_unless_zero(int x, const std::string& gate) {
+    if (x != 0) {
+        test::pass(gate);
+    }
+    return x;
+}
+
+std::size_t length_of(const std::string& text) {
+    return text.size();
+}
+
 struct SlowlyDecoded {
     std::string gate;
 
@@ -312,4 +323,73 @@ TEST_CASE("A future made by hand that runs cannot be cancelled", "[cancel]") {
     CHECK_FALSE(future.cancel(futures::running));
     future.set_result(1);
     CHECK_FALSE(future.cancel(futures::running));
+}
+
+TEST_CASE(
+    "dask::test_client_executor::map_dropped: a map that is dropped leaves nothing "
+    "queued",
+    "[cancel]"
+) {
+    const auto context = each_pool_start_method();
+    const Gate gate;
+    ProcessPoolExecutor pool(on(context, 1));
+    {
+        auto results = pool.map(
+            pass_unless_zero, {0, 0, 1, 1, 1, 1, 1}, std::vector(7, gate.path())
+        );
+        auto it = results.begin();
+        CHECK(*it == 0);
+        ++it;
+        CHECK(*it == 0);
+    }
+    gate.open(1);  // for the one that runs, if any does
+    pool.shutdown();
+    CHECK(pool.statistics().concluded == 7);
+}
+
+TEST_CASE(
+    "mpi4py::test_futures::Executor::submit_cancel: what is queued is cancelled, and "
+    "all of it",
+    "[cancel]"
+) {
+    const auto context = each_pool_start_method();
+    const Gate begun;
+    ProcessPoolExecutor pool(on(context, 1));
+    const auto runs = pool.submit(ring_and_sleep, begun.path());
+    std::vector<futures::Future<int>> queued;
+    for (int i = 0; i < 100; ++i) {
+        queued.push_back(pool.submit(inc, i));
+    }
+    const auto last = pool.submit(inc, 1);
+    CHECK(last.cancel());
+    CHECK(last.cancelled());
+    REQUIRE(begun.wait_for(1));
+    for (const auto& future : queued) {
+        CHECK(future.cancel(futures::running));
+    }
+    CHECK(runs.cancel(futures::running));
+    CHECK_THROWS_AS(runs.result(), CancelledError);
+}
+
+TEST_CASE(
+    "pebble::process_pool::deadlock_cancel_large_data: tasks with long arguments are "
+    "cancelled while they are read",
+    "[cancel]"
+) {
+    const auto context = each_pool_start_method();
+    std::vector<futures::Future<std::size_t>> tasks;
+    {
+        ProcessPoolExecutor pool(on(context, 2));
+        const std::string text(20'000'000, 'x');
+        for (int i = 0; i < 6; ++i) {
+            tasks.push_back(pool.submit(length_of, text));
+        }
+        CHECK(tasks.front().result() == text.size());
+        for (const auto& task : tasks) {
+            task.cancel(futures::running);
+        }
+    }
+    for (const auto& task : tasks) {
+        CHECK(task.done());
+    }
 }

@@ -65,6 +65,13 @@ int work_for(std::chrono::microseconds time) {
     return 7;
 }
 
+int sleep_at_zero(int x) {
+    if (x == 0) {
+        sleep_through();
+    }
+    return x;
+}
+
 bool exists(pid_t pid) {
     return ::kill(pid, 0) == 0;
 }
@@ -111,6 +118,14 @@ void on_sigterm(int /*signal*/) {
 void clean_up_at_sigterm(const std::string& cleaned) {
     handled_fd = ::open(cleaned.c_str(), O_WRONLY | O_CLOEXEC);
     ::signal(SIGTERM, on_sigterm);
+    sleep_through();
+}
+
+void ring_at_sigterm(const std::string& gate) {
+    handled_fd = ::open(gate.c_str(), O_WRONLY | O_CLOEXEC);
+    ::signal(SIGTERM, [](int /*signal*/) {
+        static_cast<void>(::write(handled_fd, "x", 1) == 1);
+    });
     sleep_through();
 }
 
@@ -387,6 +402,48 @@ TEST_CASE(
     CHECK(pool.statistics().tasks_lost == static_cast<std::uint64_t>(late));
 }
 
+TEST_CASE(
+    "pebble::process_pool::map_timeout: each item of a map has a limit of its own",
+    "[timeout]"
+) {
+    const auto context = each_pool_start_method();
+    ProcessPoolExecutor pool(on(context, 2));
+    const std::vector<int> inputs{1, 0, 2, 0, 3};
+    auto results =
+        pool.map({.chunksize = 5, .task_timeout = 100ms}, sleep_at_zero, inputs);
+    std::string seen;
+    for (auto it = results.begin(); it != results.end(); ++it) {
+        try {
+            seen += std::to_string(*it);
+        } catch (const TaskTimeout&) {
+            seen += '-';
+        }
+    }
+    CHECK(seen == "1-2-3");
+    CHECK_THROWS_AS(pool.map({.task_timeout = 0s}, inc, inputs), std::invalid_argument);
+}
+
+TEST_CASE(
+    "mpire::pool::timeout.task_imap: a lazy map tells of a late item in its place",
+    "[timeout]"
+) {
+    const auto context = each_pool_start_method();
+    ProcessPoolExecutor pool(on(context, 2));
+    auto results = pool.map(
+        {.buffersize = 2, .task_timeout = 100ms}, sleep_at_zero, std::vector{1, 2, 0, 4}
+    );
+    auto it = results.begin();
+    CHECK(*it == 1);
+    ++it;
+    CHECK(*it == 2);
+    ++it;
+    CHECK_THROWS_AS(*it, TaskTimeout);
+    ++it;
+    CHECK(*it == 4);
+    ++it;
+    CHECK(it == results.end());
+}
+
 TEST_CASE("A worker that dies in the grace of its task was stopped", "[timeout]") {
     const auto context = each_pool_start_method();
     const Gate begun;
@@ -404,6 +461,20 @@ TEST_CASE("A worker that dies in the grace of its task was stopped", "[timeout]"
     REQUIRE(::kill(pool.workers().at(0), SIGKILL) == 0);
     CHECK_THROWS_AS(late.result(), TaskTimeout);
     CHECK(pool.submit(inc, 1).result() == 2);  // the pool is not broken
+}
+
+TEST_CASE("A worker that is killed after SIGTERM was stopped", "[timeout]") {
+    const auto context = each_pool_start_method();
+    const Gate got_it;
+    ProcessPoolExecutor pool(on(context, 1));
+    const auto late = pool.submit(
+        {.timeout = 10ms, .kill_after = 60s}, ring_at_sigterm, got_it.path()
+    );
+    REQUIRE(got_it.wait_for(1));
+    REQUIRE(::kill(pool.workers().at(0), SIGKILL) == 0);
+    CHECK_THROWS_WITH(late.result(), test::ContainsSubstring("SIGKILL"));
+    CHECK(pool.submit(inc, 1).result() == 2);
+    CHECK(pool.statistics().workers_lost == 0);
 }
 
 TEST_CASE("A task's name stands in what is said of it", "[this_task]") {

@@ -199,3 +199,23 @@ TEST_CASE("Limits of threads work in a process that was forked", "[timeout]") {
     });
     CHECK(code == 7);
 }
+
+TEST_CASE("Each item of a thread pool's map has a limit of its own", "[timeout]") {
+    ThreadPoolExecutor threads(2);
+    auto results = threads.map(
+        {.task_timeout = 10ms},
+        [](int x) {
+            if (x == 0) {
+                check_until_stopped();
+            }
+            return x;
+        },
+        {1, 0, 2}
+    );
+    auto it = results.begin();
+    CHECK(*it == 1);
+    ++it;
+    CHECK_THROWS_AS(*it, TaskTimeout);
+    ++it;
+    CHECK(*it == 2);
+}
