@@ -10,6 +10,7 @@
 #include "futures/detail/item_feed.hpp"
 #include "futures/detail/map_feed.hpp"
 #include "futures/future.hpp"
+#include "futures/submit_options.hpp"
 #include "mp/timeout.hpp"
 
 #include <concepts>
@@ -61,6 +62,9 @@ struct MapOptions {
     std::optional<Count> buffersize = {};
     /// From the call on, for all results.
     mp::Timeout timeout = mp::forever;
+    /// Of each item, as SubmitOptions::timeout: that item's result is TaskTimeout, the
+    /// others are not touched. With it items travel one by one, whatever the chunksize.
+    mp::Timeout task_timeout = mp::forever;
 };
 
 /// What has submit() and shutdown() as both pools have them: a function that takes any
@@ -303,6 +307,14 @@ namespace detail {
 /// Throws std::invalid_argument for a chunksize or buffersize below 1.
 void check_map_options(Count chunksize, const std::optional<Count>& buffersize);
 
+/// What map() says of each of its tasks.
+inline SubmitOptions task_options(const MapOptions& options) {
+    SubmitOptions task;
+    task.timeout = options.task_timeout;
+    check_options_of_task(task);
+    return task;
+}
+
 /// map() of an executor that runs item by item.
 template <class E, class Fn, class... Ranges>
 auto map_items(E& executor, const MapOptions& options, Fn&& fn, Ranges&&... ranges) {
@@ -310,7 +322,10 @@ auto map_items(E& executor, const MapOptions& options, Fn&& fn, Ranges&&... rang
     check_map_options(options.chunksize, options.buffersize);
     const mp::Deadline deadline(options.timeout);
     auto feed = std::make_unique<Feed>(
-        executor, std::forward<Fn>(fn), std::forward<Ranges>(ranges)...
+        executor,
+        task_options(options),
+        std::forward<Fn>(fn),
+        std::forward<Ranges>(ranges)...
     );
     feed->start(options.buffersize ? options.buffersize->value() : PTRDIFF_MAX);
     return MapResults<typename Feed::Result>(std::move(feed), deadline);
@@ -328,7 +343,8 @@ auto map_chunks(E& executor, const MapOptions& options, Fn&& fn, Ranges&&... ran
     const mp::Deadline deadline(options.timeout);
     auto feed = std::make_unique<Feed>(
         executor,
-        options.chunksize.value(),
+        options.task_timeout.is_forever() ? options.chunksize.value() : 1,
+        task_options(options),
         std::forward<Fn>(fn),
         std::forward<Ranges>(ranges)...
     );

@@ -39,6 +39,12 @@ struct FutureSnapshot {
     std::exception_ptr exception;
 };
 
+/// The type of `running`.
+struct Running {};
+
+/// For Future::cancel(): calls that run, too.
+inline constexpr Running running{};
+
 namespace detail {
 
 /// Waits; throws TimeoutError, CancelledError or the future's exception.
@@ -103,7 +109,19 @@ public:
     /// was before; false when it runs or has finished. Runs the callbacks.
     bool cancel() const { return base().cancel(); }
 
-    /// Whether cancel() came before the call began.
+    /// The same for a call that may run: it is stopped. Does not wait for that. True
+    /// when the future is cancelled, now or as soon as the call is over: then result()
+    /// throws CancelledError and the callbacks run. False when it has finished.
+    /// - In a process pool, the stop token of the call is set, and after .grace and
+    ///   .kill_after of its options its worker is ended and replaced, as at a timeout;
+    ///   no other task is harmed, the pool does not break.
+    /// - In a thread pool, the stop token is set, and no more can be done: if the call
+    ///   returns a value all the same, the future has that value.
+    /// - A future made by hand that runs: false.
+    /// docs/concepts/timeouts_and_cancelling.md
+    bool cancel(Running) const { return base().cancel_running(); }
+
+    /// Whether cancel() came before the call began, or cancel(running) before its end.
     bool cancelled() const {
         const auto state = base().state();
         return state == FutureState::cancelled ||

@@ -17,6 +17,7 @@
 #include "futures/process_pool.hpp"
 #include "futures/submit_options.hpp"
 #include "futures/then.hpp"
+#include "futures/this_task.hpp"
 #include "futures/thread_pool.hpp"
 #include "futures/wait.hpp"
 #include "futures/when.hpp"

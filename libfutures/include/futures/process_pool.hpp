@@ -198,8 +198,9 @@ public:
     /// Future<T> among the arguments, of any executor of this program, the call gets
     /// the value, and is not sent before it is there (see SubmitOptions::after); until
     /// then the other arguments are kept as the parameters' types. Throws:
-    /// mp::StateError after shutdown(), in another process than the one that made the
-    /// pool, or while the program exits; BrokenProcessPool.
+    /// std::invalid_argument for options that cannot be; mp::StateError after
+    /// shutdown(), in another process than the one that made the pool, or while the
+    /// program exits; BrokenProcessPool.
     template <class Fn, class... Args>
         requires(!std::same_as<std::decay_t<Fn>, SubmitOptions>)
     auto submit(Fn&& fn, Args&&... args) {
@@ -300,10 +301,13 @@ public:
 
     /// For map(): one task that calls `fn` for each item.
     template <class Fn, class Item>
-    auto submit_chunk(const Fn& fn, std::vector<Item> items) {
+    auto submit_chunk(
+        const Fn& fn, std::vector<Item> items, const SubmitOptions& options = {}
+    ) {
         using R = typename detail::ChunkTraits<Fn, Item>::Result;
+        SubmitOptions own = options;
         return submit_task<std::vector<detail::ItemOutcome<R>>, detail::ReadChunk<R>>(
-            SubmitOptions(),
+            own,
             detail::TaskName::of(fn),
             [&](mp::detail::ByteWriter& out) { detail::encode_chunk(out, fn, items); }
         );
@@ -355,11 +359,9 @@ private:
 
     template <class R, class Read, class Encode>
     Future<R>
-    submit_task(const SubmitOptions& options, detail::TaskName name, Encode&& encode) {
+    submit_task(SubmitOptions& options, detail::TaskName name, Encode&& encode) {
+        detail::check_options_of_task(options);
         check_accepting();
-        if (options.limits.any()) [[unlikely]] {
-            detail::check_limits(options.limits);
-        }
         const bool waits = !options.after.empty();
         auto gate = waits ? new_gate(options) : no_gate();
         auto* const task = new_task<R, Read>(name, options, gate);
@@ -368,11 +370,13 @@ private:
         mp::detail::ByteWriter call(store);
         try {
             const detail::GivenToPool given(*pool_);
-            if (options.limits.any()) [[unlikely]] {
-                task->limits = std::make_unique<const Limits>(options.limits);
-                detail::begin_limited_call(call, options.limits);
+            if (task->limits) [[unlikely]] {
+                detail::begin_limited_call(call, *task->limits);
             }
             encode(call);
+            if (task->has_trailer) {
+                detail::write_trailer(call, *task->control);
+            }
         } catch (...) {
             if (waits) {
                 gate->abandon();
@@ -419,7 +423,7 @@ private:
     Future<R> submit_deferred(
         mp::detail::TypeList<Stored...>,
         std::index_sequence<i...>,
-        const SubmitOptions& options,
+        SubmitOptions& options,
         Fn&& fn,
         Args&&... args
     ) {
@@ -434,6 +438,7 @@ private:
             decltype(detail::kept_argument<Futures::template awaits<i>, Stored>(
                 0, std::declval<Args>()
             ))...>;
+        detail::check_options_of_task(options);
         check_accepting();
         const std::tuple handles{
             detail::handle_of<Futures::template awaits<i>>(std::forward<Args>(args)
@@ -474,7 +479,8 @@ private:
 
     template <class R, class Read>
     detail::ProcessTask<R, Read>*
-    new_task(detail::TaskName name, const SubmitOptions& options, const Gate& gate) {
+    new_task(detail::TaskName name, SubmitOptions& options, const Gate& gate) {
+        detail::TaskOptions kept(options);
         detail::ProcessTask<R, Read>* task = nullptr;
         if (gate.get() == nullptr) {
             task = new detail::ProcessTask<R, Read>(pool_, name);
@@ -483,8 +489,7 @@ private:
             waiting->wait_at(gate);
             task = waiting;
         }
-        task->retries = options.retries;
-        task->time_limit = options.timeout;
+        task->take(std::move(kept));
         return task;
     }
 

@@ -9,7 +9,10 @@
 #include "futures/limits.hpp"
 #include "mp/timeout.hpp"
 
+#include <chrono>
 #include <cstdint>
+#include <optional>
+#include <string>
 
 namespace futures {
 
@@ -18,10 +21,20 @@ namespace futures {
 /// std::invalid_argument for what needs that.
 struct SubmitOptions {
     /// Longest time to run, decoding of the arguments included, waiting for a worker
-    /// not. After it the worker is killed and replaced, the future raises TaskTimeout;
-    /// no other task is harmed, the pool does not break. Looked at every 20 ms: a task
-    /// is never stopped early. Process pools only.
+    /// not. Then the task is stopped: this_task().stop_requested() says so, after
+    /// `.grace` its worker gets SIGTERM, after `.kill_after` SIGKILL. The future raises
+    /// TaskTimeout, the worker is replaced; no other task is harmed, the pool does not
+    /// break. A task is never stopped early, and one that ends before it is stopped has
+    /// its result. In a thread pool the task is asked to stop, and no more. 0 and less
+    /// are std::invalid_argument.
     mp::Timeout timeout = mp::forever;
+    /// How long a task that is to stop may go on after it was asked, before its worker
+    /// is ended. mp::forever: it is only asked.
+    mp::Timeout grace = std::chrono::seconds(0);
+    /// How long its worker may live on after SIGTERM, which ends it at once, unless the
+    /// task's code handles it. 0: it gets SIGKILL straight away. Without it, 500 ms.
+    /// Process pools only.
+    std::optional<mp::Timeout> kill_after = {};
     /// How often it is run again when its worker dies, unless that breaks the pool, or
     /// its time is up. Process pools only.
     std::uint32_t retries = 0;
@@ -31,11 +44,16 @@ struct SubmitOptions {
     /// How much of the machine it may use; each that is left out is the pool's. Process
     /// pools only. std::invalid_argument for one that leaves nothing.
     Limits limits = {};
+    /// What messages call it; without it, the function's name.
+    std::string name = {};
 };
 
 namespace detail {
 
-/// Throws std::invalid_argument, naming it, for an option that a thread cannot have.
+/// Throws std::invalid_argument, naming it, for an option that no task can have.
+void check_options_of_task(const SubmitOptions& options);
+
+/// The same, and for one that a thread cannot have.
 void check_options_of_thread(const SubmitOptions& options);
 
 }  // namespace detail

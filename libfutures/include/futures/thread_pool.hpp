@@ -109,15 +109,20 @@ public:
             using Check = mp::detail::LocalCall<Fn, Args...>;
             using R = typename Check::Result;
             if constexpr (mp::detail::accepts<Check::refusal, Fn, Args...>()) {
-                return submit_now<R>(std::forward<Fn>(fn), std::forward<Args>(args)...);
+                return submit_now<R>(
+                    nullptr, std::forward<Fn>(fn), std::forward<Args>(args)...
+                );
             } else {
                 return Future<R>();
             }
         }
     }
 
-    /// The same with options. Throws std::invalid_argument, too, for one that a thread
-    /// cannot have.
+    /// The same with options. A task whose .timeout has passed is asked to stop
+    /// (this_task()), and no more: until its call returns the future is running. If it
+    /// ends by check_cancelled(), the future raises TaskTimeout; if it returns a value
+    /// all the same, the future has that. Throws std::invalid_argument, too, for an
+    /// option that a thread cannot have.
     template <class Fn, class... Args>
     auto submit(SubmitOptions options, Fn&& fn, Args&&... args) {
         using Futures =
@@ -129,7 +134,9 @@ public:
             if constexpr (!mp::detail::accepts<Check::refusal, Fn, Args...>()) {
                 return Future<R>();
             } else if (options.after.empty()) {
-                return submit_now<R>(std::forward<Fn>(fn), std::forward<Args>(args)...);
+                return submit_now<R>(
+                    &options, std::forward<Fn>(fn), std::forward<Args>(args)...
+                );
             } else {
                 return submit_waiting<Futures, R>(
                     std::index_sequence_for<Args...>(),
@@ -213,23 +220,27 @@ private:
         : pool_(std::move(pool)), borrowed_(true) {}
 
     template <class R, class Fn, class... Args>
-    Future<R> submit_now(Fn&& fn, Args&&... args) {
+    Future<R> submit_now(SubmitOptions* options, Fn&& fn, Args&&... args) {
         if constexpr (sizeof...(Args) == 0) {
             return submit_task(
+                options,
                 new detail::ThreadTask<R, std::decay_t<Fn>>(std::forward<Fn>(fn))
             );
         } else {
             using Call = detail::BoundCall<std::decay_t<Fn>, std::decay_t<Args>...>;
-            return submit_task(new detail::ThreadTask<R, Call>(
-                std::in_place, std::forward<Fn>(fn), std::forward<Args>(args)...
-            ));
+            return submit_task(
+                options,
+                new detail::ThreadTask<R, Call>(
+                    std::in_place, std::forward<Fn>(fn), std::forward<Args>(args)...
+                )
+            );
         }
     }
 
     /// A task that waits for futures, of which some are arguments.
     template <class Futures, class R, std::size_t... i, class Fn, class... Args>
     Future<R> submit_waiting(
-        std::index_sequence<i...>, const SubmitOptions& options, Fn&& fn, Args&&... args
+        std::index_sequence<i...>, SubmitOptions& options, Fn&& fn, Args&&... args
     ) {
         using Call = detail::WaitingCall<
             std::decay_t<Fn>,
@@ -255,6 +266,7 @@ private:
         (detail::add_handle(*gate, std::get<i>(handles)), ...);
         gate->add_after(options.after);
         try {
+            give_control(*task, options);
             await(*gate);
         } catch (...) {
             gate->abandon();
@@ -266,9 +278,12 @@ private:
     }
 
     template <class R, class Call>
-    Future<R> submit_task(detail::ThreadTask<R, Call>* task) {
+    Future<R> submit_task(SubmitOptions* options, detail::ThreadTask<R, Call>* task) {
         Future<R> future{detail::StatePtr<detail::State<R>>(task)};
         try {
+            if (options != nullptr) {
+                give_control(*task, *options);
+            }
             submit_work(*task);
         } catch (...) {
             task->drop_reference();  // the queue's
@@ -277,6 +292,7 @@ private:
         return future;
     }
 
+    void give_control(detail::Work& work, SubmitOptions& options);
     void submit_work(detail::Work& work);
     void await(detail::WaitingTask& task);
     void close() noexcept;

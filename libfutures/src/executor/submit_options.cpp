@@ -17,9 +17,22 @@ namespace {
 
 }  // namespace
 
+void check_options_of_task(const SubmitOptions& options) {
+    if (options.timeout.duration() <= std::chrono::nanoseconds::zero()) {
+        throw std::invalid_argument(
+            "submit(): a task's .timeout must be more than 0: it is for how long the "
+            "task may run"
+        );
+    }
+    if (options.limits.any()) [[unlikely]] {
+        check_limits(options.limits);
+    }
+}
+
 void check_options_of_thread(const SubmitOptions& options) {
-    if (!options.timeout.is_forever()) {
-        refuse("timeout");
+    check_options_of_task(options);
+    if (options.kill_after) {
+        refuse("kill_after");
     }
     if (options.retries != 0) {
         refuse("retries");

@@ -196,6 +196,23 @@ bool StateBase::cancel() {
     return true;
 }
 
+bool StateBase::cancel_running() {
+    for (;;) {
+        if (cancel()) {
+            return true;
+        }
+        if (done()) {
+            return state() != FutureState::finished;
+        }
+        const StopAnswer answer = request_stop();
+        if (answer != StopAnswer::queued) {
+            // It may have been cancelled since.
+            return answer == StopAnswer::yes ||
+                   (done() && state() != FutureState::finished);
+        }
+    }
+}
+
 bool StateBase::set_running_or_notify_cancel() {
     // order: relaxed load, the exchange decides.
     auto word = word_.load(std::memory_order_relaxed);

@@ -6,6 +6,7 @@
 #include "os/fence.hpp"
 #include "process_pool/step_aside.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 namespace futures::detail {
@@ -131,11 +132,18 @@ void Board::put(
     std::span<const std::byte> call
 ) noexcept {
     BlockReference reference{};
+    CallAbout about{};
+    about.attempt = static_cast<std::uint16_t>(
+                        std::min<std::uint32_t>(task.attempt, CallAbout::most_attempts)
+                    ) &
+                    CallAbout::most_attempts;
+    about.has_trailer = task.has_trailer ? 1 : 0;
     const auto write = [&](MessagePlace place, const std::byte* from, std::size_t size
                        ) {
+        item.about = about;
         item.place = place;
         item.length = static_cast<std::uint8_t>(size);
-        item.sum = copy_call(item.bytes.data(), from, size, place, position);
+        item.sum = copy_call(item.bytes.data(), from, size, place, position, about);
     };
     if (const Block& block = task.message.block()) {
         reference = {block.offset(), block.size()};

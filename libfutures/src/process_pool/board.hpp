@@ -15,13 +15,16 @@
 #include "os/spin.hpp"
 #include "process_pool/board_layout.hpp"
 #include "process_pool/guard_timer.hpp"
+#include "process_pool/limit_timer.hpp"
 #include "process_pool/message_arena.hpp"
 #include "process_pool/task_list.hpp"
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 namespace futures::detail {
@@ -78,6 +81,8 @@ public:
     bool cancel(BoardTask& task) noexcept override;
     bool is_running(const BoardTask& task) const noexcept override;
     bool help(BoardTask& task, const mp::Deadline& deadline) override;
+
+    StopAnswer stop(BoardTask& task) override;
 
     void cancelled(const BoardTask& task) noexcept override { kick_waiter_for(&task); }
 
@@ -151,6 +156,30 @@ public:
     /// Shows each task that a worker has, and that worker. Claimed ones, too: they run
     /// at once, unless somebody wrote over that. It is not concluded meanwhile.
     void visit_taken(const std::function<void(BoardTask&, std::uint32_t)>& visitor);
+
+    // -- for the manager: tasks that run too long, or are to stop (board_stop.cpp)
+
+    /// Whether there is a reason to look at them; forgets it.
+    bool take_look_wanted() noexcept;
+
+    /// Any thread: there is a reason.
+    void want_look() noexcept { look_wanted_.store(true); }
+
+    /// A limited task that begins after this rings; one that began before is seen.
+    void begin_look() noexcept;
+
+    /// The look is over, and the next one will be then.
+    void end_look(std::chrono::steady_clock::time_point next) noexcept;
+
+    /// Since when a worker says that it has the limited task at that position; nothing
+    /// if it does not. It may say anything.
+    std::optional<std::chrono::steady_clock::time_point>
+    limited_since(std::uint32_t worker, std::uint64_t position) const noexcept;
+
+    /// Tells the task there, if the worker still has it, that it is to stop.
+    void ask_to_stop(std::uint32_t worker, std::uint64_t position) noexcept;
+
+    LimitTimer& limit_timer() noexcept { return limit_timer_; }
 
     /// Ends all that is not finished, and refuses what comes. Requires: drained.
     void fail_all(const Verdict& verdict) noexcept;
@@ -300,6 +329,8 @@ private:
     // The manager's own.
     Turn turn_;
     std::uint32_t ticks_to_check_ = 0;
+    std::int64_t next_look_ = 0;  ///< what the header is to say
+    LimitTimer limit_timer_;
 
     // Own synchronisation.
     std::shared_ptr<GuardTimer> guard_timer_;
@@ -319,6 +350,7 @@ private:
     std::atomic<std::uint32_t> used_{
         0};  ///< places that ever had a worker: the first ones
     std::atomic<const char*> damage_{nullptr};
+    std::atomic<bool> look_wanted_{false};
 
     // Guarded by mutex_.
     mutable mp::detail::Mutex mutex_;

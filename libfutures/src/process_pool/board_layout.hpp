@@ -162,7 +162,15 @@ struct alignas(cache_line) WorkerControl {
     std::atomic<std::uint32_t> retire;     ///< parent: end, once this task is done
     std::atomic<std::uint32_t> idled;      ///< worker: it had nothing to do for long
     std::array<char, max_text> last_text;  ///< ends with a 0, if its worker is honest
-    CrashRecord crash;
+    /// The worker: the limited task that it began last (its position + 1), and when, in
+    /// nanoseconds of the monotonic clock.
+    alignas(cache_line) std::atomic<std::uint64_t> limited_task;
+    std::atomic<std::int64_t> limited_since;
+    /// The parent: the task that is to stop (its position + 1), and how often there was
+    /// one; threads of the worker sleep on that.
+    alignas(cache_line) std::atomic<std::uint64_t> stopped_task;
+    mp::detail::FutexWord stops;
+    alignas(cache_line) CrashRecord crash;
 };
 
 /// Who of the parent is to be woken for a result.
@@ -192,6 +200,11 @@ struct BoardHeader {
     /// Somebody waits until workers are ready: they ring.
     std::atomic<std::uint32_t> ready_wanted;
     alignas(cache_line) std::atomic<std::int32_t> submit_cpu;
+    /// The parent: when it looks at limited tasks next, in nanoseconds of the monotonic
+    /// clock; 0: not before a worker rings.
+    alignas(cache_line) std::atomic<std::int64_t> next_look;
+    /// A worker began a limited task for which that is too late.
+    alignas(cache_line) std::atomic<std::uint32_t> look_wanted;
 };
 
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);

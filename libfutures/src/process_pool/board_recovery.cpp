@@ -25,6 +25,8 @@ void Board::prepare(std::uint32_t worker, std::shared_ptr<ResultArenaReader> are
     control.last_step.store(LastStep::none);
     control.retire.store(0);
     control.idled.store(0);
+    control.limited_task.store(0);
+    control.stopped_task.store(0);
     if (worker >= used_.load()) {
         used_.store(worker + 1);
     }
@@ -70,7 +72,7 @@ Board::Leftovers Board::leftovers_of(std::uint32_t worker) {
         if (task->position < rings_[worker].finished_below) {
             continue;  // another one has it, or none: check_tasks() tells of it
         }
-        if (kind == SlotKind::claimed && !begun) {
+        if (kind == SlotKind::claimed && !begun && task->stop == TaskStop::no) {
             found.claimed.push_back(task);
         } else if (kind == SlotKind::claimed || kind == SlotKind::running) {
             found.running.push_back(task);
@@ -98,15 +100,15 @@ std::size_t Board::recover(std::uint32_t worker, const Verdict& verdict) {
             task->failure = verdict(*task);
             task->end = TaskEnd::failed;
             if (!task->failure) {
+                ++task->attempt;
                 again.push_back(std::exchange(task, nullptr));
+            } else if (task->stop != TaskStop::cancelled) {
+                ++lost;
             }
         }
         std::sort(again.begin(), again.end(), [](const auto* a, const auto* b) {
             return a->position > b->position;
         });
-        lost = running.size() - static_cast<std::size_t>(
-                                    std::count(running.begin(), running.end(), nullptr)
-                                );
         {
             const MutexLock lock(mutex_);
             // Before a future tells of it.

@@ -138,11 +138,13 @@ bool Board::take_result(
         bytes = in_slot;
     }
     if (item.sum != sum.value() || item.length > bytes.size() ||
-        item.place > MessagePlace::arena || item.kind > ResultKind::exception) {
+        item.place > MessagePlace::arena || item.kind > ResultKind::stopped) {
         return false;
     }
     bytes = bytes.first(item.length);
-    task.end = item.kind == ResultKind::value ? TaskEnd::value : TaskEnd::exception;
+    task.end = item.kind == ResultKind::value     ? TaskEnd::value
+               : item.kind == ResultKind::stopped ? TaskEnd::stopped
+                                                  : TaskEnd::exception;
     try {
         if (item.place == MessagePlace::arena) {
             return take_block(task, item, *arenas_[place.worker]);
@@ -177,6 +179,9 @@ void Board::conclude(BoardTask& task) noexcept {
     // order: release pairs with outstanding(), which sees the submission.
     concluded_.fetch_add(1, std::memory_order_release);
     BoardTask* const address = &task;
+    if (task.stop != TaskStop::no) [[unlikely]] {
+        task.settle_stop();
+    }
     if (task.finish()) {
         with_callbacks_.push_back(task);
         doorbell_.ring();

@@ -88,6 +88,7 @@ bool Board::guard() noexcept {
     }
     if (again && ++ticks_to_check_ >= ticks_between_checks) {
         check_tasks();
+        want_look();
         ticks_to_check_ = 0;
     }
     if (again) {

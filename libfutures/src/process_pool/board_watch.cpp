@@ -32,6 +32,9 @@ void Board::check_header(std::uint64_t head) noexcept {
     if (header.stop.load() != stop_ || header.trims.load() != trims_) {
         report_damage("what workers are told to do");
     }
+    if (header.next_look.load() != next_look_) {
+        report_damage("when tasks are looked at");
+    }
     if (header.slots != options_.slots || header.workers != options_.workers) {
         report_damage("its measures");
     }

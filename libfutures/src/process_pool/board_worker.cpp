@@ -7,6 +7,7 @@
 
 #include "os/failpoint.hpp"
 #include "os/fence.hpp"
+#include "process_pool/call_trailer.hpp"
 #include "process_pool/memory_size.hpp"
 #include "process_pool/worker_wake.hpp"
 
@@ -295,9 +296,16 @@ void BoardWorker::give_memory_back() noexcept {
 /// False, and nothing has run, if that is not the call that the parent wrote.
 bool BoardWorker::execute(std::uint64_t position, TaskRunner& runner) noexcept {
     CallCopy copy;
-    const auto call = call_at(position, copy);
+    auto call = call_at(position, copy);
     if (!call) {
         return false;
+    }
+    runner.head = {position, copy.about.attempt};
+    if (copy.about.has_trailer != 0) [[unlikely]] {
+        call = read_trailer(*call, runner.head);
+        if (!call) {
+            return false;
+        }
     }
     Slot& slot = slots_[position & mask_];
     MP_FAILPOINT("worker: before running");
@@ -330,6 +338,44 @@ BoardWorker::call_at(std::uint64_t position, CallCopy& copy) const noexcept {
         return std::nullopt;
     }
     return std::span<const std::byte>(call_arena_ + block.offset, block.size);
+}
+
+/// The call without its trailer; nothing if that is not what the parent wrote.
+std::optional<std::span<const std::byte>>
+BoardWorker::read_trailer(std::span<const std::byte> message, TaskHead& head) noexcept {
+    const auto trailed = without_trailer(message);
+    if (!trailed) {
+        return std::nullopt;
+    }
+    head.name = trailed->name;
+    if (!trailed->limit.is_forever()) {
+        head.deadline = mp::Deadline(trailed->limit);
+        begin_limited(head, trailed->limit.duration());
+    }
+    return trailed->call;
+}
+
+/// Before anything of the program runs. Killed or stopped in here, the parent finds the
+/// task by its own look.
+void BoardWorker::begin_limited(
+    const TaskHead& head, std::chrono::nanoseconds limit
+) noexcept {
+    const std::chrono::nanoseconds deadline =
+        head.deadline.time_point().time_since_epoch();
+    MP_FAILPOINT("worker: before limit");
+    control_.limited_since.store((deadline - limit).count());
+    MP_FAILPOINT("worker: limit half told");
+    control_.limited_task.store(head.position + 1);
+    MP_FAILPOINT("worker: limit told");
+    // Pairs with Board::begin_look: it stores next_look, then looks at our words; we
+    // stored them, then look at next_look. One of us sees the other.
+    const std::int64_t next_look = header_.next_look.load();
+    if (next_look == 0 || next_look > deadline.count()) {
+        header_.look_wanted.store(1);
+        MP_FAILPOINT("worker: look wanted");
+        mp::detail::EventFd::ring(options_.doorbell);
+        MP_FAILPOINT("worker: rang for limit");
+    }
 }
 
 void BoardWorker::put_result(std::uint64_t position, ResultKind kind) noexcept {

@@ -13,11 +13,21 @@
 #include "process_pool/message_arena.hpp"
 #include "process_pool/step_aside.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string_view>
 
 namespace futures::detail {
+
+/// What is known of a task beside its call.
+struct TaskHead {
+    std::uint64_t position = 0;
+    std::uint32_t attempt = 1;
+    std::string_view name = {};  ///< empty: it was given none
+    mp::Deadline deadline{mp::forever};
+};
 
 /// Runs what the board delivers.
 class TaskRunner {
@@ -31,6 +41,9 @@ public:
     /// `out`.
     virtual ResultKind
     run(std::span<const std::byte> call, mp::detail::ByteWriter& out) noexcept = 0;
+
+    /// Of the call that run() is about to be given.
+    TaskHead head;
 };
 
 struct BoardWorkerOptions {
@@ -76,6 +89,9 @@ private:
     bool execute(std::uint64_t position, TaskRunner& runner) noexcept;
     std::optional<std::span<const std::byte>>
     call_at(std::uint64_t position, CallCopy& copy) const noexcept;
+    std::optional<std::span<const std::byte>>
+    read_trailer(std::span<const std::byte> message, TaskHead& head) noexcept;
+    void begin_limited(const TaskHead& head, std::chrono::nanoseconds limit) noexcept;
     void put_result(std::uint64_t position, ResultKind kind) noexcept;
     ItemSum put_entry(
         std::uint64_t position, ResultItem::Shape shape, ResultItem::Words words

@@ -26,6 +26,7 @@ namespace {
 constexpr std::uint64_t doorbell_tag = ~std::uint64_t{0};
 constexpr std::uint64_t guard_tag = doorbell_tag - 1;
 constexpr std::uint64_t steps_tag = doorbell_tag - 2;
+constexpr std::uint64_t limit_tag = doorbell_tag - 3;
 
 }  // namespace
 
@@ -33,6 +34,7 @@ ManagerThread::ManagerThread(Board& board, ManagerDuties& duties)
     : board_(board), duties_(duties) {
     epoll_.add(board_.doorbell().fileno(), doorbell_tag);
     epoll_.add(board_.guard_timer().fileno(), guard_tag);
+    epoll_.add(board_.limit_timer().fileno(), limit_tag);
 }
 
 ManagerThread::~ManagerThread() {
@@ -187,6 +189,9 @@ void ManagerThread::look(const mp::Deadline& deadline) noexcept {
             }
         } else if (tag == steps_tag) {
             duties_.step_due();
+        } else if (tag == limit_tag) {
+            board_.limit_timer().answer();
+            board_.want_look();
         } else {
             duties_.worker_gone(static_cast<std::uint32_t>(tag));
         }

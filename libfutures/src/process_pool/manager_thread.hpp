@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // ManagerThread: one thread per pool. It takes results when no client does, runs
 // callbacks, and sees to its workers: it sleeps only in epoll, on the doorbell, the
-// guard timer and the workers' pidfds.
+// guard timer, the limit timer and the workers' pidfds.
 // Python:  concurrent.futures.process._ExecutorManagerThread.
 #pragma once
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "futures/detail/process_gate.hpp"
 
+#include "futures/detail/limited_call.hpp"
 #include "futures/errors.hpp"
 
 #include "process_pool/process_pool_core.hpp"
@@ -34,6 +35,18 @@ ProcessGate::Withdrawal ProcessGate::withdraw() noexcept {
         case Place::going:
             sched_yield();  // no code of the program runs there
         }
+    }
+}
+
+void ProcessGate::begin_call(mp::detail::ByteWriter& out) const {
+    if (task_->limits) {
+        begin_limited_call(out, *task_->limits);
+    }
+}
+
+void ProcessGate::end_call(mp::detail::ByteWriter& out) const {
+    if (task_->has_trailer) {
+        write_trailer(out, *task_->control);
     }
 }
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "futures/process_pool.hpp"
 
-#include "mp/detail/code_ref.hpp"
 #include "mp/errors.hpp"
 
 #include "process_pool/process_pool_core.hpp"
+#include "util/number_text.hpp"
 
 #include <signal.h>
 
@@ -13,11 +13,6 @@ namespace futures {
 namespace detail {
 
 // ---- PoolTask
-
-std::string TaskName::text() const {
-    return function_ != nullptr ? mp::detail::function_name(function_)
-                                : std::string(type_);
-}
 
 std::span<std::byte> CallStore::grow(std::span<const std::byte> written, Room room) {
     block_ = moved_to_larger_block(
@@ -40,6 +35,37 @@ GivenToPool::GivenToPool(const ProcessPool& pool) noexcept
 
 PoolTask::PoolTask(std::shared_ptr<ProcessPool> pool, TaskName task_name) noexcept
     : name(task_name), pool_(std::move(pool)), board_(pool_->board()) {}
+
+std::string PoolTask::label() const {
+    return control != nullptr && !control->name.empty() ? control->name : name.text();
+}
+
+std::exception_ptr PoolTask::timeout_error(const std::string& how) const {
+    return std::make_exception_ptr(TaskTimeout(
+        "the task " + label() + " ran longer than its limit of " +
+        mp::detail::seconds_text(control->limit.duration()) + ": " + how
+    ));
+}
+
+void PoolTask::settle_stop() noexcept {
+    if (stop == TaskStop::cancelled) {
+        message.clear();
+        failure = nullptr;
+        end = TaskEnd::cancelled;
+    } else if (end == TaskEnd::stopped) {
+        message.clear();
+        end = TaskEnd::failed;
+        try {
+            failure = timeout_error("it ended when it was asked to");
+        } catch (...) {
+            failure = std::current_exception();
+        }
+    }
+}
+
+StopAnswer PoolTask::stop_running() {
+    return pool_->stop(*this);
+}
 
 void throw_serialization_error(mp::SerializationPhase phase, const std::string& task) {
     const auto name = [&] {
@@ -121,7 +147,7 @@ void ProcessPoolExecutor::await(detail::WaitingTask& task) {
 void ProcessPoolExecutor::fail_unsent(detail::PoolTask& task) noexcept {
     try {
         detail::throw_serialization_error(
-            mp::SerializationPhase::encode_task, "the task " + task.name.text()
+            mp::SerializationPhase::encode_task, "the task " + task.label()
         );
     } catch (...) {
         task.failure = std::current_exception();

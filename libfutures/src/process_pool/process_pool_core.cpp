@@ -160,6 +160,7 @@ ProcessPool::ProcessPool(ProcessPoolOptions options)
       target_(first_size_),
       sizes_change_(!options_.idle_timeout.is_forever()),
       workers_(places_),
+      ladders_(places_),
       manager_(board_, *this) {
     if (mp::detail::exiting()) {
         throw_exiting();
@@ -200,9 +201,9 @@ void ProcessPool::note_limits(PoolTask& task) noexcept {
     task.keep_message =
         options_.on_worker_loss == OnWorkerLoss::retry ||
         (options_.on_worker_loss == OnWorkerLoss::isolate && task.retries > 0);
-    if (!task.time_limit.is_forever()) {
+    if (task.has_limit()) {
         task.keep_message = task.keep_message || task.retries > 0;
-        has_limits_ = true;
+        watching_ = true;
     }
     if (task.retries > 0 && (task.limits || options_.limits.any())) {
         task.keep_message = true;
@@ -219,6 +220,16 @@ void ProcessPool::submit(PoolTask& task, std::span<const std::byte> call) {
         throw mp::StateError("the ProcessPoolExecutor was shut down meanwhile");
     }
     want_workers();
+}
+
+StopAnswer ProcessPool::stop(PoolTask& task) {
+    const StopAnswer answer = board_.stop(task);
+    if (answer == StopAnswer::yes) {
+        watching_ = true;
+        board_.want_look();
+        board_.doorbell().ring();
+    }
+    return answer;
 }
 
 bool ProcessPool::begin_with(PoolTask& task, std::span<const std::byte> call) {

@@ -45,6 +45,9 @@ public:
     /// Submits; the task's reference is the board's from now on.
     void submit(PoolTask& task, std::span<const std::byte> call);
 
+    /// cancel(running): stops a task that a worker has.
+    StopAnswer stop(PoolTask& task);
+
     /// Lets a task wait for what it depends on; it counts as submitted. Throws as
     /// check_accepting().
     void await(WaitingTask& task);
@@ -125,10 +128,30 @@ private:
     void break_if_damaged() noexcept;
 
     // process_pool_limits.cpp
-    void stop_overdue_tasks() noexcept;
-    std::vector<std::uint32_t> overdue_workers();
-    void stop_if_overdue(std::uint32_t index);
-    void recover_after_timeout(std::uint32_t index, const Worker& worker);
+    using Time = std::chrono::steady_clock::time_point;
+
+    void watch_tasks() noexcept;
+    void look_at_tasks();
+    Time next_step(PoolTask& task, std::uint32_t index, Time now);
+    bool is_being_stopped(std::uint32_t index);
+    void recover_stopped(std::uint32_t index, const Worker& worker);
+
+    // process_pool_ladder.cpp
+    /// How far the task of a worker has been driven to stop.
+    struct Ladder {
+        enum class Rung : std::uint8_t { none, asked, terminated, killed };
+
+        std::uint64_t position = BoardTask::unplaced;  ///< the task's
+        Rung rung = Rung::none;
+        Time next{};  ///< when the next rung is due
+        mp::Timeout kill_after = usual_kill_after;
+    };
+
+    void ask_to_stop(PoolTask& task, std::uint32_t index, Time now);
+    Time strike(std::uint32_t index);
+    bool still_runs(std::uint32_t index, std::uint64_t position);
+    void strike_standing(Worker& worker, Ladder& ladder, bool may_signal)
+        MP_REQUIRES(mutex_);
 
     // process_pool_size.cpp
     void settle_size() noexcept;
@@ -191,8 +214,8 @@ private:
     std::atomic<bool> sizes_change_;         ///< workers may have to retire
     std::atomic<bool> begun_{false};
     std::atomic<bool> accepting_{true};
-    std::atomic<bool> has_limits_{false};  ///< some task had a time limit
-    DeadlineTimer step_timer_;             ///< for a worker's start, and its end
+    std::atomic<bool> watching_{false};  ///< some task had a limit, or was stopped
+    DeadlineTimer step_timer_;           ///< for a worker's start, and its end
 
     // Guarded by mutex_.
     mutable mp::detail::Mutex mutex_;
@@ -214,7 +237,8 @@ private:
     std::exception_ptr start_failure_;
     std::size_t max_now_ = max_workers;  ///< fewer after a failed start, until a death
     bool damage_told_ = false;
-    bool limits_failed_ = false;   ///< a task could not be stopped; the log has it
+    bool watch_failed_ = false;    ///< a task could not be stopped; the log has it
+    std::vector<Ladder> ladders_;  ///< by worker
     std::uint32_t stillborn_ = 0;  ///< workers dead before their first task, in a row
     std::optional<mp::Deadline> end_grace_;  ///< with workers that were told to end
     int next_signal_ = 0;

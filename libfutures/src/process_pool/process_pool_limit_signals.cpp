@@ -21,8 +21,7 @@ ProcessPool::limit_told_by(const PoolTask& task, const Worker& worker) const {
     }
     const Limits limits =
         task.limits ? combined(*task.limits, options_.limits) : options_.limits;
-    const std::string task_text =
-        "the task " + task.name.text() + " exceeded its limit ";
+    const std::string task_text = "the task " + task.label() + " exceeded its limit ";
     const std::string worker_text = ": worker '" + worker.process->name() + "' (pid " +
                                     std::to_string(worker.process->pid()) +
                                     ") was ended by " +

@@ -10,7 +10,6 @@
 #include "process_pool/process_pool_core.hpp"
 #include "process_pool/worker_tree.hpp"
 #include "util/diagnostics.hpp"
-#include "util/number_text.hpp"
 
 #include <signal.h>
 
@@ -49,9 +48,8 @@ void ProcessPool::worker_gone(std::uint32_t index) noexcept {
     alive_.fetch_sub(1);
     try {
         gone.process->join();
-        if (gone.condemned == Condemned::out_of_time &&
-            gone.process->exitcode() == -SIGKILL && !ending) {
-            recover_after_timeout(index, gone);
+        if (!ending && watching_ && is_being_stopped(index)) {
+            recover_stopped(index, gone);
         } else if (gone.condemned == Condemned::slow_start || gone.condemned == Condemned::slow_end) {
             slow_worker_gone(index, gone);
         } else if (!ending && struck_by_limit(index, gone)) {
@@ -133,17 +131,15 @@ std::exception_ptr
 ProcessPool::verdict_on(PoolTask& task, std::uint32_t index, const Worker& worker) {
     const mp::Process& process = *worker.process;
     ++task.losses;
-    const bool timed_out = std::exchange(task.timed_out, false);
-    task.seen_running.reset();
-    if (timed_out && task.losses > task.retries) {
-        return std::make_exception_ptr(TaskTimeout(
-            "the task " + task.name.text() + " ran longer than its limit of " +
-            mp::detail::seconds_text(task.time_limit.duration()) + ": worker '" +
-            process.name() + "' (pid " + std::to_string(process.pid()) + ") was killed"
-        ));
+    if (task.stop == TaskStop::cancelled) {
+        return std::make_exception_ptr(CancelledError());
     }
-    if (timed_out) {
-        return nullptr;
+    if (task.stop == TaskStop::timeout) {
+        if (task.losses <= task.retries) {
+            task.stop = TaskStop::no;
+            return nullptr;
+        }
+        return task.timeout_error(end_of_worker(worker));
     }
     if (const std::string limit = limit_told_by(task, worker); !limit.empty()) {
         return task.losses > task.retries
@@ -159,7 +155,7 @@ ProcessPool::verdict_on(PoolTask& task, std::uint32_t index, const Worker& worke
         return nullptr;
     }
     CrashReport report;
-    report.task = task.name.text();
+    report.task = task.label();
     report.worker = process.name();
     report.pid = process.pid();
     report.attempt = task.losses;

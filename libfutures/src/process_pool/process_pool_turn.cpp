@@ -25,8 +25,8 @@ constexpr auto signal_grace = 5s;
 bool ProcessPool::housekeeping() noexcept {
     kill_faulty_workers();
     break_if_damaged();
-    if (has_limits_) {
-        stop_overdue_tasks();
+    if (watching_) {
+        watch_tasks();
     }
     watch_steps();
     settle_size();

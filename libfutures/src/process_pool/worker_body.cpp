@@ -2,6 +2,8 @@
 #include "process_pool/worker_body.hpp"
 
 #include "futures/detail/process_task.hpp"
+#include "futures/errors.hpp"
+#include "futures/this_task.hpp"
 #include "mp/detail/event_fd.hpp"
 #include "mp/detail/nested_exception.hpp"
 #include "mp/errors.hpp"
@@ -13,6 +15,7 @@
 #include "process_pool/board_worker.hpp"
 #include "process_pool/crash_frames.hpp"
 #include "process_pool/crash_report.hpp"
+#include "process_pool/stop_watch.hpp"
 #include "process_pool/worker_output.hpp"
 #include "process_pool/worker_tree.hpp"
 
@@ -22,6 +25,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <utility>
 
 namespace futures::detail {
 
@@ -41,16 +45,89 @@ mp::detail::Segment map_segment(const TravellingFd& fd) {
     return segment;
 }
 
+/// What this_task() tells of a task that runs in this worker.
+class WorkerTask final : public TaskContext {
+public:
+    WorkerTask(
+        StopWatch& stops,
+        std::size_t worker,
+        const TaskHead& head,
+        std::span<const std::byte> call
+    ) noexcept
+        : stops_(stops), worker_(worker), head_(head), call_(call) {}
+
+    bool stop_requested() const noexcept override {
+        return stops_.is_to_stop(head_.position);
+    }
+
+    std::stop_token stop_token() override { return stops_.token_of(head_.position); }
+
+    std::string name() const override {
+        return head_.name.empty()
+                   ? mp::detail::call_name(call_, mp::detail::CallOrigin::peer)
+                   : std::string(head_.name);
+    }
+
+    std::uint32_t attempt() const noexcept override { return head_.attempt; }
+
+    mp::Deadline deadline() const noexcept override { return head_.deadline; }
+
+    std::size_t worker_index() const noexcept override { return worker_; }
+
+private:
+    StopWatch& stops_;
+    const std::size_t worker_;
+    const TaskHead head_;
+    const std::span<const std::byte> call_;
+};
+
+/// While it lives, the task stands in the slot.
+class RunningTask {
+public:
+    RunningTask(TaskSlot& slot, TaskContext& task) noexcept
+        : slot_(slot), before_(std::exchange(slot.task, &task)) {}
+
+    ~RunningTask() { slot_.task = before_; }
+
+    RunningTask(const RunningTask&) = delete;
+    RunningTask& operator=(const RunningTask&) = delete;
+
+private:
+    TaskSlot& slot_;
+    TaskContext* const before_;
+};
+
+/// Whether what is being handled is a CancelledError.
+bool handling_cancelled_error() noexcept {
+    try {
+        throw;
+    } catch (const CancelledError&) {
+        return true;
+    } catch (...) {
+        return false;
+    }
+}
+
 class PoolRunner final : public TaskRunner {
 public:
     PoolRunner(
-        std::string where, const mp::detail::Carried& given, WorkerControl& control
+        std::string where,
+        std::size_t worker,
+        StopWatch& stops,
+        const mp::detail::Carried& given,
+        WorkerControl& control
     )
-        : where_(std::move(where)), given_(given), control_(control) {}
+        : where_(std::move(where)),
+          worker_(worker),
+          stops_(stops),
+          given_(given),
+          control_(control) {}
 
     ResultKind run(std::span<const std::byte> call, ByteWriter& out) noexcept override {
         ByteReader in(call);
         CallFrame frame{in, out};
+        WorkerTask task(stops_, worker_, head, call);
+        const RunningTask running_task(slot_, task);
         try {
             const mp::detail::ArrivedScope scope(given_);
             leave_out_frames_below(__builtin_frame_address(0));
@@ -59,8 +136,10 @@ public:
             return ResultKind::value;
         } catch (...) {
             out.clear();
+            const bool stopped = frame.phase == CallPhase::run &&
+                                 task.stop_requested() && handling_cancelled_error();
             encode_current(frame.phase, out);
-            return ResultKind::exception;
+            return stopped ? ResultKind::stopped : ResultKind::exception;
         }
     }
 
@@ -101,12 +180,26 @@ private:
     }
 
     const std::string where_;
+    const std::size_t worker_;
+    StopWatch& stops_;
     const mp::detail::Carried& given_;
     WorkerControl& control_;
+    TaskSlot slot_;
+    const TaskSlotScope slot_scope_{slot_};
 };
 
 std::string where() {
     return mp::current_process().name() + ", pid " + std::to_string(getpid());
+}
+
+/// It ends us, unless the program's code in this worker handles it: whatever the
+/// parent, or who started it, thinks of that signal.
+void accept_sigterm() {
+    signal(SIGTERM, SIG_DFL);
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
 }
 
 void call_if_any(const mp::Call& call) {
@@ -172,6 +265,7 @@ void run_worker(const WorkerStart& start) {
     if (start.captures_output) {
         print_into({start.output[0].get(), start.output[1].get()});
     }
+    accept_sigterm();
     const auto board = map_segment(start.board);
     const auto calls = map_segment(start.call_arena);
     ResultArenaWriter results(map_segment(start.result_arena));
@@ -199,7 +293,8 @@ void run_worker(const WorkerStart& start) {
     BoardWorker worker(view, calls.data(), results, options);
     const auto given =
         given_to_workers(start.shared, start.initializer, start.finalizer);
-    PoolRunner runner(where(), given, control);
+    StopWatch stops(control);
+    PoolRunner runner(where(), start.index, stops, given, control);
     if (start.shared || start.initializer || start.settings.any()) {
         control.phase.store(WorkerPhase::initialising);
         try {

@@ -21,10 +21,10 @@ namespace futures::detail {
 /// Why the pool itself killed a worker.
 enum class Condemned : std::uint8_t {
     no,
-    out_of_time,  ///< its task ran too long
-    faulty,       ///< it wrote over what it shares with the pool
-    slow_start,   ///< its initializer took too long
-    slow_end,     ///< its finalizer took too long
+    stopped,     ///< its task ran too long, or was cancelled
+    faulty,      ///< it wrote over what it shares with the pool
+    slow_start,  ///< its initializer took too long
+    slow_end,    ///< its finalizer took too long
 };
 
 /// What of a worker's life has a time limit of the pool.

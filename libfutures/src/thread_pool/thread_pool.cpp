@@ -14,12 +14,6 @@
 
 namespace futures {
 
-std::exception_ptr detail::thread_ended_in_task() {
-    return std::make_exception_ptr(
-        mp::StateError("the task ended its thread by pthread_exit()")
-    );
-}
-
 std::string detail::name_of_function(const void* function) {
     return mp::detail::function_name(function);
 }
@@ -86,6 +80,17 @@ void ThreadPoolExecutor::close() noexcept {
         pool_->leave();
     }
     pool_.reset();
+}
+
+void ThreadPoolExecutor::give_control(detail::Work& work, SubmitOptions& options) {
+    if (options.timeout.is_forever() && options.name.empty()) {
+        return;
+    }
+    auto* const control = new detail::ThreadControl(options);
+    work.set_control(control);
+    if (!control->limit.is_forever() && pool_ != nullptr) {
+        control->timer = &pool_->timer();
+    }
 }
 
 void ThreadPoolExecutor::submit_work(detail::Work& work) {

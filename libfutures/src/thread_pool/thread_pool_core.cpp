@@ -55,8 +55,8 @@ ThreadPoolStatistics ThreadPool::statistics() const {
     return {
         .threads = threads_.load(),
         .sleeping = idle_.sleeping(),
-        .submitted = queue_.pushed() - internal_.load() + waiting_.size() +
-                     waiting_.ended(),
+        .submitted =
+            queue_.pushed() - internal_.load() + waiting_.size() + waiting_.ended(),
         .begun = queue_.popped() + waiting_.ended(),
     };
 }
@@ -123,6 +123,14 @@ bool ThreadPool::is_ending() const noexcept {
     return mode == Mode::broken || (mode == Mode::closed && waiting_.empty());
 }
 
+SoftTimer& ThreadPool::timer() {
+    const mp::detail::MutexLock lock(mutex_);
+    if (timer_ == nullptr) {
+        timer_ = SoftTimer::of_program();
+    }
+    return *timer_;
+}
+
 void ThreadPool::check_open() const {
     if (!creator_.is_here()) {
         throw mp::StateError(
@@ -181,7 +189,7 @@ void ThreadPool::need_worker() {
     }
     idle_.reserve(number + 1);
     Worker& worker =
-        workers_.emplace_back(*this, prefix_ + "_" + std::to_string(number));
+        workers_.emplace_back(*this, prefix_ + "_" + std::to_string(number), number);
     try {
         start_thread(worker, nullptr);
     } catch (const std::system_error& error) {
@@ -234,6 +242,7 @@ void ThreadPool::start_thread(Worker& worker, Work* first) {
 /// `first`, if any, is a task that a thread waits for, with one reference.
 void ThreadPool::work(Worker& self, Work* first) {
     this_thread = {this, &self.name};
+    const TaskSlotScope slot_scope(self.WorkerState::slot);
     pthread_setname_np(pthread_self(), self.name.substr(0, 15).c_str());
     bool ready = false;
     try {
@@ -273,7 +282,7 @@ void ThreadPool::work_on(Worker& self, Work* first) {
     try {
         while (work != nullptr || (work = search(self)) != nullptr) {
             self.task.work = work;
-            work->run(self.completed);
+            work->run(self);
             leave_graph(self.task);
             // order: relaxed, retire() looks again.
             if (surplus_.load(std::memory_order_relaxed) && retire(self)) [[unlikely]] {
@@ -291,7 +300,7 @@ void ThreadPool::work_on(Worker& self, Work* first) {
 /// What another thread was at that ended itself, the innermost first.
 void ThreadPool::finish(Worker& self) {
     while (!self.unfinished.empty()) {
-        self.unfinished.back()->run_rest(self.completed);
+        self.unfinished.back()->run_rest(self);
         self.unfinished.pop_back();
     }
 }
@@ -322,7 +331,7 @@ bool ThreadPool::replace_thread(Worker& ended) noexcept {
     try {
         const mp::detail::MutexLock lock(mutex_);
         idle_.reserve(threads_.load());
-        Worker& worker = workers_.emplace_back(*this, ended.name);
+        Worker& worker = workers_.emplace_back(*this, ended.name, ended.index);
         worker.unfinished.swap(ended.unfinished);
         try {
             start_thread(worker, nullptr);

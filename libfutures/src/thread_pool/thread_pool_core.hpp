@@ -14,6 +14,7 @@
 
 #include "future/pool_thread.hpp"
 #include "thread_pool/idle_workers.hpp"
+#include "thread_pool/soft_timer.hpp"
 #include "thread_pool/wait_graph.hpp"
 #include "thread_pool/work_queue.hpp"
 
@@ -41,6 +42,9 @@ public:
     /// when no thread can be made: then the work was not accepted.
     void submit(Work& work);
 
+    /// What a task with a limit is to be given first. Throws std::system_error.
+    SoftTimer& timer();
+
     /// Lets a task wait for what it depends on; it counts as submitted. Throws as
     /// submit().
     void await(WaitingTask& task);
@@ -66,9 +70,10 @@ public:
 private:
     enum class Mode : std::uint8_t { open, closed, broken };
 
-    struct alignas(64) Worker final : PoolThread {
-        Worker(ThreadPool& its_pool, std::string its_name)
+    struct alignas(64) Worker final : PoolThread, WorkerState {
+        Worker(ThreadPool& its_pool, std::string its_name, std::size_t its_index)
             : pool(its_pool), name(std::move(its_name)) {
+            index = static_cast<std::uint32_t>(its_index);
             waiting.innermost = &task;
             unfinished.reserve(1);
         }
@@ -91,7 +96,6 @@ private:
         using PoolThread::is_this_thread;
 
         // Own synchronisation.
-        alignas(64) std::atomic<std::uint64_t> completed{0};  // written by the worker
         IdleWorkers::Sleeper sleeper;
         // Set once, before the thread starts.
         ThreadPool& pool;
@@ -159,6 +163,7 @@ private:
     void close(Mode mode) noexcept;
     void join() noexcept;
     std::thread thread_to_join() noexcept;
+    void drop_timer() noexcept;
     void break_with(std::exception_ptr cause);
     std::exception_ptr broken() const;
     void fail_queued();
@@ -193,6 +198,7 @@ private:
     std::size_t blocked_by_hand_ MP_GUARDED_BY(mutex_) = 0;  // for futures of nobody
     bool told_all_blocked_ MP_GUARDED_BY(mutex_) = false;
     std::exception_ptr broken_cause_ MP_GUARDED_BY(mutex_);
+    std::shared_ptr<SoftTimer> timer_ MP_GUARDED_BY(mutex_);  // null: no task needs it
 
     mp::detail::Mutex join_mutex_;  // taken before mutex_
 };

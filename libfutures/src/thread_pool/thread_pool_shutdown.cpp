@@ -57,7 +57,15 @@ void ThreadPool::finish_at_exit() noexcept {
     if (!is_own_thread()) {
         waiting_.warn_of_hand_made("the end of the program");
         join();
+        drop_timer();
     }
+}
+
+/// No task of ours runs any more.
+void ThreadPool::drop_timer() noexcept {
+    std::shared_ptr<SoftTimer> timer;
+    const mp::detail::MutexLock lock(mutex_);
+    timer.swap(timer_);
 }
 
 void ThreadPool::leave() noexcept {

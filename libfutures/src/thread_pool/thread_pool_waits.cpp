@@ -126,7 +126,7 @@ bool ThreadPool::run_awaited(Worker& self, StateBase& state) {
     {
         const Inner inner(self, *work);
         try {
-            callbacks = work->run_begun(self.completed);
+            callbacks = work->run_begun(self);
         } catch (const mp::detail::ForcedUnwind&) {
             // The task that waits is lost with it: its stack goes.
             self.unfinished.insert(self.unfinished.begin(), work);
@@ -150,7 +150,7 @@ void ThreadPool::run_first(Worker& self, Work& work) {
     self.task.work = &work;
     bool callbacks = false;
     try {
-        callbacks = work.run_begun(self.completed);
+        callbacks = work.run_begun(self);
     } catch (const mp::detail::ForcedUnwind&) {
         self.unfinished.insert(self.unfinished.begin(), &work);
         leave_graph(self.task);
@@ -165,7 +165,7 @@ void ThreadPool::run_first(Worker& self, Work& work) {
 /// What the queue still has of tasks that were begun without it.
 void ThreadPool::drop_begun(Worker& self) {
     while (Work* const work = queue_.take_begun()) {
-        work->run(self.completed);
+        work->run(self);
     }
 }
 
@@ -174,13 +174,9 @@ void ThreadPool::drop_begun(Worker& self) {
 struct ThreadPool::CallbacksOf final : Work {
     explicit CallbacksOf(Work& done) noexcept : work(done) {}
 
-    void run(std::atomic<std::uint64_t>& completed) override {
-        finish_callbacks(completed);
-    }
+    void run(WorkerState& self) override { finish_callbacks(self.completed); }
 
-    void run_rest(std::atomic<std::uint64_t>& completed) override {
-        finish_callbacks(completed);
-    }
+    void run_rest(WorkerState& self) override { finish_callbacks(self.completed); }
 
     void finish_callbacks(std::atomic<std::uint64_t>& completed) override {
         work.finish_callbacks(completed);
@@ -205,7 +201,7 @@ struct ThreadPool::CallbacksOf final : Work {
 
     bool begin() noexcept override { return false; }
 
-    bool run_begun(std::atomic<std::uint64_t>& /*completed*/) override { return false; }
+    bool run_begun(WorkerState& /*self*/) override { return false; }
 
     bool is_begun() const noexcept override { return false; }
 
@@ -215,7 +211,7 @@ struct ThreadPool::CallbacksOf final : Work {
 
     void release() noexcept override {}
 
-    std::string name() const override { return "a callback"; }
+    std::string call_name() const override { return "a callback"; }
 
     Work& work;
 };
@@ -346,8 +342,9 @@ bool ThreadPool::add_spare(Work* first) noexcept {
         if (ended != workers_.end()) {
             start_thread(*ended, first);
         } else {
-            Worker& worker =
-                workers_.emplace_back(*this, prefix_ + "_" + std::to_string(number));
+            Worker& worker = workers_.emplace_back(
+                *this, prefix_ + "_" + std::to_string(number), number
+            );
             try {
                 start_thread(worker, first);
             } catch (...) {

@@ -5,6 +5,8 @@
 // Threads: see each field.  Owns: the task's message, later its result's.
 #pragma once
 
+#include "futures/detail/stop_answer.hpp"
+
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -122,7 +124,16 @@ private:
 enum class TaskEnd : std::uint8_t {
     value,      ///< `message` is what the call wrote
     exception,  ///< `message` is an encoded exception
+    stopped,    ///< the same, and the call ended because it was asked to
+    cancelled,  ///< while it ran
     failed,     ///< `failure` says why: its worker was lost, its result is unreadable
+};
+
+/// Why a task that runs is being stopped.
+enum class TaskStop : std::uint8_t {
+    no,
+    timeout,    ///< its time is up: what it returns all the same is its result
+    cancelled,  ///< by cancel(running): however it ends, its future is cancelled
 };
 
 class BoardTask {
@@ -141,6 +152,10 @@ public:
     /// others are left for another call.
     virtual void finish_callbacks() = 0;
 
+    /// It ends, and is being stopped: `end` may have to say something else. Called
+    /// before finish().
+    virtual void settle_stop() noexcept {}
+
     /// Cancels the future of a task that the board took back. Runs callbacks.
     virtual void cancel_future() = 0;
 
@@ -154,6 +169,9 @@ public:
     Message message;
     bool keep_message = false;  ///< it may have to run twice
     bool begun = false;         ///< it counts as running, whatever its word says
+    TaskStop stop = TaskStop::no;
+    bool has_trailer = false;   ///< its message ends with a CallTrailer
+    std::uint32_t attempt = 1;  ///< 2 when it runs again
     std::uint32_t retries = 0;  ///< so often, if its worker is lost
     TaskEnd end = TaskEnd::value;
     std::exception_ptr failure;
@@ -175,6 +193,10 @@ public:
     /// True: no worker has run it and none will, and finish() will not be called.
     /// Exact: false only if a worker claimed it.
     virtual bool cancel(BoardTask& task) noexcept = 0;
+
+    /// Stops a task that a worker has. Exact: after `yes` its future will be cancelled,
+    /// after `no` it has ended or will end otherwise.
+    virtual StopAnswer stop(BoardTask& task) = 0;
 
     /// To be called when a task that cancel() took back is finished.
     virtual void cancelled(const BoardTask& task) noexcept = 0;

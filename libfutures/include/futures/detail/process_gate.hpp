@@ -58,6 +58,10 @@ protected:
     /// Writes a call whose arguments are there by now; false if it was written before.
     virtual bool encode(mp::detail::ByteWriter& /*out*/) { return false; }
 
+    /// What stands before the call, and behind it, where options say so.
+    void begin_call(mp::detail::ByteWriter& out) const;
+    void end_call(mp::detail::ByteWriter& out) const;
+
     /// Destroys what encode() would need.
     virtual void let_go() noexcept {}
 
@@ -110,12 +114,14 @@ private:
     };
 
     bool encode(mp::detail::ByteWriter& out) override {
+        this->begin_call(out);
         std::apply(
             [&](const Items&... items) {
                 mp::detail::encode_call(out, call_->fn, shown(items, *this)...);
             },
             call_->items
         );
+        this->end_call(out);
         return true;
     }
 

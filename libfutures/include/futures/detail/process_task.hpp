@@ -9,17 +9,19 @@
 #include "futures/detail/board_task.hpp"
 #include "futures/detail/recycle.hpp"
 #include "futures/detail/state.hpp"
+#include "futures/detail/task_control.hpp"
+#include "futures/detail/task_name.hpp"
 #include "futures/limits.hpp"
+#include "futures/submit_options.hpp"
 #include "mp/call.hpp"
 #include "mp/detail/carried.hpp"
 #include "mp/remote_error.hpp"
-#include "mp/timeout.hpp"
 
-#include <chrono>
 #include <cstddef>
+#include <cstdint>
+#include <exception>
 #include <memory>
 #include <new>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -29,27 +31,22 @@ namespace futures::detail {
 
 class ProcessPool;
 
-/// What a task calls, for messages: a function, or an object of a named type.
-class TaskName {
-public:
-    template <class Fn>
-    static TaskName of(const Fn& fn) noexcept {
-        TaskName name;
-        if constexpr (mp::detail::is_function_pointer<std::decay_t<const Fn&>>) {
-            name.function_ =
-                reinterpret_cast<const void*>(static_cast<std::decay_t<const Fn&>>(fn));
-        } else {
-            static constexpr std::string_view type = mp::detail::type_name<Fn>();
-            name.type_ = type;
-        }
-        return name;
-    }
+/// What options say of a task, made before the task is.
+struct TaskOptions {
+    explicit TaskOptions(SubmitOptions& options)
+        : retries(options.retries),
+          limits(
+              options.limits.any() ? std::make_unique<const Limits>(options.limits)
+                                   : nullptr
+          ),
+          control(
+              TaskControl::is_needed(options) ? std::make_unique<TaskControl>(options)
+                                              : nullptr
+          ) {}
 
-    std::string text() const;
-
-private:
-    const void* function_ = nullptr;
-    std::string_view type_;
+    std::uint32_t retries;
+    std::unique_ptr<const Limits> limits;
+    std::unique_ptr<TaskControl> control;
 };
 
 /// The part of a task that does not depend on its result's type.
@@ -57,21 +54,40 @@ class PoolTask : public BoardTask {
 public:
     PoolTask(std::shared_ptr<ProcessPool> pool, TaskName task_name) noexcept;
 
+    /// Before it is submitted.
+    void take(TaskOptions&& options) noexcept {
+        retries = options.retries;
+        limits = std::move(options.limits);
+        control = std::move(options.control);
+        has_trailer = control != nullptr;
+    }
+
+    /// What messages call it.
+    std::string label() const;
+
+    void settle_stop() noexcept override;
+
+    /// "... ran longer than its limit of 2 s: " and how that ended.
+    std::exception_ptr timeout_error(const std::string& how) const;
+
+    bool has_limit() const noexcept {
+        return control != nullptr && !control->limit.is_forever();
+    }
+
     // Set before it is submitted.
     const TaskName name;
-    mp::Timeout time_limit = mp::forever;
     std::unique_ptr<const Limits> limits = {};  ///< null: the pool's
+    std::unique_ptr<TaskControl> control = {};  ///< null: nothing was said of it
 
     // The manager's own.
     std::uint32_t losses = 0;  ///< how many workers died while it ran
-    bool timed_out = false;    ///< its worker was killed for it
-    std::optional<std::chrono::steady_clock::time_point> seen_running = {};
-    std::uint64_t seen_position = unplaced;  ///< where it was seen running
 
 protected:
     ~PoolTask() = default;
 
     TaskBoard& board() const noexcept { return board_; }
+
+    StopAnswer stop_running();
 
 private:
     std::shared_ptr<ProcessPool> pool_;
@@ -135,7 +151,10 @@ public:
         case TaskEnd::value:
             return this->conclude(Outcome::raw_value);
         case TaskEnd::exception:
+        case TaskEnd::stopped:
             return this->conclude(Outcome::raw_exception);
+        case TaskEnd::cancelled:
+            return this->conclude(Outcome::cancelled);
         case TaskEnd::failed:
             break;
         }
@@ -163,6 +182,8 @@ protected:
 
     bool request_cancel() noexcept override { return board().cancel(*this); }
 
+    StopAnswer request_stop() override { return stop_running(); }
+
     void discard_work() noexcept override {
         board().cancelled(*this);
         this->drop_reference();  // the pool's
@@ -179,7 +200,7 @@ private:
 
     void materialise() override {
         mp::detail::ByteReader in(message.bytes());
-        if (end == TaskEnd::exception) {
+        if (end != TaskEnd::value) {
             this->store_exception(mp::detail::decode_exception(in));
         } else {
             try {

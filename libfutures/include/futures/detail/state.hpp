@@ -10,6 +10,7 @@
 
 #include "futures/detail/copying.hpp"
 #include "futures/detail/state_word.hpp"
+#include "futures/detail/stop_answer.hpp"
 #include "futures/detail/watcher.hpp"
 #include "mp/detail/futex.hpp"
 #include "mp/timeout.hpp"
@@ -136,6 +137,10 @@ public:
     /// True when it is cancelled now or was before. Runs callbacks.
     bool cancel();
 
+    /// The same for a call that may have begun: it is stopped, if its executor can.
+    /// True when it is cancelled, now or as soon as it has ended.
+    bool cancel_running();
+
     /// A callback; told at once, in this thread, if already done.
     void add_callback(std::unique_ptr<Watcher> callback);
 
@@ -253,6 +258,9 @@ protected:
     /// Pending, and cancel() was called: true when it will certainly never run, and
     /// always the same answer then. From there on the executor does not conclude it.
     virtual bool request_cancel() noexcept { return true; }
+
+    /// Not pending, as far as cancel() saw: stops the call.
+    virtual StopAnswer request_stop() { return StopAnswer::no; }
 
     /// Once, in the thread that cancelled it: the work can be thrown away.
     virtual void discard_work() noexcept {}

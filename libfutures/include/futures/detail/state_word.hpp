@@ -26,6 +26,7 @@ enum class Outcome : std::uint8_t {
     exception,      ///< store_exception() was called
     raw_value,      ///< materialise() will make the value when a thread asks
     raw_exception,  ///< materialise() will make the exception
+    cancelled,      ///< the call was stopped; there is neither
 };
 
 /// The names of the bits; StateBase derives from it as std::ctype does from
@@ -73,8 +74,11 @@ struct StateWord {
             outcome == Outcome::exception || outcome == Outcome::raw_exception;
         const bool raw =
             outcome == Outcome::raw_value || outcome == Outcome::raw_exception;
-        return (with_state(word, FutureState::finished) & ~settling_bit) |
-               (raises ? raised_bit : 0) | (raw ? raw_bit : 0);
+        const FutureState state = outcome == Outcome::cancelled
+                                      ? FutureState::cancelled_and_notified
+                                      : FutureState::finished;
+        return (with_state(word, state) & ~settling_bit) | (raises ? raised_bit : 0) |
+               (raw ? raw_bit : 0);
     }
 };
 

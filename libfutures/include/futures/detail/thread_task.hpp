@@ -7,6 +7,8 @@
 
 #include "futures/detail/recycle.hpp"
 #include "futures/detail/state.hpp"
+#include "futures/detail/thread_control.hpp"
+#include "futures/this_task.hpp"
 #include "mp/detail/forced_unwind.hpp"
 
 #include <atomic>
@@ -14,6 +16,7 @@
 #include <cstdint>
 #include <exception>
 #include <new>
+#include <stop_token>
 #include <string>
 #include <tuple>
 #include <type_traits>
@@ -28,8 +31,17 @@ std::exception_ptr thread_ended_in_task();
 std::string name_of_function(const void* function);
 std::string name_of_class(const std::type_info& type);
 
+/// What a thread of a thread pool counts and does.
+struct WorkerState {
+    // Own synchronisation.
+    alignas(64) std::atomic<std::uint64_t> completed{0};  ///< tasks; the worker writes
+    // The worker's own.
+    TaskSlot slot;  ///< the task that it calls
+    std::uint32_t index = 0;
+};
+
 /// A task in the queue of a thread pool.
-class Work {
+class Work : public TaskContext {
 public:
     Work() = default;
     Work(const Work&) = delete;
@@ -39,16 +51,16 @@ public:
     /// begun elsewhere. Counts it as completed before anybody can know its result.
     /// When the call, or a callback, ends the thread (pthread_exit), the unwinding
     /// passes through here; then run_rest() is to be called.
-    virtual void run(std::atomic<std::uint64_t>& completed) = 0;
+    virtual void run(WorkerState& self) = 0;
     /// After the thread was ended in it: the call's future gets an exception, callbacks
     /// that are left are run.
-    virtual void run_rest(std::atomic<std::uint64_t>& completed) = 0;
+    virtual void run_rest(WorkerState& self) = 0;
 
     /// For a thread that did not take it from the queue: it is to run it. False when it
     /// was begun already, or cancelled. The queue keeps it.
     virtual bool begin() noexcept = 0;
     /// After begin(). True when it has callbacks: finish_callbacks() is to be called.
-    virtual bool run_begun(std::atomic<std::uint64_t>& completed) = 0;
+    virtual bool run_begun(WorkerState& self) = 0;
     /// Counts them as one task more.
     virtual void finish_callbacks(std::atomic<std::uint64_t>& completed) = 0;
 
@@ -61,8 +73,6 @@ public:
     /// One reference more.
     virtual void keep() noexcept = 0;
     virtual void release() noexcept = 0;
-    /// For messages.
-    virtual std::string name() const = 0;
 
     /// The number of the pool that it was submitted to; 0 before.
     std::uint32_t queued_in() const noexcept {
@@ -75,14 +85,55 @@ public:
         pool_.store(pool, std::memory_order_relaxed);
     }
 
+    // -- what was said of it
+
+    /// Before it is submitted.
+    void set_control(ThreadControl* control) noexcept { control_.store(control); }
+
+    /// Null: nothing was said of it.
+    ThreadControl* control_if_any() const noexcept {
+        // order: acquire pairs with control(), so that what it says is visible.
+        return control_.load(std::memory_order_acquire);
+    }
+
+    /// Made if there is none. Throws std::bad_alloc.
+    ThreadControl& control();
+
+    // -- what it knows of itself
+
+    bool stop_requested() const noexcept override;
+    std::stop_token stop_token() override;
+    std::string name() const override;
+
+    std::uint32_t attempt() const noexcept override { return 1; }
+
+    mp::Deadline deadline() const noexcept override;
+
+    std::size_t worker_index() const noexcept override { return worker_index_; }
+
 protected:
-    ~Work() = default;
+    ~Work() {
+        if (ThreadControl* const control = control_if_any()) [[unlikely]] {
+            control->drop_reference();
+        }
+    }
+
+    /// The function's name.
+    virtual std::string call_name() const = 0;
+
+    /// The call has thrown what is being handled, `thrown`, and the task has a control.
+    /// What that is to its future; `thrown` may become something else.
+    Outcome outcome_of(std::exception_ptr& thrown) const;
 
     enum class Stage : std::uint8_t { queued, calling, callbacks };
 
-    // Here, so that they share one word.
+    // Here, so that they share words.
     std::atomic<std::uint32_t> pool_{0};
+    std::uint32_t worker_index_ = 0;
     Stage stage_ = Stage::queued;  // of the thread that runs it
+
+private:
+    std::atomic<ThreadControl*> control_{nullptr};
 };
 
 /// A callable with its arguments.
@@ -128,27 +179,27 @@ public:
     ThreadTask(const ThreadTask&) = delete;
     ThreadTask& operator=(const ThreadTask&) = delete;
 
-    void run(std::atomic<std::uint64_t>& completed) override {
+    void run(WorkerState& self) override {
         if (!this->start()) {
             if (is_cancelled()) {  // else it is counted where it was begun
-                count(completed);
+                count(self.completed);
             }
             this->drop_reference();
-        } else if (run_begun(completed)) {
-            run_callbacks_here(completed);
+        } else if (run_begun(self)) {
+            run_callbacks_here(self.completed);
         }
     }
 
-    void run_rest(std::atomic<std::uint64_t>& completed) override {
+    void run_rest(WorkerState& self) override {
         if (stage_ == Stage::callbacks) {
-            finish_callbacks(completed);
+            finish_callbacks(self.completed);
             return;
         }
         this->store_exception(thread_ended_in_task());
-        call_.~Call();
-        count(completed);
+        end_call(nullptr, self);
+        count(self.completed);
         if (this->conclude(Outcome::exception)) {
-            run_callbacks_here(completed);
+            run_callbacks_here(self.completed);
         }
     }
 
@@ -160,19 +211,26 @@ public:
         return true;
     }
 
-    bool run_begun(std::atomic<std::uint64_t>& completed) override {
+    bool run_begun(WorkerState& self) override {
         auto outcome = Outcome::value;
         stage_ = Stage::calling;
+        worker_index_ = self.index;
+        if (ThreadControl* const control = control_if_any()) [[unlikely]] {
+            control->begin();
+        }
+        TaskContext* const outer = std::exchange(self.slot.task, this);
         try {
             this->emplace_from(std::move(call_));
         } catch (const mp::detail::ForcedUnwind&) {
             throw;
         } catch (...) {
-            this->store_exception(std::current_exception());
-            outcome = Outcome::exception;
+            std::exception_ptr thrown = std::current_exception();
+            outcome =
+                control_if_any() == nullptr ? Outcome::exception : outcome_of(thrown);
+            this->store_exception(std::move(thrown));
         }
-        call_.~Call();
-        count(completed);
+        end_call(outer, self);
+        count(self.completed);
         return this->conclude(outcome);
     }
 
@@ -209,8 +267,6 @@ public:
 
     void release() noexcept override { this->drop_reference(); }
 
-    std::string name() const override { return name_of_call(call_); }
-
     Work* as_work() noexcept override { return this; }
 
 private:
@@ -231,6 +287,17 @@ private:
         finish_callbacks(completed);
     }
 
+    /// `outer`: the task that this thread goes on with.
+    void end_call(TaskContext* outer, WorkerState& self) noexcept {
+        call_.~Call();
+        self.slot.task = outer;
+        if (ThreadControl* const control = control_if_any()) [[unlikely]] {
+            control->end();
+        }
+    }
+
+    std::string call_name() const override { return name_of_call(call_); }
+
     ~ThreadTask() override {
         if (this->state() == FutureState::pending) {  // it was not accepted
             call_.~Call();
@@ -238,6 +305,12 @@ private:
     }
 
     void discard_work() noexcept override { call_.~Call(); }
+
+    /// It runs: nobody can do more than ask.
+    StopAnswer request_stop() override {
+        control().stop(SoftStop::cancelled);
+        return StopAnswer::yes;
+    }
 
     union {
         Call call_;  // until it has run or was cancelled

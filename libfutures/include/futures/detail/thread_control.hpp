@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: BSL-1.0
+// ThreadControl: what is said of one task of a thread pool beside the call, and whether
+// it is to stop. Most tasks have none.
+// Python:  none; see SubmitOptions.
+// Differs: nothing to differ from.
+// Threads: any.
+// Owns:    itself; it lives while the task or the timer counts it.
+#pragma once
+
+#include "futures/submit_options.hpp"
+#include "mp/timeout.hpp"
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <utility>
+
+namespace futures::detail {
+
+class SoftTimer;
+
+/// Why a task of a thread pool is to stop.
+enum class SoftStop : std::uint8_t { no, timeout, cancelled };
+
+class ThreadControl {
+public:
+    using Timers = std::multimap<mp::Deadline::Clock::time_point, ThreadControl*>;
+
+    ThreadControl() = default;
+
+    explicit ThreadControl(SubmitOptions& options)
+        : limit(options.timeout), name(std::move(options.name)) {}
+
+    ThreadControl(const ThreadControl&) = delete;
+    ThreadControl& operator=(const ThreadControl&) = delete;
+
+    void add_reference() noexcept {
+        // order: relaxed, because the caller already holds a reference.
+        references_.fetch_add(1, std::memory_order_relaxed);
+    }
+
+    void drop_reference() noexcept {
+        // order: acq_rel, so that the last one sees what the others did.
+        if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+            delete this;
+        }
+    }
+
+    /// Asks the task to stop. A later reason takes the place of an earlier one only if
+    /// it is a cancellation.
+    void stop(SoftStop reason) noexcept;
+
+    SoftStop reason() const noexcept { return reason_.load(); }
+
+    bool stop_requested() const noexcept { return reason() != SoftStop::no; }
+
+    std::stop_token token() const noexcept { return source_.get_token(); }
+
+    /// The thread that is about to call the task: its time begins.
+    void begin() noexcept;
+    /// The same: the call is over.
+    void end() noexcept;
+
+    // Set before the task is submitted.
+    const mp::Timeout limit = mp::forever;
+    const std::string name = {};
+    SoftTimer* timer = nullptr;  ///< the pool's; null: without a limit
+
+    // Set by the thread that calls the task, before it does.
+    mp::Deadline deadline{mp::forever};
+
+    // Guarded by the timer.
+    std::optional<Timers::iterator> timed = {};
+
+private:
+    ~ThreadControl() = default;
+
+    std::atomic<std::uint32_t> references_{1};
+    std::atomic<SoftStop> reason_{SoftStop::no};
+    std::stop_source source_;
+};
+
+}  // namespace futures::detail
