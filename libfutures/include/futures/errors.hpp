@@ -83,12 +83,33 @@ struct WorkerLost : BrokenProcessPool {
         : BrokenProcessPool(what),
           report_(std::make_shared<const CrashReport>(std::move(report))) {}
 
+    /// The same, of a task that was begun so often.
+    WorkerLost(
+        const std::string& what,
+        CrashReport report,
+        std::uint32_t attempts,
+        bool is_poison
+    )
+        : WorkerLost(what, std::move(report)) {
+        attempts_ = attempts;
+        poison_ = is_poison;
+    }
+
     /// What is known about the crash.
     const CrashReport& report() const noexcept { return *report_; }
+
+    /// How often the task was begun, this time included.
+    std::uint32_t attempts() const noexcept { return attempts_; }
+
+    /// It was run more than once, and each time its worker died: it is the task that
+    /// kills workers, rather than somebody else.
+    bool is_poison() const noexcept { return poison_; }
 
 private:
     // Shared, so that copying the exception cannot throw.
     std::shared_ptr<const CrashReport> report_;
+    std::uint32_t attempts_ = 1;
+    bool poison_ = false;
 };
 
 /// A wait that could never end: every worker waits for work that no worker is left for.

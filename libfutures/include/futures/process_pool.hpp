@@ -53,6 +53,17 @@ enum class OnWorkerLoss : std::uint8_t {
     retry,
 };
 
+/// How many workers a pool may lose within how long, and go on. Counted are those that
+/// die without being asked to, whatever they ran; not those that were killed because
+/// their task's time was up, nor those that ended before their first task, which have a
+/// limit of their own.
+struct MaxLosses {
+    /// So many are borne; one more is too many.
+    Count count = PTRDIFF_MAX;
+    /// Older ones are forgotten.
+    mp::Timeout within = mp::forever;
+};
+
 struct ProcessPoolOptions {
     /// Most workers to have. Without it, mp::usable_cpu_count().
     std::optional<Count> max_workers = {};
@@ -66,6 +77,9 @@ struct ProcessPoolOptions {
     std::optional<Count> max_tasks_per_child = {};
     /// What a worker's death does to the rest.
     OnWorkerLoss on_worker_loss = OnWorkerLoss::break_pool;
+    /// Where that is not break_pool: beyond it the pool breaks all the same, and the
+    /// text tells of the last losses. Without it there is no limit.
+    MaxLosses max_losses = {};
     /// Workers are called prefix_0, prefix_1 ...; without it, as other processes.
     std::string worker_name_prefix = {};
     /// What processes share and tasks are to get as arguments: `.shared = {queue,
@@ -223,6 +237,14 @@ public:
     /// The same with SIGKILL.
     void kill_workers();
 
+    /// Revives a broken pool: waits until its old workers have ended, then new work is
+    /// accepted. What was pending has failed already. Does nothing when the pool is not
+    /// broken. Any thread may call it, a callback of one of its futures too. Throws
+    /// mp::StateError after shutdown(), or in another process than the one that made
+    /// the pool; what the first submit() throws where workers cannot be started: then
+    /// the pool is as broken as before.
+    void reset();
+
     /// The process ids of the workers there are now.
     std::vector<pid_t> workers() const;
 
@@ -247,6 +269,7 @@ private:
         Future<R> future{detail::StatePtr<detail::State<R>>(task)};
         task->retries = options.retries;
         task->time_limit = options.timeout;
+        task->priority = options.priority;
         detail::CallStore store(*pool_);
         mp::detail::ByteWriter call(store);
         try {
@@ -257,6 +280,7 @@ private:
             return future;
         }
         try {
+            task->plan_retries(options);
             if (call.in_store()) {
                 task->message.adopt(store.take(call.size()));
                 call.reset();

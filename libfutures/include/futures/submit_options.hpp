@@ -5,6 +5,7 @@
 // Threads: any; they are values.
 #pragma once
 
+#include "futures/retry.hpp"
 #include "mp/timeout.hpp"
 
 #include <cstdint>
@@ -20,9 +21,23 @@ struct SubmitOptions {
     /// no other task is harmed, the pool does not break. Looked at every 20 ms: a task
     /// is never stopped early. Process pools only.
     mp::Timeout timeout = mp::forever;
-    /// How often it is run again when its worker dies, unless that breaks the pool, or
-    /// its time is up. Process pools only.
+    /// How often it is run again: when its worker dies, unless that breaks the pool, or
+    /// its time is up, or when it throws what `retry_on` names. One budget for all of
+    /// these; when it is spent, the last failure is the future's. Until then the future
+    /// is not done, for nobody. Without `retry_on`, of process pools only.
     std::uint32_t retries = 0;
+    /// Which exceptions of the task make it run again:
+    /// `futures::retry_on<IoError>()`. Without it, none. A thread pool keeps the call
+    /// and calls it each time as an lvalue, with its arguments as lvalues.
+    RetryOn retry_on = {};
+    /// How long it waits before it is run again: a duration, or
+    /// `futures::backoff(100ms, 2.0, 5s)`. Meanwhile it can be cancelled.
+    RetryDelay retry_delay = {};
+    /// Process pools: of the tasks that wait, those with the larger number run first;
+    /// equal ones in the order in which they were submitted. Of all tasks that wait,
+    /// the one that waits for longest is passed by at most 256 others that came later;
+    /// then it is next, whatever its number.
+    int priority = 0;
 };
 
 namespace detail {

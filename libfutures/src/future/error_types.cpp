@@ -29,6 +29,8 @@ void save_worker_lost(ByteWriter& out) {
         encode(out, report.stack);
         out.put_value(report.peak_memory_bytes);
         encode(out, report.last_output);
+        out.put_value(lost.attempts());
+        out.put_value(lost.is_poison());
     }
 }
 
@@ -45,7 +47,11 @@ std::exception_ptr make_worker_lost(
     report.stack = decode<std::string>(in);
     report.peak_memory_bytes = in.get_value<std::size_t>();
     report.last_output = decode<std::string>(in);
-    return mp::detail::with_cause(WorkerLost(what, std::move(report)), cause);
+    const auto attempts = in.get_value<std::uint32_t>();
+    const bool is_poison = in.get_value<bool>();
+    return mp::detail::with_cause(
+        WorkerLost(what, std::move(report), attempts, is_poison), cause
+    );
 }
 
 }  // namespace

@@ -17,6 +17,7 @@
 #include "process_pool/guard_timer.hpp"
 #include "process_pool/message_arena.hpp"
 #include "process_pool/task_list.hpp"
+#include "process_pool/waiting_tasks.hpp"
 
 #include <atomic>
 #include <cstdint>
@@ -81,6 +82,17 @@ public:
     /// no lock of the program is held.
     std::size_t run_callbacks();
 
+    /// Asks the tasks that threw whether they are to be run again, and tells or queues
+    /// them. Requires: as run_callbacks().
+    void settle_thrown() noexcept;
+
+    /// A descriptor that is readable when the time of a task has come that waits for
+    /// it: made at the first call, -1 at all others. Throws std::system_error.
+    int delay_timer();
+
+    /// To be called then.
+    void end_delays() noexcept;
+
     /// Says that this thread is about to sleep on the doorbell. Returns false if there
     /// is something to drain first.
     bool enlist_manager() noexcept;
@@ -142,6 +154,10 @@ public:
     /// Ends all that is not finished, and refuses what comes. Requires: drained.
     void fail_all(const Verdict& verdict) noexcept;
 
+    /// As it was made, whatever stands there now. Requires: fail_all() was called, no
+    /// worker has it.
+    void renew() noexcept;
+
     /// Takes back all that no worker has claimed.
     /// Call cancel_future() for each.
     std::vector<BoardTask*> take_queued();
@@ -176,6 +192,9 @@ public:
         return submitted_.load(std::memory_order_relaxed) - concluded;
     }
 
+    /// Whether there is work for workers, now or soon: not what waits for its time.
+    bool needs_workers() const noexcept { return outstanding() > delayed_count_.load(); }
+
     BoardStatistics statistics() const;
 
 private:
@@ -186,6 +205,7 @@ private:
     }
 
     // board.cpp
+    void write_header() noexcept;
     bool place(BoardTask& task, std::span<const std::byte> call) MP_REQUIRES(mutex_);
     void put_in_backlog(BoardTask& task, std::span<const std::byte> call)
         MP_REQUIRES(mutex_);
@@ -195,6 +215,24 @@ private:
         BoardTask& task,
         std::span<const std::byte> call) noexcept MP_REQUIRES(mutex_);
     void refill() noexcept MP_EXCLUDES(mutex_);
+
+    // board_turns.cpp
+    bool put_back(BoardTask& task) noexcept MP_REQUIRES(drain_mutex_)
+        MP_EXCLUDES(mutex_);
+    void queue_again(BoardTask& task) noexcept MP_REQUIRES(mutex_);
+    bool delay(BoardTask& task) noexcept MP_REQUIRES(mutex_);
+    void arm_delay_timer() noexcept MP_REQUIRES(mutex_);
+    void submit_ranked(BoardTask& task, std::span<const std::byte> call)
+        MP_REQUIRES(mutex_);
+    bool add_ranked(BoardTask& task) noexcept MP_REQUIRES(mutex_);
+    void rank_all() noexcept MP_REQUIRES(mutex_);
+    void keep_or_rank(BoardTask& task) noexcept MP_REQUIRES(mutex_);
+    void take_back_below(int priority) noexcept MP_REQUIRES(mutex_);
+    BoardTask* take_back(std::uint64_t position) noexcept MP_REQUIRES(mutex_);
+    std::uint64_t first_ready() const noexcept MP_REQUIRES(mutex_);
+    std::uint64_t place_ranked() noexcept MP_REQUIRES(mutex_);
+    void remove_waiting(BoardTask& task) noexcept MP_REQUIRES(mutex_);
+    void gather_waiting() noexcept MP_REQUIRES(mutex_);
 
     // board_wake.cpp
     void wake_for_work(std::uint64_t tail) noexcept;
@@ -217,6 +255,8 @@ private:
     void distrust(std::uint32_t worker) noexcept;
     bool take_result(BoardTask& task, const ResultItem& item, RingPlace place) noexcept
         MP_REQUIRES(drain_mutex_);
+    bool take_any_result(BoardTask& task, const ResultItem& item, RingPlace place)
+        noexcept MP_REQUIRES(drain_mutex_);
     bool take_block(BoardTask& task, const ResultItem& item, ResultArenaReader& arena)
         MP_REQUIRES(drain_mutex_);
     void conclude(BoardTask& task) noexcept MP_REQUIRES(drain_mutex_);
@@ -277,7 +317,9 @@ private:
     std::unique_ptr<RingState[]> rings_;                     ///< by worker
     std::atomic<std::uint64_t> submitted_{0};
     std::atomic<std::uint64_t> concluded_{0};
-    std::atomic<std::uint64_t> backlog_size_{0};
+    std::atomic<std::uint64_t> backlog_size_{0};  ///< with those that are ranked
+    std::atomic<std::uint64_t> delayed_count_{0};
+    std::atomic<bool> any_thrown_{false};
     std::atomic<std::uint64_t> generation_{1};
     std::atomic<int> awake_{0};  ///< threads that promise to look again
     std::atomic<bool> leading_{
@@ -291,7 +333,14 @@ private:
     mutable mp::detail::Mutex mutex_;
     std::uint64_t tail_ MP_GUARDED_BY(mutex_) = 0;
     TaskList backlog_ MP_GUARDED_BY(mutex_);
-    bool refusing_ MP_GUARDED_BY(mutex_) = false;  ///< no new tasks
+    DelayedTasks delayed_ MP_GUARDED_BY(mutex_);
+    RankedTasks ranked_ MP_GUARDED_BY(mutex_);
+    bool is_ranking_ MP_GUARDED_BY(mutex_) = false;  ///< some task has a priority
+    std::uint64_t turns_ MP_GUARDED_BY(mutex_) = 0;
+    std::vector<int> placed_priority_ MP_GUARDED_BY(mutex_);  ///< by slot
+    mp::UniqueFd delay_timer_ MP_GUARDED_BY(mutex_);  ///< none before it is needed
+    bool cancelling_ MP_GUARDED_BY(mutex_) = false;   ///< nothing is run again
+    bool refusing_ MP_GUARDED_BY(mutex_) = false;     ///< no new tasks
     bool failed_ MP_GUARDED_BY(mutex_) = false;    ///< fail_all() was called
     std::uint64_t guard_head_ MP_GUARDED_BY(mutex_) = 0;
     // What the header is to say, which nobody but us changes.
@@ -303,6 +352,7 @@ private:
     mutable mp::detail::Mutex drain_mutex_;
     std::vector<std::shared_ptr<ResultArenaReader>> arenas_ MP_GUARDED_BY(drain_mutex_);
     TaskList with_callbacks_ MP_GUARDED_BY(drain_mutex_);
+    TaskList thrown_ MP_GUARDED_BY(drain_mutex_);  ///< to be asked about
     std::uint64_t stray_ MP_GUARDED_BY(drain_mutex_) = 0;
     bool over_ MP_GUARDED_BY(drain_mutex_) = false;  ///< results may have no task
     std::vector<char> has_process_ MP_GUARDED_BY(drain_mutex_);  ///< by worker

@@ -8,6 +8,7 @@
 #include "process_pool/board.hpp"
 
 #include <array>
+#include <utility>
 
 namespace futures::detail {
 
@@ -95,7 +96,7 @@ std::size_t Board::drain_ring(std::uint32_t worker) noexcept {
             continue;
         }
         if (!has_task || item.position != position ||
-            !take_result(*task, item, {worker, read})) {
+            !take_any_result(*task, item, {worker, read})) {
             distrust(worker);
             break;
         }
@@ -103,7 +104,13 @@ std::size_t Board::drain_ring(std::uint32_t worker) noexcept {
         in_slot.store(nullptr, std::memory_order_release);
         state.finished_below = position + 1;
         ++ended;
-        conclude(*task);
+        if (task->may_throw_again && task->end == TaskEnd::exception) [[unlikely]] {
+            thrown_.push_back(*task);
+            any_thrown_ = true;
+            doorbell_.ring();
+        } else {
+            conclude(*task);
+        }
     }
     // order: other threads' any_result() may see it late, and then takes the lock in
     // vain.
@@ -115,6 +122,24 @@ std::size_t Board::drain_ring(std::uint32_t worker) noexcept {
 void Board::distrust(std::uint32_t worker) noexcept {
     rings_[worker].faulty.store(true);
     doorbell_.ring();
+}
+
+/// take_result(), and the call of a task that may have to run again is kept.
+bool Board::take_any_result(
+    BoardTask& task, const ResultItem& item, RingPlace place
+) noexcept {
+    if (!task.may_throw_again) [[likely]] {
+        return take_result(task, item, place);
+    }
+    Message call = std::exchange(task.message, {});
+    if (!take_result(task, item, place)) {
+        task.message = std::move(call);
+        return false;
+    }
+    if (task.end == TaskEnd::exception) {
+        task.keep_call(std::move(call));
+    }
+    return true;
 }
 
 /// False, and the task is as it was, if the entry is not what a worker wrote for it.

@@ -25,6 +25,7 @@ namespace {
 // What epoll reports; the pidfd of a worker has the worker's index.
 constexpr std::uint64_t doorbell_tag = ~std::uint64_t{0};
 constexpr std::uint64_t guard_tag = doorbell_tag - 1;
+constexpr std::uint64_t delays_tag = doorbell_tag - 2;
 
 }  // namespace
 
@@ -73,6 +74,10 @@ bool ManagerThread::is_current() const noexcept {
     return board_.managed_here();
 }
 
+void ManagerThread::turn_once() {
+    turn(mp::Deadline(mp::forever));
+}
+
 void ManagerThread::join_at_exit() {
     left_to_exit_ = true;
     for (std::thread next = next_to_join(); next.joinable(); next = next_to_join()) {
@@ -91,6 +96,13 @@ void ManagerThread::watch(std::uint32_t worker, int pidfd) {
 
 void ManagerThread::unwatch(int pidfd) noexcept {
     epoll_.remove(pidfd);
+}
+
+void ManagerThread::watch_delays() {
+    const int timer = board_.delay_timer();
+    if (timer >= 0) {
+        epoll_.add(timer, delays_tag);
+    }
 }
 
 void ManagerThread::run(const std::shared_ptr<void>& keep_alive) {
@@ -139,6 +151,7 @@ void ManagerThread::turn(const mp::Deadline& deadline) {
     // In a flood of results, workers still die and want to be replaced.
     constexpr int busy_turns = 64;
     const bool results = board_.drain() > 0 || spin();
+    board_.settle_thrown();
     const std::size_t callbacks = board_.run_callbacks();
     if (results && ++busy_turns_ < busy_turns) {
         return;
@@ -178,6 +191,8 @@ void ManagerThread::look(const mp::Deadline& deadline) noexcept {
             if (board_.guard()) {
                 duties_.idle();
             }
+        } else if (tag == delays_tag) {
+            board_.end_delays();
         } else {
             duties_.worker_gone(static_cast<std::uint32_t>(tag));
         }

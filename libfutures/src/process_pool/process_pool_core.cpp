@@ -92,6 +92,7 @@ ProcessPool::ProcessPool(ProcessPoolOptions options)
       ),
       calls_(std::make_shared<CallArena>(arena_sizes_.calls, board_.idle_timer())),
       workers_(max_workers_),
+      losses_(options_.max_losses),
       manager_(board_, *this) {
     if (mp::detail::exiting()) {
         throw_exiting();
@@ -128,6 +129,12 @@ void ProcessPool::submit(PoolTask& task, std::span<const std::byte> call) {
     task.keep_message =
         options_.on_worker_loss == OnWorkerLoss::retry ||
         (options_.on_worker_loss == OnWorkerLoss::isolate && task.retries > 0);
+    if (task.retry) {
+        task.keep_message = task.keep_message || task.may_throw_again;
+        if (!task.retry->delay.is_zero()) {
+            manager_.watch_delays();
+        }
+    }
     if (!task.time_limit.is_forever()) {
         task.keep_message = task.keep_message || task.retries > 0;
         has_limits_ = true;
@@ -185,6 +192,10 @@ void ProcessPool::start_all_parts() {
 /// Nobody would ever end these workers. The next submit() begins again.
 void ProcessPool::take_back_start(int exit_part) noexcept {
     mp::detail::drop_exit_part(exit_part);
+    end_unwanted_workers();
+}
+
+void ProcessPool::end_unwanted_workers() noexcept {
     for (std::uint32_t index = 0; index < max_workers_; ++index) {
         const Worker worker = workers_.take(index);
         if (!worker.process) {

@@ -12,7 +12,9 @@
 #include "mp/thread_safety.hpp"
 
 #include "process_pool/board.hpp"
+#include "process_pool/loss_window.hpp"
 #include "process_pool/manager_thread.hpp"
+#include "process_pool/start_trouble.hpp"
 #include "process_pool/worker_table.hpp"
 
 #include <atomic>
@@ -43,6 +45,7 @@ public:
     void submit(PoolTask& task, std::span<const std::byte> call);
 
     void shutdown(ShutdownOptions options);
+    void reset();
     void force_shutdown(int signal);
 
     std::vector<pid_t> worker_pids() const;
@@ -85,6 +88,7 @@ private:
     bool begin_with(PoolTask& task, std::span<const std::byte> call);
     void start_all_parts() MP_REQUIRES(mutex_);
     void take_back_start(int exit_part) noexcept MP_REQUIRES(mutex_);
+    void end_unwanted_workers() noexcept MP_REQUIRES(mutex_);
     void want_workers() noexcept;
     void await_starting() const MP_REQUIRES(mutex_);
 
@@ -99,6 +103,10 @@ private:
     std::exception_ptr start_all(const std::vector<Starting>& starting) noexcept;
     void adopt(std::vector<Starting>& starting, std::exception_ptr& failure)
         MP_REQUIRES(mutex_);
+    void start_failed(const std::exception_ptr& failure, std::size_t count)
+        MP_REQUIRES(mutex_);
+    bool waits_for_next_start() noexcept;
+    void look_who_began() MP_REQUIRES(mutex_);
 
     // process_pool_turn.cpp
     void end_workers() noexcept;
@@ -115,10 +123,15 @@ private:
     void worker_lost(std::uint32_t index, const Worker& worker);
     std::exception_ptr
     verdict_on(PoolTask& task, std::uint32_t index, const Worker& worker);
+    bool borne(const Worker& worker, const std::string& what, bool began);
     void cannot_start(const std::exception_ptr& cause) noexcept;
     void mark_broken(const std::string& what) noexcept;
     void break_pool(const std::string& what, const std::exception_ptr& cause) noexcept;
     void signal_workers(int signal) noexcept MP_EXCLUDES(mutex_);
+
+    // process_pool_reset.cpp
+    void revive() MP_EXCLUDES(mutex_);
+    void renew() MP_REQUIRES(mutex_);
 
     // Set once in the constructor.
     const ProcessPoolOptions options_;
@@ -147,6 +160,9 @@ private:
     bool shut_down_ MP_GUARDED_BY(mutex_) = false;
     int forced_ MP_GUARDED_BY(mutex_) = 0;  ///< the signal of a forced shutdown
     std::optional<std::string> broken_ MP_GUARDED_BY(mutex_);  ///< why
+    bool reset_wanted_ MP_GUARDED_BY(mutex_) = false;  ///< by a thread that waits for it
+    bool reviving_ MP_GUARDED_BY(mutex_) = false;      ///< a thread is at it
+    mp::detail::CondVar revived_;
     ProcessPoolStatistics counts_ MP_GUARDED_BY(mutex_);
     std::uint64_t names_ MP_GUARDED_BY(mutex_) = 0;
     int exit_part_ MP_GUARDED_BY(mutex_) = 0;
@@ -156,7 +172,9 @@ private:
     std::size_t max_now_ = max_workers;  ///< fewer after a failed start, until a death
     bool damage_told_ = false;
     bool limits_failed_ = false;   ///< a task could not be stopped; the log has it
-    std::uint32_t stillborn_ = 0;  ///< workers dead before their first task, in a row
+    LossWindow losses_;
+    StartTrouble start_trouble_;  ///< workers dead before their first task, in a row
+    std::optional<StartTrouble::Clock::time_point> next_start_;  ///< not before that
     std::optional<mp::Deadline> end_grace_;  ///< with workers that were told to end
     int next_signal_ = 0;
 

@@ -25,10 +25,6 @@ namespace {
 /// Attempts of a task under OnWorkerLoss::retry that says nothing of retries.
 constexpr std::uint32_t usual_retries = 2;
 
-/// Workers that die one after the other before they could run anything: something is
-/// wrong that a new worker does not cure.
-constexpr std::uint32_t max_stillborn = 8;
-
 }  // namespace
 
 void ProcessPool::worker_gone(std::uint32_t index) noexcept {
@@ -112,19 +108,39 @@ void ProcessPool::worker_lost(std::uint32_t index, const Worker& worker) {
         break_pool(why, nullptr);
         return;
     }
-    stillborn_ = phase == WorkerPhase::working ? 0 : stillborn_ + 1;
+    const bool began = phase == WorkerPhase::working || phase == WorkerPhase::retired;
     if (options_.on_worker_loss == OnWorkerLoss::break_pool) {
         break_pool(why, nullptr);
-    } else if (stillborn_ > max_stillborn) {
-        break_pool(
-            std::to_string(stillborn_) +
-                " workers in a row ended before their first task; the last one, " +
-                what,
-            nullptr
-        );
-    } else {
+    } else if (borne(worker, what, began)) {
         mp::detail::log_info(what + "; it will be replaced");
     }
+}
+
+/// Whether the pool bears this loss; breaks it otherwise.
+bool ProcessPool::borne(const Worker& worker, const std::string& what, bool began) {
+    if (began) {
+        if (!worker.began) {
+            start_trouble_.began();
+        }
+        if (losses_.add(what, LossWindow::Clock::now())) {
+            return true;
+        }
+        break_pool("the pool is broken: " + losses_.story(), nullptr);
+        return false;
+    }
+    {
+        const MutexLock lock(mutex_);
+        look_who_began();
+    }
+    if (start_trouble_.ended(StartTrouble::was_killed(worker.process->exitcode()))) {
+        return true;
+    }
+    break_pool(
+        std::to_string(start_trouble_.deaths()) +
+            " workers in a row ended before their first task; the last one, " + what,
+        nullptr
+    );
+    return false;
 }
 
 std::exception_ptr
@@ -133,7 +149,8 @@ ProcessPool::verdict_on(PoolTask& task, std::uint32_t index, const Worker& worke
     ++task.losses;
     const bool timed_out = std::exchange(task.timed_out, false);
     task.seen_running.reset();
-    if (timed_out && task.losses > task.retries) {
+    task.time_outs += timed_out ? 1 : 0;
+    if (timed_out && task.failures() > task.retries) {
         return std::make_exception_ptr(TaskTimeout(
             "the task " + task.name.text() + " ran longer than its limit of " +
             mp::detail::seconds_text(task.time_limit.duration()) + ": worker '" +
@@ -141,6 +158,7 @@ ProcessPool::verdict_on(PoolTask& task, std::uint32_t index, const Worker& worke
         ));
     }
     if (timed_out) {
+        task.run_again_later();
         return nullptr;
     }
     const std::uint32_t retries = options_.on_worker_loss == OnWorkerLoss::break_pool
@@ -148,7 +166,8 @@ ProcessPool::verdict_on(PoolTask& task, std::uint32_t index, const Worker& worke
                                   : options_.on_worker_loss == OnWorkerLoss::retry
                                       ? std::max(task.retries, usual_retries)
                                       : task.retries;
-    if (task.losses <= retries) {
+    if (task.failures() <= retries) {
+        task.run_again_later();
         return nullptr;
     }
     CrashReport report;
@@ -159,10 +178,17 @@ ProcessPool::verdict_on(PoolTask& task, std::uint32_t index, const Worker& worke
     report.peak_memory_bytes = process.handle().peak_memory_bytes();
     std::string text =
         "the task " + report.task + " was lost: " + end_of_worker(worker);
-    if (task.losses > 1) {
-        text += ", after " + std::to_string(task.losses - 1) + " earlier attempts";
+    const std::uint32_t attempts = task.failures();
+    const bool is_poison = attempts > 1 && task.losses == attempts && task.time_outs == 0;
+    if (attempts > 1) {
+        text += ", after " + std::to_string(attempts - 1) + " earlier attempts";
     }
-    return std::make_exception_ptr(WorkerLost(text, std::move(report)));
+    if (is_poison) {
+        text += ": each of them ended its worker";
+    }
+    return std::make_exception_ptr(
+        WorkerLost(text, std::move(report), attempts, is_poison)
+    );
 }
 
 void ProcessPool::cannot_start(const std::exception_ptr& cause) noexcept {

@@ -37,7 +37,12 @@ bool ProcessPool::housekeeping() noexcept {
                 broken_ || forced_ != 0 || (shut_down_ && board_.outstanding() == 0);
             none_left = workers_.count() == 0;
             if (ending && none_left) {
+                if (reset_wanted_ && !shut_down_) {
+                    renew();
+                    continue;
+                }
                 stage_ = Stage::over;
+                revived_.notify_all();
                 return false;
             }
         }
@@ -57,6 +62,12 @@ bool ProcessPool::housekeeping() noexcept {
             continue;
         }
         if (start_failure_ && none_left && board_.outstanding() > 0) {
+            if (waits_for_next_start()) {
+                if (next_start_) {
+                    return true;
+                }
+                continue;
+            }
             cannot_start(std::exchange(start_failure_, nullptr));
             continue;
         }

@@ -6,6 +6,7 @@
 #include "mp/process.hpp"
 #include "mp/remote_error.hpp"
 
+#include "os/failpoint.hpp"
 #include "process_pool/board_worker.hpp"
 #include "process_pool/crash_frames.hpp"
 #include "process_pool/crash_report.hpp"
@@ -133,6 +134,7 @@ void run_worker(const WorkerStart& start) {
     options.max_tasks = start.max_tasks;
     options.doorbell = start.doorbell.get();
     options.calls_size = calls.size();
+    MP_FAILPOINT("worker: mapped");
     BoardWorker worker(view, calls.data(), results, options);
     const auto given = given_to_workers(start.shared, start.initializer);
     PoolRunner runner(where(), given);

@@ -28,6 +28,7 @@ struct Worker {
     int sentinel = -1;
     Condemned condemned = Condemned::no;
     bool unkillable = false;  ///< the log has it
+    bool began = false;       ///< it was seen to take tasks
 };
 
 /// "worker 'NAME' (pid N) was killed by signal 9 (SIGKILL)". Requires: it has ended.

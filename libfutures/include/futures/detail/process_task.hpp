@@ -9,6 +9,8 @@
 #include "futures/detail/board_task.hpp"
 #include "futures/detail/recycle.hpp"
 #include "futures/detail/state.hpp"
+#include "futures/retry.hpp"
+#include "futures/submit_options.hpp"
 #include "mp/call.hpp"
 #include "mp/detail/carried.hpp"
 #include "mp/remote_error.hpp"
@@ -51,6 +53,15 @@ private:
     std::string_view type_;
 };
 
+/// What a task has that may be run again when it has thrown, or that waits before.
+struct RetryPlan {
+    RetryOn on;
+    RetryDelay delay;
+    /// The call, while the task has its result.
+    Message call;
+    std::uint32_t thrown = 0;  ///< how often it threw what is retried
+};
+
 /// The part of a task that does not depend on its result's type.
 class PoolTask : public BoardTask {
 public:
@@ -60,7 +71,26 @@ public:
     const TaskName name;
     mp::Timeout time_limit = mp::forever;
 
+    /// Before it is submitted.
+    void plan_retries(const SubmitOptions& options);
+
+    /// How often it failed so far: its workers died, its time was up, it threw.
+    std::uint32_t failures() const noexcept { return losses + (retry ? retry->thrown : 0); }
+
+    /// After a failure that is not the last one: when it is to be run again.
+    void run_again_later() noexcept;
+
+    // -- for the board
+
+    void keep_call(Message call) noexcept override;
+    bool is_to_run_again() noexcept override;
+
+    // Set before it is submitted; then the manager's own, but for `call`, which is the
+    // board's.
+    std::unique_ptr<RetryPlan> retry;
+
     // The manager's own.
+    std::uint32_t time_outs = 0;  ///< of its losses
     std::uint32_t losses = 0;  ///< how many workers died while it ran
     bool timed_out = false;    ///< its worker was killed for it
     std::optional<std::chrono::steady_clock::time_point> seen_running = {};
