@@ -13,6 +13,7 @@
 
 #include "futures/detail/map_check.hpp"
 #include "futures/detail/overloaded_name.hpp"
+#include "futures/detail/retried_task.hpp"
 #include "futures/detail/thread_task.hpp"
 #include "futures/executor.hpp"
 #include "futures/future.hpp"
@@ -98,22 +99,34 @@ public:
         if constexpr (!mp::detail::accepts<Check::refusal, Fn, Args...>()) {
             return Future<R>();
         } else if constexpr (sizeof...(Args) == 0) {
-            return submit_task(
+            return submit_task<R>(
                 new detail::ThreadTask<R, std::decay_t<Fn>>(std::forward<Fn>(fn))
             );
         } else {
             using Call = detail::BoundCall<std::decay_t<Fn>, std::decay_t<Args>...>;
-            return submit_task(new detail::ThreadTask<R, Call>(
+            return submit_task<R>(new detail::ThreadTask<R, Call>(
                 std::in_place, std::forward<Fn>(fn), std::forward<Args>(args)...
             ));
         }
     }
 
     /// The same with options. Throws std::invalid_argument, too, for one that a thread
-    /// cannot have.
+    /// cannot have, and for a call with `.retry_on` that cannot be made several times:
+    /// then it is called as an lvalue, with its arguments as lvalues. While such a call
+    /// waits for its `.retry_delay`, so does its thread.
     template <class Fn, class... Args>
     auto submit(SubmitOptions options, Fn&& fn, Args&&... args) {
         detail::check_options_of_thread(options);
+        using Check = mp::detail::LocalCall<Fn, Args...>;
+        if constexpr (Check::refusal == mp::detail::Refusal::none) {
+            if (options.retry_on && options.retries > 0) {
+                return submit_task<typename Check::Result>(
+                    detail::new_retried_task<typename Check::Result>(
+                        options, std::forward<Fn>(fn), std::forward<Args>(args)...
+                    )
+                );
+            }
+        }
         return submit(std::forward<Fn>(fn), std::forward<Args>(args)...);
     }
 
@@ -173,8 +186,8 @@ private:
     ) noexcept
         : pool_(std::move(pool)), borrowed_(true) {}
 
-    template <class R, class Call>
-    Future<R> submit_task(detail::ThreadTask<R, Call>* task) {
+    template <class R, template <class, class> class Task, class Call>
+    Future<R> submit_task(Task<R, Call>* task) {
         Future<R> future{detail::StatePtr<detail::State<R>>(task)};
         try {
             submit_work(*task);

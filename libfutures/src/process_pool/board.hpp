@@ -82,6 +82,9 @@ public:
     /// no lock of the program is held.
     std::size_t run_callbacks();
 
+    /// Whether callbacks wait, or one is running; then the doorbell is rung after them.
+    bool has_callbacks_left();
+
     /// Asks the tasks that threw whether they are to be run again, and tells or queues
     /// them. Requires: as run_callbacks().
     void settle_thrown() noexcept;
@@ -308,6 +311,8 @@ private:
 
     // The manager's own.
     Turn turn_;
+    int in_callbacks_ = 0;            ///< calls of run_callbacks() under way
+    bool ring_after_callbacks_ = false;
     std::uint32_t ticks_to_check_ = 0;
 
     // Own synchronisation.

@@ -206,7 +206,31 @@ void Board::conclude(BoardTask& task) noexcept {
     kick_waiter_for(address);
 }
 
+bool Board::has_callbacks_left() {
+    const MutexLock lock(drain_mutex_);
+    ring_after_callbacks_ =
+        in_callbacks_ > 0 || !with_callbacks_.empty() || !thrown_.empty();
+    if (in_callbacks_ == 0 && ring_after_callbacks_) {
+        doorbell_.ring();
+    }
+    return ring_after_callbacks_;
+}
+
 std::size_t Board::run_callbacks() {
+    // Also when a callback ends the thread.
+    // NOLINTNEXTLINE(cppcoreguidelines-special-member-functions): of one place only
+    const struct Inside {
+        Board& board;
+
+        explicit Inside(Board& of) noexcept : board(of) { ++board.in_callbacks_; }
+
+        ~Inside() {
+            if (--board.in_callbacks_ == 0 &&
+                std::exchange(board.ring_after_callbacks_, false)) {
+                board.doorbell_.ring();
+            }
+        }
+    } inside(*this);
     for (std::size_t ran = 0;; ++ran) {
         BoardTask* task = nullptr;
         {

@@ -37,6 +37,9 @@ bool ProcessPool::housekeeping() noexcept {
                 broken_ || forced_ != 0 || (shut_down_ && board_.outstanding() == 0);
             none_left = workers_.count() == 0;
             if (ending && none_left) {
+                if (board_.has_callbacks_left() && !reset_wanted_) {
+                    return true;  // one of them may want to go on with the pool
+                }
                 if (reset_wanted_ && !shut_down_) {
                     renew();
                     continue;

@@ -22,6 +22,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 namespace futures::detail {
 
@@ -45,6 +46,13 @@ public:
 
     /// The program exits: what was submitted is done first.
     void finish_at_exit() noexcept;
+
+    /// A task that waits in one of its threads. False when what waits is cancelled.
+    bool add_waiting(Work& work);
+    void remove_waiting(Work& work) noexcept;
+
+    /// The pool whose thread this is, or null.
+    static ThreadPool* of_this_thread() noexcept;
 
 private:
     enum class Mode : std::uint8_t { open, closed, broken };
@@ -105,6 +113,8 @@ private:
     std::list<Worker> workers_ MP_GUARDED_BY(mutex_);
     std::size_t alive_ MP_GUARDED_BY(mutex_) = 0;
     std::exception_ptr broken_cause_ MP_GUARDED_BY(mutex_);
+    std::vector<Work*> waiting_ MP_GUARDED_BY(mutex_);  ///< each in its thread
+    bool cancelling_ MP_GUARDED_BY(mutex_) = false;
 
     mp::detail::Mutex join_mutex_;  // taken before mutex_
 };

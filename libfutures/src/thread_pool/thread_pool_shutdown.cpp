@@ -133,6 +133,43 @@ void ThreadPool::cancel_queued() {
     while (Work* const work = queue_.pop()) {
         work->cancel_work();
     }
+    std::vector<Work*> waiting;
+    {
+        const mp::detail::MutexLock lock(mutex_);
+        cancelling_ = true;
+        waiting = waiting_;
+        for (Work* const work : waiting) {
+            work->keep();
+        }
+    }
+    for (Work* const work : waiting) {
+        work->cancel_work();
+    }
+}
+
+// Tasks that wait for their next call, each in its thread
+
+bool ThreadPool::add_waiting(Work& work) {
+    const mp::detail::MutexLock lock(mutex_);
+    waiting_.push_back(&work);
+    return !cancelling_;
+}
+
+void ThreadPool::remove_waiting(Work& work) noexcept {
+    const mp::detail::MutexLock lock(mutex_);
+    std::erase(waiting_, &work);
+}
+
+WaitingInThread::WaitingInThread(Work& work) : work_(work) {
+    if (ThreadPool* const pool = ThreadPool::of_this_thread()) {
+        is_to_end_ = !pool->add_waiting(work);
+    }
+}
+
+WaitingInThread::~WaitingInThread() {
+    if (ThreadPool* const pool = ThreadPool::of_this_thread()) {
+        pool->remove_waiting(work_);
+    }
 }
 
 }  // namespace futures::detail
