@@ -158,7 +158,9 @@ TEST_CASE("Start: but not for ever", "[faults]") {
         future.result(60s);
         FAIL("a worker began");
     } catch (const BrokenProcessPool& error) {
-        CHECK_THAT(error.what(), test::ContainsSubstring("before it said that it runs"));
+        CHECK_THAT(
+            error.what(), test::ContainsSubstring("before it said that it runs")
+        );
     }
     CHECK_FALSE(dying.all_died());
 }

@@ -14,6 +14,7 @@
 #include "futures/executor.hpp"
 #include "futures/future.hpp"
 #include "futures/process_pool.hpp"
+#include "futures/retry.hpp"
 #include "futures/submit_options.hpp"
 #include "futures/thread_pool.hpp"
 #include "futures/wait.hpp"

@@ -213,12 +213,16 @@ public:
 
     /// For map(): one task that calls `fn` for each item.
     template <class Fn, class Item>
-    auto submit_chunk(const Fn& fn, std::vector<Item> items) {
+    auto submit_chunk(
+        const Fn& fn, std::vector<Item> items, const SubmitOptions& options = {}
+    ) {
         using R = typename detail::ChunkTraits<Fn, Item>::Result;
         return submit_task<std::vector<detail::ItemOutcome<R>>, detail::ReadChunk<R>>(
-            SubmitOptions(),
+            options,
             detail::TaskName::of(fn),
-            [&](mp::detail::ByteWriter& out) { detail::encode_chunk(out, fn, items); }
+            [&](mp::detail::ByteWriter& out) {
+                detail::encode_chunk(out, fn, items, options);
+            }
         );
     }
 

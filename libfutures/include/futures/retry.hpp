@@ -23,10 +23,13 @@ public:
     /// For retry_on<>(), or a function of the program that says so of an exception. It
     /// is called in this process, in a thread of the pool.
     // NOLINTNEXTLINE(google-explicit-constructor): a function is one
-    constexpr RetryOn(Matches matches) noexcept : matches_(matches) {}
+    constexpr RetryOn(Matches function) noexcept : matches_(function) {}
 
     /// Whether there is any.
     constexpr explicit operator bool() const noexcept { return matches_ != nullptr; }
+
+    /// The function that says so; null: none.
+    constexpr Matches matches() const noexcept { return matches_; }
 
     /// Whether a task that threw it is run again. Requires: there is any.
     bool operator()(const std::exception_ptr& exception) const {

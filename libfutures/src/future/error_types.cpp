@@ -30,7 +30,7 @@ void save_worker_lost(ByteWriter& out) {
         out.put_value(report.peak_memory_bytes);
         encode(out, report.last_output);
         out.put_value(lost.attempts());
-        out.put_value(lost.is_poison());
+        out.put_value(std::uint8_t{lost.is_poison()});
     }
 }
 
@@ -48,7 +48,7 @@ std::exception_ptr make_worker_lost(
     report.peak_memory_bytes = in.get_value<std::size_t>();
     report.last_output = decode<std::string>(in);
     const auto attempts = in.get_value<std::uint32_t>();
-    const bool is_poison = in.get_value<bool>();
+    const bool is_poison = in.get_value<std::uint8_t>() != 0;
     return mp::detail::with_cause(
         WorkerLost(what, std::move(report), attempts, is_poison), cause
     );

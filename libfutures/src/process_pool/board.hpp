@@ -196,7 +196,9 @@ public:
     }
 
     /// Whether there is work for workers, now or soon: not what waits for its time.
-    bool needs_workers() const noexcept { return outstanding() > delayed_count_.load(); }
+    bool needs_workers() const noexcept {
+        return outstanding() > delayed_count_.load();
+    }
 
     BoardStatistics statistics() const;
 
@@ -258,8 +260,9 @@ private:
     void distrust(std::uint32_t worker) noexcept;
     bool take_result(BoardTask& task, const ResultItem& item, RingPlace place) noexcept
         MP_REQUIRES(drain_mutex_);
-    bool take_any_result(BoardTask& task, const ResultItem& item, RingPlace place)
-        noexcept MP_REQUIRES(drain_mutex_);
+    bool
+    take_any_result(BoardTask& task, const ResultItem& item, RingPlace place) noexcept
+        MP_REQUIRES(drain_mutex_);
     bool take_block(BoardTask& task, const ResultItem& item, ResultArenaReader& arena)
         MP_REQUIRES(drain_mutex_);
     void conclude(BoardTask& task) noexcept MP_REQUIRES(drain_mutex_);
@@ -311,7 +314,7 @@ private:
 
     // The manager's own.
     Turn turn_;
-    int in_callbacks_ = 0;            ///< calls of run_callbacks() under way
+    int in_callbacks_ = 0;  ///< calls of run_callbacks() under way
     bool ring_after_callbacks_ = false;
     std::uint32_t ticks_to_check_ = 0;
 
@@ -346,7 +349,7 @@ private:
     mp::UniqueFd delay_timer_ MP_GUARDED_BY(mutex_);  ///< none before it is needed
     bool cancelling_ MP_GUARDED_BY(mutex_) = false;   ///< nothing is run again
     bool refusing_ MP_GUARDED_BY(mutex_) = false;     ///< no new tasks
-    bool failed_ MP_GUARDED_BY(mutex_) = false;    ///< fail_all() was called
+    bool failed_ MP_GUARDED_BY(mutex_) = false;       ///< fail_all() was called
     std::uint64_t guard_head_ MP_GUARDED_BY(mutex_) = 0;
     // What the header is to say, which nobody but us changes.
     std::uint32_t stop_ MP_GUARDED_BY(mutex_) = 0;

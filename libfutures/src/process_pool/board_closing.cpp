@@ -62,9 +62,9 @@ void Board::renew() noexcept {
     segment_.punch_hole(0, segment_.size());
     // Should that have failed. The rings say nothing before a worker counts its
     // results.
-    const std::size_t before_rings =
-        static_cast<std::size_t>(reinterpret_cast<std::byte*>(view_.ring(0)) -
-                                 segment_.data());
+    const std::size_t before_rings = static_cast<std::size_t>(
+        reinterpret_cast<std::byte*>(view_.ring(0)) - segment_.data()
+    );
     std::memset(segment_.data(), 0, before_rings);
     write_header();
     for (std::uint32_t worker = 0; worker < options_.workers; ++worker) {

@@ -160,8 +160,9 @@ private:
     bool shut_down_ MP_GUARDED_BY(mutex_) = false;
     int forced_ MP_GUARDED_BY(mutex_) = 0;  ///< the signal of a forced shutdown
     std::optional<std::string> broken_ MP_GUARDED_BY(mutex_);  ///< why
-    bool reset_wanted_ MP_GUARDED_BY(mutex_) = false;  ///< by a thread that waits for it
-    bool reviving_ MP_GUARDED_BY(mutex_) = false;      ///< a thread is at it
+    bool reset_wanted_ MP_GUARDED_BY(mutex_
+    ) = false;                                     ///< by a thread that waits for it
+    bool reviving_ MP_GUARDED_BY(mutex_) = false;  ///< a thread is at it
     mp::detail::CondVar revived_;
     ProcessPoolStatistics counts_ MP_GUARDED_BY(mutex_);
     std::uint64_t names_ MP_GUARDED_BY(mutex_) = 0;
@@ -171,7 +172,7 @@ private:
     std::exception_ptr start_failure_;
     std::size_t max_now_ = max_workers;  ///< fewer after a failed start, until a death
     bool damage_told_ = false;
-    bool limits_failed_ = false;   ///< a task could not be stopped; the log has it
+    bool limits_failed_ = false;  ///< a task could not be stopped; the log has it
     LossWindow losses_;
     StartTrouble start_trouble_;  ///< workers dead before their first task, in a row
     std::optional<StartTrouble::Clock::time_point> next_start_;  ///< not before that

@@ -179,7 +179,8 @@ ProcessPool::verdict_on(PoolTask& task, std::uint32_t index, const Worker& worke
     std::string text =
         "the task " + report.task + " was lost: " + end_of_worker(worker);
     const std::uint32_t attempts = task.failures();
-    const bool is_poison = attempts > 1 && task.losses == attempts && task.time_outs == 0;
+    const bool is_poison =
+        attempts > 1 && task.losses == attempts && task.time_outs == 0;
     if (attempts > 1) {
         text += ", after " + std::to_string(attempts - 1) + " earlier attempts";
     }

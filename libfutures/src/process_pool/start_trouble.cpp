@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "process_pool/start_trouble.hpp"
 
+#include "mp/detail/nested_exception.hpp"
 #include "mp/errors.hpp"
 
 #include "data/ended_early.hpp"
-#include "mp/detail/nested_exception.hpp"
 
 #include <signal.h>
 

@@ -2,6 +2,7 @@
 #include "process_pool/waiting_tasks.hpp"
 
 #include <climits>
+
 #include <new>
 
 namespace futures::detail {

@@ -44,7 +44,8 @@ TEST_CASE(
 }
 
 TEST_CASE(
-    "billiard::restart_state::window_passed: what is older than the window is forgotten",
+    "billiard::restart_state::window_passed: what is older than the window is "
+    "forgotten",
     "[pool]"
 ) {
     LossWindow window({.count = 3, .within = 1s});
@@ -58,7 +59,9 @@ TEST_CASE(
     CHECK_FALSE(window.add("late", begin + 1002ms));
 }
 
-TEST_CASE("max_losses: without it there is no limit, and nonsense is refused", "[pool]") {
+TEST_CASE(
+    "max_losses: without it there is no limit, and nonsense is refused", "[pool]"
+) {
     LossWindow window({});
     for (int i = 0; i < 10'000; ++i) {
         REQUIRE(window.add("a loss", {}));

@@ -109,7 +109,8 @@ TEST_CASE(
 }
 
 TEST_CASE(
-    "taskflow::test_priorities::random_levels taskflow::test_priorities::mixed_with_plain"
+    "taskflow::test_priorities::random_levels "
+    "taskflow::test_priorities::mixed_with_plain"
     ": all run exactly once",
     "[pool]"
 ) {
@@ -158,7 +159,8 @@ TEST_CASE("Priorities: all that waits cancelled, then another one", "[pool]") {
 }
 
 TEST_CASE(
-    "taskflow::test_priorities::ageing: a task is passed by 256 others at most", "[pool]"
+    "taskflow::test_priorities::ageing: a task is passed by 256 others at most",
+    "[pool]"
 ) {
     Busy busy(quick_pool_context());
     std::vector<Future<std::int64_t>> futures;
@@ -219,4 +221,30 @@ TEST_CASE("Priorities: after them, plain tasks take the plain way", "[pool]") {
             REQUIRE(futures[static_cast<std::size_t>(i)].result(60s) == i + 1);
         }
     }
+}
+
+namespace {
+
+std::int64_t now_of_item(int) {
+    return now_of_task();
+}
+
+}  // namespace
+
+TEST_CASE(
+    "dask::test_priorities::map: all items of a more urgent map run before any of "
+    "another",
+    "[pool]"
+) {
+    Busy busy(quick_pool_context());
+    const std::vector<int> items{1, 2, 3};
+    auto low = busy.pool.map({.priority = -1}, now_of_item, items);
+    auto high = busy.pool.map({.priority = 1}, now_of_item, items);
+    busy.release();
+    const auto early = high.to_vector();
+    const auto late = low.to_vector();
+    CHECK(
+        *std::max_element(early.begin(), early.end()) <
+        *std::min_element(late.begin(), late.end())
+    );
 }

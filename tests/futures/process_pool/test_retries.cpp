@@ -8,6 +8,7 @@
 #include "support/gate.hpp"
 #include "support/pools.hpp"
 #include "support/start_methods.hpp"
+#include "support/temp_dir.hpp"
 
 #include <signal.h>
 #include <unistd.h>
@@ -93,7 +94,8 @@ struct Plan {
 
     ~Plan() { ::unlink(file.c_str()); }
 
-    Future<int> submit(ProcessPoolExecutor& pool, const futures::SubmitOptions& options) {
+    Future<int>
+    submit(ProcessPoolExecutor& pool, const futures::SubmitOptions& options) {
         return pool.submit(options, follow, text, file, count.path());
     }
 
@@ -136,25 +138,29 @@ TEST_CASE(
     const auto on = retry_on<ShortError>();
     for (const unsigned retries : {2U, 5U}) {
         Plan plan("tt");
-        CHECK(plan.submit(pool, {.retries = retries, .retry_on = on}).result(60s) == 42);
+        CHECK(
+            plan.submit(pool, {.retries = retries, .retry_on = on}).result(60s) == 42
+        );
         CHECK(plan.count.value() == 3);
     }
     for (const unsigned retries : {0U, 1U}) {
         Plan plan("tt");
         const auto future = plan.submit(pool, {.retries = retries, .retry_on = on});
-        CHECK(error_of<ShortError>(future) ==
-              "failure " + std::to_string(retries + 1));
+        CHECK(error_of<ShortError>(future) == "failure " + std::to_string(retries + 1));
         CHECK(plan.count.value() == static_cast<int>(retries) + 1);
     }
     Plan six("tttttt");
-    CHECK(error_of<ShortError>(six.submit(pool, {.retries = 5, .retry_on = on})) ==
-          "failure 6");
+    CHECK(
+        error_of<ShortError>(six.submit(pool, {.retries = 5, .retry_on = on})) ==
+        "failure 6"
+    );
     CHECK(six.count.value() == 6);
 }
 
 TEST_CASE(
     "ray::test_actor_retry_1::no_retry_without_marking "
-    "ray::test_failure_4::retry_application_error: only what retry_on names is retried, "
+    "ray::test_failure_4::retry_application_error: only what retry_on names is "
+    "retried, "
     "derived types too",
     "[pool]"
 ) {
@@ -164,21 +170,26 @@ TEST_CASE(
     CHECK(unmarked.count.value() == 1);
     Plan other("l");
     const auto on_short = retry_on<ShortError>();
-    CHECK(error_of<std::logic_error>(
-              other.submit(pool, {.retries = 5, .retry_on = on_short})
-          ) == "failure 1");
+    CHECK(
+        error_of<std::logic_error>(
+            other.submit(pool, {.retries = 5, .retry_on = on_short})
+        ) == "failure 1"
+    );
     CHECK(other.count.value() == 1);
     Plan base("tl");
     const auto on_all = retry_on<std::runtime_error, std::logic_error>();
     CHECK(base.submit(pool, {.retries = 5, .retry_on = on_all}).result(60s) == 42);
     CHECK(base.count.value() == 3);
     Plan without_budget("t");
-    CHECK(error_of<ShortError>(without_budget.submit(pool, {.retry_on = on_all})) ==
-          "failure 1");
+    CHECK(
+        error_of<ShortError>(without_budget.submit(pool, {.retry_on = on_all})) ==
+        "failure 1"
+    );
 }
 
 TEST_CASE(
-    "ray::test_actor_retry_2::mixed_exit_and_raise: losses and exceptions draw from one "
+    "ray::test_actor_retry_2::mixed_exit_and_raise: losses and exceptions draw from "
+    "one "
     "budget",
     "[pool]"
 ) {
@@ -210,7 +221,8 @@ TEST_CASE(
     "task whose workers all die is poison, and the pool goes on",
     "[pool]"
 ) {
-    ProcessPoolExecutor pool(test::on(each_pool_start_method(), 1, OnWorkerLoss::isolate)
+    ProcessPoolExecutor pool(
+        test::on(each_pool_start_method(), 1, OnWorkerLoss::isolate)
     );
     Plan once("x");
     CHECK(once.submit(pool, {.retries = 1}).result(60s) == 42);
@@ -228,16 +240,16 @@ TEST_CASE(
     CHECK(pool.submit(test::inc, 1).result(60s) == 2);
 }
 
-TEST_CASE("Retries: under break_pool exceptions are retried, losses are not", "[pool]") {
+TEST_CASE(
+    "Retries: under break_pool exceptions are retried, losses are not", "[pool]"
+) {
     ProcessPoolExecutor pool(test::on(quick_pool_context(), 1));
     const futures::SubmitOptions options{
         .retries = 3, .retry_on = retry_on<std::exception>()};
     Plan thrown("tlt");
     CHECK(thrown.submit(pool, options).result(60s) == 42);
     Plan lost("tk");
-    CHECK_THROWS_AS(
-        lost.submit(pool, options).result(60s), futures::BrokenProcessPool
-    );
+    CHECK_THROWS_AS(lost.submit(pool, options).result(60s), futures::BrokenProcessPool);
     CHECK_THROWS_AS(pool.submit(test::inc, 1), futures::BrokenProcessPool);
 }
 
@@ -245,8 +257,7 @@ TEST_CASE("Retries: nobody sees the future done before the budget is spent", "[p
     ProcessPoolExecutor pool(test::on(quick_pool_context(), 1));
     Plan plan("ttt");
     auto future = plan.submit(
-        pool,
-        {.retries = 3, .retry_on = retry_on<ShortError>(), .retry_delay = 1ms}
+        pool, {.retries = 3, .retry_on = retry_on<ShortError>(), .retry_delay = 1ms}
     );
     std::promise<int> told;
     std::atomic<int> calls{0};
@@ -267,8 +278,10 @@ TEST_CASE("Retries: long arguments are kept for the next run", "[pool]") {
         .retries = 1, .retry_on = retry_on<ShortError>()};
     for (int i = 0; i < 3; ++i) {
         const Plan plan("");
-        CHECK(pool.submit(options, size_of_long, text, plan.file).result(60s) ==
-              text.size());
+        CHECK(
+            pool.submit(options, size_of_long, text, plan.file).result(60s) ==
+            text.size()
+        );
     }
 }
 
@@ -277,8 +290,7 @@ TEST_CASE("Retry delay: a cancel meanwhile wins at once, and it never runs", "[p
     for (const char* const text : {"t", "k"}) {
         Plan plan(text);
         auto future = plan.submit(
-            pool,
-            {.retries = 1, .retry_on = retry_on<ShortError>(), .retry_delay = 1h}
+            pool, {.retries = 1, .retry_on = retry_on<ShortError>(), .retry_delay = 1h}
         );
         while (!future.cancel()) {
             std::this_thread::yield();  // it still runs, or is being looked at
@@ -289,13 +301,14 @@ TEST_CASE("Retry delay: a cancel meanwhile wins at once, and it never runs", "[p
     CHECK(pool.submit(test::inc, 1).result(60s) == 2);
 }
 
-TEST_CASE("Retry delay: other tasks run meanwhile, and the delayed one last", "[pool]") {
+TEST_CASE(
+    "Retry delay: other tasks run meanwhile, and the delayed one last", "[pool]"
+) {
     ProcessPoolExecutor pool(test::on(quick_pool_context(), 1));
     Plan plan("t");
     const auto begin = std::chrono::steady_clock::now();
     auto future = plan.submit(
-        pool,
-        {.retries = 1, .retry_on = retry_on<ShortError>(), .retry_delay = 300ms}
+        pool, {.retries = 1, .retry_on = retry_on<ShortError>(), .retry_delay = 300ms}
     );
     CHECK(pool.submit(test::inc, 1).result(60s) == 2);
     CHECK(future.result(60s) == 42);
@@ -337,8 +350,10 @@ TEST_CASE("Retry delay: a pool that breaks fails what waits", "[pool]") {
     CHECK(future.exception(60s) != nullptr);
 }
 
-TEST_CASE("ray::test_failure_3::completed_not_rerun: only what was unfinished runs again",
-          "[pool]") {
+TEST_CASE(
+    "ray::test_failure_3::completed_not_rerun: only what was unfinished runs again",
+    "[pool]"
+) {
     ProcessPoolExecutor pool(test::on(quick_pool_context(), 2, OnWorkerLoss::retry));
     Plan finished("");
     CHECK(finished.submit(pool, {.retries = 5}).result(60s) == 42);
@@ -346,4 +361,55 @@ TEST_CASE("ray::test_failure_3::completed_not_rerun: only what was unfinished ru
     CHECK(dies.submit(pool, {}).result(60s) == 42);
     CHECK(finished.count.value() == 1);
     CHECK(dies.count.value() == 3);
+}
+
+namespace {
+
+/// Fails as often as the file of its number tells, which counts.
+int fails_before(const std::string& folder, int item, int failures) {
+    const std::string path = folder + "/" + std::to_string(item);
+    FILE* const file = std::fopen(path.c_str(), "a+");
+    std::fseek(file, 0, SEEK_END);
+    const auto runs = std::ftell(file);
+    std::fputc('x', file);
+    std::fclose(file);
+    if (runs < failures) {
+        throw ShortError("failure " + std::to_string(runs + 1));
+    }
+    return item;
+}
+
+}  // namespace
+
+TEST_CASE(
+    "dask::test_client::map_retries: each item of a map has its own retries, also in a "
+    "chunk",
+    "[pool]"
+) {
+    ProcessPoolExecutor pool(test::on(each_pool_start_method(), 2));
+    const std::vector<int> failures{1, 0, 2};
+    for (const int chunksize : {1, 3}) {
+        for (const unsigned retries : {0U, 1U, 2U}) {
+            const test::TempDir folder;
+            auto results = pool.map(
+                {.chunksize = chunksize,
+                 .retries = retries,
+                 .retry_on = retry_on<ShortError>()},
+                fails_before,
+                std::vector<std::string>(3, folder.path().string()),
+                std::vector<int>{0, 1, 2},
+                failures
+            );
+            auto at = results.begin();
+            for (int item = 0; item < 3; ++item, ++at) {
+                CAPTURE(chunksize, retries, item);
+                if (static_cast<unsigned>(failures[static_cast<std::size_t>(item)]) <=
+                    retries) {
+                    CHECK(*at == item);
+                } else {
+                    CHECK_THROWS_WITH(*at, "failure " + std::to_string(retries + 1));
+                }
+            }
+        }
+    }
 }

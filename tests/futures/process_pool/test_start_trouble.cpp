@@ -43,12 +43,15 @@ TEST_CASE("Start trouble: what a new attempt may cure", "[pool]") {
         kind_of(EndedEarly(SpawnStage::handshake, "killed", -SIGKILL)) ==
         StartFailure::ended
     );
-    CHECK(kind_of_caused_by(std::errc::resource_unavailable_try_again) ==
-          StartFailure::shortage);
+    CHECK(
+        kind_of_caused_by(std::errc::resource_unavailable_try_again) ==
+        StartFailure::shortage
+    );
     CHECK(kind_of_caused_by(std::errc::too_many_files_open) == StartFailure::shortage);
     CHECK(kind_of(std::bad_alloc()) == StartFailure::shortage);
-    CHECK(kind_of_caused_by(std::errc::no_such_file_or_directory) ==
-          StartFailure::refused);
+    CHECK(
+        kind_of_caused_by(std::errc::no_such_file_or_directory) == StartFailure::refused
+    );
     CHECK(kind_of(mp::SpawnError(SpawnStage::exec, "none")) == StartFailure::refused);
     CHECK(kind_of(mp::BinaryMismatch("another")) == StartFailure::refused);
 }

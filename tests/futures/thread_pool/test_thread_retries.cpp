@@ -24,8 +24,9 @@ struct Flaky : std::runtime_error {
 
 }  // namespace
 
-TEST_CASE("Thread pool: what retry_on names is retried, within the budget",
-          "[thread_pool]") {
+TEST_CASE(
+    "Thread pool: what retry_on names is retried, within the budget", "[thread_pool]"
+) {
     ThreadPoolExecutor threads(2);
     std::atomic<int> runs{0};
     const auto third_works = [&runs]() -> int {
@@ -45,18 +46,22 @@ TEST_CASE("Thread pool: what retry_on names is retried, within the budget",
     runs = 0;
     CHECK_THROWS_AS(
         threads
-            .submit({.retries = 5, .retry_on = retry_on<std::logic_error>()}, third_works)
+            .submit(
+                {.retries = 5, .retry_on = retry_on<std::logic_error>()}, third_works
+            )
             .result(),
         Flaky
     );
     CHECK(runs == 1);
     runs = 0;
-    CHECK(threads
-              .submit(
-                  {.retries = 2, .retry_on = on, .retry_delay = 5ms},
-                  [&] { third_works(); }
-              )
-              .exception() == nullptr);
+    CHECK(
+        threads
+            .submit(
+                {.retries = 2, .retry_on = on, .retry_delay = 5ms},
+                [&] { third_works(); }
+            )
+            .exception() == nullptr
+    );
 }
 
 TEST_CASE("Thread pool: a call that is retried keeps its arguments", "[thread_pool]") {
@@ -71,7 +76,9 @@ TEST_CASE("Thread pool: a call that is retried keeps its arguments", "[thread_po
     const futures::SubmitOptions options{.retries = 2, .retry_on = retry_on<Flaky>()};
     const std::string text(100, 'x');
     CHECK(threads.submit(options, sum, text, std::make_unique<int>(1)).result() == 101);
-    const auto takes = [](std::unique_ptr<int> one) { return *one; };
+    const auto takes = [](std::unique_ptr<int> one) {
+        return *one;
+    };
     CHECK_THROWS_AS(
         threads.submit(options, takes, std::make_unique<int>(1)), std::invalid_argument
     );
@@ -98,8 +105,9 @@ TEST_CASE("Thread pool: a cancel between two calls wins at once", "[thread_pool]
     CHECK(threads.submit([] { return 1; }).result() == 1);
 }
 
-TEST_CASE("Thread pool: shutdown waits for delayed calls, or cancels them",
-          "[thread_pool]") {
+TEST_CASE(
+    "Thread pool: shutdown waits for delayed calls, or cancels them", "[thread_pool]"
+) {
     for (const bool cancels : {false, true}) {
         ThreadPoolExecutor threads(1);
         std::atomic<int> runs{0};

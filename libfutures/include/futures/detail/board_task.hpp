@@ -162,8 +162,8 @@ public:
     BoardTask* next = nullptr;
     BoardTask* previous = nullptr;
     Message message;
-    bool keep_message = false;  ///< it may have to run twice
-    bool begun = false;         ///< it counts as running, whatever its word says
+    bool keep_message = false;     ///< it may have to run twice
+    bool begun = false;            ///< it counts as running, whatever its word says
     bool may_throw_again = false;  ///< what it throws is asked about before it is told
     bool waits_apart = false;      ///< for its time, or its turn: see WaitingTasks
     int priority = 0;

@@ -8,6 +8,7 @@
 #include "futures/detail/map_feed.hpp"
 #include "futures/detail/zip.hpp"
 #include "futures/future.hpp"
+#include "futures/submit_options.hpp"
 #include "mp/timeout.hpp"
 
 #include <cstddef>
@@ -29,8 +30,9 @@ public:
     using Result = typename CallWithItem<Fn, typename Zip<Ranges...>::Item>::Result;
 
     template <class F>
-    ItemFeed(E& executor, F&& fn, Ranges&&... ranges)
+    ItemFeed(E& executor, SubmitOptions options, F&& fn, Ranges&&... ranges)
         : executor_(executor),
+          options_(std::move(options)),
           fn_(std::forward<F>(fn)),
           input_(std::forward<Ranges>(ranges)...) {}
 
@@ -114,13 +116,20 @@ private:
     void submit_next(E& executor) {
         futures_.push_back(std::apply(
             [&](auto&&... args) {
-                return executor.submit(fn_, std::forward<decltype(args)>(args)...);
+                if constexpr (requires { executor.submit(options_, fn_, args...); }) {
+                    return executor.submit(
+                        options_, fn_, std::forward<decltype(args)>(args)...
+                    );
+                } else {
+                    return executor.submit(fn_, std::forward<decltype(args)>(args)...);
+                }
             },
             input_.next()
         ));
     }
 
     WeakExecutor<E> executor_;
+    const SubmitOptions options_;
     Fn fn_;
     Zip<Ranges...> input_;
     std::deque<Future<Result>> futures_;

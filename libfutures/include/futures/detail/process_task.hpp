@@ -75,7 +75,9 @@ public:
     void plan_retries(const SubmitOptions& options);
 
     /// How often it failed so far: its workers died, its time was up, it threw.
-    std::uint32_t failures() const noexcept { return losses + (retry ? retry->thrown : 0); }
+    std::uint32_t failures() const noexcept {
+        return losses + (retry ? retry->thrown : 0);
+    }
 
     /// After a failure that is not the last one: when it is to be run again.
     void run_again_later() noexcept;
@@ -91,8 +93,8 @@ public:
 
     // The manager's own.
     std::uint32_t time_outs = 0;  ///< of its losses
-    std::uint32_t losses = 0;  ///< how many workers died while it ran
-    bool timed_out = false;    ///< its worker was killed for it
+    std::uint32_t losses = 0;     ///< how many workers died while it ran
+    bool timed_out = false;       ///< its worker was killed for it
     std::optional<std::chrono::steady_clock::time_point> seen_running = {};
     std::uint64_t seen_position = unplaced;  ///< where it was seen running
 

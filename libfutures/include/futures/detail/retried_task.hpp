@@ -193,10 +193,7 @@ new_retried_task(const SubmitOptions& options, Fn&& fn, Args&&... args) {
     using Call = RepeatedCall<std::decay_t<Fn>, std::decay_t<Args>...>;
     if constexpr (std::is_invocable_r_v<R, std::decay_t<Fn>&, std::decay_t<Args>&...>) {
         return new RetriedTask<R, Call>(
-            options,
-            std::in_place,
-            std::forward<Fn>(fn),
-            std::forward<Args>(args)...
+            options, std::in_place, std::forward<Fn>(fn), std::forward<Args>(args)...
         );
     } else {
         throw std::invalid_argument(

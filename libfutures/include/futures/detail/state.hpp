@@ -158,7 +158,8 @@ public:
     void pause() noexcept {
         // order: relaxed load, the exchange below decides.
         auto word = word_.load(std::memory_order_relaxed);
-        // order: release pairs with cancel(), so that discard_work() has the work alone.
+        // order: release pairs with cancel(), so that discard_work() has the work
+        // alone.
         while (!word_.compare_exchange_weak(
             word,
             with_state(word, FutureState::pending),
