@@ -284,7 +284,9 @@ private:
             return future;
         }
         try {
-            task->plan_retries(options);
+            if (options.retry_on || !options.retry_delay.is_zero()) {
+                task->plan_retries(options);
+            }
             if (call.in_store()) {
                 task->message.adopt(store.take(call.size()));
                 call.reset();

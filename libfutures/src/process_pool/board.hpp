@@ -89,9 +89,10 @@ public:
     /// them. Requires: as run_callbacks().
     void settle_thrown() noexcept;
 
-    /// A descriptor that is readable when the time of a task has come that waits for
-    /// it: made at the first call, -1 at all others. Throws std::system_error.
-    int delay_timer();
+    /// Tasks may wait for their time from now on. The first call makes a descriptor
+    /// that is readable when the time of one has come, for `watch`. Throws
+    /// std::system_error, and what `watch` throws.
+    void allow_delays(const std::function<void(int)>& watch);
 
     /// To be called then.
     void end_delays() noexcept;

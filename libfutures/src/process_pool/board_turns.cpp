@@ -73,15 +73,15 @@ void Board::queue_again(BoardTask& task) noexcept {
 
 // ---- delays
 
-int Board::delay_timer() {
+void Board::allow_delays(const std::function<void(int)>& watch) {
     const MutexLock lock(mutex_);
     if (!delay_timer_) {
-        delay_timer_ = mp::os::new_fd("timerfd_create", [] {
+        auto timer = mp::os::new_fd("timerfd_create", [] {
             return timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
         });
-        return delay_timer_.get();
+        watch(timer.get());
+        delay_timer_ = std::move(timer);
     }
-    return -1;
 }
 
 bool Board::delay(BoardTask& task) noexcept {

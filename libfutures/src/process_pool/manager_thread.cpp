@@ -99,10 +99,7 @@ void ManagerThread::unwatch(int pidfd) noexcept {
 }
 
 void ManagerThread::watch_delays() {
-    const int timer = board_.delay_timer();
-    if (timer >= 0) {
-        epoll_.add(timer, delays_tag);
-    }
+    board_.allow_delays([this](int timer) { epoll_.add(timer, delays_tag); });
 }
 
 void ManagerThread::run(const std::shared_ptr<void>& keep_alive) {

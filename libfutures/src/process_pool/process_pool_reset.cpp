@@ -79,6 +79,10 @@ void ProcessPool::revive() {
                 end_unwanted_workers();
                 accepting_ = false;
                 broken_ = why;
+                // What was submitted meanwhile, too.
+                board_.fail_all([&](BoardTask&) {
+                    return std::make_exception_ptr(BrokenProcessPool(*why));
+                });
                 throw;
             }
         }

@@ -9,9 +9,6 @@
 namespace futures::detail {
 
 void PoolTask::plan_retries(const SubmitOptions& options) {
-    if (!options.retry_on && options.retry_delay.is_zero()) {
-        return;
-    }
     retry = std::make_unique<RetryPlan>();
     retry->on = options.retry_on;
     retry->delay = options.retry_delay;

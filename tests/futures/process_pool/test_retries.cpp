@@ -363,6 +363,41 @@ TEST_CASE(
     CHECK(dies.count.value() == 3);
 }
 
+TEST_CASE(
+    "ray::test_actor_retry_1::call_options_win: what is said of a task wins over what "
+    "is "
+    "said of the pool",
+    "[pool]"
+) {
+    ProcessPoolExecutor pool(test::on(quick_pool_context(), 2, OnWorkerLoss::retry));
+    Plan ten("kkkkkkkkkk");
+    CHECK(ten.submit(pool, {.retries = 10}).result(60s) == 42);
+    CHECK(ten.count.value() == 11);
+    Plan usual("kkk");
+    CHECK_THROWS_AS(usual.submit(pool, {}).result(60s), WorkerLost);
+    CHECK(usual.count.value() == 3);
+}
+
+TEST_CASE(
+    "dask::test_reschedule::raise_reschedule: a task that throws what retry_on names "
+    "goes back into the queue, and ends there if it is cancelled",
+    "[pool]"
+) {
+    ProcessPoolExecutor pool(test::on(quick_pool_context(), 1));
+    const futures::SubmitOptions again{
+        .retries = 1, .retry_on = retry_on<ShortError>(), .retry_delay = 50ms};
+    Plan first("t");
+    Plan second("t");
+    auto one = first.submit(pool, again);
+    auto two = second.submit(pool, again);
+    CHECK(pool.submit(test::inc, 1).result(60s) == 2);  // both slots are free
+    while (!one.cancel() && !one.done()) {
+        std::this_thread::yield();
+    }
+    CHECK(two.result(60s) == 42);
+    CHECK(one.done());
+}
+
 namespace {
 
 /// Fails as often as the file of its number tells, which counts.
