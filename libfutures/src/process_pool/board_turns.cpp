@@ -112,10 +112,9 @@ void Board::arm_delay_timer() noexcept {
 void Board::end_delays() noexcept {
     {
         const MutexLock lock(mutex_);
+        const int timer = delay_timer_.get();
         std::uint64_t ticks = 0;
-        mp::os::restarting([&] {
-            return read(delay_timer_.get(), &ticks, sizeof ticks);
-        });
+        mp::os::restarting([&] { return read(timer, &ticks, sizeof ticks); });
         while (BoardTask* const task = delayed_.take(Clock::now())) {
             task->waits_apart = false;
             task->not_before = {};

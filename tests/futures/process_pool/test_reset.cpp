@@ -3,6 +3,7 @@
 #include "futures/process_pool.hpp"
 #include "mp/errors.hpp"
 
+#include "faults/board_scribbling.hpp"
 #include "support/catch.hpp"
 #include "support/gone.hpp"
 #include "support/pools.hpp"
@@ -27,6 +28,14 @@ void die_to_reset() {
     raise(SIGKILL);
 }
 
+/// Over all that the pool and its workers share, but for arenas.
+int write_over_the_board(unsigned seed) {
+    for (const auto board : test::mappings_of("mp-board")) {
+        test::Scribbler(board, seed).noise();
+    }
+    return 1;
+}
+
 void break_it(ProcessPoolExecutor& pool) {
     CHECK_THROWS_AS(pool.submit(die_to_reset).result(60s), BrokenProcessPool);
     CHECK_THROWS_AS(pool.submit(inc, 1), BrokenProcessPool);
@@ -48,6 +57,26 @@ TEST_CASE("reset: a broken pool works again, with new workers", "[pool]") {
     const auto results = pool.map(inc, std::vector{1, 2, 3}).to_vector();
     CHECK(results == std::vector{2, 3, 4});
     CHECK(pool.statistics().workers_lost == 3);
+}
+
+TEST_CASE("reset: whatever was written over the memory of the pool", "[pool]") {
+    for (unsigned seed = 0; seed < 5; ++seed) {
+        auto options =
+            test::on(quick_pool_context(), 2, futures::OnWorkerLoss::isolate);
+        ProcessPoolExecutor pool(options);
+        CHECK(pool.submit(inc, 1).result(60s) == 2);
+        CHECK(pool.submit(write_over_the_board, seed).exception(60s) != nullptr);
+        try {
+            for (;;) {
+                pool.submit(inc, 1).result(60s);
+            }
+        } catch (const BrokenProcessPool&) {
+            pool.reset();
+        }
+        for (int i = 0; i < 200; ++i) {
+            REQUIRE(pool.submit(inc, i).result(60s) == i + 1);
+        }
+    }
 }
 
 TEST_CASE("reset: does nothing to a pool that is not broken", "[pool]") {

@@ -150,12 +150,12 @@ public:
 
     /// It threw, and `message` is what: its call may be needed once more. Under the
     /// board's drain lock.
-    virtual void keep_call(Message call) noexcept = 0;
+    virtual void keep_call(Message /*call*/) noexcept {}
 
     /// It threw: whether it is to be run again. Then `message` is its call, and
     /// `not_before` says when. Otherwise `failure` may be what it threw, decoded.
     /// Decodes, so no lock is held. In the manager.
-    virtual bool is_to_run_again() noexcept = 0;
+    virtual bool is_to_run_again() noexcept { return false; }
 
     // Guarded by the board's mutex until the task is placed, by its drain lock after.
     std::uint64_t position = unplaced;

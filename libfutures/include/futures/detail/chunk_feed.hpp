@@ -180,7 +180,9 @@ private:
 
     template <class Locked>
     auto submit(Locked& executor, std::vector<Item> items) {
-        if constexpr (requires { executor.submit_chunk(fn_, items, options_); }) {
+        if constexpr (requires {
+                          executor.submit_chunk(fn_, std::move(items), options_);
+                      }) {
             return executor.submit_chunk(fn_, std::move(items), options_);
         } else {
             return executor.submit_chunk(fn_, std::move(items));

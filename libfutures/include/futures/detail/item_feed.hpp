@@ -116,7 +116,13 @@ private:
     void submit_next(E& executor) {
         futures_.push_back(std::apply(
             [&](auto&&... args) {
-                if constexpr (requires { executor.submit(options_, fn_, args...); }) {
+                if constexpr (requires {
+                                  executor.submit(
+                                      options_,
+                                      fn_,
+                                      std::forward<decltype(args)>(args)...
+                                  );
+                              }) {
                     return executor.submit(
                         options_, fn_, std::forward<decltype(args)>(args)...
                     );
