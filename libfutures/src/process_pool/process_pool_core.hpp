@@ -123,7 +123,7 @@ private:
     void worker_lost(std::uint32_t index, const Worker& worker);
     std::exception_ptr
     verdict_on(PoolTask& task, std::uint32_t index, const Worker& worker);
-    bool borne(const Worker& worker, const std::string& what, bool began);
+    bool borne(const Worker& worker, const std::string& what, WorkerPhase phase);
     void cannot_start(const std::exception_ptr& cause) noexcept;
     void mark_broken(const std::string& what) noexcept;
     void break_pool(const std::string& what, const std::exception_ptr& cause) noexcept;

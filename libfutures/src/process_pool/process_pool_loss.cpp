@@ -108,17 +108,19 @@ void ProcessPool::worker_lost(std::uint32_t index, const Worker& worker) {
         break_pool(why, nullptr);
         return;
     }
-    const bool began = phase == WorkerPhase::working || phase == WorkerPhase::retired;
     if (options_.on_worker_loss == OnWorkerLoss::break_pool) {
         break_pool(why, nullptr);
-    } else if (borne(worker, what, began)) {
+    } else if (borne(worker, what, phase)) {
         mp::detail::log_info(what + "; it will be replaced");
     }
 }
 
 /// Whether the pool bears this loss; breaks it otherwise.
-bool ProcessPool::borne(const Worker& worker, const std::string& what, bool began) {
-    if (began) {
+bool ProcessPool::borne(
+    const Worker& worker, const std::string& what, WorkerPhase phase
+) {
+    using End = StartTrouble::End;
+    if (phase == WorkerPhase::working || phase == WorkerPhase::retired) {
         if (!worker.began) {
             start_trouble_.began();
         }
@@ -132,7 +134,11 @@ bool ProcessPool::borne(const Worker& worker, const std::string& what, bool bega
         const MutexLock lock(mutex_);
         look_who_began();
     }
-    if (start_trouble_.ended(StartTrouble::was_killed(worker.process->exitcode()))) {
+    const End end = !StartTrouble::was_killed(worker.process->exitcode())
+                        ? End::by_itself
+                    : phase == WorkerPhase::initialising ? End::killed_in_initializer
+                                                         : End::killed;
+    if (start_trouble_.ended(end)) {
         return true;
     }
     break_pool(

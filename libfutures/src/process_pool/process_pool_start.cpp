@@ -148,7 +148,10 @@ void ProcessPool::start_failed(const std::exception_ptr& failure, std::size_t co
     look_who_began();
     for (std::size_t i = 0; i < count && again; ++i) {
         ++counts_.workers_lost;
-        again = start_trouble_.ended(StartTrouble::was_killed(failure));
+        again = start_trouble_.ended(
+            StartTrouble::was_killed(failure) ? StartTrouble::End::killed
+                                              : StartTrouble::End::by_itself
+        );
     }
     if (again) {
         mp::detail::log_info(

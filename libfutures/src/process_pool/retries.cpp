@@ -38,7 +38,7 @@ bool PoolTask::is_to_run_again() noexcept {
             message.clear();
             return false;
         }
-    } catch (const std::exception&) {
+    } catch (...) {  // who asks the future decodes it once more, and learns why
         failure = nullptr;
         return false;
     }

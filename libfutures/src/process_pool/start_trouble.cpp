@@ -20,6 +20,7 @@ namespace {
 /// One that ends by itself does so again: nine of them are enough. Who kills processes
 /// may have to be survived for longer.
 constexpr std::uint32_t weight_of_end = 8;
+constexpr std::uint32_t weight_in_initializer = 4;
 constexpr std::uint32_t most_weight = 64;
 
 constexpr std::uint32_t most_shortages = 4;
@@ -75,9 +76,11 @@ bool StartTrouble::was_killed(const std::exception_ptr& failure) noexcept {
     }
 }
 
-bool StartTrouble::ended(bool killed) noexcept {
+bool StartTrouble::ended(End how) noexcept {
     ++deaths_;
-    weight_ += killed ? 1 : weight_of_end;
+    weight_ += how == End::killed      ? 1
+               : how == End::by_itself ? weight_of_end
+                                       : weight_in_initializer;
     return weight_ <= most_weight;
 }
 

@@ -31,8 +31,15 @@ public:
     static bool was_killed(std::optional<int> exitcode) noexcept;
     static bool was_killed(const std::exception_ptr& failure) noexcept;
 
-    /// A worker ended before its first task. False when they are too many in a row.
-    bool ended(bool killed) noexcept;
+    /// How a worker ended before its first task.
+    enum class End : std::uint8_t {
+        by_itself,
+        killed,
+        killed_in_initializer,  ///< which may be why
+    };
+
+    /// A worker ended so. False when they are too many in a row.
+    bool ended(End how) noexcept;
 
     /// No worker is there, and none could be started. When to try again; nothing: give
     /// up.

@@ -61,20 +61,27 @@ TEST_CASE(
     "have a limit of their own",
     "[pool]"
 ) {
+    using End = StartTrouble::End;
     StartTrouble ends;
     for (int i = 0; i < 8; ++i) {
-        REQUIRE(ends.ended(false));
+        REQUIRE(ends.ended(End::by_itself));
     }
-    CHECK_FALSE(ends.ended(false));
+    CHECK_FALSE(ends.ended(End::by_itself));
     CHECK(ends.deaths() == 9);
     ends.began();
-    CHECK(ends.ended(false));
+    CHECK(ends.ended(End::by_itself));
     // Who kills them has to be survived for longer.
     StartTrouble kills;
     for (int i = 0; i < 64; ++i) {
-        REQUIRE(kills.ended(true));
+        REQUIRE(kills.ended(End::killed));
     }
-    CHECK_FALSE(kills.ended(true));
+    CHECK_FALSE(kills.ended(End::killed));
+    // Unless it may be their initializer that does.
+    StartTrouble initializer;
+    for (int i = 0; i < 16; ++i) {
+        REQUIRE(initializer.ended(End::killed_in_initializer));
+    }
+    CHECK_FALSE(initializer.ended(End::killed_in_initializer));
 }
 
 TEST_CASE("Start trouble: the system is asked again a few times", "[pool]") {

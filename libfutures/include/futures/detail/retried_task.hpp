@@ -6,6 +6,7 @@
 // Threads: any, as ThreadTask.
 #pragma once
 
+#include "futures/detail/copying.hpp"
 #include "futures/detail/thread_task.hpp"
 #include "futures/submit_options.hpp"
 #include "mp/detail/forced_unwind.hpp"
@@ -186,12 +187,59 @@ private:
     Stage stage_ = Stage::queued;  // of the thread that runs it
 };
 
+template <class... P>
+struct ParameterList {};
+
+template <class R, class... P>
+ParameterList<P...> parameters_of(R (*)(P...));
+template <class R, class... P>
+ParameterList<P...> parameters_of(R (*)(P...) noexcept);
+template <class R, class F, class... P>
+ParameterList<P...> parameters_of(R (F::*)(P...));
+template <class R, class F, class... P>
+ParameterList<P...> parameters_of(R (F::*)(P...) const);
+template <class R, class F, class... P>
+ParameterList<P...> parameters_of(R (F::*)(P...) noexcept);
+template <class R, class F, class... P>
+ParameterList<P...> parameters_of(R (F::*)(P...) const noexcept);
+
+template <class... Args, class... P>
+constexpr bool leaves_what_has_no_copy(ParameterList<P...>) {
+    if constexpr (sizeof...(Args) != sizeof...(P)) {
+        return false;
+    } else {
+        return ((copying<Args> == Copying::works || std::is_lvalue_reference_v<P>)&&...
+        );
+    }
+}
+
+/// Whether it can be called several times with the same arguments. What a class
+/// declares of its copies is not believed: an argument that may have none has to go to
+/// a reference.
+template <class R, class Fn, class... Args>
+constexpr bool is_repeatable() {
+    if constexpr (!std::is_invocable_r_v<R, Fn&, Args&...>) {
+        return false;
+    } else if constexpr (((copying<Args> == Copying::works) && ...)) {
+        return true;
+    } else if constexpr (requires { parameters_of(std::declval<Fn>()); }) {
+        return leaves_what_has_no_copy<Args...>(
+            decltype(parameters_of(std::declval<Fn>()))()
+        );
+    } else if constexpr (requires { parameters_of(&Fn::operator()); }) {
+        return leaves_what_has_no_copy<Args...>(decltype(parameters_of(&Fn::operator())
+        )());
+    } else {
+        return false;
+    }
+}
+
 /// A call with these arguments, if it can be made several times.
 template <class R, class Fn, class... Args>
 RetriedTask<R, RepeatedCall<std::decay_t<Fn>, std::decay_t<Args>...>>*
 new_retried_task(const SubmitOptions& options, Fn&& fn, Args&&... args) {
     using Call = RepeatedCall<std::decay_t<Fn>, std::decay_t<Args>...>;
-    if constexpr (std::is_invocable_r_v<R, std::decay_t<Fn>&, std::decay_t<Args>&...>) {
+    if constexpr (is_repeatable<R, std::decay_t<Fn>, std::decay_t<Args>...>()) {
         return new RetriedTask<R, Call>(
             options, std::in_place, std::forward<Fn>(fn), std::forward<Args>(args)...
         );
