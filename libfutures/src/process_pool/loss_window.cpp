@@ -33,6 +33,10 @@ bool LossWindow::add(const std::string& what, Clock::time_point now) {
         losses_.pop_front();
     }
     losses_.push_back({now, what});
+    return are_borne();
+}
+
+bool LossWindow::are_borne() const noexcept {
     return losses_.size() <= static_cast<std::size_t>(limit_.count.value());
 }
 

@@ -25,6 +25,9 @@ public:
     /// A worker was lost at `now`. False when that was one too many.
     bool add(const std::string& what, Clock::time_point now);
 
+    /// What add() said last.
+    bool are_borne() const noexcept;
+
     /// "more than 2 workers were lost within 10 s: WHAT; WHAT; WHAT"
     std::string story() const;
 

@@ -123,6 +123,8 @@ private:
     void worker_lost(std::uint32_t index, const Worker& worker);
     std::exception_ptr
     verdict_on(PoolTask& task, std::uint32_t index, const Worker& worker);
+    bool
+    is_one_too_many(const Worker& worker, const std::string& what, WorkerPhase phase);
     bool borne(const Worker& worker, const std::string& what, WorkerPhase phase);
     void cannot_start(const std::exception_ptr& cause) noexcept;
     void mark_broken(const std::string& what) noexcept;

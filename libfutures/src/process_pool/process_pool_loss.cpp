@@ -91,6 +91,8 @@ void ProcessPool::worker_lost(std::uint32_t index, const Worker& worker) {
         // Before the recovery, too: a caller that learns of it from a future can submit
         // no more.
         mark_broken(why);
+    } else if (is_one_too_many(worker, what, phase)) {
+        mark_broken("the pool is broken: " + losses_.story());
     }
     board_.recover(index, [&](BoardTask& task) {
         return verdict_on(static_cast<PoolTask&>(task), index, worker);
@@ -115,16 +117,25 @@ void ProcessPool::worker_lost(std::uint32_t index, const Worker& worker) {
     }
 }
 
+bool ProcessPool::is_one_too_many(
+    const Worker& worker, const std::string& what, WorkerPhase phase
+) {
+    if (phase != WorkerPhase::working && phase != WorkerPhase::retired) {
+        return false;  // StartTrouble counts it
+    }
+    if (!worker.began) {
+        start_trouble_.began();
+    }
+    return !losses_.add(what, LossWindow::Clock::now());
+}
+
 /// Whether the pool bears this loss; breaks it otherwise.
 bool ProcessPool::borne(
     const Worker& worker, const std::string& what, WorkerPhase phase
 ) {
     using End = StartTrouble::End;
     if (phase == WorkerPhase::working || phase == WorkerPhase::retired) {
-        if (!worker.began) {
-            start_trouble_.began();
-        }
-        if (losses_.add(what, LossWindow::Clock::now())) {
+        if (losses_.are_borne()) {
             return true;
         }
         break_pool("the pool is broken: " + losses_.story(), nullptr);
