@@ -119,6 +119,9 @@ void ProcessPool::check_accepting() const {
         return;
     }
     const MutexLock lock(mutex_);
+    if (accepting_) {
+        return;  // it was reset since we looked
+    }
     if (broken_) {
         throw BrokenProcessPool(*broken_);
     }
@@ -141,10 +144,14 @@ void ProcessPool::submit(PoolTask& task, std::span<const std::byte> call) {
     }
     // order: set once, under the mutex that begin_with() takes if it is not.
     const bool begun = begun_.load(std::memory_order_acquire);
-    if ((begun || !begin_with(task, call)) && !board_.submit(task, call)) {
-        task.message.clear();
-        check_accepting();
-        throw mp::StateError("the ProcessPoolExecutor was shut down meanwhile");
+    const bool submitted = !begun && begin_with(task, call);
+    while (!submitted && !board_.submit(task, call)) {
+        try {
+            check_accepting();  // if it was reset meanwhile, once more
+        } catch (...) {
+            task.message.clear();
+            throw;
+        }
     }
     want_workers();
 }
