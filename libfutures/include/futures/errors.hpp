@@ -144,14 +144,36 @@ struct WorkerLost : BrokenProcessPool {
         std::unique_ptr<const detail::UnreadStack> stack = nullptr
     );
 
+    /// The same, of a task that was begun so often.
+    WorkerLost(
+        const std::string& what,
+        CrashReport report,
+        std::uint32_t attempts,
+        bool is_poison,
+        std::unique_ptr<const detail::UnreadStack> stack = nullptr
+    )
+        : WorkerLost(what, std::move(report), std::move(stack)) {
+        attempts_ = attempts;
+        poison_ = is_poison;
+    }
+
     /// What is known about the crash. The first call, of this exception or of a copy,
     /// looks up the functions and lines of the stack, which takes long in a large
     /// program: up to seconds with all its debug information.
     const CrashReport& report() const noexcept;
 
+    /// How often the task was begun, this time included.
+    std::uint32_t attempts() const noexcept { return attempts_; }
+
+    /// It was run more than once, and each time its worker died: it is the task that
+    /// kills workers, rather than somebody else.
+    bool is_poison() const noexcept { return poison_; }
+
 private:
     // Shared, so that copying the exception cannot throw.
     std::shared_ptr<const detail::LostReport> report_;
+    std::uint32_t attempts_ = 1;
+    bool poison_ = false;
 };
 
 /// A wait that could never end: tasks wait for each other in a cycle, which it would

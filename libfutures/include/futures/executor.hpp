@@ -65,6 +65,14 @@ struct MapOptions {
     /// Of each item, as SubmitOptions::timeout: that item's result is TaskTimeout, the
     /// others are not touched. With it items travel one by one, whatever the chunksize.
     mp::Timeout task_timeout = mp::forever;
+    /// Of each item, as SubmitOptions has it. Process pools run an item of a chunk
+    /// again at once, in the worker that it threw in, and the whole chunk when that
+    /// worker dies.
+    std::uint32_t retries = 0;
+    /// Which exceptions of an item make it run again.
+    RetryOn retry_on = {};
+    /// Of the tasks, as SubmitOptions has it.
+    int priority = 0;
 };
 
 /// What has submit() and shutdown() as both pools have them: a function that takes any
@@ -311,6 +319,9 @@ void check_map_options(Count chunksize, const std::optional<Count>& buffersize);
 inline SubmitOptions task_options(const MapOptions& options) {
     SubmitOptions task;
     task.timeout = options.task_timeout;
+    task.retries = options.retries;
+    task.retry_on = options.retry_on;
+    task.priority = options.priority;
     check_options_of_task(task);
     return task;
 }

@@ -15,6 +15,7 @@
 #include "futures/executor.hpp"
 #include "futures/future.hpp"
 #include "futures/process_pool.hpp"
+#include "futures/retry.hpp"
 #include "futures/submit_options.hpp"
 #include "futures/then.hpp"
 #include "futures/this_task.hpp"

@@ -63,6 +63,17 @@ enum class OnWorkerLoss : std::uint8_t {
     retry,
 };
 
+/// How many workers a pool may lose within how long, and go on. Counted are those that
+/// die without being asked to, whatever they ran; not those that were killed because
+/// their task's time was up, nor those that ended before their first task, which have a
+/// limit of their own.
+struct MaxLosses {
+    /// So many are borne; one more is too many.
+    Count count = PTRDIFF_MAX;
+    /// Older ones are forgotten.
+    mp::Timeout within = mp::forever;
+};
+
 struct ProcessPoolOptions {
     /// Most workers to have. Without it, mp::usable_cpu_count().
     std::optional<Count> max_workers = {};
@@ -95,6 +106,9 @@ struct ProcessPoolOptions {
     Count min_workers = 0;
     /// What a worker's death does to the rest.
     OnWorkerLoss on_worker_loss = OnWorkerLoss::break_pool;
+    /// Where that is not break_pool: beyond it the pool breaks all the same, and the
+    /// text tells of the last losses. Without it there is no limit.
+    MaxLosses max_losses = {};
     /// How much of the machine each task may use that does not say it itself.
     Limits limits = {};
     /// Variables that the workers get, or, with std::nullopt, do not get:
@@ -309,7 +323,9 @@ public:
         return submit_task<std::vector<detail::ItemOutcome<R>>, detail::ReadChunk<R>>(
             own,
             detail::TaskName::of(fn),
-            [&](mp::detail::ByteWriter& out) { detail::encode_chunk(out, fn, items); }
+            [&](mp::detail::ByteWriter& out) {
+                detail::encode_chunk(out, fn, items, options);
+            }
         );
     }
 
@@ -340,6 +356,14 @@ public:
     /// initializer has run in each. Throws as submit(), and what a failed start throws;
     /// mp::StateError in a callback of one of its futures, which would wait for itself.
     void bootup();
+
+    /// Revives a broken pool: waits until its old workers have ended, then new work is
+    /// accepted. What was pending has failed already. Does nothing when the pool is not
+    /// broken. Any thread may call it, a callback of one of its futures too. Throws
+    /// mp::StateError after shutdown(), or in another process than the one that made
+    /// the pool; what the first submit() throws where workers cannot be started: then
+    /// the pool is as broken as before.
+    void reset();
 
     /// The process ids of the workers there are now.
     std::vector<pid_t> workers() const;

@@ -7,6 +7,7 @@
 
 #include "futures/after.hpp"
 #include "futures/limits.hpp"
+#include "futures/retry.hpp"
 #include "mp/timeout.hpp"
 
 #include <chrono>
@@ -35,9 +36,23 @@ struct SubmitOptions {
     /// task's code handles it. 0: it gets SIGKILL straight away. Without it, 500 ms.
     /// Process pools only.
     std::optional<mp::Timeout> kill_after = {};
-    /// How often it is run again when its worker dies, unless that breaks the pool, or
-    /// its time is up. Process pools only.
+    /// How often it is run again: when its worker dies, unless that breaks the pool, or
+    /// its time is up, or when it throws what `retry_on` names. One budget for all of
+    /// these; when it is spent, the last failure is the future's. Until then the future
+    /// is not done, for nobody. Without `retry_on`, of process pools only.
     std::uint32_t retries = 0;
+    /// Which exceptions of the task make it run again:
+    /// `futures::retry_on<IoError>()`. Without it, none. A thread pool keeps the call
+    /// and calls it each time as an lvalue, with its arguments as lvalues.
+    RetryOn retry_on = {};
+    /// How long it waits before it is run again: a duration, or
+    /// `futures::backoff(100ms, 2.0, 5s)`. Meanwhile it can be cancelled.
+    RetryDelay retry_delay = {};
+    /// Process pools: of the tasks that wait, those with the larger number run first;
+    /// equal ones in the order in which they were submitted. Of all tasks that wait,
+    /// the one that waits for longest is passed by at most 256 others that came later;
+    /// then it is next, whatever its number.
+    int priority = 0;
     /// The task begins when these are done: `.after = {f, g}`. If one fails, it is not
     /// run and raises DependencyError; if one is cancelled, CancelledError.
     After after = {};

@@ -13,6 +13,7 @@
 
 #include "futures/detail/map_check.hpp"
 #include "futures/detail/overloaded_name.hpp"
+#include "futures/detail/retried_task.hpp"
 #include "futures/detail/thread_gate.hpp"
 #include "futures/detail/thread_task.hpp"
 #include "futures/executor.hpp"
@@ -102,8 +103,9 @@ public:
         requires(!std::same_as<std::decay_t<Fn>, SubmitOptions>)
     auto submit(Fn&& fn, Args&&... args) {
         if constexpr ((detail::FutureArgument<Args> || ...)) {
-            return submit(
-                SubmitOptions(), std::forward<Fn>(fn), std::forward<Args>(args)...
+            SubmitOptions options;
+            return submit_with<false>(
+                options, std::forward<Fn>(fn), std::forward<Args>(args)...
             );
         } else {
             using Check = mp::detail::LocalCall<Fn, Args...>;
@@ -122,45 +124,15 @@ public:
     /// (this_task()), and no more: until its call returns the future is running. If it
     /// ends by check_cancelled(), the future raises TaskTimeout; if it returns a value
     /// all the same, the future has that. Throws std::invalid_argument, too, for an
-    /// option that a thread cannot have.
+    /// option that a thread cannot have, and for a call with `.retry_on` that cannot be
+    /// made several times: then it is called as an lvalue, with its arguments as
+    /// lvalues. While such a call waits for its `.retry_delay`, so does its thread.
     template <class Fn, class... Args>
     auto submit(SubmitOptions options, Fn&& fn, Args&&... args) {
-        using Futures =
-            detail::FutureArguments<detail::FuturesTravel::yes, Fn, Args...>;
         detail::check_options_of_thread(options);
-        if constexpr (!Futures::any) {
-            using Check = mp::detail::LocalCall<Fn, Args...>;
-            using R = typename Check::Result;
-            if constexpr (!mp::detail::accepts<Check::refusal, Fn, Args...>()) {
-                return Future<R>();
-            } else if (options.after.empty()) {
-                return submit_now<R>(
-                    &options, std::forward<Fn>(fn), std::forward<Args>(args)...
-                );
-            } else {
-                return submit_waiting<Futures, R>(
-                    std::index_sequence_for<Args...>(),
-                    options,
-                    std::forward<Fn>(fn),
-                    std::forward<Args>(args)...
-                );
-            }
-        } else if constexpr (mp::detail::accepts<Futures::refusal, Fn, Args...>()) {
-            using Check = typename Futures::template Call<mp::detail::LocalCall>;
-            using R = typename Check::Result;
-            if constexpr (mp::detail::accepts<Check::refusal, Fn, Args...>()) {
-                return submit_waiting<Futures, R>(
-                    std::index_sequence_for<Args...>(),
-                    options,
-                    std::forward<Fn>(fn),
-                    std::forward<Args>(args)...
-                );
-            } else {
-                return Future<R>();
-            }
-        } else {
-            return mp::detail::Refused();
-        }
+        return submit_with<true>(
+            options, std::forward<Fn>(fn), std::forward<Args>(args)...
+        );
     }
 
     using detail::SubmitOfName<SubmitOptions>::submit;
@@ -219,6 +191,57 @@ private:
     ) noexcept
         : pool_(std::move(pool)), borrowed_(true) {}
 
+    static bool is_retried(const SubmitOptions& options) noexcept {
+        return options.retries > 0 && options.retry_on;
+    }
+
+    /// `retried`: the options may say that it is.
+    template <bool retried, class Fn, class... Args>
+    auto submit_with(SubmitOptions& options, Fn&& fn, Args&&... args) {
+        using Futures =
+            detail::FutureArguments<detail::FuturesTravel::yes, Fn, Args...>;
+        if constexpr (!Futures::any) {
+            using Check = mp::detail::LocalCall<Fn, Args...>;
+            using R = typename Check::Result;
+            if constexpr (!mp::detail::accepts<Check::refusal, Fn, Args...>()) {
+                return Future<R>();
+            } else if (!options.after.empty()) {
+                return submit_waiting<retried, Futures, R>(
+                    std::index_sequence_for<Args...>(),
+                    options,
+                    std::forward<Fn>(fn),
+                    std::forward<Args>(args)...
+                );
+            } else if (is_retried(options)) {
+                return submit_task(
+                    &options,
+                    detail::new_retried_task<R>(
+                        options, std::forward<Fn>(fn), std::forward<Args>(args)...
+                    )
+                );
+            } else {
+                return submit_now<R>(
+                    &options, std::forward<Fn>(fn), std::forward<Args>(args)...
+                );
+            }
+        } else if constexpr (mp::detail::accepts<Futures::refusal, Fn, Args...>()) {
+            using Check = typename Futures::template Call<mp::detail::LocalCall>;
+            using R = typename Check::Result;
+            if constexpr (mp::detail::accepts<Check::refusal, Fn, Args...>()) {
+                return submit_waiting<retried, Futures, R>(
+                    std::index_sequence_for<Args...>(),
+                    options,
+                    std::forward<Fn>(fn),
+                    std::forward<Args>(args)...
+                );
+            } else {
+                return Future<R>();
+            }
+        } else {
+            return mp::detail::Refused();
+        }
+    }
+
     template <class R, class Fn, class... Args>
     Future<R> submit_now(SubmitOptions* options, Fn&& fn, Args&&... args) {
         if constexpr (sizeof...(Args) == 0) {
@@ -238,7 +261,13 @@ private:
     }
 
     /// A task that waits for futures, of which some are arguments.
-    template <class Futures, class R, std::size_t... i, class Fn, class... Args>
+    template <
+        bool retried,
+        class Futures,
+        class R,
+        std::size_t... i,
+        class Fn,
+        class... Args>
     Future<R> submit_waiting(
         std::index_sequence<i...>, SubmitOptions& options, Fn&& fn, Args&&... args
     ) {
@@ -254,6 +283,30 @@ private:
         detail::DependenciesPtr<detail::ThreadGate> gate(
             new detail::ThreadGate(pool_, Futures::count + options.after.size())
         );
+        if constexpr (retried) {
+            if (is_retried(options)) {
+                if constexpr (detail::is_repeatable<
+                                  R,
+                                  std::decay_t<Fn>,
+                                  std::decay_t<
+                                      typename Futures::template Given<i, Args>>...>(
+                              )) {
+                    auto* const task = new detail::RetriedTask<R, Call>(
+                        options,
+                        gate,
+                        std::forward<Fn>(fn),
+                        detail::kept_argument<
+                            Futures::template awaits<i>,
+                            std::decay_t<Args>>(
+                            Futures::template number<i>, std::forward<Args>(args)
+                        )...
+                    );
+                    return let_wait(options, *gate, task, std::get<i>(handles)...);
+                } else {
+                    detail::throw_not_repeatable();
+                }
+            }
+        }
         auto* const task = new detail::ThreadTask<R, Call>(
             gate,
             std::forward<Fn>(fn),
@@ -261,24 +314,34 @@ private:
                 Futures::template number<i>, std::forward<Args>(args)
             )...
         );
+        return let_wait(options, *gate, task, std::get<i>(handles)...);
+    }
+
+    template <template <class, class> class Task, class R, class Call, class... Handles>
+    Future<R> let_wait(
+        SubmitOptions& options,
+        detail::ThreadGate& gate,
+        Task<R, Call>* task,
+        const Handles&... handles
+    ) {
         Future<R> future{detail::StatePtr<detail::State<R>>(task)};
-        gate->lead_to(*task);
-        (detail::add_handle(*gate, std::get<i>(handles)), ...);
-        gate->add_after(options.after);
+        gate.lead_to(*task);
+        (detail::add_handle(gate, handles), ...);
+        gate.add_after(options.after);
         try {
             give_control(*task, options);
-            await(*gate);
+            await(gate);
         } catch (...) {
-            gate->abandon();
+            gate.abandon();
             task->drop_reference();  // the queue's
             throw;
         }
-        gate->watch();
+        gate.watch();
         return future;
     }
 
-    template <class R, class Call>
-    Future<R> submit_task(SubmitOptions* options, detail::ThreadTask<R, Call>* task) {
+    template <template <class, class> class Task, class R, class Call>
+    Future<R> submit_task(SubmitOptions* options, Task<R, Call>* task) {
         Future<R> future{detail::StatePtr<detail::State<R>>(task)};
         try {
             if (options != nullptr) {

@@ -34,8 +34,16 @@ void check_options_of_thread(const SubmitOptions& options) {
     if (options.kill_after) {
         refuse("kill_after");
     }
-    if (options.retries != 0) {
-        refuse("retries");
+    if (options.retries != 0 && !options.retry_on) {
+        throw std::invalid_argument(
+            "submit(): a task of a thread pool cannot have .retries without .retry_on: "
+            "no thread is lost, so only exceptions can be a reason to run it again"
+        );
+    }
+    if (options.priority != 0) {
+        throw std::invalid_argument(
+            "submit(): a task of a thread pool cannot have .priority"
+        );
     }
     if (options.limits.any()) {
         refuse("limits");

@@ -73,6 +73,11 @@ void WaitingRoom::close() noexcept {
     closed_ = true;
 }
 
+void WaitingRoom::open() noexcept {
+    const MutexLock lock(mutex_);
+    closed_ = false;
+}
+
 std::vector<DependenciesPtr<WaitingTask>> WaitingRoom::all() const {
     std::vector<DependenciesPtr<WaitingTask>> tasks;
     const MutexLock lock(mutex_);

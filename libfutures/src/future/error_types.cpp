@@ -41,6 +41,8 @@ void save_worker_lost(ByteWriter& out) {
         encode(out, report.last_stdout);
         encode(out, report.last_stderr);
         encode(out, report.last_output);
+        out.put_value(lost.attempts());
+        out.put_value(std::uint8_t{lost.is_poison()});
     }
 }
 
@@ -73,7 +75,11 @@ std::exception_ptr make_worker_lost(
     report.last_stdout = decode<std::string>(in);
     report.last_stderr = decode<std::string>(in);
     report.last_output = decode<std::string>(in);
-    return mp::detail::with_cause(WorkerLost(what, std::move(report)), cause);
+    const auto attempts = in.get_value<std::uint32_t>();
+    const bool is_poison = in.get_value<std::uint8_t>() != 0;
+    return mp::detail::with_cause(
+        WorkerLost(what, std::move(report), attempts, is_poison), cause
+    );
 }
 
 }  // namespace

@@ -24,14 +24,16 @@ Board::Board(BoardOptions options)
       arenas_(options.workers),
       has_process_(options.workers),
       held_(options.workers) {
-    BoardHeader& header = view_.header();
-    header.slots = options.slots;
-    header.workers = options.workers;
-    // Of the pool's share, the calls' arena keeps one part, too.
-    header.trim_threshold =
-        options.trim_threshold /
-        ((options.sharers != 0 ? options.sharers : options.workers) + 1);
     slots_ = view_.slots();
+    write_header();
+}
+
+void Board::write_header() noexcept {
+    BoardHeader& header = view_.header();
+    header.slots = options_.slots;
+    header.workers = options_.workers;
+    // Of the pool's share, the calls' arena keeps one part, too.
+    header.trim_threshold = options_.trim_threshold / (size_ + 1);
     header.submit_cpu = -1;
 }
 
@@ -56,7 +58,9 @@ bool Board::submit(
             submitted_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed
         );
         try {
-            if (!backlog_.empty() || !place(task, call)) {
+            if (task.priority != 0 || is_ranking_) [[unlikely]] {
+                submit_ranked(task, call);
+            } else if (!backlog_.empty() || !place(task, call)) {
                 put_in_backlog(task, call);
             }
         } catch (...) {
@@ -174,8 +178,7 @@ bool Board::cancel(BoardTask& task) noexcept {
             if (failed_) {
                 return false;  // fail_all() has it
             }
-            backlog_.remove(task);
-            backlog_size_.fetch_sub(1, std::memory_order_relaxed);  // order: a hint
+            remove_waiting(task);
         } else {
             const auto index = index_of(task.position);
             SlotWord ready = slot_word(task.position, SlotKind::ready);
@@ -194,6 +197,10 @@ bool Board::cancel(BoardTask& task) noexcept {
         task.taken_back = true;
         // order: release pairs with outstanding(), which sees the submission.
         concluded_.fetch_add(1, std::memory_order_release);
+    }
+    // order: a hint. Its place is another's: no result may come that would say so.
+    if (backlog_size_.load(std::memory_order_relaxed) > 0) {
+        refill();
     }
     return true;
 }
@@ -225,6 +232,9 @@ void Board::refill() noexcept {
             ++placed;
         }
         backlog_size_.fetch_sub(placed, std::memory_order_relaxed);  // order: a hint
+        if (is_ranking_ && !failed_) {
+            placed += place_ranked();
+        }
         tail = tail_;
     }
     if (placed > 0) {

@@ -18,6 +18,7 @@
 #include "process_pool/limit_timer.hpp"
 #include "process_pool/message_arena.hpp"
 #include "process_pool/task_list.hpp"
+#include "process_pool/waiting_tasks.hpp"
 
 #include <atomic>
 #include <chrono>
@@ -78,6 +79,10 @@ public:
     /// No new tasks from now on.
     void refuse() noexcept;
 
+    /// So many workers there are to be: no more tasks with priorities than that are
+    /// ready.
+    void set_size(std::uint32_t workers) noexcept;
+
     bool cancel(BoardTask& task) noexcept override;
     bool is_running(const BoardTask& task) const noexcept override;
     bool help(BoardTask& task, const mp::Deadline& deadline) override;
@@ -98,6 +103,20 @@ public:
     /// Any thread: tells the future of a task that never was on the board how it ended,
     /// and leaves the callbacks to the manager.
     void conclude_unplaced(BoardTask& task) noexcept;
+    /// Whether callbacks wait, or one is running; then the doorbell is rung after them.
+    bool has_callbacks_left();
+
+    /// Asks the tasks that threw whether they are to be run again, and tells or queues
+    /// them. Requires: as run_callbacks().
+    void settle_thrown() noexcept;
+
+    /// Tasks may wait for their time from now on. The first call makes a descriptor
+    /// that is readable when the time of one has come, for `watch`. Throws
+    /// std::system_error, and what `watch` throws.
+    void allow_delays(const std::function<void(int)>& watch);
+
+    /// To be called then.
+    void end_delays() noexcept;
 
     /// Says that this thread is about to sleep on the doorbell. Returns false if there
     /// is something to drain first.
@@ -184,6 +203,10 @@ public:
     /// Ends all that is not finished, and refuses what comes. Requires: drained.
     void fail_all(const Verdict& verdict) noexcept;
 
+    /// As it was made, whatever stands there now. Requires: fail_all() was called, no
+    /// worker has it.
+    void renew() noexcept;
+
     /// Takes back all that no worker has claimed.
     /// Call cancel_future() for each.
     std::vector<BoardTask*> take_queued();
@@ -235,6 +258,11 @@ public:
         return submitted_.load(std::memory_order_relaxed) - concluded;
     }
 
+    /// Whether there is work for workers, now or soon: not what waits for its time.
+    bool needs_workers() const noexcept {
+        return outstanding() > delayed_count_.load();
+    }
+
     BoardStatistics statistics() const;
 
 private:
@@ -245,6 +273,7 @@ private:
     }
 
     // board.cpp
+    void write_header() noexcept;
     bool place(BoardTask& task, std::span<const std::byte> call) MP_REQUIRES(mutex_);
     void put_in_backlog(BoardTask& task, std::span<const std::byte> call)
         MP_REQUIRES(mutex_);
@@ -254,6 +283,24 @@ private:
         BoardTask& task,
         std::span<const std::byte> call) noexcept MP_REQUIRES(mutex_);
     void refill() noexcept MP_EXCLUDES(mutex_);
+
+    // board_turns.cpp
+    bool put_back(BoardTask& task) noexcept MP_REQUIRES(drain_mutex_)
+        MP_EXCLUDES(mutex_);
+    void queue_again(BoardTask& task) noexcept MP_REQUIRES(mutex_);
+    bool delay(BoardTask& task) noexcept MP_REQUIRES(mutex_);
+    void arm_delay_timer() noexcept MP_REQUIRES(mutex_);
+    void submit_ranked(BoardTask& task, std::span<const std::byte> call)
+        MP_REQUIRES(mutex_);
+    bool add_ranked(BoardTask& task) noexcept MP_REQUIRES(mutex_);
+    void rank_all() noexcept MP_REQUIRES(mutex_);
+    void keep_or_rank(BoardTask& task) noexcept MP_REQUIRES(mutex_);
+    void take_back_below(int priority) noexcept MP_REQUIRES(mutex_);
+    BoardTask* take_back(std::uint64_t position) noexcept MP_REQUIRES(mutex_);
+    std::uint64_t first_ready() const noexcept MP_REQUIRES(mutex_);
+    std::uint64_t place_ranked() noexcept MP_REQUIRES(mutex_);
+    void remove_waiting(BoardTask& task) noexcept MP_REQUIRES(mutex_);
+    void gather_waiting() noexcept MP_REQUIRES(mutex_);
 
     // board_wake.cpp
     void wake_for_work(std::uint64_t tail) noexcept;
@@ -275,6 +322,9 @@ private:
     std::size_t drain_ring(std::uint32_t worker) noexcept MP_REQUIRES(drain_mutex_);
     void distrust(std::uint32_t worker) noexcept;
     bool take_result(BoardTask& task, const ResultItem& item, RingPlace place) noexcept
+        MP_REQUIRES(drain_mutex_);
+    bool
+    take_any_result(BoardTask& task, const ResultItem& item, RingPlace place) noexcept
         MP_REQUIRES(drain_mutex_);
     bool take_block(BoardTask& task, const ResultItem& item, ResultArenaReader& arena)
         MP_REQUIRES(drain_mutex_);
@@ -328,6 +378,8 @@ private:
 
     // The manager's own.
     Turn turn_;
+    int in_callbacks_ = 0;  ///< calls of run_callbacks() under way
+    bool ring_after_callbacks_ = false;
     std::uint32_t ticks_to_check_ = 0;
     std::int64_t next_look_ = 0;  ///< what the header is to say
     LimitTimer limit_timer_;
@@ -339,7 +391,9 @@ private:
     std::unique_ptr<RingState[]> rings_;                     ///< by worker
     std::atomic<std::uint64_t> submitted_{0};
     std::atomic<std::uint64_t> concluded_{0};
-    std::atomic<std::uint64_t> backlog_size_{0};
+    std::atomic<std::uint64_t> backlog_size_{0};  ///< with those that are ranked
+    std::atomic<std::uint64_t> delayed_count_{0};
+    std::atomic<bool> any_thrown_{false};
     std::atomic<std::uint64_t> generation_{1};
     std::atomic<int> awake_{0};  ///< threads that promise to look again
     std::atomic<bool> leading_{
@@ -347,6 +401,8 @@ private:
     std::atomic<BoardTask*> leader_task_{nullptr};
     std::atomic<BoardTask*> manager_task_{nullptr};  ///< a callback waits for it
     std::atomic<std::uint64_t> worker_wakes_{0};
+    std::atomic<std::uint32_t> size_{
+        options_.sharers != 0 ? options_.sharers : options_.workers};
     std::atomic<std::uint32_t> used_{
         0};  ///< places that ever had a worker: the first ones
     std::atomic<const char*> damage_{nullptr};
@@ -356,8 +412,15 @@ private:
     mutable mp::detail::Mutex mutex_;
     std::uint64_t tail_ MP_GUARDED_BY(mutex_) = 0;
     TaskList backlog_ MP_GUARDED_BY(mutex_);
-    bool refusing_ MP_GUARDED_BY(mutex_) = false;  ///< no new tasks
-    bool failed_ MP_GUARDED_BY(mutex_) = false;    ///< fail_all() was called
+    DelayedTasks delayed_ MP_GUARDED_BY(mutex_);
+    RankedTasks ranked_ MP_GUARDED_BY(mutex_);
+    bool is_ranking_ MP_GUARDED_BY(mutex_) = false;  ///< some task has a priority
+    std::uint64_t turns_ MP_GUARDED_BY(mutex_) = 0;
+    std::vector<int> placed_priority_ MP_GUARDED_BY(mutex_);  ///< by slot
+    mp::UniqueFd delay_timer_ MP_GUARDED_BY(mutex_);  ///< none before it is needed
+    bool cancelling_ MP_GUARDED_BY(mutex_) = false;   ///< nothing is run again
+    bool refusing_ MP_GUARDED_BY(mutex_) = false;     ///< no new tasks
+    bool failed_ MP_GUARDED_BY(mutex_) = false;       ///< fail_all() was called
     std::uint64_t guard_head_ MP_GUARDED_BY(mutex_) = 0;
     // What the header is to say, which nobody but us changes.
     std::uint32_t stop_ MP_GUARDED_BY(mutex_) = 0;
@@ -368,6 +431,7 @@ private:
     mutable mp::detail::Mutex drain_mutex_;
     std::vector<std::shared_ptr<ResultArenaReader>> arenas_ MP_GUARDED_BY(drain_mutex_);
     TaskList with_callbacks_ MP_GUARDED_BY(drain_mutex_);
+    TaskList thrown_ MP_GUARDED_BY(drain_mutex_);  ///< to be asked about
     std::uint64_t stray_ MP_GUARDED_BY(drain_mutex_) = 0;
     bool over_ MP_GUARDED_BY(drain_mutex_) = false;  ///< results may have no task
     std::vector<char> has_process_ MP_GUARDED_BY(drain_mutex_);  ///< by worker

@@ -145,8 +145,7 @@ void Board::give_back(BoardTask& task) noexcept {
         return;
     }
     task.position = BoardTask::unplaced;
-    backlog_.push_front(task);
-    backlog_size_.fetch_add(1);
+    queue_again(task);
     ++counts_.given_back;
 }
 

@@ -8,6 +8,7 @@
 #include "process_pool/board.hpp"
 
 #include <array>
+#include <utility>
 
 namespace futures::detail {
 
@@ -67,6 +68,17 @@ std::size_t Board::drain_all() noexcept {
     return ended;
 }
 
+namespace {
+
+/// It may have to run again: it threw, not because it was asked to stop, or its time
+/// was up and it ended softly.
+bool is_asked_about(const BoardTask& task) noexcept {
+    return (task.end == TaskEnd::exception && task.stop == TaskStop::no) ||
+           (task.end == TaskEnd::stopped && task.stop == TaskStop::timeout);
+}
+
+}  // namespace
+
 std::size_t Board::drain_ring(std::uint32_t worker) noexcept {
     RingState& state = rings_[worker];
     // order: written under the drain lock only, which we have.
@@ -99,7 +111,7 @@ std::size_t Board::drain_ring(std::uint32_t worker) noexcept {
             continue;
         }
         if (!has_task || item.position != position ||
-            !take_result(*task, item, {worker, read})) {
+            !take_any_result(*task, item, {worker, read})) {
             distrust(worker);
             break;
         }
@@ -107,7 +119,13 @@ std::size_t Board::drain_ring(std::uint32_t worker) noexcept {
         in_slot.store(nullptr, std::memory_order_release);
         state.finished_below = position + 1;
         ++ended;
-        conclude(*task);
+        if (task->may_throw_again && is_asked_about(*task)) [[unlikely]] {
+            thrown_.push_back(*task);
+            any_thrown_ = true;
+            doorbell_.ring();
+        } else {
+            conclude(*task);
+        }
     }
     // order: other threads' any_result() may see it late, and then takes the lock in
     // vain.
@@ -119,6 +137,24 @@ std::size_t Board::drain_ring(std::uint32_t worker) noexcept {
 void Board::distrust(std::uint32_t worker) noexcept {
     rings_[worker].faulty.store(true);
     doorbell_.ring();
+}
+
+/// take_result(), and the call of a task that may have to run again is kept.
+bool Board::take_any_result(
+    BoardTask& task, const ResultItem& item, RingPlace place
+) noexcept {
+    if (!task.may_throw_again) [[likely]] {
+        return take_result(task, item, place);
+    }
+    Message call = std::exchange(task.message, {});
+    if (!take_result(task, item, place)) {
+        task.message = std::move(call);
+        return false;
+    }
+    if (task.end != TaskEnd::value) {
+        task.keep_call(std::move(call));
+    }
+    return true;
 }
 
 /// False, and the task is as it was, if the entry is not what a worker wrote for it.
@@ -201,7 +237,31 @@ void Board::conclude_unplaced(BoardTask& task) noexcept {
     kick_waiter_for(address);
 }
 
+bool Board::has_callbacks_left() {
+    const MutexLock lock(drain_mutex_);
+    ring_after_callbacks_ =
+        in_callbacks_ > 0 || !with_callbacks_.empty() || !thrown_.empty();
+    if (in_callbacks_ == 0 && ring_after_callbacks_) {
+        doorbell_.ring();
+    }
+    return ring_after_callbacks_;
+}
+
 std::size_t Board::run_callbacks() {
+    // Also when a callback ends the thread.
+    // NOLINTNEXTLINE(cppcoreguidelines-special-member-functions): of one place only
+    const struct Inside {
+        Board& board;
+
+        explicit Inside(Board& of) noexcept : board(of) { ++board.in_callbacks_; }
+
+        ~Inside() {
+            if (--board.in_callbacks_ == 0 &&
+                std::exchange(board.ring_after_callbacks_, false)) {
+                board.doorbell_.ring();
+            }
+        }
+    } inside(*this);
     for (std::size_t ran = 0;; ++ran) {
         BoardTask* task = nullptr;
         {

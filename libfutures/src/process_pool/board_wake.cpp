@@ -81,7 +81,7 @@ bool Board::guard() noexcept {
         // Somebody may have been woken for it who is stopped, or was killed.
         stuck = work && head == guard_head_;
         guard_head_ = head;
-        again = work || outstanding() > 0;
+        again = work || needs_workers();
     }
     if (stuck) {
         kick_workers();
@@ -102,7 +102,7 @@ bool Board::guard() noexcept {
     }
     guard_timer_->rest();
     mp::os::full_fence();  // either we see what is submitted now, or it arms the timer
-    if (outstanding() > 0) {
+    if (needs_workers()) {
         guard_timer_->arm();  // submitted since we looked
     }
     return false;

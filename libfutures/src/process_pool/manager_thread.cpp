@@ -27,6 +27,7 @@ constexpr std::uint64_t doorbell_tag = ~std::uint64_t{0};
 constexpr std::uint64_t guard_tag = doorbell_tag - 1;
 constexpr std::uint64_t steps_tag = doorbell_tag - 2;
 constexpr std::uint64_t limit_tag = doorbell_tag - 3;
+constexpr std::uint64_t delays_tag = doorbell_tag - 4;
 
 }  // namespace
 
@@ -76,6 +77,10 @@ bool ManagerThread::is_current() const noexcept {
     return board_.managed_here();
 }
 
+void ManagerThread::turn_once() {
+    turn(mp::Deadline(mp::forever));
+}
+
 void ManagerThread::join_at_exit() {
     left_to_exit_ = true;
     for (std::thread next = next_to_join(); next.joinable(); next = next_to_join()) {
@@ -98,6 +103,10 @@ void ManagerThread::unwatch(int pidfd) noexcept {
 
 void ManagerThread::watch_steps(int timer) {
     epoll_.add(timer, steps_tag);
+}
+
+void ManagerThread::watch_delays() {
+    board_.allow_delays([this](int timer) { epoll_.add(timer, delays_tag); });
 }
 
 void ManagerThread::run(const std::shared_ptr<void>& keep_alive) {
@@ -148,6 +157,7 @@ void ManagerThread::turn(const mp::Deadline& deadline) {
     // In a flood of results, workers still die and want to be replaced.
     constexpr int busy_turns = 64;
     const bool results = board_.drain() > 0 || spin();
+    board_.settle_thrown();
     const std::size_t callbacks = board_.run_callbacks();
     if (results && ++busy_turns_ < busy_turns) {
         return;
@@ -192,6 +202,8 @@ void ManagerThread::look(const mp::Deadline& deadline) noexcept {
         } else if (tag == limit_tag) {
             board_.limit_timer().answer();
             board_.want_look();
+        } else if (tag == delays_tag) {
+            board_.end_delays();
         } else {
             duties_.worker_gone(static_cast<std::uint32_t>(tag));
         }

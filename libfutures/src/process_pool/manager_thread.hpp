@@ -58,11 +58,17 @@ public:
 
     bool is_current() const noexcept;
 
+    /// For the manager itself, in a callback: goes on with what it does, until woken.
+    void turn_once();
+
     /// For the manager itself: it is joined when the program exits.
     void join_at_exit();
 
     /// In a forked child, where the thread does not exist: forgets it.
     void abandon() noexcept;
+
+    /// Tasks may wait for their time from now on. Throws std::system_error.
+    void watch_delays();
 
     // -- the manager itself, or before start()
 

@@ -188,6 +188,13 @@ void ProcessPoolExecutor::bootup() {
     pool_->bootup();
 }
 
+void ProcessPoolExecutor::reset() {
+    if (!pool_) {
+        throw mp::StateError("this ProcessPoolExecutor was moved from, or is gone");
+    }
+    pool_->reset();
+}
+
 std::vector<pid_t> ProcessPoolExecutor::workers() const {
     return pool_ ? pool_->worker_pids() : std::vector<pid_t>();
 }

@@ -161,6 +161,7 @@ ProcessPool::ProcessPool(ProcessPoolOptions options)
       sizes_change_(!options_.idle_timeout.is_forever()),
       workers_(places_),
       ladders_(places_),
+      losses_(options_.max_losses),
       manager_(board_, *this) {
     if (mp::detail::exiting()) {
         throw_exiting();
@@ -191,16 +192,25 @@ void ProcessPool::check_accepting() const {
         return;
     }
     const MutexLock lock(mutex_);
+    if (accepting_) {
+        return;  // it was reset since we looked
+    }
     if (broken_) {
         throw BrokenProcessPool(*broken_);
     }
     throw mp::StateError("the ProcessPoolExecutor was shut down: it takes no new work");
 }
 
-void ProcessPool::note_limits(PoolTask& task) noexcept {
+void ProcessPool::note_limits(PoolTask& task) {
     task.keep_message =
         options_.on_worker_loss == OnWorkerLoss::retry ||
         (options_.on_worker_loss == OnWorkerLoss::isolate && task.retries > 0);
+    if (task.retry) {
+        task.keep_message = task.keep_message || task.may_throw_again;
+        if (!task.retry->delay.is_zero()) {
+            manager_.watch_delays();
+        }
+    }
     if (task.has_limit()) {
         task.keep_message = task.keep_message || task.retries > 0;
         watching_ = true;
@@ -214,10 +224,14 @@ void ProcessPool::submit(PoolTask& task, std::span<const std::byte> call) {
     note_limits(task);
     // order: set once, under the mutex that begin_with() takes if it is not.
     const bool begun = begun_.load(std::memory_order_acquire);
-    if ((begun || !begin_with(task, call)) && !board_.submit(task, call)) {
-        task.message.clear();
-        check_accepting();
-        throw mp::StateError("the ProcessPoolExecutor was shut down meanwhile");
+    const bool submitted = !begun && begin_with(task, call);
+    while (!submitted && !board_.submit(task, call)) {
+        try {
+            check_accepting();  // if it was reset meanwhile, once more
+        } catch (...) {
+            task.message.clear();
+            throw;
+        }
     }
     want_workers();
 }
@@ -254,15 +268,15 @@ bool ProcessPool::begin() {
 }
 
 void ProcessPool::await(WaitingTask& task) {
-    bool taken = false;
-    {
-        const MutexLock lock(mutex_);
-        begin();  // its end waits for the task
-        taken = waiting_.add(task);
-    }
-    if (!taken) {
-        check_accepting();
-        throw mp::StateError("the ProcessPoolExecutor was shut down meanwhile");
+    for (;;) {
+        {
+            const MutexLock lock(mutex_);
+            begin();  // its end waits for the task
+            if (waiting_.add(task)) {
+                return;
+            }
+        }
+        check_accepting();  // if it was reset meanwhile, once more
     }
 }
 
@@ -271,9 +285,12 @@ void ProcessPool::submit_waiting(PoolTask& task, std::span<const std::byte> call
         check_accepting();
     }
     note_limits(task);
-    if (!board_.submit(task, call, Board::Admission::given)) {
+    while (!board_.submit(task, call, Board::Admission::given)) {
         const MutexLock lock(mutex_);
-        throw BrokenProcessPool(broken_ ? *broken_ : forced_text);
+        if (broken_ || forced_ != 0) {
+            throw BrokenProcessPool(broken_ ? *broken_ : forced_text);
+        }
+        // It was reset meanwhile: once more.
     }
     want_workers();
 }
@@ -308,6 +325,10 @@ void ProcessPool::start_all_parts() {
 /// Nobody would ever end these workers. The next submit() begins again.
 void ProcessPool::take_back_start(int exit_part) noexcept {
     mp::detail::drop_exit_part(exit_part);
+    end_unwanted_workers();
+}
+
+void ProcessPool::end_unwanted_workers() noexcept {
     for (std::uint32_t index = 0; index < board_.places_used(); ++index) {
         const Worker worker = workers_.take(index);
         if (!worker.process) {
@@ -353,6 +374,7 @@ void ProcessPool::shutdown(ShutdownOptions options) {
         const MutexLock lock(mutex_);
         shut_down_ = true;
         accepting_ = false;
+        waiting_.close();  // a reset() may have opened it again
     }
     board_.refuse();
     if (options.cancel_futures) {

@@ -14,7 +14,9 @@
 
 #include "process_pool/board.hpp"
 #include "process_pool/deadline_timer.hpp"
+#include "process_pool/loss_window.hpp"
 #include "process_pool/manager_thread.hpp"
+#include "process_pool/start_trouble.hpp"
 #include "process_pool/worker_output.hpp"
 #include "process_pool/worker_table.hpp"
 
@@ -59,6 +61,7 @@ public:
     WaitingRoom& waiting() noexcept { return waiting_; }
 
     void shutdown(ShutdownOptions options);
+    void reset();
     void force_shutdown(int signal);
 
     void resize(Count workers);
@@ -104,9 +107,10 @@ private:
     /// The first submit(); false when another thread was quicker.
     bool begin_with(PoolTask& task, std::span<const std::byte> call);
     bool begin() MP_REQUIRES(mutex_);
-    void note_limits(PoolTask& task) noexcept;
+    void note_limits(PoolTask& task);
     void start_all_parts() MP_REQUIRES(mutex_);
     void take_back_start(int exit_part) noexcept MP_REQUIRES(mutex_);
+    void end_unwanted_workers() noexcept MP_REQUIRES(mutex_);
     void want_workers() noexcept;
     void await_starting() const MP_REQUIRES(mutex_);
 
@@ -121,6 +125,10 @@ private:
     std::exception_ptr start_all(const std::vector<Starting>& starting) noexcept;
     void adopt(std::vector<Starting>& starting, std::exception_ptr& failure)
         MP_REQUIRES(mutex_);
+    void start_failed(const std::exception_ptr& failure, std::size_t count)
+        MP_REQUIRES(mutex_);
+    bool waits_for_next_start() noexcept;
+    void look_who_began() MP_REQUIRES(mutex_);
 
     // process_pool_turn.cpp
     void end_workers() noexcept;
@@ -184,11 +192,18 @@ private:
     void worker_lost(std::uint32_t index, const Worker& worker);
     std::exception_ptr
     verdict_on(PoolTask& task, std::uint32_t index, const Worker& worker);
+    bool
+    is_one_too_many(const Worker& worker, const std::string& what, WorkerPhase phase);
+    bool borne(const Worker& worker, const std::string& what, WorkerPhase phase);
     void cannot_start(const std::exception_ptr& cause) noexcept;
     void mark_broken(const std::string& what) noexcept;
     void break_pool(const std::string& what, const std::exception_ptr& cause) noexcept;
     void signal_workers(int signal) noexcept MP_EXCLUDES(mutex_);
     void end_worker(const Worker& worker, int signal) const;
+
+    // process_pool_reset.cpp
+    void revive() MP_EXCLUDES(mutex_);
+    void renew() MP_REQUIRES(mutex_);
 
     // Set once in the constructor.
     const ProcessPoolOptions options_;
@@ -229,6 +244,10 @@ private:
     std::optional<std::string> broken_ MP_GUARDED_BY(mutex_);  ///< why
     std::exception_ptr broken_cause_ MP_GUARDED_BY(mutex_);
     std::exception_ptr boot_failure_ MP_GUARDED_BY(mutex_);
+    bool reset_wanted_ MP_GUARDED_BY(mutex_
+    ) = false;                                     ///< by a thread that waits for it
+    bool reviving_ MP_GUARDED_BY(mutex_) = false;  ///< a thread is at it
+    mp::detail::CondVar revived_;
     ProcessPoolStatistics counts_ MP_GUARDED_BY(mutex_);
     std::uint64_t names_ MP_GUARDED_BY(mutex_) = 0;
     int exit_part_ MP_GUARDED_BY(mutex_) = 0;
@@ -239,7 +258,9 @@ private:
     bool damage_told_ = false;
     bool watch_failed_ = false;    ///< a task could not be stopped; the log has it
     std::vector<Ladder> ladders_;  ///< by worker
-    std::uint32_t stillborn_ = 0;  ///< workers dead before their first task, in a row
+    LossWindow losses_;
+    StartTrouble start_trouble_;  ///< workers dead before their first task, in a row
+    std::optional<StartTrouble::Clock::time_point> next_start_;  ///< not before that
     std::optional<mp::Deadline> end_grace_;  ///< with workers that were told to end
     int next_signal_ = 0;
     std::optional<std::uint64_t> oom_kills_;  ///< of our group that were told

@@ -26,10 +26,6 @@ namespace {
 /// Attempts of a task under OnWorkerLoss::retry that says nothing of retries.
 constexpr std::uint32_t usual_retries = 2;
 
-/// Workers that die one after the other before they could run anything: something is
-/// wrong that a new worker does not cure.
-constexpr std::uint32_t max_stillborn = 8;
-
 }  // namespace
 
 void ProcessPool::worker_gone(std::uint32_t index) noexcept {
@@ -93,6 +89,8 @@ void ProcessPool::worker_lost(std::uint32_t index, const Worker& worker) {
         // Before the recovery, too: a caller that learns of it from a future can submit
         // no more.
         mark_broken(why);
+    } else if (is_one_too_many(worker, what, phase)) {
+        mark_broken("the pool is broken: " + losses_.story());
     }
     board_.recover(index, [&](BoardTask& task) {
         return verdict_on(static_cast<PoolTask&>(task), index, worker);
@@ -112,19 +110,54 @@ void ProcessPool::worker_lost(std::uint32_t index, const Worker& worker) {
         break_pool(why, nullptr);
         return;
     }
-    stillborn_ = phase == WorkerPhase::working ? 0 : stillborn_ + 1;
     if (options_.on_worker_loss == OnWorkerLoss::break_pool) {
         break_pool(why, nullptr);
-    } else if (stillborn_ > max_stillborn) {
-        break_pool(
-            std::to_string(stillborn_) +
-                " workers in a row ended before their first task; the last one, " +
-                what,
-            nullptr
-        );
-    } else {
+    } else if (borne(worker, what, phase)) {
         mp::detail::log_info(what + "; it will be replaced");
     }
+}
+
+bool ProcessPool::is_one_too_many(
+    const Worker& worker, const std::string& what, WorkerPhase phase
+) {
+    if (phase != WorkerPhase::working && phase != WorkerPhase::retired) {
+        return false;  // StartTrouble counts it
+    }
+    if (!worker.began) {
+        start_trouble_.began();
+    }
+    return !losses_.add(what, LossWindow::Clock::now());
+}
+
+/// Whether the pool bears this loss; breaks it otherwise.
+bool ProcessPool::borne(
+    const Worker& worker, const std::string& what, WorkerPhase phase
+) {
+    using End = StartTrouble::End;
+    if (phase == WorkerPhase::working || phase == WorkerPhase::retired) {
+        if (losses_.are_borne()) {
+            return true;
+        }
+        break_pool("the pool is broken: " + losses_.story(), nullptr);
+        return false;
+    }
+    {
+        const MutexLock lock(mutex_);
+        look_who_began();
+    }
+    const End end = !StartTrouble::was_killed(worker.process->exitcode())
+                        ? End::by_itself
+                    : phase == WorkerPhase::initialising ? End::killed_in_initializer
+                                                         : End::killed;
+    if (start_trouble_.ended(end)) {
+        return true;
+    }
+    break_pool(
+        std::to_string(start_trouble_.deaths()) +
+            " workers in a row ended before their first task; the last one, " + what,
+        nullptr
+    );
+    return false;
 }
 
 std::exception_ptr
@@ -134,31 +167,38 @@ ProcessPool::verdict_on(PoolTask& task, std::uint32_t index, const Worker& worke
     if (task.stop == TaskStop::cancelled) {
         return std::make_exception_ptr(CancelledError());
     }
+    const bool has_failed_last = task.failures() > task.retries;
     if (task.stop == TaskStop::timeout) {
-        if (task.losses <= task.retries) {
-            task.stop = TaskStop::no;
-            return nullptr;
+        ++task.time_outs;
+        if (has_failed_last) {
+            return task.timeout_error(end_of_worker(worker));
         }
-        return task.timeout_error(end_of_worker(worker));
+        task.stop = TaskStop::no;
+        task.run_again_later();
+        return nullptr;
     }
     if (const std::string limit = limit_told_by(task, worker); !limit.empty()) {
-        return task.losses > task.retries
-                   ? std::make_exception_ptr(mp::ResourceLimitExceeded(limit))
-                   : nullptr;
+        if (has_failed_last) {
+            return std::make_exception_ptr(mp::ResourceLimitExceeded(limit));
+        }
+        task.run_again_later();
+        return nullptr;
     }
     const std::uint32_t retries = options_.on_worker_loss == OnWorkerLoss::break_pool
                                       ? 0
                                   : options_.on_worker_loss == OnWorkerLoss::retry
                                       ? std::max(task.retries, usual_retries)
                                       : task.retries;
-    if (task.losses <= retries) {
+    if (task.failures() <= retries) {
+        task.run_again_later();
         return nullptr;
     }
     CrashReport report;
     report.task = task.label();
     report.worker = process.name();
     report.pid = process.pid();
-    report.attempt = task.losses;
+    const std::uint32_t attempts = task.failures();
+    report.attempt = attempts;
     auto stack =
         fill_crash_report(report, board_.view().control(index), process.handle());
     report.out_of_memory = worker.condemned == Condemned::no &&
@@ -168,10 +208,16 @@ ProcessPool::verdict_on(PoolTask& task, std::uint32_t index, const Worker& worke
     }
     std::string text =
         "the task " + report.task + " was lost: " + end_of_worker(worker, report);
-    if (task.losses > 1) {
-        text += ", after " + std::to_string(task.losses - 1) + " earlier attempts";
+    const bool is_poison =
+        attempts > 1 && task.losses == attempts && task.time_outs == 0;
+    if (attempts > 1) {
+        text += ", after " + std::to_string(attempts - 1) + " earlier attempts";
     }
-    return std::make_exception_ptr(WorkerLost(text, std::move(report), std::move(stack))
+    if (is_poison) {
+        text += ": each of them ended its worker";
+    }
+    return std::make_exception_ptr(
+        WorkerLost(text, std::move(report), attempts, is_poison, std::move(stack))
     );
 }
 

@@ -37,6 +37,7 @@ void ProcessPool::resize(Count workers) {
     }
     check_accepting();
     target_ = size;
+    board_.set_size(size);
     sizes_change_ = true;
     board_.doorbell().ring();
 }

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 // The pool's workers: how they come.
+#include "mp/detail/nested_exception.hpp"
+
 #include "process_pool/process_pool_core.hpp"
 #include "process_pool/worker_body.hpp"
+#include "util/diagnostics.hpp"
 
 #include <signal.h>
 
@@ -123,12 +126,14 @@ std::exception_ptr ProcessPool::start_all(const std::vector<Starting>& starting
 }
 
 void ProcessPool::adopt(std::vector<Starting>& starting, std::exception_ptr& failure) {
+    std::size_t failed = 0;
     for (Starting& started : starting) {
         if (output_) {
             output_->handed_over(started.index);
         }
         if (started.process->pid() == 0) {
             alive_.fetch_sub(1, std::memory_order_relaxed);  // order: a hint
+            ++failed;
             continue;
         }
         try {
@@ -156,10 +161,67 @@ void ProcessPool::adopt(std::vector<Starting>& starting, std::exception_ptr& fai
         }
     }
     if (failure) {
-        start_failure_ = failure;
-        boot_failure_ = failure;
-        max_now_ = workers_.count();
+        start_failed(failure, failed);
     }
+}
+
+/// A process that was killed before it could say that it runs is a worker that was
+/// lost: the manager starts another one, as often as StartTrouble allows. Any other
+/// failure would come again, so the pool goes on with the workers that it has.
+void ProcessPool::start_failed(const std::exception_ptr& failure, std::size_t count) {
+    bool again = options_.on_worker_loss != OnWorkerLoss::break_pool &&
+                 StartTrouble::kind_of(failure) == StartFailure::ended;
+    look_who_began();
+    for (std::size_t i = 0; i < count && again; ++i) {
+        ++counts_.workers_lost;
+        again = start_trouble_.ended(
+            StartTrouble::was_killed(failure) ? StartTrouble::End::killed
+                                              : StartTrouble::End::by_itself
+        );
+    }
+    if (again) {
+        mp::detail::log_info(
+            "a worker ended before it ran: " + mp::detail::describe_exception(failure) +
+            "; it will be replaced"
+        );
+        return;
+    }
+    start_failure_ = failure;
+    boot_failure_ = failure;
+    max_now_ = workers_.count();
+}
+
+/// Those that came so far as to take tasks: starting works.
+void ProcessPool::look_who_began() {
+    for (std::uint32_t index = 0; index < board_.places_used(); ++index) {
+        Worker& worker = workers_.at(index);
+        if (worker.process && !worker.began &&
+            board_.view().control(index).phase.load() == WorkerPhase::working) {
+            worker.began = true;
+            start_trouble_.began();
+        }
+    }
+}
+
+/// No worker is there, and the system would not give one: whether to ask again.
+bool ProcessPool::waits_for_next_start() noexcept {
+    const auto now = StartTrouble::Clock::now();
+    if (!next_start_) {
+        if (StartTrouble::kind_of(start_failure_) == StartFailure::shortage) {
+            next_start_ = start_trouble_.shortage(now);
+        }
+        if (!next_start_) {
+            return false;
+        }
+    }
+    if (now >= *next_start_) {
+        next_start_.reset();
+        start_failure_ = nullptr;
+        max_now_ = max_workers;
+    } else {
+        board_.guard_timer().arm();  // look again
+    }
+    return true;
 }
 
 }  // namespace futures::detail

@@ -42,7 +42,15 @@ bool ProcessPool::housekeeping() noexcept {
                      (shut_down_ && waiting_.empty() && board_.outstanding() == 0);
             none_left = workers_.count() == 0;
             if (ending && none_left) {
+                if (board_.has_callbacks_left() && !reset_wanted_) {
+                    return true;  // one of them may want to go on with the pool
+                }
+                if (reset_wanted_ && !shut_down_) {
+                    renew();
+                    continue;
+                }
                 stage_ = Stage::over;
+                revived_.notify_all();
             }
         }
         if (ending && none_left) {
@@ -68,6 +76,12 @@ bool ProcessPool::housekeeping() noexcept {
             continue;
         }
         if (start_failure_ && none_left && board_.outstanding() > 0) {
+            if (waits_for_next_start()) {
+                if (next_start_) {
+                    return true;
+                }
+                continue;
+            }
             cannot_start(std::exchange(start_failure_, nullptr));
             continue;
         }

@@ -290,6 +290,7 @@ void run_worker(const WorkerStart& start) {
     }
     options.doorbell = start.doorbell.get();
     options.calls_size = calls.size();
+    MP_FAILPOINT("worker: mapped");
     BoardWorker worker(view, calls.data(), results, options);
     const auto given =
         given_to_workers(start.shared, start.initializer, start.finalizer);

@@ -35,6 +35,7 @@ struct Worker {
     int sentinel = -1;
     Condemned condemned = Condemned::no;
     bool unkillable = false;      ///< the log has it
+    bool began = false;           ///< it was seen to take tasks
     bool retiring = false;        ///< was told to end, behind its task
     bool told_to_retire = false;  ///< once; it may since have been told to stay
     Step step = Step::none;

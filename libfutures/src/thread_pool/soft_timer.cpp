@@ -134,12 +134,29 @@ void SoftTimer::Core::run() {
 // ---- ThreadControl
 
 void ThreadControl::stop(SoftStop reason) noexcept {
-    SoftStop none = SoftStop::no;
-    if (!reason_.compare_exchange_strong(none, reason) &&
-        reason == SoftStop::cancelled) {
-        reason_.store(reason);
+    std::stop_source source(std::nostopstate);
+    {
+        const MutexLock lock(mutex_);
+        if (reason_.load() == SoftStop::no || reason == SoftStop::cancelled) {
+            reason_.store(reason);
+        }
+        source = source_;
     }
-    source_.request_stop();
+    source.request_stop();  // callbacks of the task run in here
+}
+
+std::stop_token ThreadControl::token() const noexcept {
+    const MutexLock lock(mutex_);
+    return source_.get_token();
+}
+
+bool ThreadControl::renew() {
+    const MutexLock lock(mutex_);
+    if (reason_.load() == SoftStop::timeout) {
+        source_ = std::stop_source();
+        reason_.store(SoftStop::no);
+    }
+    return reason_.load() == SoftStop::no;
 }
 
 void ThreadControl::begin() noexcept {

@@ -24,7 +24,7 @@ namespace futures::detail {
 namespace {
 
 struct ThisThread {
-    const ThreadPool* pool = nullptr;
+    ThreadPool* pool = nullptr;
     const std::string* name = nullptr;
 };
 
@@ -446,6 +446,10 @@ bool ThreadPool::sleep(Worker& self) noexcept {
     }
     IdleWorkers::sleep(self.sleeper);
     return true;
+}
+
+ThreadPool* ThreadPool::of_this_thread() noexcept {
+    return this_thread.pool;
 }
 
 bool ThreadPool::is_own_thread() const noexcept {

@@ -67,6 +67,14 @@ public:
     /// The program exits: what was submitted is done first.
     void finish_at_exit() noexcept;
 
+    /// A task that waits in one of its threads for its next call. False when what
+    /// waits is cancelled.
+    bool add_resting(Work& work);
+    void remove_resting(Work& work) noexcept;
+
+    /// The pool whose thread this is, or null.
+    static ThreadPool* of_this_thread() noexcept;
+
 private:
     enum class Mode : std::uint8_t { open, closed, broken };
 
@@ -199,6 +207,8 @@ private:
     bool told_all_blocked_ MP_GUARDED_BY(mutex_) = false;
     std::exception_ptr broken_cause_ MP_GUARDED_BY(mutex_);
     std::shared_ptr<SoftTimer> timer_ MP_GUARDED_BY(mutex_);  // null: no task needs it
+    std::vector<Work*> resting_ MP_GUARDED_BY(mutex_);        // each in its thread
+    bool cancelling_ MP_GUARDED_BY(mutex_) = false;
 
     mp::detail::Mutex join_mutex_;  // taken before mutex_
 };

@@ -9,6 +9,7 @@
 #include "mp/start_method.hpp"
 
 #include "data/spawning.hpp"
+#include "os/failpoint.hpp"
 #include "os/fork.hpp"
 #include "os/signals.hpp"
 #include "os/stream_text.hpp"
@@ -55,6 +56,7 @@ void settle_in(const Preparation& preparation) {
 // Receives what this process is to be, becomes that and runs it; its exit code.
 int receive_and_run(int socket) {
     StartMessage message;
+    MP_FAILPOINT("child: before the message");
     try {
         message = receive_start(socket);
     } catch (const BinaryMismatch& mismatch) {
@@ -63,6 +65,7 @@ int receive_and_run(int socket) {
     } catch (const EOFError&) {
         return 1;  // The parent is gone, or gave up.
     }
+    MP_FAILPOINT("child: message received");
     // Not before: one that never begins may be killed while it looks, and what a
     // sanitizer has started for that would be left.
     look_for_leaks_at_end();
@@ -72,7 +75,9 @@ int receive_and_run(int socket) {
     const auto body = reinterpret_cast<ChildBody>(const_cast<void*>(read_code_ref(in)));
     Preparation preparation = Preparation::read(in);
     settle_in(preparation);
+    MP_FAILPOINT("child: before the answer");
     send_answer(socket, {});
+    MP_FAILPOINT("child: answered");
     ::close(socket);
     return body(std::move(preparation), in);
 }

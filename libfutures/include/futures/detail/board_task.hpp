@@ -9,6 +9,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -162,16 +163,31 @@ public:
     /// The future is done: finish() was called, or it was cancelled.
     virtual bool is_finished() const noexcept = 0;
 
+    /// It threw, and `message` is what: its call may be needed once more. Under the
+    /// board's drain lock.
+    virtual void keep_call(Message /*call*/) noexcept {}
+
+    /// It threw, or its time was up and it ended when it was asked to: whether it is to
+    /// be run again. Then `message` is its call, and `not_before` says when. Otherwise
+    /// `failure` may be what it threw, decoded. Decodes, so no lock is held. In the
+    /// manager.
+    virtual bool is_to_run_again() noexcept { return false; }
+
     // Guarded by the board's mutex until the task is placed, by its drain lock after.
     std::uint64_t position = unplaced;
     BoardTask* next = nullptr;
     BoardTask* previous = nullptr;
     Message message;
-    bool keep_message = false;  ///< it may have to run twice
-    bool begun = false;         ///< it counts as running, whatever its word says
+    bool keep_message = false;     ///< it may have to run twice
+    bool begun = false;            ///< it counts as running, whatever its word says
+    bool may_throw_again = false;  ///< how it ends is asked about before it is told
+    bool waits_apart = false;      ///< for its time, or its turn: see WaitingTasks
+    bool has_trailer = false;      ///< its message ends with a CallTrailer
     TaskStop stop = TaskStop::no;
-    bool has_trailer = false;   ///< its message ends with a CallTrailer
+    int priority = 0;
     std::uint32_t attempt = 1;  ///< 2 when it runs again
+    std::uint64_t turn = 0;     ///< of equal ones, the smaller is first
+    std::chrono::steady_clock::time_point not_before = {};
     std::uint32_t retries = 0;  ///< so often, if its worker is lost
     TaskEnd end = TaskEnd::value;
     std::exception_ptr failure;

@@ -138,6 +138,10 @@ struct FutureArgumentsOf<travel, Fn, std::index_sequence<i...>, Args...> {
     static constexpr mp::detail::Refusal refusal =
         mp::detail::first_refusal(mp::detail::Refusal::none, refusal_of<i, Args>()...);
 
+    /// What the call gets for the argument in this place.
+    template <std::size_t n, class Arg>
+    using Given = std::conditional_t<awaits<n>, ValueOf<Arg>, Arg>;
+
     /// The call as it will be: Traits<Fn, the values' types>.
     template <template <class, class...> class Traits>
     using Call = Traits<Fn, std::conditional_t<awaited<i>, ValueOf<Args>, Args>...>;
@@ -194,6 +198,14 @@ public:
         return *std::move(value_);
     }
 
+    /// The first call takes it; it stays here.
+    T& lend(Dependencies& from) {
+        if (!value_) {
+            value_.emplace(take_value<T>(from, number_));
+        }
+        return *value_;
+    }
+
     /// For a look; the same.
     const T& look(Dependencies& from) const {
         auto& state = static_cast<State<T>&>(from.state(number_));
@@ -218,6 +230,15 @@ T&& given(T& argument, Dependencies&) noexcept {
 template <class T>
 T&& given(Awaited<T>& argument, Dependencies& from) {
     return argument.take(from);
+}
+
+template <class T>
+T& lent(T& argument, Dependencies&) noexcept {
+    return argument;
+}
+template <class T>
+T& lent(Awaited<T>& argument, Dependencies& from) {
+    return argument.lend(from);
 }
 
 template <class T>

@@ -12,6 +12,7 @@
 #include "futures/detail/task_control.hpp"
 #include "futures/detail/task_name.hpp"
 #include "futures/limits.hpp"
+#include "futures/retry.hpp"
 #include "futures/submit_options.hpp"
 #include "mp/call.hpp"
 #include "mp/detail/carried.hpp"
@@ -31,10 +32,21 @@ namespace futures::detail {
 
 class ProcessPool;
 
+/// What a task has that may be run again when it has thrown, or that waits before.
+struct RetryPlan {
+    RetryOn on;
+    RetryDelay delay;
+    /// The call, while the task has its result.
+    Message call = {};
+    std::uint32_t ended = 0;  ///< how often it ended so that it is retried
+};
+
 /// What options say of a task, made before the task is.
 struct TaskOptions {
     explicit TaskOptions(SubmitOptions& options)
         : retries(options.retries),
+          priority(options.priority),
+          retry(plan_of(options)),
           limits(
               options.limits.any() ? std::make_unique<const Limits>(options.limits)
                                    : nullptr
@@ -44,7 +56,19 @@ struct TaskOptions {
                                               : nullptr
           ) {}
 
+    /// Null: only losses make it run again, and at once.
+    static std::unique_ptr<RetryPlan> plan_of(const SubmitOptions& options) {
+        if (!options.retry_on && options.retry_delay.is_zero() &&
+            (options.retries == 0 || options.timeout.is_forever())) {
+            return nullptr;
+        }
+        return std::make_unique<RetryPlan>(RetryPlan{
+            options.retry_on, options.retry_delay});
+    }
+
     std::uint32_t retries;
+    int priority;
+    std::unique_ptr<RetryPlan> retry;
     std::unique_ptr<const Limits> limits;
     std::unique_ptr<TaskControl> control;
 };
@@ -57,9 +81,12 @@ public:
     /// Before it is submitted.
     void take(TaskOptions&& options) noexcept {
         retries = options.retries;
+        priority = options.priority;
+        retry = std::move(options.retry);
         limits = std::move(options.limits);
         control = std::move(options.control);
         has_trailer = control != nullptr;
+        may_throw_again = retries > 0 && ((retry && retry->on) || has_limit());
     }
 
     /// What messages call it.
@@ -79,8 +106,26 @@ public:
     std::unique_ptr<const Limits> limits = {};  ///< null: the pool's
     std::unique_ptr<TaskControl> control = {};  ///< null: nothing was said of it
 
+    /// How often it failed so far: its workers died, its time was up, it threw.
+    std::uint32_t failures() const noexcept {
+        return losses + (retry ? retry->ended : 0);
+    }
+
+    /// After a failure that is not the last one: when it is to be run again.
+    void run_again_later() noexcept;
+
+    // -- for the board
+
+    void keep_call(Message call) noexcept override;
+    bool is_to_run_again() noexcept override;
+
+    // Set before it is submitted; then the manager's own, but for `call`, which is the
+    // board's.
+    std::unique_ptr<RetryPlan> retry = {};
+
     // The manager's own.
-    std::uint32_t losses = 0;  ///< how many workers died while it ran
+    std::uint32_t time_outs = 0;  ///< of its losses
+    std::uint32_t losses = 0;     ///< how many workers died while it ran
 
 protected:
     ~PoolTask() = default;
@@ -90,6 +135,8 @@ protected:
     StopAnswer stop_running();
 
 private:
+    bool is_retried_exception() noexcept;
+
     std::shared_ptr<ProcessPool> pool_;
     TaskBoard& board_;  ///< the pool's
 };

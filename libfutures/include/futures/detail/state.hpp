@@ -181,6 +181,21 @@ public:
         return false;
     }
 
+    /// Running to pending: it is to be run again, and can be cancelled until start().
+    void pause() noexcept {
+        // order: relaxed load, the exchange below decides.
+        auto word = word_.load(std::memory_order_relaxed);
+        // order: release pairs with cancel(), so that discard_work() has the work
+        // alone.
+        while (!word_.compare_exchange_weak(
+            word,
+            with_state(word, FutureState::pending),
+            std::memory_order_release,
+            std::memory_order_relaxed
+        )) {
+        }
+    }
+
     void store_exception(std::exception_ptr exception) noexcept {
         exception_ = std::move(exception);
     }

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "futures/submit_options.hpp"
+#include "mp/thread_safety.hpp"
 #include "mp/timeout.hpp"
 
 #include <atomic>
@@ -57,7 +58,11 @@ public:
 
     bool stop_requested() const noexcept { return reason() != SoftStop::no; }
 
-    std::stop_token token() const noexcept { return source_.get_token(); }
+    std::stop_token token() const noexcept;
+
+    /// Before the task is called again: it is not to stop any more. False when it was
+    /// cancelled. Throws std::bad_alloc.
+    bool renew();
 
     /// The thread that is about to call the task: its time begins.
     void begin() noexcept;
@@ -79,8 +84,9 @@ private:
     ~ThreadControl() = default;
 
     std::atomic<std::uint32_t> references_{1};
-    std::atomic<SoftStop> reason_{SoftStop::no};
-    std::stop_source source_;
+    std::atomic<SoftStop> reason_{SoftStop::no};  // written under mutex_
+    mutable mp::detail::Mutex mutex_;
+    std::stop_source source_ MP_GUARDED_BY(mutex_);
 };
 
 }  // namespace futures::detail

@@ -56,6 +56,16 @@ public:
 
     ~WaitingCall() { gate_->leave(); }
 
+    /// For a call that may be made again: all are lvalues.
+    decltype(auto) operator()() & {
+        return std::apply(
+            [this](Items&... items) -> decltype(auto) {
+                return std::invoke(fn_, lent(items, *gate_)...);
+            },
+            items_
+        );
+    }
+
     decltype(auto) operator()() && {
         return std::apply(
             [this](Items&... items) -> decltype(auto) {

@@ -80,6 +80,9 @@ public:
     /// No more come in.
     void close() noexcept;
 
+    /// They do again.
+    void open() noexcept;
+
     void cancel_all();
     /// Each gets an exception of its own.
     void fail_all(const std::function<std::exception_ptr()>& make);
