@@ -144,7 +144,8 @@ TEST_CASE(
 }
 
 TEST_CASE(
-    "billiard::pool_source::grow loky::process_executor::queue_size: more workers take "
+    "billiard::pool_source::grow loky::reusable_executor::queue_size: more workers "
+    "take "
     "the tasks that wait",
     "[pool]"
 ) {

@@ -149,8 +149,8 @@ TEST_CASE("mpire::pool::timeout.many_applies: several at the same time, each its
 
 TEST_CASE(
     "pebble::process_pool_source::queue_wait_not_counted "
-    "billiard::pool_source::limits_start_at_accept: the time in the queue does not "
-    "count"
+    "billiard::pool_source::limits_start_at_accept: a task's limit begins with the "
+    "task, not in the queue"
 ) {
     ProcessPoolExecutor pool(on(each_pool_start_method(), 1));
     const Gate bell;

@@ -68,7 +68,7 @@ TEST_CASE("source lines: nothing is known of what is not there") {
 
 // The sanitizers have handlers of their own for these.
 TEST_CASE(
-    "loky::process_executor::fault_handler: the report has the stack, with files and "
+    "loky::reusable_executor::fault_handler: the report has the stack, with files and "
     "lines, unless it is switched off",
     "[no-asan][no-tsan]"
 ) {

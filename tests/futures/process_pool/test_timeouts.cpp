@@ -375,7 +375,7 @@ TEST_CASE(
 }
 
 TEST_CASE(
-    "mpire::params::timeouts_boundary: a task that ends at its limit ends once, and "
+    "mpire::comms::timeouts_boundary: a task that ends at its limit ends once, and "
     "no other task is harmed",
     "[timeout]"
 ) {

@@ -48,8 +48,7 @@ TEST_CASE(
     process.start();
     std::array<int, 2> told{};
     REQUIRE(::pipe(told.data()) == 0);
-    const pid_t holder =
-        test::fork_child([&] { return hold(process.pid(), told[1]); });
+    const pid_t holder = test::fork_child([&] { return hold(process.pid(), told[1]); });
     char answer = 'n';
     REQUIRE(::read(told[0], &answer, 1) == 1);
     process.kill();
