@@ -258,10 +258,14 @@ public:
         return submitted_.load(std::memory_order_relaxed) - concluded;
     }
 
-    /// Whether there is work for workers, now or soon: not what waits for its time.
-    bool needs_workers() const noexcept {
-        return outstanding() > delayed_count_.load();
+    /// Of these, what workers can do now or soon: not what waits for its time.
+    std::uint64_t runnable() const noexcept {
+        const std::uint64_t all = outstanding();
+        const std::uint64_t delayed = delayed_count_.load();
+        return all > delayed ? all - delayed : 0;
     }
+
+    bool needs_workers() const noexcept { return runnable() > 0; }
 
     BoardStatistics statistics() const;
 

@@ -20,8 +20,7 @@ std::size_t ProcessPool::workers_wanted() const noexcept {
     if (booting_ > 0) {
         return most;
     }
-    return static_cast<std::size_t>(std::min<std::uint64_t>(most, board_.outstanding())
-    );
+    return static_cast<std::size_t>(std::min<std::uint64_t>(most, board_.runnable()));
 }
 
 void ProcessPool::start_workers(std::size_t count) {

@@ -150,10 +150,14 @@ std::stop_token ThreadControl::token() const noexcept {
     return source_.get_token();
 }
 
-bool ThreadControl::renew() {
+bool ThreadControl::renew() noexcept {
     const MutexLock lock(mutex_);
     if (reason_.load() == SoftStop::timeout) {
-        source_ = std::stop_source();
+        try {
+            source_ = std::stop_source();
+        } catch (const std::bad_alloc&) {
+            return false;
+        }
         reason_.store(SoftStop::no);
     }
     return reason_.load() == SoftStop::no;

@@ -230,6 +230,25 @@ TEST_CASE("Items of a map have limits and retries", "[pool]") {
     );
 }
 
+TEST_CASE(
+    "No worker is kept, or started, for a task that waits for its time", "[pool]"
+) {
+    auto options = on(quick_pool_context(), 2);
+    options.idle_timeout = 50ms;
+    ProcessPoolExecutor pool(options);
+    const auto delayed = pool.submit(
+        {.retries = 1, .retry_on = retry_on<TogetherError>(), .retry_delay = 1h},
+        throw_in_attempts,
+        1U
+    );
+    while (pool.statistics().workers_retired == 0 || !pool.workers().empty()) {
+        std::this_thread::yield();
+    }
+    CHECK(pool.submit(inc, 1).result() == 2);
+    CHECK(delayed.cancel());
+    CHECK(pool.statistics().workers_started <= 4);
+}
+
 // ---- dependencies
 
 TEST_CASE("Options hold for a task whose arguments are futures", "[pool]") {

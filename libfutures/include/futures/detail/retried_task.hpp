@@ -229,7 +229,7 @@ private:
     }
 
     /// Not when it was cancelled while it ran.
-    bool is_free_to_go_on() {
+    bool is_free_to_go_on() noexcept {
         ThreadControl* const control = control_if_any();
         return control == nullptr || control->renew();
     }

@@ -61,8 +61,8 @@ public:
     std::stop_token token() const noexcept;
 
     /// Before the task is called again: it is not to stop any more. False when it was
-    /// cancelled. Throws std::bad_alloc.
-    bool renew();
+    /// cancelled, or there is no memory.
+    bool renew() noexcept;
 
     /// The thread that is about to call the task: its time begins.
     void begin() noexcept;
