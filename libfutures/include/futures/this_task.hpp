@@ -71,7 +71,8 @@ public:
     /// cancelled after cancel(running). Any thread.
     void check_cancelled() const;
 
-    /// 1 at the first attempt, 2 when the task is run again: see SubmitOptions::retries.
+    /// 1 at the first attempt, 2 when the task is run again: see
+    /// SubmitOptions::retries.
     std::uint32_t attempt() const noexcept { return task_->attempt(); }
 
     /// What was said in the options, or else the name of the function.
