@@ -263,6 +263,9 @@ std::string text_of_last_step(const WorkerControl& control) {
 
 void run_worker(const WorkerStart& start) {
     signal(SIGINT, SIG_IGN);  // Ctrl-C is the parent's business; it ends us
+    if (start.parents_output != nullptr) {
+        start.parents_output->leave_to_parent(start.index);
+    }
     if (start.captures_output) {
         print_into({start.output[0].get(), start.output[1].get()});
     }
