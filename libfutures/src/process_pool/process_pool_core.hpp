@@ -209,7 +209,7 @@ private:
     void recover_from_limit(std::uint32_t index, const Worker& worker);
 
     // process_pool_loss.cpp
-    bool was_out_of_memory() noexcept;
+    bool was_out_of_memory(const Worker& worker) noexcept;
     void worker_lost(std::uint32_t index, const Worker& worker);
     std::exception_ptr
     verdict_on(PoolTask& task, std::uint32_t index, const Worker& worker);
