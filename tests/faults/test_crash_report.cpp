@@ -3,6 +3,7 @@
 // and with what it used.
 #include "futures/process_pool.hpp"
 
+#include "process_pool/crash_message.hpp"
 #include "support/catch.hpp"
 #include "support/gate.hpp"
 #include "support/patience.hpp"
@@ -14,6 +15,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cassert>
 #include <chrono>
 #include <cstdlib>
@@ -69,6 +71,23 @@ int read_behind_the_end() {
 int divide(int x, int y) {
     asm volatile("" : "+r"(y));
     return x / y;
+}
+
+#ifdef __x86_64__
+int stop_at_breakpoint() {
+    asm volatile("int3");
+    return 1;
+}
+#endif
+
+/// The linker's name of a type that is twice as long with each 11 letters.
+std::string explosive_type() {
+    std::string name = "1AI1BIiiE";
+    for (const char level : std::string("123456789ABCDEFGHIJK")) {
+        const std::string inner = std::string("S") + level + '_';
+        name += "S0_I" + inner + inner + 'E';
+    }
+    return name + 'E';
 }
 
 void claim(bool truth) {
@@ -205,6 +224,28 @@ TEST_CASE("C6 C7: SIGBUS and SIGFPE by the machine say why", REAL_CRASHES) {
     CHECK(division.report().si_code == FPE_INTDIV);
     CHECK_THAT(division.what(), test::ContainsSubstring("division of an integer"));
 #endif
+}
+
+#ifdef __x86_64__  // elsewhere it would be run again
+TEST_CASE("crash report: behind a breakpoint the task does not go on", REAL_CRASHES) {
+    auto pool = isolating_pool();
+    const auto lost = loss(pool, stop_at_breakpoint);
+    CHECK(lost.report().signal == SIGTRAP);
+    CHECK_THAT(lost.report().stack, test::ContainsSubstring("stop_at_breakpoint"));
+}
+#endif
+
+TEST_CASE("crash report: a type's name that a worker has made up stays as short as it "
+          "is") {
+    futures::detail::CrashMessage message{};
+    message.kind = futures::detail::CrashMessage::Kind::exception;
+    const std::string name = explosive_type();
+    REQUIRE(name.size() < message.type.size());
+    std::copy(name.begin(), name.end(), message.type.begin());
+    CHECK(
+        futures::detail::crash_message_in_words(message) ==
+        "std::terminate() with " + name
+    );
 }
 
 TEST_CASE("C5: std::terminate() tells the exception", "[no-tsan]") {

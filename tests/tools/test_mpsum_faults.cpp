@@ -115,6 +115,34 @@ TEST_CASE("mpsum: what the report of a crash knows is in the warning") {
     ));
 }
 
+TEST_CASE("mpsum: a file that takes longer than the limit is an error of that file") {
+    const TempTree tree;
+    tree.file("d/a", "");
+    tree.sparse("d/endless", mebibyte << 20);
+    tree.file("d/z", "");
+    for (const std::string method : {"fork", "spawn", "forkserver"}) {
+        const Finished got = mpsum(
+            {"--timeout", "1.5", "--jobs", "2", "--start-method", method, "d"}, in(tree)
+        );
+        CHECK(got.status == 1);
+        CHECK(got.out == empty_digest + "  d/a\n" + empty_digest + "  d/z\n");
+        CHECK(got.err == "mpsum: d/endless: not hashed within 1.5 seconds\n");
+    }
+}
+
+TEST_CASE(
+    "mpsum: what takes more memory than the limit is an error of that file",
+    "[no-asan][no-tsan]"
+) {
+    const TempTree tree;
+    tree.file("a", "");
+    const Finished got = mpsum({"--memory-limit", "64K", "--jobs", "1", "a"}, in(tree));
+    CHECK(got.status == 1);
+    CHECK(got.out.empty());
+    CHECK(contains(got.err, "mpsum: a: the task exceeded its limit of memory, 64 KiB"));
+    CHECK(mpsum({"--memory-limit", "64M", "a"}, in(tree)).status == 0);
+}
+
 TEST_CASE("mpsum: a file that loses its worker twice is an error of that file only") {
     const TempTree tree;
     tree.file("d/a", "");

@@ -125,6 +125,8 @@ TEST_CASE("mpsum: mistakes on the command line are named, with status 1") {
           Words{"--jobs", "0"},
           Words{"--algorithm", "crc32"},
           Words{"--start-method", "thread"},
+          Words{"--timeout", "0"},
+          Words{"--memory-limit", "much"},
           Words{"--check", "x", "--tag"},
           Words{"--check", "x", "--zero"}}) {
         const Finished got = mpsum(arguments);

@@ -71,6 +71,17 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
         ->capture_default_str();
     app.add_option("--start-method", options.start_method, "how workers are started")
         ->check(CLI::IsMember({"forkserver", "spawn", "fork"}));
+    app.add_option("--timeout", options.timeout, "give up a file after so many seconds")
+        ->check(CLI::PositiveNumber)
+        ->type_name("SECONDS");
+    app.add_option(
+           "--memory-limit",
+           options.memory_limit,
+           "give up a file that takes more memory"
+    )
+        ->transform(CLI::AsSizeValue(false))
+        ->check(CLI::PositiveNumber)
+        ->type_name("SIZE");
     app.add_option("--progress", options.progress, "auto, always or never")
         ->transform(CLI::CheckedTransformer(modes, CLI::ignore_case).description("MODE")
         );

@@ -11,6 +11,7 @@
 #include <csignal>
 #include <cstring>
 #include <exception>
+#include <sstream>
 #include <utility>
 
 namespace mpsum {
@@ -38,7 +39,16 @@ pool_options(const RunnerOptions& options, const Meter* meter) {
         pool.initializer = mp::call(attach_meter, meter->path());
     }
     pool.on_worker_loss = futures::OnWorkerLoss::isolate;
+    if (options.memory_limit != 0) {
+        pool.limits.memory = options.memory_limit;
+    }
     return pool;
+}
+
+std::string limit_text(double seconds) {
+    std::ostringstream text;
+    text << "not hashed within " << seconds << (seconds == 1 ? " second" : " seconds");
+    return text.str();
 }
 
 std::string cause(const futures::CrashReport& report) {
@@ -66,6 +76,11 @@ Runner::Runner(RunnerOptions options, Console& console)
       meter_(console.shows_progress() ? std::make_unique<Meter>() : nullptr),
       pool_(pool_options(options_, meter_.get())),
       progress_(Progress::Clock::now()) {
+    if (options_.timeout > 0) {
+        limited_.timeout = std::chrono::duration_cast<std::chrono::nanoseconds>(
+            std::chrono::duration<double>(options_.timeout)
+        );
+    }
     if (meter_) {
         attach_meter(meter_->path());  // for standard input, which is read here
     }
@@ -169,8 +184,9 @@ void Runner::submit(Origin origin, std::vector<Number> members) {
     for (const Number number : members) {
         names.push_back(slot(number).item.name);
     }
-    auto future =
-        pool_.submit(hash_files, options_.algorithm, origin, std::move(names));
+    auto future = pool_.submit(
+        limited_, hash_files, options_.algorithm, origin, std::move(names)
+    );
     tasks_.push_back({std::move(future), std::move(members)});
     ++submitted_;
 }
@@ -219,6 +235,9 @@ void Runner::collect() {
             take_loss(task, lost.report());
         } catch (const futures::BrokenProcessPool&) {
             throw;
+        } catch (const futures::TaskTimeout&) {
+            // Of a batch each file may take so long.
+            take_failure(task, limit_text(options_.timeout));
         } catch (const std::exception& error) {
             take_failure(task, error.what());
         }
@@ -259,8 +278,8 @@ void Runner::take_loss(const Task& task, const futures::CrashReport& report) {
     }
 }
 
-/// The task failed as a whole, for lack of memory for example.
-void Runner::take_failure(const Task& task, const char* what) {
+/// The task failed as a whole, for lack of memory or time for example.
+void Runner::take_failure(const Task& task, const std::string& what) {
     if (task.members.size() == 1) {
         refuse(task.members.front(), what);
         return;

@@ -100,9 +100,11 @@ struct ProcessPoolOptions {
     Affinity affinity = {};
     /// A worker that is killed, by a time limit or by terminate_workers() and
     /// kill_workers(), or because the pool breaks, takes along all processes that its
-    /// tasks have started, and theirs, daemons too. For that each worker is a
-    /// subreaper: what a task leaves behind becomes the worker's child. A worker that
-    /// ends in order, or crashes, takes none along.
+    /// tasks have started, and theirs, daemons too. With SIGTERM they have half a
+    /// second more than the worker. For that each worker is a subreaper: what a task
+    /// leaves behind becomes the worker's child, which a wait for any child in a task
+    /// meets, and the worker reaps daemons that have ended. A worker that ends in
+    /// order, or crashes, takes none along.
     bool kill_descendants = true;
     /// Workers are called prefix_0, prefix_1 ...; without it, as other processes.
     std::string worker_name_prefix = {};

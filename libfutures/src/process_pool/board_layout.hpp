@@ -120,7 +120,7 @@ struct CrashMessage {
     };
 
     Kind kind;
-    std::array<char, max_type> type;  ///< of the exception, as the linker calls it
+    std::array<char, max_type> type;  ///< of the exception; as the text
     std::array<char, max_text> text;  ///< ends with a 0, or is full
 };
 

@@ -54,10 +54,24 @@ void write_exception(CrashMessage& message) noexcept {
     }
 }
 
+/// Here, and not in the parent: a name that somebody has made up may stand for
+/// gigabytes of text.
+void write_type_in_words(CrashMessage& message) noexcept {
+    try {
+        const std::type_info* const type = abi::__cxa_current_exception_type();
+        if (type != nullptr) {
+            put(message.type, mp::detail::demangled(type->name()));
+        }
+    } catch (const std::exception&) {
+        return;  // no memory: the linker's name stands there
+    }
+}
+
 [[noreturn]] void write_and_terminate() {
     // A process that a task has forked by itself has no such memory.
     if (::getpid() == speaking_process) {
         write_exception(*last_words);
+        write_type_in_words(*last_words);  // last: it needs memory
     }
     if (handler_before != nullptr) {
         handler_before();
@@ -128,9 +142,8 @@ std::string crash_message_in_words(const CrashMessage& message) {
     const std::string text = printable(text_of(read.text));
     switch (read.kind) {
     case CrashMessage::Kind::exception: {
-        const std::string type = text_of(read.type);
         const std::string what =
-            "std::terminate() with " + printable(mp::detail::demangled(type.c_str()));
+            "std::terminate() with " + printable(text_of(read.type));
         return text.empty() ? what : what + ": " + text;
     }
     case CrashMessage::Kind::terminate:

@@ -6,6 +6,7 @@
 
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -58,6 +59,14 @@ bool is_stack_overflow(
            ::process_vm_readv(::getpid(), &to, 1, &from, 1, 0) != 1;
 }
 
+/// To this thread, behind the handler, as it came: a debugger of the core file finds
+/// the address. Async-signal-safe.
+void send_again(int signal, siginfo_t* info) noexcept {
+    if (::syscall(SYS_rt_tgsigqueueinfo, ::getpid(), ::gettid(), signal, info) != 0) {
+        raise(signal);
+    }
+}
+
 /// Async-signal-safe, once the frames are prepared.
 void report_crash(int signal, siginfo_t* info, void* context) noexcept {
     // A process that a task has forked by itself has no such record.
@@ -82,11 +91,9 @@ void report_crash(int signal, siginfo_t* info, void* context) noexcept {
                              : 0;
         record.signal.store(static_cast<std::uint32_t>(signal));
     }
-    // The handler is gone (SA_RESETHAND). A fault happens again when we return, and
-    // abort() raises again; what somebody sent must be sent again.
-    if (info->si_code <= 0) {
-        raise(signal);
-    }
+    // The handler is gone (SA_RESETHAND), and not each fault happens again when we
+    // return: int3 stands behind itself, and another thread may have mapped a page.
+    send_again(signal, info);
 }
 
 void make_alternate_stack() {

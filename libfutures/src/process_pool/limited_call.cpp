@@ -15,8 +15,11 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
+#include <exception>
 #include <new>
 #include <optional>
+#include <stdexcept>
 #include <time.h>
 #include <utility>
 
@@ -43,7 +46,7 @@ const Limits* limits_now = nullptr;  ///< of the task that runs
 /// Sends SIGXCPU to this process when it has used so much more processor time.
 class CpuTimer {
 public:
-    static void set(std::chrono::nanoseconds left) noexcept {
+    static void set(std::chrono::nanoseconds left) {
         static pid_t owner = 0;
         static int timer = -1;
         // A forked child has none of its parent's.
@@ -58,16 +61,30 @@ public:
         if (left.count() > 0) {
             times.it_interval.tv_sec = 1;
         }
-        ::syscall(SYS_timer_settime, timer, 0, &times, nullptr);
+        os::check(
+            ::syscall(SYS_timer_settime, timer, 0, &times, nullptr), "timer_settime"
+        );
+    }
+
+    /// Requires: set() has returned.
+    static void unset() noexcept {
+        try {
+            set({});
+        } catch (const std::exception&) {
+            std::abort();  // the next task would be ended by it
+        }
     }
 
 private:
-    static int make() noexcept {
+    static int make() {
         sigevent event{};
         event.sigev_notify = SIGEV_SIGNAL;
         event.sigev_signo = SIGXCPU;
         int timer = -1;
-        ::syscall(SYS_timer_create, CLOCK_PROCESS_CPUTIME_ID, &event, &timer);
+        os::check(
+            ::syscall(SYS_timer_create, CLOCK_PROCESS_CPUTIME_ID, &event, &timer),
+            "timer_create"
+        );
         return timer;
     }
 };
@@ -104,32 +121,47 @@ private:
     rlimit before_{};
 };
 
-std::optional<std::uint64_t> data_limit(const Limits& limits) noexcept {
+/// What the worker had when the task began: its limit of descriptors, or the pool's,
+/// may forbid to look when the task's own limits are set.
+std::uint64_t data_at_begin = 0;
+
+std::optional<std::uint64_t> data_limit(const Limits& limits, bool is_outermost) {
+    if (is_outermost) {
+        data_at_begin = limits.memory || limits.open_files ? memory_size().data : 0;
+    } else if (data_at_begin == 0) {
+        data_at_begin = memory_size().data;
+    }
     if (!limits.memory) {
         return std::nullopt;
     }
-    const std::uint64_t now = memory_size().data;
-    return *limits.memory > RLIM_INFINITY - now ? RLIM_INFINITY : now + *limits.memory;
+    if (data_at_begin == 0) {
+        throw std::runtime_error(
+            "the task's limit of memory cannot be set: /proc/self/statm cannot be read"
+        );
+    }
+    return *limits.memory > RLIM_INFINITY - data_at_begin
+               ? RLIM_INFINITY
+               : data_at_begin + *limits.memory;
 }
 
 /// For one task.
 class LimitScope {
 public:
     explicit LimitScope(const Limits& limits)
-        : before_(std::exchange(limits_now, &limits)),
-          cpu_(limits.cpu_time.has_value()),
+        : cpu_(limits.cpu_time.has_value()),
+          data_(RLIMIT_DATA, data_limit(limits, limits_now == nullptr)),
           files_(RLIMIT_NOFILE, limits.open_files),
           file_size_(RLIMIT_FSIZE, limits.file_size),
-          processes_(RLIMIT_NPROC, limits.processes),
-          data_(RLIMIT_DATA, data_limit(limits)) {
+          processes_(RLIMIT_NPROC, limits.processes) {
         if (cpu_) {
             CpuTimer::set(*limits.cpu_time);
         }
+        before_ = std::exchange(limits_now, &limits);
     }
 
     ~LimitScope() {
         if (cpu_) {
-            CpuTimer::set({});
+            CpuTimer::unset();
         }
         limits_now = before_;
     }
@@ -138,12 +170,12 @@ public:
     LimitScope& operator=(const LimitScope&) = delete;
 
 private:
-    const Limits* before_;
+    const Limits* before_ = nullptr;
     bool cpu_;
+    SoftLimit data_;  // first: it looks, for which the others may leave no room
     SoftLimit files_;
     SoftLimit file_size_;
     SoftLimit processes_;
-    SoftLimit data_;
 };
 
 bool is_no_memory(const std::exception_ptr& thrown) noexcept {
@@ -171,8 +203,11 @@ told(const std::exception_ptr& thrown, const std::optional<std::uint64_t>& memor
 
 void run_under(const Limits& limits, mp::detail::CallFrame& frame) {
     std::exception_ptr thrown;
+    // What is thrown here is nobody's serialisation that failed.
+    const auto phase = std::exchange(frame.phase, mp::detail::CallPhase::run);
     try {
         const LimitScope scope(limits);
+        frame.phase = phase;
         mp::detail::run_call(frame);
         return;
     } catch (...) {

@@ -393,6 +393,7 @@ void ProcessPool::force_shutdown(int signal) {
     if (!creator_.is_here()) {
         return;
     }
+    const Forcing forcing(forcing_, board_.doorbell());
     {
         const MutexLock lock(mutex_);
         if (stage_ == Stage::over) {
@@ -413,7 +414,6 @@ void ProcessPool::force_shutdown(int signal) {
     if (output_) {
         output_->hurry();
     }
-    board_.doorbell().ring();
 }
 
 void ProcessPool::close() noexcept {

@@ -103,6 +103,27 @@ private:
         over,      ///< there are none, and the manager thread ends
     };
 
+    /// While it lives, the manager does not end: what still fails has callbacks.
+    class Forcing {
+    public:
+        Forcing(std::atomic<int>& count, const mp::detail::EventFd& bell)
+            : count_(count), bell_(bell) {
+            ++count_;
+        }
+
+        ~Forcing() {
+            --count_;
+            bell_.ring();
+        }
+
+        Forcing(const Forcing&) = delete;
+        Forcing& operator=(const Forcing&) = delete;
+
+    private:
+        std::atomic<int>& count_;
+        const mp::detail::EventFd& bell_;
+    };
+
     // process_pool_core.cpp
     /// The first submit(); false when another thread was quicker.
     bool begin_with(PoolTask& task, std::span<const std::byte> call);
@@ -188,7 +209,7 @@ private:
     void recover_from_limit(std::uint32_t index, const Worker& worker);
 
     // process_pool_loss.cpp
-    bool was_out_of_memory() noexcept;
+    bool was_out_of_memory(const Worker& worker) noexcept;
     void worker_lost(std::uint32_t index, const Worker& worker);
     std::exception_ptr
     verdict_on(PoolTask& task, std::uint32_t index, const Worker& worker);
@@ -229,6 +250,7 @@ private:
     std::atomic<bool> sizes_change_;         ///< workers may have to retire
     std::atomic<bool> begun_{false};
     std::atomic<bool> accepting_{true};
+    std::atomic<int> forcing_{0};        ///< threads in force_shutdown()
     std::atomic<bool> watching_{false};  ///< some task had a limit, or was stopped
     DeadlineTimer step_timer_;           ///< for a worker's start, and its end
 

@@ -44,6 +44,7 @@ void ProcessPool::worker_gone(std::uint32_t index) noexcept {
     alive_.fetch_sub(1);
     try {
         gone.process->join();
+        gone.out_of_memory = was_out_of_memory(gone);
         if (!ending && watching_ && is_being_stopped(index)) {
             recover_stopped(index, gone);
         } else if (gone.condemned == Condemned::slow_start || gone.condemned == Condemned::slow_end) {
@@ -201,8 +202,7 @@ ProcessPool::verdict_on(PoolTask& task, std::uint32_t index, const Worker& worke
     report.attempt = attempts;
     auto stack =
         fill_crash_report(report, board_.view().control(index), process.handle());
-    report.out_of_memory = worker.condemned == Condemned::no &&
-                           report.signal == SIGKILL && was_out_of_memory();
+    report.out_of_memory = worker.out_of_memory;
     if (output_) {
         output_->tell(report, index);
     }
@@ -222,8 +222,12 @@ ProcessPool::verdict_on(PoolTask& task, std::uint32_t index, const Worker& worke
 }
 
 /// Of a worker that nobody of ours has killed: the kernel has counted one more.
-bool ProcessPool::was_out_of_memory() noexcept {
+bool ProcessPool::was_out_of_memory(const Worker& worker) noexcept {
     try {
+        if (worker.condemned != Condemned::no ||
+            worker.process->exitcode() != -SIGKILL) {
+            return false;
+        }
         const auto kills = mp::os::oom_kills();
         if (!oom_kills_ || !kills || *kills <= *oom_kills_) {
             return false;

@@ -49,12 +49,19 @@ void ProcessPool::start_workers_locked(std::size_t count) {
 
 std::vector<ProcessPool::Starting> ProcessPool::make_processes(std::size_t count) {
     std::vector<Starting> starting;
-    for (const std::uint32_t index : workers_.free_indices(count)) {
-        auto arena = std::make_shared<ResultArenaReader>(
-            arena_sizes_.results, board_.idle_timer()
-        );
-        board_.prepare(index, arena);
-        starting.push_back({index, make_process(index, *arena)});
+    try {
+        for (const std::uint32_t index : workers_.free_indices(count)) {
+            auto arena = std::make_shared<ResultArenaReader>(
+                arena_sizes_.results, board_.idle_timer()
+            );
+            board_.prepare(index, arena);
+            starting.push_back({index, make_process(index, *arena)});
+        }
+    } catch (...) {
+        if (output_) {
+            output_->drop_unstarted();
+        }
+        throw;
     }
     return starting;
 }
@@ -77,6 +84,9 @@ ProcessPool::make_process(std::uint32_t index, const ResultArenaReader& arena) {
         const auto writers = output_->open(index);
         start.captures_output = true;
         start.output = {TravellingFd(writers[0]), TravellingFd(writers[1])};
+        if (method_ == mp::StartMethod::fork) {
+            start.parents_output = output_.get();
+        }
     }
     start.finalizer = options_.finalizer;
     if (!options_.idle_timeout.is_forever()) {
@@ -117,7 +127,11 @@ std::exception_ptr ProcessPool::start_all(const std::vector<Starting>& starting
         for (const Starting& worker : starting) {
             processes.push_back(worker.process.get());
         }
-        mp::detail::start_together(processes);
+        if (output_ && method_ == mp::StartMethod::fork) {
+            output_->while_standing([&] { mp::detail::start_together(processes); });
+        } else {
+            mp::detail::start_together(processes);
+        }
         return nullptr;
     } catch (...) {
         return std::current_exception();

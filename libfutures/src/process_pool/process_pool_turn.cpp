@@ -42,8 +42,8 @@ bool ProcessPool::housekeeping() noexcept {
                      (shut_down_ && waiting_.empty() && board_.outstanding() == 0);
             none_left = workers_.count() == 0;
             if (ending && none_left) {
-                if (!waiting_.empty()) {
-                    return true;  // another thread ends it, and rings then
+                if (!waiting_.empty() || forcing_ != 0) {
+                    return true;  // their callbacks are still to be told; then it rings
                 }
                 if (board_.has_callbacks_left() && !reset_wanted_) {
                     return true;  // one of them may want to go on with the pool

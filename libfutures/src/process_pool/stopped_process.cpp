@@ -5,13 +5,12 @@
 
 #include "os/pidfd.hpp"
 #include "os/poll.hpp"
+#include "process_pool/process_look.hpp"
 
 #include <signal.h>
 
 #include <chrono>
 #include <exception>
-#include <fstream>
-#include <string>
 #include <string_view>
 #include <system_error>
 
@@ -22,15 +21,15 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// True once the process stands still or is gone.
-bool is_standing(pid_t pid) {
-    std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
-    std::string line;
-    std::getline(file, line);
-    // "pid (name) state ...": the name may hold anything.
-    const auto name_end = line.rfind(')');
-    return name_end == std::string::npos || name_end + 2 >= line.size() ||
-           std::string_view("TtZX").find(line[name_end + 2]) != std::string_view::npos;
+/// True once the process stands still or is gone; false when that cannot be seen.
+bool is_standing(pid_t pid) noexcept {
+    try {
+        const auto look = look_at_process(pid);
+        return !look ||
+               std::string_view("TtZX").find(look->state) != std::string_view::npos;
+    } catch (const std::exception&) {
+        return false;
+    }
 }
 
 }  // namespace

@@ -15,9 +15,9 @@
 #include "process_pool/board_worker.hpp"
 #include "process_pool/crash_frames.hpp"
 #include "process_pool/crash_report.hpp"
+#include "process_pool/orphans.hpp"
 #include "process_pool/stop_watch.hpp"
 #include "process_pool/worker_output.hpp"
-#include "process_pool/worker_tree.hpp"
 
 #include <signal.h>
 #include <unistd.h>
@@ -131,6 +131,7 @@ public:
         try {
             const mp::detail::ArrivedScope scope(given_);
             leave_out_frames_below(__builtin_frame_address(0));
+            reap_orphans();
             note_task_begun(control_);
             run_limited(frame);
             return ResultKind::value;
@@ -262,6 +263,9 @@ std::string text_of_last_step(const WorkerControl& control) {
 
 void run_worker(const WorkerStart& start) {
     signal(SIGINT, SIG_IGN);  // Ctrl-C is the parent's business; it ends us
+    if (start.parents_output != nullptr) {
+        start.parents_output->leave_to_parent(start.index);
+    }
     if (start.captures_output) {
         print_into({start.output[0].get(), start.output[1].get()});
     }
@@ -275,9 +279,7 @@ void run_worker(const WorkerStart& start) {
     if (start.captures_crashes) {
         install_crash_reporter(control);
     }
-    if (start.keeps_orphans) {
-        keep_orphans();
-    }
+    keep_orphans(start.keeps_orphans);
     leave_out_frames_below(__builtin_frame_address(0));
 
     BoardWorkerOptions options;

@@ -20,6 +20,8 @@
 
 namespace futures::detail {
 
+class WorkerOutput;
+
 /// A descriptor that a child gets: the same number under fork, otherwise one handed
 /// over with it. Does not own it.
 class TravellingFd {
@@ -61,6 +63,7 @@ struct WorkerStart {
     bool captures_output = false;
     bool captures_crashes = true;
     std::array<TravellingFd, 2> output;  ///< stdout and stderr, if they are captured
+    WorkerOutput* parents_output = nullptr;  ///< under fork, a copy of it; if captured
     std::uint64_t max_memory = 0;
     LimitNumbers limits;
     mp::detail::SpinPolicy policy{};

@@ -96,6 +96,28 @@ void WorkerOutput::handed_over(std::uint32_t worker) noexcept {
     bell_.ring();
 }
 
+void WorkerOutput::drop_unstarted() noexcept {
+    const MutexLock lock(mutex_);
+    std::erase_if(channels_, [](const Channel& channel) {
+        return channel.is_current && channel.writers[0];
+    });
+    bell_.ring();
+}
+
+// The parent's thread that forked holds the lock: in the child nobody does.
+void WorkerOutput::leave_to_parent(std::uint32_t worker) noexcept {
+    for (Channel& channel : channels_) {
+        channel.readers = {};
+        if (!channel.is_current || channel.worker != worker) {
+            channel.writers = {};
+            continue;
+        }
+        for (mp::UniqueFd& writer : channel.writers) {
+            static_cast<void>(writer.release());  // print_into() closes it
+        }
+    }
+}
+
 void WorkerOutput::start() {
     ending_ = false;
     in_a_hurry_ = false;
@@ -121,7 +143,10 @@ void WorkerOutput::finish() noexcept {
     bell_.ring();
     if (thread_.joinable()) {
         thread_.join();
+        return;
     }
+    const MutexLock lock(mutex_);
+    channels_.clear();
 }
 
 void WorkerOutput::hurry() noexcept {

@@ -58,6 +58,20 @@ public:
     /// The worker has its ends, or none was started: closes ours.
     void handed_over(std::uint32_t worker) noexcept MP_EXCLUDES(mutex_);
 
+    /// Closes all that was opened for workers of which none was started.
+    void drop_unstarted() noexcept MP_EXCLUDES(mutex_);
+
+    /// Calls `fork()`: in the children leave_to_parent() finds this object whole.
+    template <class Fork>
+    void while_standing(Fork fork) MP_EXCLUDES(mutex_) {
+        const mp::detail::MutexLock lock(mutex_);
+        fork();
+    }
+
+    /// In a worker forked within while_standing(): closes all ends but those that it
+    /// writes to, so that a pipe ends with its own worker.
+    void leave_to_parent(std::uint32_t worker) noexcept MP_NO_THREAD_SAFETY_ANALYSIS;
+
     /// Throws std::system_error when there is no thread to be had.
     void start();
 
@@ -65,7 +79,8 @@ public:
     void tell(CrashReport& report, std::uint32_t worker) MP_EXCLUDES(mutex_);
 
     /// All workers have ended: passes on what is left, and ends the thread. Waits for
-    /// this program's streams to take it, but not for ever.
+    /// this program's streams to take it, but not for ever. If start() was not called,
+    /// only closes what is open.
     void finish() noexcept;
 
     /// finish() waits for nothing.

@@ -34,6 +34,7 @@ struct Worker {
     std::unique_ptr<mp::Process> process;  ///< null: none
     int sentinel = -1;
     Condemned condemned = Condemned::no;
+    bool out_of_memory = false;   ///< it has ended, and the kernel has done it
     bool unkillable = false;      ///< the log has it
     bool began = false;           ///< it was seen to take tasks
     bool retiring = false;        ///< was told to end, behind its task

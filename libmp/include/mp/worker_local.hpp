@@ -21,7 +21,8 @@ using MakeWorkerLocal = std::shared_ptr<void> (*)();
 void* worker_local_object(const std::type_info& type, MakeWorkerLocal make);
 
 /// Destroys them all, the youngest first. One that is asked for afterwards is made
-/// anew.
+/// anew. One that another's destructor asks for is destroyed again, four times at most;
+/// the last one stays.
 void destroy_worker_locals() noexcept;
 
 }  // namespace detail
@@ -29,7 +30,8 @@ void destroy_worker_locals() noexcept;
 /// The T of this process, default-constructed at the first call. In a pool's worker it
 /// lives until the worker ends in order: it is destroyed behind the pool's finalizer,
 /// which may still use it, and within the finalizer's time limit. In a worker that is
-/// killed, and in any other process, it is not destroyed.
+/// killed, and in any other process, it is not destroyed; nor is, after four times, one
+/// that another's destructor makes anew each time.
 ///
 /// Blocks while another thread makes it. Throws what its constructor throws, and then
 /// the next call tries again; StateError if that constructor asks for the same object.

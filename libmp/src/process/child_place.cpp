@@ -7,13 +7,23 @@
 
 #include <unistd.h>
 
-#include <cstdlib>
+#include <deque>
 #include <filesystem>
+#include <memory>
+#include <string>
 #include <string_view>
 #include <system_error>
+#include <vector>
 
 namespace mp::detail {
 namespace {
+
+/// They stay for ever, as what setenv() makes.
+struct Variables {
+    std::vector<char*> list;
+    std::deque<std::string> texts;  // which do not move
+    Variables* before = nullptr;
+};
 
 [[noreturn]] void refuse(const std::string& what) {
     throw SpawnError(SpawnStage::os, what);
@@ -52,14 +62,29 @@ std::string directory_of_child(const std::string& chosen) {
     return path.string();
 }
 
-void change_environment(const Environment& changes) noexcept {
-    for (const auto& [name, value] : changes) {
-        if (value) {
-            ::setenv(name.c_str(), value->c_str(), 1);
-        } else {
-            ::unsetenv(name.c_str());
+void change_environment(const Environment& changes) {
+    if (changes.empty()) {
+        return;
+    }
+    auto changed = std::make_unique<Variables>();
+    for (char** at = environ; at != nullptr && *at != nullptr; ++at) {
+        const std::string_view variable(*at);
+        if (!changes.contains(std::string(variable.substr(0, variable.find('='))))) {
+            changed->list.push_back(*at);
         }
     }
+    for (const auto& [name, value] : changes) {
+        if (value) {
+            changed->texts.push_back(name + '=' + *value);
+            changed->list.push_back(changed->texts.back().data());
+        }
+    }
+    changed->list.push_back(nullptr);
+    // Some of the variables may be those of the ones before.
+    static Variables* latest = nullptr;
+    changed->before = latest;
+    latest = changed.release();
+    environ = latest->list.data();
 }
 
 }  // namespace mp::detail

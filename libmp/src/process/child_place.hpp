@@ -15,7 +15,9 @@ std::string directory_of_child(const std::string& chosen);
 /// Throws SpawnError if a variable has no proper name.
 void check_names(const Environment& changes);
 
-/// In a child that is no new program: changes its variables. Requires: no other thread.
-void change_environment(const Environment& changes) noexcept;
+/// In a child that is no new program: changes its variables. Not by setenv(), whose
+/// lock a thread of the parent may have held when the child was forked. Requires: no
+/// other thread.
+void change_environment(const Environment& changes);
 
 }  // namespace mp::detail

@@ -17,8 +17,13 @@
 namespace mp::detail {
 namespace {
 
+/// How often the object of one type is destroyed at the end: of two whose destructors
+/// ask for each other one is always there.
+constexpr int most_ends = 4;
+
 struct Local {
     std::shared_ptr<void> object;
+    int ends = 0;  ///< at this end of the worker
     /// The thread in its constructor; others wait for that.
     std::thread::id maker;
 };
@@ -91,10 +96,16 @@ void destroy_worker_locals() noexcept {
         {
             const MutexLock lock(locals.mutex);
             if (locals.order.empty()) {
+                for (auto& [type, local] : locals.by_type) {
+                    local.ends = 0;
+                }
                 return;
             }
-            youngest = std::exchange(locals.by_type[locals.order.back()].object, {});
+            Local& local = locals.by_type[locals.order.back()];
             locals.order.pop_back();
+            if (++local.ends <= most_ends) {
+                youngest = std::exchange(local.object, {});
+            }
         }
         // Not under the lock: a destructor may ask for others.
     }

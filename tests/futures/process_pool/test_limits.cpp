@@ -112,6 +112,13 @@ std::string refused(const std::function<void()>& call) {
     }
 }
 
+/// With a worker forked from a worker that has a timer.
+std::string burn_in_inner_pool() {
+    ProcessPoolExecutor pool(on(mp::Context(mp::StartMethod::fork), 1));
+    auto burning = pool.submit({.limits = {.cpu_time = 50ms}}, burn);
+    return refused([&] { burning.result(); });
+}
+
 bool says(const std::string& text, const std::string& part) {
     const bool found = text.find(part) != std::string::npos;
     if (!found) {
@@ -225,6 +232,47 @@ TEST_CASE("Limits: too many descriptors are the task's own error", "[pool]") {
         pool.submit({.limits = {.open_files = 32}}, open_many, 40).result() == EMFILE
     );
     CHECK(pool.submit(open_many, 40).result() == 0);
+}
+
+TEST_CASE(
+    "Limits: memory beside what the worker has is counted under any limit of "
+    "descriptors",
+    "[pool][no-asan][no-tsan]"
+) {
+    const auto context = each_pool_start_method();
+    const bool of_pool = GENERATE(false, true);
+    auto options = on(context, 1);
+    if (of_pool) {
+        options.limits.open_files = 1;
+    }
+    ProcessPoolExecutor pool(std::move(options));
+    const futures::SubmitOptions limited{
+        .limits = {.memory = 2 * mp::MiB, .open_files = 1}};
+    CHECK(pool.submit(limited, allocate, mp::MiB).result() == mp::MiB);
+    auto large = pool.submit(limited, allocate, 4 * mp::MiB);
+    CHECK(says(refused([&] { large.result(); }), "limit of memory, 2 MiB"));
+}
+
+TEST_CASE("Limits: a task that waits for a future has them, too", "[pool]") {
+    const auto context = each_pool_start_method();
+    ProcessPoolExecutor pool(on(context, 1));
+    const futures::SubmitOptions limited{.limits = {.open_files = 32}};
+    auto count = pool.submit(inc, 39);
+    CHECK(pool.submit(limited, open_many, count).result() == EMFILE);
+    CHECK(
+        pool.submit({.after = {count}, .limits = {.open_files = 32}}, open_many, 40)
+            .result() == EMFILE
+    );
+    CHECK(pool.submit(open_many, count).result() == 0);
+    CHECK_THROWS_AS(
+        pool.submit({.limits = {.memory = 0}}, inc, count), std::invalid_argument
+    );
+}
+
+TEST_CASE("Limits: a pool in a task of a pool has limits of its own", "[pool]") {
+    ProcessPoolExecutor pool(on(each_pool_start_method(), 1));
+    auto told = pool.submit({.limits = {.cpu_time = 20s}}, burn_in_inner_pool);
+    CHECK(says(told.result(), "processor time, 0.05 s"));
 }
 
 TEST_CASE("Limits: behind a task its worker has the limits of before", "[pool]") {

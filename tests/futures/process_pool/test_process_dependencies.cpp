@@ -7,17 +7,21 @@
 #include "support/cause_of.hpp"
 #include "support/gate.hpp"
 #include "support/pools.hpp"
+#include "support/soon.hpp"
 #include "support/start_methods.hpp"
 
 #include <signal.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <chrono>
 #include <string>
 #include <vector>
 
 using futures::Future;
 using futures::OnWorkerLoss;
 using futures::ProcessPoolExecutor;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -49,6 +53,31 @@ struct CannotBeWritten {
         archive& n;
     }
 };
+
+/// One that is written slowly: rings, and waits, in the process that says so.
+struct WrittenSlowly {
+    std::string bell;
+    std::string gate;
+
+    template <class Archive>
+    void serialize(Archive& archive, unsigned /*version*/) {
+        if (Archive::is_saving::value) {
+            test::ring(bell);
+            test::pass(gate);
+        }
+        archive& bell;
+        archive& gate;
+    }
+};
+
+int depending_on_slow(int x, const WrittenSlowly&) {
+    return x;
+}
+
+int pass_one(const std::string& gate) {
+    test::pass(gate);
+    return 1;
+}
 
 int depending_number(const CannotBeWritten& x) {
     return x.n;
@@ -150,4 +179,27 @@ TEST_CASE("a callback of a task that waits may wait for it", "[dependency]") {
     const auto g = pool.submit(depending_inc, f);
     const auto t = f.then([&](int x) { return x + g.result(); });
     CHECK(t.result() == 5);
+}
+
+TEST_CASE(
+    "a pool that is killed while the call of a task that waited is written tells its "
+    "future's callback",
+    "[dependency]"
+) {
+    ProcessPoolExecutor pool(test::on(quick_pool_context(), 1));
+    futures::ThreadPoolExecutor threads(1);
+    const test::Gate first;
+    const test::Gate bell;
+    const test::Gate gate;
+    std::atomic<bool> told{false};
+    const auto f = threads.submit(pass_one, first.path());
+    auto g = pool.submit(depending_on_slow, f, WrittenSlowly{bell.path(), gate.path()});
+    g.add_done_callback([&told](const auto&) { told = true; });
+    first.open(1);
+    REQUIRE(bell.wait_for(1));
+    pool.kill_workers();
+    CHECK(test::soon([&] { return pool.workers().empty(); }));
+    gate.open(4);
+    CHECK_THROWS(g.result(20s));
+    CHECK(test::soon([&] { return told.load(); }));
 }

@@ -13,13 +13,16 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <filesystem>
 #include <iostream>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -104,6 +107,24 @@ int print_without_end_of_line_and_wait(
     test::ring(bell);
     test::pass(gate);
     return 0;
+}
+
+/// Of this process, its standard streams left out.
+int open_pipes() {
+    int count = 0;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+        std::error_code ignored;
+        const auto target = std::filesystem::read_symlink(entry.path(), ignored);
+        count += std::stoi(entry.path().filename()) > STDERR_FILENO &&
+                 target.string().starts_with("pipe:");
+    }
+    return count;
+}
+
+rlimit descriptors() {
+    rlimit limit{};
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    return limit;
 }
 
 ProcessPoolOptions capturing(const mp::Context& context, int workers) {
@@ -234,6 +255,44 @@ TEST_CASE("capture_output: a stream that takes nothing more holds up no kill") {
         pool.shutdown();
     }
     ::close(ends[0]);
+}
+
+TEST_CASE("capture_output: a worker has no ends of the others' pipes") {
+    const auto context = each_pool_start_method();
+    const int without = ProcessPoolExecutor(test::on(context, 4, OnWorkerLoss::isolate))
+                            .submit(open_pipes)
+                            .result(60s);
+    ProcessPoolExecutor pool(capturing(context, 4));
+    pool.bootup();
+    std::vector<futures::Future<int>> all;
+    for (int i = 0; i < 20; ++i) {
+        all.push_back(pool.submit(open_pipes));
+    }
+    for (const auto& future : all) {
+        CHECK(future.result(60s) == without);
+    }
+    // So those of a worker that dies end, whoever else lives.
+    const int before = open_pipes();
+    lost_of(pool.submit(print_and_die, "", "", SIGKILL));
+    CHECK(pool.submit(test::inc, 1).result(60s) == 2);
+    pool.bootup();
+    CHECK(test::soon([&] { return open_pipes() == before; }));
+}
+
+TEST_CASE("capture_output: what cannot be opened for all workers is closed again") {
+    const int before = open_pipes();
+    const rlimit usual = descriptors();
+    ProcessPoolExecutor pool(capturing(mp::Context(mp::StartMethod::fork), 64));
+    rlimit low = usual;
+    low.rlim_cur = 100;
+    ::setrlimit(RLIMIT_NOFILE, &low);
+    const auto submit = [&] {
+        pool.submit(test::inc, 1);
+    };
+    CHECK_THROWS(submit());
+    ::setrlimit(RLIMIT_NOFILE, &usual);
+    CHECK(open_pipes() == before);
+    CHECK(pool.submit(test::inc, 1).result(60s) == 2);
 }
 
 TEST_CASE("capture_output: a closed stream takes all, and nobody waits") {

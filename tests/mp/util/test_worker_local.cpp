@@ -44,6 +44,35 @@ struct Endless {
     Endless() { mp::worker_local<Endless>(); }
 };
 
+int left_ends = 0;
+int right_ends = 0;
+
+struct Right;
+
+/// Two that ask for each other when they are destroyed.
+struct Left {
+    Left() = default;
+    Left(const Left&) = delete;
+    Left& operator=(const Left&) = delete;
+    ~Left();
+};
+
+struct Right {
+    Right() = default;
+    Right(const Right&) = delete;
+    Right& operator=(const Right&) = delete;
+
+    ~Right() {
+        ++right_ends;
+        mp::worker_local<Left>();
+    }
+};
+
+Left::~Left() {
+    ++left_ends;
+    mp::worker_local<Right>();
+}
+
 bool may_be_made = false;
 
 struct Picky {
@@ -88,6 +117,13 @@ TEST_CASE("worker_local: after a constructor that threw the next call tries agai
     may_be_made = true;
     CHECK(mp::worker_local<Picky>().value == 5);
     mp::detail::destroy_worker_locals();
+}
+
+TEST_CASE("worker_local: destructors that ask for each other come to an end") {
+    mp::worker_local<Left>();
+    mp::detail::destroy_worker_locals();
+    CHECK(left_ends == 4);
+    CHECK(right_ends == 4);
 }
 
 TEST_CASE("worker_local: a forked child has an object of its own") {
