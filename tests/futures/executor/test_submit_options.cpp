@@ -13,7 +13,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-int add(int a, int b) {
+int total(int a, int b) {
     return a + b;
 }
 
@@ -21,12 +21,12 @@ int add(int a, int b) {
 
 TEST_CASE("SubmitOptions: both pools take them before the call", "[executor]") {
     futures::ThreadPoolExecutor threads(1);
-    CHECK(threads.submit({}, add, 1, 2).result() == 3);
-    CHECK(threads.submit(futures::SubmitOptions(), add, 1, 2).result() == 3);
+    CHECK(threads.submit({}, total, 1, 2).result() == 3);
+    CHECK(threads.submit(futures::SubmitOptions(), total, 1, 2).result() == 3);
     futures::ProcessPoolExecutor pool(
         {.max_workers = 1, .mp_context = quick_pool_context()}
     );
-    CHECK(pool.submit({.retries = 1}, add, 1, 2).result() == 3);
+    CHECK(pool.submit({.retries = 1}, total, 1, 2).result() == 3);
 }
 
 TEST_CASE(
