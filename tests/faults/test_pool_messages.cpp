@@ -187,7 +187,7 @@ TEST_CASE("A4: a hundred that cannot be written, a hundred that can", "[faults]"
 TEST_CASE(
     "A7 loky::process_executor::large_data_2_2_GB: an argument whose size no 32 bits "
     "hold",
-    "[faults][slow][no-asan][no-tsan]"
+    "[.stress][faults][no-asan][no-tsan]"
 ) {
     constexpr std::size_t size = 2'200'000'000;
     const auto memory = static_cast<std::size_t>(::sysconf(_SC_PHYS_PAGES)) *

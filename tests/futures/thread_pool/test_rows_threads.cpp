@@ -140,6 +140,7 @@ TEST_CASE("taskflow::test_asyncs::nested: each submits one that submits one, fou
         });
     }
     all.wait();
+    threads.shutdown();  // what they use goes before the pool
     CHECK(count == 4 * tasks);
 }
 
@@ -200,6 +201,7 @@ TEST_CASE("taskflow::test_asyncs::recursive_100_10: one spawns 100 that spawn te
         count();
     });
     CHECK(outermost.result(60s) == 1101);
+    threads.shutdown();  // as above
 }
 
 TEST_CASE("taskflow::test_work_stealing::starvation_branches: work that is ready is "
@@ -228,6 +230,7 @@ TEST_CASE("taskflow::test_work_stealing::starvation_branches: work that is ready
             }
         });
         ended.wait();
+        threads.shutdown();  // as above
         CHECK(counted == others);
     }
 }
@@ -256,9 +259,10 @@ TEST_CASE(
 ) {
     ThreadPoolExecutor threads(2);
     for (int round = 0; round < 50; ++round) {
-        std::latch both(2);
-        const auto meet_and_throw = [&](int x) {
-            both.arrive_and_wait();
+        // Of both: the one that is not told may still be in it at the next round.
+        const auto both = std::make_shared<std::latch>(2);
+        const auto meet_and_throw = [both](int x) {
+            both->arrive_and_wait();
             return throw_one_of_many(x);
         };
         CHECK_THROWS_WITH(threads.map(meet_and_throw, {1, 2}).to_vector(), "number 1");
