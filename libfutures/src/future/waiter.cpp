@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "futures/detail/waiter.hpp"
 
+#include "future/dependency_walk.hpp"
 #include "future/pool_thread.hpp"
+#include "future/ready.hpp"
 #include "future/thread_duties.hpp"
 #include "os/spin.hpp"
-
-#include <sched.h>
 
 namespace futures::detail {
 
@@ -21,6 +21,7 @@ void Waiter::leave(Node& node) noexcept {
     if (node.state_ != nullptr) {
         node.state_->remove_waiter(node);
         node.state_ = nullptr;
+        --left_;
     }
 }
 
@@ -30,6 +31,7 @@ bool Waiter::watch(StateBase& state, std::size_t number) {
         nodes_.pop_back();
         return false;
     }
+    ++left_;
     return true;
 }
 
@@ -75,6 +77,11 @@ std::size_t Waiter::next(const mp::Deadline& deadline) {
     if (const auto number = take(); number != none || deadline.expired()) {
         return number;
     }
+    while (Ready::any_here() && help(nullptr)) {
+        if (const auto number = take(); number != none) {
+            return number;
+        }
+    }
     if (ThreadDuties* const duties = ThreadDuties::of_this_thread()) {
         return next_in_turns(*duties, deadline);
     }
@@ -89,25 +96,17 @@ std::size_t Waiter::next(const mp::Deadline& deadline) {
             return number;
         }
         // A wait with a deadline must end in time, which a task need not.
-    } while (thread != nullptr && deadline.is_forever() && run_one(*thread));
+    } while (thread != nullptr && deadline.is_forever() && left_ == 1 && help(thread));
     return sleep_as(thread, deadline);
 }
 
-/// The first of the futures whose task this thread can run; false when there is none.
-bool Waiter::run_one(PoolThread& thread) {
-    // The one that ends first may be needed to go on with the others, so they are left
-    // to threads that are about to take them.
-    constexpr int patience = 1000;
-    for (int turn = 0; turn < patience && thread.others_are_idle(); ++turn) {
-        // order: relaxed, a hint; take() looks again.
-        if (latest_.load(std::memory_order_relaxed) != nullptr) {
-            return true;
-        }
-        sched_yield();
-    }
-    for (; begun_ < nodes_.size(); ++begun_) {
-        StateBase* const state = nodes_[begun_].state_;
-        if (state != nullptr && thread.run_awaited(*state)) {
+/// Does what this thread can do for the futures that are left. It runs a task only for
+/// the last one of them: of several the first to end may be what lets it go on.
+bool Waiter::help(PoolThread* thread) {
+    for (const Node& node : nodes_) {
+        if (node.state_ != nullptr &&
+            (thread != nullptr ? thread->run_awaited(*node.state_)
+                               : run_own_ready(*node.state_))) {
             return true;
         }
     }

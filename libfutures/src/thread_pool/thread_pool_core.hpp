@@ -77,10 +77,6 @@ private:
             return pool.run_awaited(*this, state);
         }
 
-        bool others_are_idle() const noexcept override {
-            return pool.idle_.any() && !pool.queue_.is_empty();
-        }
-
         void begin_wait(const Wait& wait) override { pool.begin_wait(*this, wait); }
 
         void end_wait(const Wait& wait) noexcept override {
@@ -138,17 +134,20 @@ private:
 
     // -- tasks that wait
     class Inner;
-    struct CallbacksOf;
+    class CallbacksOf;
 
     void can_be_found();
     bool run_awaited(Worker& self, StateBase& state);
+    bool run_inside(Worker& self, Work& work);
     void run_first(Worker& self, Work& work);
     void drop_begun(Worker& self);
     void pass_on_callbacks(Work& work);
+    Work* passed_on() noexcept MP_REQUIRES(mutex_);
+    void forget_passed_on(CallbacksOf& callbacks) noexcept;
     void begin_wait(Worker& self, const Wait& wait);
     void end_wait(Worker& self, const Wait& wait) noexcept;
     void relieve() noexcept;
-    static void relieve_other(const Wait& wait) noexcept;
+    void relieve_other(const Wait& wait) noexcept;
     Work* relieve_locked(bool& at_limit) noexcept MP_REQUIRES(mutex_);
     bool add_spare(Work* first) noexcept MP_REQUIRES(mutex_);
     void count_blocked() noexcept MP_REQUIRES(mutex_);
@@ -158,6 +157,7 @@ private:
     static void check_not_exiting();
     void close(Mode mode) noexcept;
     void join() noexcept;
+    void leave_threads() noexcept;
     std::thread thread_to_join() noexcept;
     void break_with(std::exception_ptr cause);
     std::exception_ptr broken() const;
@@ -192,6 +192,10 @@ private:
     std::size_t blocked_ MP_GUARDED_BY(mutex_) = 0;          // of these
     std::size_t blocked_by_hand_ MP_GUARDED_BY(mutex_) = 0;  // for futures of nobody
     bool told_all_blocked_ MP_GUARDED_BY(mutex_) = false;
+    bool left_ MP_GUARDED_BY(mutex_) = false;  // nobody is going to join its threads
+    // In the queue and not begun, the oldest first.
+    CallbacksOf* first_passed_on_ MP_GUARDED_BY(mutex_) = nullptr;
+    CallbacksOf* last_passed_on_ MP_GUARDED_BY(mutex_) = nullptr;
     std::exception_ptr broken_cause_ MP_GUARDED_BY(mutex_);
 
     mp::detail::Mutex join_mutex_;  // taken before mutex_

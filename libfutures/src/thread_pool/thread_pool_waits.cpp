@@ -5,11 +5,13 @@
 #include "mp/detail/forced_unwind.hpp"
 #include "mp/detail/nesting.hpp"
 
+#include "future/dependency_walk.hpp"
 #include "os/per_process.hpp"
 #include "thread_pool/thread_pool_core.hpp"
 #include "util/diagnostics.hpp"
 
 #include <algorithm>
+#include <array>
 #include <new>
 #include <unordered_map>
 #include <utility>
@@ -107,34 +109,102 @@ private:
     TaskFrame frame_;
 };
 
+namespace {
+
+/// What a thread of a pool can do for a future that it waits for.
+class Needed final : public DependencyVisitor {
+public:
+    explicit Needed(std::uint32_t pool) noexcept : pool_(pool) {}
+
+    bool visit(StateBase& state, Edge* edge) override {
+        Work* const work = state.as_work();
+        if (work == nullptr) {
+            return false;
+        }
+        if (state.done()) {
+            if (edge != nullptr && work->is_passed_on()) {
+                told = DependencyWalk::take(*edge);
+                to_tell = edge;
+            }
+            return told != nullptr;
+        }
+        if (work->queued_in() == pool_ && !work->is_begun()) {
+            work->keep();
+            to_run = work;
+        }
+        return to_run != nullptr;
+    }
+
+    /// Of several, the first to end may be what lets the thread go on with the others.
+    bool goes_into(const Dependencies& dependent) override {
+        return dependent.needs_each();
+    }
+
+    Work* to_run = nullptr;  // with a reference
+    Edge* to_tell = nullptr;
+    StateBase* told = nullptr;  // of this one's end
+
+private:
+    const std::uint32_t pool_;
+};
+
+}  // namespace
+
 bool ThreadPool::run_awaited(Worker& self, StateBase& state) {
     Work* const work = state.as_work();
-    if (work == nullptr || work->queued_in() != number_ || work->is_begun() ||
-        self.depth >= max_depth || !mp::detail::half_of_stack_is_left()) {
+    const bool queued = work != nullptr && work->queued_in() != 0;
+    if ((queued ? work->queued_in() != number_ || work->is_begun()
+                : state.depends_on() == nullptr) ||
+        state.done() || self.depth >= max_depth ||
+        !mp::detail::half_of_stack_is_left()) {
         return false;
     }
+    if (queued) {
+        return run_inside(self, *work);
+    }
+    Needed needed(number_);
+    try {
+        DependencyWalk walk;
+        walk.visit(state, needed);
+    } catch (const std::bad_alloc&) {
+        static_cast<void>(0);  // what it found is done
+    }
+    if (needed.told != nullptr) {
+        DependencyWalk::tell(*needed.to_tell, *needed.told);
+        return true;
+    }
+    if (needed.to_run != nullptr) {
+        const bool ran = run_inside(self, *needed.to_run);
+        needed.to_run->release();
+        return ran;
+    }
+    return false;
+}
+
+/// False when it was begun elsewhere.
+bool ThreadPool::run_inside(Worker& self, Work& work) {
     try {
         self.unfinished.reserve(self.depth + 2);
     } catch (const std::bad_alloc&) {
         return false;
     }
-    if (!work->begin()) {
+    if (!work.begin()) {
         return false;
     }
     drop_begun(self);
     bool callbacks = false;
     {
-        const Inner inner(self, *work);
+        const Inner inner(self, work);
         try {
-            callbacks = work->run_begun(self.completed);
+            callbacks = work.run_begun(self.completed);
         } catch (const mp::detail::ForcedUnwind&) {
             // The task that waits is lost with it: its stack goes.
-            self.unfinished.insert(self.unfinished.begin(), work);
+            self.unfinished.insert(self.unfinished.begin(), &work);
             throw;
         }
     }
-    if (callbacks) {
-        pass_on_callbacks(*work);
+    if (callbacks && !work.tell_at_once()) {
+        pass_on_callbacks(work);
     }
     return true;
 }
@@ -157,7 +227,7 @@ void ThreadPool::run_first(Worker& self, Work& work) {
         throw;
     }
     leave_graph(self.task);
-    if (callbacks) {
+    if (callbacks && !work.tell_at_once()) {
         pass_on_callbacks(work);
     }
 }
@@ -170,69 +240,139 @@ void ThreadPool::drop_begun(Worker& self) {
 }
 
 /// The callbacks of a task that ran inside of another one: they may need a mutex that
-/// the other one holds, or wait for it, so they run as a task of their own.
-struct ThreadPool::CallbacksOf final : Work {
-    explicit CallbacksOf(Work& done) noexcept : work(done) {}
+/// the other one holds, or wait for it, so they run as a task of their own. References
+/// as those of a task: one for the call, and one for the queue when it was begun
+/// elsewhere.
+class ThreadPool::CallbacksOf final : public Work {
+public:
+    CallbacksOf(ThreadPool& pool, Work& done) noexcept : pool_(pool), done_(done) {}
 
     void run(std::atomic<std::uint64_t>& completed) override {
-        finish_callbacks(completed);
+        if (claim()) {
+            run_rest(completed);
+        } else {
+            release();
+        }
     }
 
     void run_rest(std::atomic<std::uint64_t>& completed) override {
-        finish_callbacks(completed);
+        done_.finish_callbacks(completed);
+        release();
     }
 
-    void finish_callbacks(std::atomic<std::uint64_t>& completed) override {
-        work.finish_callbacks(completed);
-        delete this;
-    }
-
-    /// In a thread that has more to do.
-    void finish_all() {
-        std::atomic<std::uint64_t> uncounted{0};
-        try {
-            work.finish_callbacks(uncounted);
-        } catch (const mp::detail::ForcedUnwind&) {
-            finish_callbacks(uncounted);
-            throw;
+    bool begin() noexcept override {
+        if (!claim()) {
+            return false;
         }
-        delete this;
+        keep();
+        return true;
+    }
+
+    bool run_begun(std::atomic<std::uint64_t>& completed) override {
+        run_rest(completed);
+        return false;
     }
 
     void fail(std::exception_ptr /*exception*/) override { finish_all(); }
 
     void cancel_work() override { finish_all(); }
 
-    bool begin() noexcept override { return false; }
-
-    bool run_begun(std::atomic<std::uint64_t>& /*completed*/) override { return false; }
-
-    bool is_begun() const noexcept override { return false; }
+    bool is_begun() const noexcept override { return begun_.load(); }
 
     bool is_cancelled() const noexcept override { return false; }
 
-    void keep() noexcept override {}
+    void keep() noexcept override { ++references_; }
 
-    void release() noexcept override {}
+    void release() noexcept override {
+        if (--references_ == 0) {
+            delete this;
+        }
+    }
+
+    bool tell_at_once() override { return true; }
+
+    void finish_callbacks(std::atomic<std::uint64_t>& /*completed*/) override {}
 
     std::string name() const override { return "a callback"; }
 
-    Work& work;
+private:
+    friend class ThreadPool;
+
+    ~CallbacksOf() = default;
+
+    bool claim() noexcept {
+        if (begun_.exchange(true)) {
+            return false;
+        }
+        pool_.forget_passed_on(*this);
+        return true;
+    }
+
+    /// In a thread that has more to do.
+    void finish_all() {
+        if (!claim()) {
+            release();
+            return;
+        }
+        std::atomic<std::uint64_t> uncounted{0};
+        try {
+            done_.finish_callbacks(uncounted);
+        } catch (const mp::detail::ForcedUnwind&) {
+            run_rest(uncounted);
+            throw;
+        }
+        release();
+    }
+
+    ThreadPool& pool_;
+    Work& done_;
+    std::atomic<std::uint32_t> references_{1};
+    std::atomic<bool> begun_{false};
+    // Guarded by the pool's mutex_.
+    CallbacksOf* next_ = nullptr;
+    CallbacksOf* previous_ = nullptr;
 };
 
+void ThreadPool::forget_passed_on(CallbacksOf& callbacks) noexcept {
+    const mp::detail::MutexLock lock(mutex_);
+    (callbacks.previous_ != nullptr ? callbacks.previous_->next_ : first_passed_on_) =
+        callbacks.next_;
+    (callbacks.next_ != nullptr ? callbacks.next_->previous_ : last_passed_on_) =
+        callbacks.previous_;
+}
+
+/// With one reference.
+Work* ThreadPool::passed_on() noexcept {
+    if (first_passed_on_ != nullptr) {
+        first_passed_on_->keep();
+    }
+    return first_passed_on_;
+}
+
 void ThreadPool::pass_on_callbacks(Work& work) {
-    auto* const callbacks = new (std::nothrow) CallbacksOf(work);
+    auto* const callbacks = new (std::nothrow) CallbacksOf(*this, work);
     try {
         if (callbacks == nullptr) {
             throw std::bad_alloc();
         }
+        {
+            const mp::detail::MutexLock lock(mutex_);
+            callbacks->previous_ = last_passed_on_;
+            (last_passed_on_ != nullptr ? last_passed_on_->next_ : first_passed_on_) =
+                callbacks;
+            last_passed_on_ = callbacks;
+        }
+        work.set_passed_on();
         ++internal_;
         queue_.push(*callbacks);
         idle_.wake_unless_one_searches();
     } catch (const std::bad_alloc&) {
         // Here, then.
-        --internal_;
-        delete callbacks;
+        if (callbacks != nullptr) {
+            --internal_;
+            callbacks->cancel_work();
+            return;
+        }
         std::atomic<std::uint64_t> uncounted{0};
         try {
             work.finish_callbacks(uncounted);
@@ -304,11 +444,15 @@ Work* ThreadPool::relieve_locked(bool& at_limit) noexcept {
     }
     // What some thread waits for first: so a recursion needs as many threads as it is
     // deep, not as many as it has branches.
-    if (Work* const wanted = WaitGraph::of_this_process().wanted_of(number_)) {
-        return add_spare(wanted) ? nullptr : wanted;
-    }
     if (queue_.is_empty()) {
         return nullptr;
+    }
+    Work* wanted = WaitGraph::of_this_process().wanted_of(number_);
+    if (wanted == nullptr) {
+        wanted = passed_on();
+    }
+    if (wanted != nullptr) {
+        return add_spare(wanted) ? nullptr : wanted;
     }
     const std::size_t most = blocked_by_hand_ != 0
                                  ? std::max(max_workers_, min_spares_by_hand)
@@ -321,16 +465,47 @@ Work* ThreadPool::relieve_locked(bool& at_limit) noexcept {
     return nullptr;
 }
 
-/// In another pool, whose threads may all be blocked.
+namespace {
+
+/// The pools in whose queues the tasks are that a wait needs.
+class PoolsOf final : public DependencyVisitor {
+public:
+    bool visit(StateBase& state, Edge* /*edge*/) override {
+        Work* const work = state.as_work();
+        if (work != nullptr && work->queued_in() != 0 && !work->is_begun() &&
+            std::find(found.begin(), end, work->queued_in()) == end) {
+            *end++ = work->queued_in();
+        }
+        return end == found.end();
+    }
+
+    std::array<std::uint32_t, 8> found{};
+    std::array<std::uint32_t, 8>::iterator end = found.begin();
+};
+
+}  // namespace
+
+/// In other pools, whose threads may all be blocked.
 void ThreadPool::relieve_other(const Wait& wait) noexcept {
+    PoolsOf pools;
     const std::size_t size = std::min(wait.size(), enough_futures);
     for (std::size_t i = 0; i < size; ++i) {
         StateBase* const state = wait.future(i);
-        Work* const work = state == nullptr ? nullptr : state->as_work();
-        if (work != nullptr && !work->is_begun()) {
-            if (const auto pool = Pools::all().find(work->queued_in())) {
-                pool->relieve();
-            }
+        if (state == nullptr || pools.visit(*state, nullptr) ||
+            state->depends_on() == nullptr) {
+            continue;
+        }
+        try {
+            DependencyWalk walk;
+            walk.visit(*state, pools);
+        } catch (const std::bad_alloc&) {
+            static_cast<void>(0);  // what it found is done
+        }
+    }
+    for (auto at = pools.found.begin(); at != pools.end; ++at) {
+        const auto pool = *at == number_ ? nullptr : Pools::all().find(*at);
+        if (pool != nullptr) {
+            pool->relieve();
         }
     }
 }
@@ -367,7 +542,7 @@ bool ThreadPool::add_spare(Work* first) noexcept {
 /// True: this thread is one too many, and is to end.
 bool ThreadPool::retire(Worker& self) noexcept {
     const mp::detail::MutexLock lock(mutex_);
-    if (mode_.load() != Mode::open || !surplus_.load()) {
+    if (mode_.load() == Mode::broken || !surplus_.load()) {
         return false;
     }
     self.ended = true;

@@ -125,6 +125,8 @@ enum class TaskEnd : std::uint8_t {
     failed,     ///< `failure` says why: its worker was lost, its result is unreadable
 };
 
+class StateBase;
+
 class BoardTask {
 public:
     static constexpr std::uint64_t unplaced = ~std::uint64_t{0};
@@ -146,6 +148,9 @@ public:
 
     /// The future is done: finish() was called, or it was cancelled.
     virtual bool is_finished() const noexcept = 0;
+
+    /// Its future, if it has one of this process.
+    virtual StateBase* future_state() noexcept { return nullptr; }
 
     // Guarded by the board's mutex until the task is placed, by its drain lock after.
     std::uint64_t position = unplaced;

@@ -35,13 +35,12 @@ public:
     DerivedState(const DerivedState&) = delete;
     DerivedState& operator=(const DerivedState&) = delete;
 
-    void depends_on(Dependencies& on) noexcept {
-        on.keep();
-        on_ = DependenciesPtr<Dependencies>(&on);
-    }
+    void begin_to_depend(Dependencies& on) noexcept { on_.set(on); }
 
     /// Requires: start() was called.
-    void depends_no_more() noexcept { on_ = DependenciesPtr<Dependencies>(nullptr); }
+    void depends_no_more() noexcept { on_.clear(); }
+
+    DependsOn* depends_on() noexcept override { return &on_; }
 
     /// The value that `make` returns, or what it throws.
     template <class Make>
@@ -67,9 +66,9 @@ public:
 private:
     ~DerivedState() override = default;
 
-    void discard_work() noexcept override { on_->leave(); }
+    void discard_work() noexcept override { on_.get()->leave(); }
 
-    DependenciesPtr<Dependencies> on_{nullptr};
+    DependsOn on_;
 };
 
 /// Makes the value of a DerivedState.
@@ -80,7 +79,7 @@ public:
     /// Requires: all were added, and live until this returns.
     Future<R> begin() {
         Future<R> future{StatePtr<State<R>>(handle_.release())};
-        derived_->depends_on(*this);
+        derived_->begin_to_depend(*this);
         watch();
         drop();  // the caller's
         return future;
@@ -162,6 +161,7 @@ public:
         }
         auto* const forward = new Forward(derived);
         forward->add(from.base(), true);
+        derived.begin_to_depend(*forward);
         forward->watch();
         forward->drop();
     }
@@ -171,6 +171,7 @@ private:
         : Dependencies(1, Needs::ends, false), derived_(derived) {}
 
     void go_on() override {
+        derived_.depends_no_more();
         Future<T> from{StatePtr<State<T>>(static_cast<State<T>*>(&take(0)))};
         if constexpr (std::is_same_v<R, T>) {
             derived_.settle([&]() -> R { return std::move(from).result(); });
@@ -186,7 +187,10 @@ private:
         }
     }
 
-    void stop(Obstacle obstacle) override { derived_.fail(dependency_error(obstacle)); }
+    void stop(Obstacle obstacle) override {
+        derived_.depends_no_more();
+        derived_.fail(dependency_error(obstacle));
+    }
 
     void left() noexcept override {}
 

@@ -5,6 +5,7 @@
 // Threads: any.
 #pragma once
 
+#include "futures/detail/dependencies.hpp"
 #include "futures/detail/recycle.hpp"
 #include "futures/detail/state.hpp"
 #include "mp/detail/forced_unwind.hpp"
@@ -49,6 +50,9 @@ public:
     virtual bool begin() noexcept = 0;
     /// After begin(). True when it has callbacks: finish_callbacks() is to be called.
     virtual bool run_begun(std::atomic<std::uint64_t>& completed) = 0;
+    /// Instead, where the program's code may not run: tells the tasks that depend on
+    /// it. True when that was all, and it may be gone.
+    virtual bool tell_at_once() = 0;
     /// Counts them as one task more.
     virtual void finish_callbacks(std::atomic<std::uint64_t>& completed) = 0;
 
@@ -75,6 +79,18 @@ public:
         pool_.store(pool, std::memory_order_relaxed);
     }
 
+    /// It was run on the stack of a task that waits, and what it has to tell is left to
+    /// another thread.
+    bool is_passed_on() const noexcept {
+        // order: relaxed, whoever wants it looks again into its list.
+        return passed_on_.load(std::memory_order_relaxed);
+    }
+
+    void set_passed_on() noexcept {
+        // order: relaxed, as above.
+        passed_on_.store(true, std::memory_order_relaxed);
+    }
+
 protected:
     ~Work() = default;
 
@@ -83,6 +99,7 @@ protected:
     // Here, so that they share one word.
     std::atomic<std::uint32_t> pool_{0};
     Stage stage_ = Stage::queued;  // of the thread that runs it
+    std::atomic<bool> passed_on_{false};
 };
 
 /// A callable with its arguments.
@@ -123,7 +140,11 @@ class ThreadTask final : public State<R>, public Work, public Recycled {
 public:
     template <class... Args>
     explicit ThreadTask(Args&&... args)
-        : State<R>(Settler::executor), call_(std::forward<Args>(args)...) {}
+        : State<R>(Settler::executor), call_(std::forward<Args>(args)...) {
+        if constexpr (waits) {
+            on_.set(call_.gate());
+        }
+    }
 
     ThreadTask(const ThreadTask&) = delete;
     ThreadTask& operator=(const ThreadTask&) = delete;
@@ -145,7 +166,7 @@ public:
             return;
         }
         this->store_exception(thread_ended_in_task());
-        call_.~Call();
+        end_call();
         count(completed);
         if (this->conclude(Outcome::exception)) {
             run_callbacks_here(completed);
@@ -163,6 +184,7 @@ public:
     bool run_begun(std::atomic<std::uint64_t>& completed) override {
         auto outcome = Outcome::value;
         stage_ = Stage::calling;
+        depend_no_more();
         try {
             this->emplace_from(std::move(call_));
         } catch (const mp::detail::ForcedUnwind&) {
@@ -171,9 +193,17 @@ public:
             this->store_exception(std::current_exception());
             outcome = Outcome::exception;
         }
-        call_.~Call();
+        end_call();
         count(completed);
         return this->conclude(outcome);
+    }
+
+    bool tell_at_once() override {
+        const bool all = StateBase::tell_at_once();
+        if (all) {
+            this->end_telling();
+        }
+        return all;
     }
 
     void finish_callbacks(std::atomic<std::uint64_t>& completed) override {
@@ -184,7 +214,7 @@ public:
 
     void fail(std::exception_ptr exception) override {
         if (this->start()) {
-            call_.~Call();
+            end_call();
             this->store_exception(std::move(exception));
             this->finish(Outcome::exception);
         } else {
@@ -213,7 +243,31 @@ public:
 
     Work* as_work() noexcept override { return this; }
 
+    DependsOn* depends_on() noexcept override {
+        if constexpr (waits) {
+            return &on_;
+        } else {
+            return nullptr;
+        }
+    }
+
 private:
+    /// It waits for futures first.
+    static constexpr bool waits = requires(Call & call) { call.gate(); };
+
+    struct Nothing {};
+
+    void depend_no_more() noexcept {
+        if constexpr (waits) {
+            on_.clear();
+        }
+    }
+
+    void end_call() noexcept {
+        depend_no_more();
+        call_.~Call();
+    }
+
     static void count(std::atomic<std::uint64_t>& completed) noexcept {
         // order: relaxed load, this thread is the only writer; release pairs with
         // all_are_busy(), so that it sees that this was submitted before it was done.
@@ -237,11 +291,12 @@ private:
         }
     }
 
-    void discard_work() noexcept override { call_.~Call(); }
+    void discard_work() noexcept override { end_call(); }
 
     union {
         Call call_;  // until it has run or was cancelled
     };
+    [[no_unique_address]] std::conditional_t<waits, DependsOn, Nothing> on_;
 };
 
 }  // namespace futures::detail
