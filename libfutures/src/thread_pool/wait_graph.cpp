@@ -202,6 +202,9 @@ bool WaitGraph::Search::add_way(
     } else {
         return false;
     }
+    if (nodes_[to].goes_on) {
+        return false;
+    }
     nodes_[to].before.push_back(from);
     ways_.push_back({from, to, frame});
     ++nodes_[from].left;
