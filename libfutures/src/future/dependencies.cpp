@@ -56,8 +56,8 @@ Dependencies::~Dependencies() {
 
 void Dependencies::forget_values() noexcept {
     for (std::size_t i = 0; i < added_; ++i) {
-        if (edges_[i].counted_) {
-            edges_[i].counted_ = false;
+        // Another thread may just be telling it of one more, if it was stopped.
+        if (edges_[i].counted_.exchange(false)) {
             edges_[i].state_->drop_reference();
         }
     }
@@ -136,15 +136,6 @@ void Dependencies::unhook() noexcept {
             }
         }
     }
-}
-
-bool Dependencies::waits_for_hand_made() const noexcept {
-    for (std::size_t i = 0; i < added_; ++i) {
-        if (edges_[i].hand_made_ && edges_[i].phase_.load() == Edge::Phase::hooked) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /// With a reference to `state` if the edge keeps it.

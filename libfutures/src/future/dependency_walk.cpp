@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "future/dependency_walk.hpp"
 
+#include "futures/detail/making.hpp"
+#include "futures/errors.hpp"
+
 #include "future/ready.hpp"
 #include "os/per_process.hpp"
 
@@ -97,29 +100,43 @@ bool DependencyWalk::next(
 
 bool DependencyWalk::enter(StateBase& state, DependencyVisitor& visitor) {
     Dependencies* const dependent = state.done() ? nullptr : of(state);
-    if (dependent == nullptr || dependent->seen_ == number_) {
+    return dependent != nullptr && enter(*dependent, visitor);
+}
+
+bool DependencyWalk::enter(Dependencies& dependent, DependencyVisitor& visitor) {
+    if (dependent.seen_ == number_) {
         return false;
     }
-    dependent->seen_ = number_;
-    if (visitor.enter(*dependent)) {
+    dependent.seen_ = number_;
+    if (visitor.enter(dependent)) {
         return true;
     }
-    if (visitor.goes_into(*dependent)) {
-        places_.push_back({dependent, 0});
+    if (visitor.goes_into(dependent)) {
+        places_.push_back({&dependent, 0});
     }
     return false;
 }
 
 bool DependencyWalk::visit(StateBase& state, DependencyVisitor& visitor) {
     places_.clear();
-    if (visitor.visit(state, nullptr) || enter(state, visitor)) {
-        return true;
-    }
+    return visitor.visit(state, nullptr) || enter(state, visitor) || go(visitor);
+}
+
+bool DependencyWalk::visit(Dependencies& dependent, DependencyVisitor& visitor) {
+    places_.clear();
+    return dependent.hooked_.load() && (enter(dependent, visitor) || go(visitor));
+}
+
+bool DependencyWalk::go(DependencyVisitor& visitor) {
     Open open;
     while (!places_.empty()) {
         if (!next(*places_.back().dependent, places_.back().at, open)) {
             places_.pop_back();
-        } else if (open.state != nullptr && (visitor.visit(*open.state, open.edge) || enter(*open.state, visitor))) {
+        } else if (open.state == nullptr) {
+            if (visitor.visit_hand_made()) {
+                return true;
+            }
+        } else if (visitor.visit(*open.state, open.edge) || enter(*open.state, visitor)) {
             return true;
         }
     }
@@ -163,11 +180,15 @@ public:
 
 }  // namespace
 
-bool run_own_ready(StateBase& state) {
+bool run_own_ready(const Wait& wait) {
     OwnReady ready;
     try {
         DependencyWalk walk;
-        walk.visit(state, ready);
+        for (std::size_t i = 0; i < wait.size() && ready.found == nullptr; ++i) {
+            if (StateBase* const state = wait.future(i)) {
+                walk.visit(*state, ready);
+            }
+        }
     } catch (const std::bad_alloc&) {
         return false;
     }
@@ -176,6 +197,39 @@ bool run_own_ready(StateBase& state) {
         Ready::run_now(*ready.found);
     }
     return ready.found != nullptr;
+}
+
+// What this thread makes itself
+
+namespace {
+
+class MadeHere final : public DependencyVisitor {
+public:
+    bool visit(StateBase& state, Edge* /*edge*/) override {
+        return !state.done() && state.maker() == Making::this_thread();
+    }
+
+    bool goes_into(const Dependencies& dependent) override {
+        return dependent.needs_each();
+    }
+};
+
+}  // namespace
+
+void check_not_made_here(StateBase& state) {
+    if (!Making::is_here()) {
+        return;
+    }
+    MadeHere made;
+    bool found = false;
+    {
+        DependencyWalk walk;
+        found = walk.visit(state, made);
+    }
+    if (found) {
+        throw DeadlockError("this wait would never end: a function that then() or "
+                            "recover() calls waits for what depends on its result");
+    }
 }
 
 }  // namespace futures::detail

@@ -12,6 +12,8 @@
 
 #include "futures/detail/dependencies.hpp"
 
+#include "future/pool_thread.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
@@ -31,6 +33,9 @@ public:
 
     /// What makes a future that is not done.
     virtual bool enter(Dependencies& /*dependent*/) { return false; }
+
+    /// An open edge to a future made by hand.
+    virtual bool visit_hand_made() { return false; }
 
     /// Whether to go on to what it depends on.
     virtual bool goes_into(const Dependencies& /*dependent*/) { return true; }
@@ -62,6 +67,9 @@ public:
         StateBase* state = nullptr;
     };
 
+    /// The same for a dependent that lives, in place of its future.
+    bool visit(Dependencies& dependent, DependencyVisitor& visitor);
+
     /// The next one from `at` on. False: there is none.
     bool next(Dependencies& dependent, std::size_t& at, Open& open) noexcept;
 
@@ -84,6 +92,8 @@ private:
     };
 
     bool enter(StateBase& state, DependencyVisitor& visitor);
+    bool enter(Dependencies& dependent, DependencyVisitor& visitor);
+    bool go(DependencyVisitor& visitor);
 
     std::unique_lock<std::mutex> lock_;
     std::uint64_t number_;
@@ -93,8 +103,12 @@ private:
     std::vector<Edge*> edges_;
 };
 
-/// Runs what waits for its turn in this thread, if `state`, which this thread waits
-/// for, depends on it. True: it ran something.
-bool run_own_ready(StateBase& state);
+/// Runs what waits for its turn in this thread, if something that this thread is to
+/// wait for depends on it. True: it ran something.
+bool run_own_ready(const Wait& wait);
+
+/// Throws DeadlockError when this thread, which is to wait for `state`, makes the very
+/// value that it depends on.
+void check_not_made_here(StateBase& state);
 
 }  // namespace futures::detail

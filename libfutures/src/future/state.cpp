@@ -55,10 +55,14 @@ bool StateBase::wait_or_help(const mp::Deadline& deadline) {
         PoolThread* const thread = PoolThread::of_this_thread();
         // A wait with a deadline must end in time, which a task need not.
         const bool runs = thread != nullptr && deadline.is_forever();
-        while (((Ready::any_here() && run_own_ready(*this)) ||
+        const WaitForOne wait(*this, deadline);
+        while (((Ready::any_here() && run_own_ready(wait)) ||
                 (runs && thread->run_awaited(*this))) &&
                !done()) {
         }
+    }
+    if (!done() && deadline.is_forever()) {
+        check_not_made_here(*this);
     }
     return done() || wait_until_done(deadline);
 }

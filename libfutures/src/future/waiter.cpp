@@ -73,46 +73,6 @@ std::size_t Waiter::take() {
     return node.number_;
 }
 
-std::size_t Waiter::next(const mp::Deadline& deadline) {
-    if (const auto number = take(); number != none || deadline.expired()) {
-        return number;
-    }
-    while (Ready::any_here() && help(nullptr)) {
-        if (const auto number = take(); number != none) {
-            return number;
-        }
-    }
-    if (ThreadDuties* const duties = ThreadDuties::of_this_thread()) {
-        return next_in_turns(*duties, deadline);
-    }
-    const auto some = [this] {
-        // order: relaxed, a hint; take() looks again.
-        return latest_.load(std::memory_order_relaxed) != nullptr;
-    };
-    PoolThread* const thread = PoolThread::of_this_thread();
-    do {
-        mp::detail::spin([&] { return some() || deadline.expired(); });
-        if (const auto number = take(); number != none || deadline.expired()) {
-            return number;
-        }
-        // A wait with a deadline must end in time, which a task need not.
-    } while (thread != nullptr && deadline.is_forever() && left_ == 1 && help(thread));
-    return sleep_as(thread, deadline);
-}
-
-/// Does what this thread can do for the futures that are left. It runs a task only for
-/// the last one of them: of several the first to end may be what lets it go on.
-bool Waiter::help(PoolThread* thread) {
-    for (const Node& node : nodes_) {
-        if (node.state_ != nullptr &&
-            (thread != nullptr ? thread->run_awaited(*node.state_)
-                               : run_own_ready(*node.state_))) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /// The futures that are left, for the graph of waits.
 class Waiter::WaitForFirst final : public Wait {
 public:
@@ -136,6 +96,45 @@ public:
 private:
     Waiter& waiter_;
 };
+
+/// Runs the last one that is left. Of several, the first to end may be what the thread
+/// needs to go on.
+bool Waiter::run_last(PoolThread& thread, const mp::Deadline& deadline) {
+    const WaitForFirst wait(*this, deadline);
+    for (std::size_t i = 0; left_ == 1 && i < wait.size(); ++i) {
+        if (StateBase* const state = wait.future(i)) {
+            return thread.run_awaited(*state);
+        }
+    }
+    return false;
+}
+
+std::size_t Waiter::next(const mp::Deadline& deadline) {
+    if (const auto number = take(); number != none || deadline.expired()) {
+        return number;
+    }
+    while (Ready::any_here() && run_own_ready(WaitForFirst(*this, deadline))) {
+        if (const auto number = take(); number != none) {
+            return number;
+        }
+    }
+    if (ThreadDuties* const duties = ThreadDuties::of_this_thread()) {
+        return next_in_turns(*duties, deadline);
+    }
+    const auto some = [this] {
+        // order: relaxed, a hint; take() looks again.
+        return latest_.load(std::memory_order_relaxed) != nullptr;
+    };
+    PoolThread* const thread = PoolThread::of_this_thread();
+    do {
+        mp::detail::spin([&] { return some() || deadline.expired(); });
+        if (const auto number = take(); number != none || deadline.expired()) {
+            return number;
+        }
+        // A wait with a deadline must end in time, which a task need not.
+    } while (thread != nullptr && deadline.is_forever() && run_last(*thread, deadline));
+    return sleep_as(thread, deadline);
+}
 
 std::size_t Waiter::sleep_as(PoolThread* thread, const mp::Deadline& deadline) {
     {

@@ -53,12 +53,13 @@ std::size_t max_searchers() noexcept {
 }  // namespace
 
 ThreadPoolStatistics ThreadPool::statistics() const {
+    const std::uint64_t internal = internal_.load();
+    const std::uint64_t internal_begun = internal_begun_.load();
     return {
         .threads = threads_.load(),
         .sleeping = idle_.sleeping(),
-        .submitted =
-            queue_.pushed() - internal_.load() + waiting_.size() + waiting_.ended(),
-        .begun = queue_.popped() + waiting_.ended(),
+        .submitted = queue_.pushed() - internal + waiting_.size() + waiting_.ended(),
+        .begun = queue_.popped() - internal_begun + waiting_.ended(),
     };
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // ThreadPool: the queue of a thread pool, and its threads, from the first submit() to
 // the last join. thread_pool_core.cpp has the work (submitting, making threads, running
-// tasks), thread_pool_waits.cpp what becomes of tasks that wait for futures,
+// tasks), thread_pool_waits.cpp what becomes of tasks that wait for futures and
+// thread_pool_spares.cpp of the threads that they keep,
 // thread_pool_shutdown.cpp the end (closing, breaking, joining, and what is left in the
 // queue). Which thread searches and which sleeps is kept by IdleWorkers.
 #pragma once
@@ -147,7 +148,6 @@ private:
     void begin_wait(Worker& self, const Wait& wait);
     void end_wait(Worker& self, const Wait& wait) noexcept;
     void relieve() noexcept;
-    void relieve_other(const Wait& wait) noexcept;
     Work* relieve_locked(bool& at_limit) noexcept MP_REQUIRES(mutex_);
     bool add_spare(Work* first) noexcept MP_REQUIRES(mutex_);
     void count_blocked() noexcept MP_REQUIRES(mutex_);
@@ -180,6 +180,7 @@ private:
     std::atomic<std::size_t> threads_{0};
     std::atomic<Worker*> newest_{nullptr};
     std::atomic<std::uint64_t> internal_{0};  // of what was pushed, no tasks
+    std::atomic<std::uint64_t> internal_begun_{0};
     WorkQueue queue_;
     IdleWorkers idle_;
     WaitingRoom waiting_{[this] {

@@ -46,6 +46,7 @@ void ThreadPool::shutdown(ShutdownOptions options) {
         cancel_queued();
     }
     if (options.wait) {
+        waiting_.warn_of_hand_made(prefix_.c_str());
         join();
     }
 }

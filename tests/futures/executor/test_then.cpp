@@ -351,6 +351,21 @@ TEST_CASE("then(): a function waits for what this very thread is to do", "[then]
     }
 }
 
+TEST_CASE(
+    "then(): a function that waits for what depends on it gets a DeadlockError",
+    "[then]"
+) {
+    const Future<int> f;
+    std::optional<Future<int>> last;
+    const auto t = f.then([&](int) {
+        CHECK_THROWS_AS(last->result(), futures::DeadlockError);
+        return 1;
+    });
+    last = t.then([](int x) { return x + 1; }).then([](int x) { return x + 1; });
+    f.set_result(1);
+    CHECK(last->result() == 3);
+}
+
 TEST_CASE("then(): cancelling it against the end of its future", "[then]") {
     for (int round = 0; round < 500; ++round) {
         const Future<int> f;

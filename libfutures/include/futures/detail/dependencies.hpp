@@ -51,7 +51,7 @@ private:
 
     std::atomic<Phase> phase_{Phase::apart};
     bool hand_made_ = false;
-    bool counted_ = false;  // `state_` is kept
+    std::atomic<bool> counted_{false};  // `state_` is kept
     Dependencies* owner_ = nullptr;
     StateBase* state_ = nullptr;
 };
@@ -122,11 +122,11 @@ public:
 
     std::size_t size() const noexcept { return added_; }
 
+    /// A task of a pool; else what then() and the like make.
+    bool is_task() const noexcept { return at_once_; }
+
     /// It does not go on before all are done, if they end well.
     bool needs_each() const noexcept { return needs_ != Needs::first || added_ == 1; }
-
-    /// True while some future that was made by hand is not done.
-    bool waits_for_hand_made() const noexcept;
 
 protected:
     /// `at_once`: go_on() runs no code of the program that may wait, so that it need

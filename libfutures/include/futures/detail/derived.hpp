@@ -7,6 +7,7 @@
 #pragma once
 
 #include "futures/detail/dependencies.hpp"
+#include "futures/detail/making.hpp"
 #include "futures/detail/recycle.hpp"
 #include "futures/detail/state.hpp"
 #include "futures/detail/state_ptr.hpp"
@@ -14,6 +15,7 @@
 #include "futures/future.hpp"
 #include "mp/detail/forced_unwind.hpp"
 
+#include <atomic>
 #include <cstddef>
 #include <exception>
 #include <optional>
@@ -42,6 +44,17 @@ public:
 
     DependsOn* depends_on() noexcept override { return &on_; }
 
+    /// Its value comes from this thread, from now on; or, null, from elsewhere.
+    void set_maker(const void* thread) noexcept {
+        // order: relaxed, only this thread asks whether it is itself.
+        maker_.store(thread, std::memory_order_relaxed);
+    }
+
+    const void* maker() const noexcept override {
+        // order: relaxed, as above.
+        return maker_.load(std::memory_order_relaxed);
+    }
+
     /// The value that `make` returns, or what it throws.
     template <class Make>
     void settle(Make&& make) {
@@ -69,6 +82,7 @@ private:
     void discard_work() noexcept override { on_.get()->leave(); }
 
     DependsOn on_;
+    std::atomic<const void*> maker_{nullptr};
 };
 
 /// Makes the value of a DerivedState.
@@ -100,6 +114,8 @@ protected:
     void go_on() final {
         if (derived_->start()) {
             derived_->depends_no_more();
+            const Making making;
+            derived_->set_maker(Making::this_thread());
             make(*derived_.release());
         } else {
             left();
@@ -161,6 +177,7 @@ public:
         }
         auto* const forward = new Forward(derived);
         forward->add(from.base(), true);
+        derived.set_maker(nullptr);
         derived.begin_to_depend(*forward);
         forward->watch();
         forward->drop();

@@ -112,6 +112,10 @@ public:
     /// What it waits for before there can be anything to run; null for most.
     virtual DependsOn* depends_on() noexcept { return nullptr; }
 
+    /// The thread whose stack makes its value right now (Making::this_thread()), as far
+    /// as that is known.
+    virtual const void* maker() const noexcept { return nullptr; }
+
     bool has_callbacks() const noexcept {
         // order: relaxed, a hint; conclude() looks again.
         return (word_.load(std::memory_order_relaxed) & callback_bit) != 0;

@@ -59,7 +59,7 @@ private:
     class WaitForFirst;
 
     std::size_t take();
-    bool help(PoolThread* thread);
+    bool run_last(PoolThread& thread, const mp::Deadline& deadline);
     std::size_t sleep_as(PoolThread* thread, const mp::Deadline& deadline);
     std::size_t next_in_turns(ThreadDuties& duties, const mp::Deadline& deadline);
     void leave(Node& node) noexcept;
