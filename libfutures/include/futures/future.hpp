@@ -171,7 +171,8 @@ public:
     }
 
     /// Calls `callback(future)` once, when this is done, in the thread that finishes or
-    /// cancels it; at once in this thread if it is done already. Callbacks run in the
+    /// cancels it (of a task that ran on the stack of one that waits, in any thread of
+    /// its pool); at once in this thread if it is done already. Callbacks run in the
     /// order they were added; what one throws is logged and the next one runs. Waiting
     /// in one for another future of the same executor works. See docs/gotchas.md.
     template <std::invocable<Future<T>> Callback>

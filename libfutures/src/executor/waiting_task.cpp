@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "futures/detail/waiting_task.hpp"
 
+#include "future/dependency_walk.hpp"
 #include "util/diagnostics.hpp"
 
+#include <cstddef>
 #include <string>
+#include <utility>
 
 namespace futures::detail {
 
@@ -50,6 +53,9 @@ bool WaitingRoom::add(WaitingTask& task) noexcept {
 }
 
 void WaitingRoom::remove(WaitingTask& task, bool begun) noexcept {
+    if (!creator_.is_here()) {
+        return;  // in a forked child another thread may seem to have the mutex
+    }
     bool emptied = false;
     {
         const MutexLock lock(mutex_);
@@ -101,11 +107,37 @@ void WaitingRoom::fail_all(const std::function<std::exception_ptr()>& make) {
     }
 }
 
+namespace {
+
+/// What waits for a future made by hand, itself or by what then() and the like make of
+/// it; not by another task, which counts itself.
+class HandMade final : public DependencyVisitor {
+public:
+    bool visit_hand_made() override {
+        found = true;
+        return true;
+    }
+
+    bool goes_into(const Dependencies& dependent) override {
+        return !std::exchange(begun_, true) || !dependent.is_task();
+    }
+
+    bool found = false;
+
+private:
+    bool begun_ = false;
+};
+
+}  // namespace
+
 void WaitingRoom::warn_of_hand_made(const char* who) const noexcept {
     try {
         std::size_t count = 0;
         for (const auto& task : all()) {
-            count += task->waits_for_hand_made() ? 1U : 0U;
+            HandMade hand_made;
+            DependencyWalk walk;
+            walk.visit(*task, hand_made);
+            count += hand_made.found ? 1U : 0U;
         }
         if (count != 0) {
             mp::detail::log_warning(

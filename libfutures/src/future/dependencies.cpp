@@ -56,8 +56,8 @@ Dependencies::~Dependencies() {
 
 void Dependencies::forget_values() noexcept {
     for (std::size_t i = 0; i < added_; ++i) {
-        if (edges_[i].counted_) {
-            edges_[i].counted_ = false;
+        // Another thread may just be telling it of one more, if it was stopped.
+        if (edges_[i].counted_.exchange(false)) {
             edges_[i].state_->drop_reference();
         }
     }
@@ -123,7 +123,12 @@ void Dependencies::unhook() noexcept {
     for (std::size_t i = 0; i < added_; ++i) {
         Edge& edge = edges_[i];
         auto phase = Edge::Phase::hooked;
-        if (edge.phase_.compare_exchange_strong(phase, Edge::Phase::leaving)) {
+        while (!edge.phase_.compare_exchange_strong(phase, Edge::Phase::leaving) &&
+               phase == Edge::Phase::looked_at) {
+            sched_yield();  // until the walk is over
+            phase = Edge::Phase::hooked;
+        }
+        if (phase == Edge::Phase::hooked) {
             const bool removed = edge.state_->remove_edge(edge);
             edge.phase_.store(Edge::Phase::over);
             if (removed) {
@@ -131,15 +136,6 @@ void Dependencies::unhook() noexcept {
             }
         }
     }
-}
-
-bool Dependencies::waits_for_hand_made() const noexcept {
-    for (std::size_t i = 0; i < added_; ++i) {
-        if (edges_[i].hand_made_ && edges_[i].phase_.load() == Edge::Phase::hooked) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /// With a reference to `state` if the edge keeps it.
@@ -191,6 +187,8 @@ void Dependencies::ready() {
 
 void Dependencies::run() {
     const DependenciesPtr<Dependencies> kept(this);
+    // order: relaxed, only this thread asks whether it is its own.
+    ready_in_.store(nullptr, std::memory_order_relaxed);
     if (going_on_) {
         if (needs_ == Needs::first) {
             unhook();
@@ -210,6 +208,42 @@ void Dependencies::run() {
     }
     failed_ = {};
     stop(std::move(obstacle));
+}
+
+// DependsOn
+
+Dependencies* DependsOn::hold(bool& first) noexcept {
+    // order: relaxed load, the exchange decides.
+    auto word = word_.load(std::memory_order_relaxed);
+    do {
+        first = word != 0 && (word & held_bit) == 0;
+        // order: acquire pairs with set(), so that what it has is visible.
+    } while (
+        first &&
+        !word_.compare_exchange_weak(
+            word, word | held_bit, std::memory_order_acquire, std::memory_order_relaxed
+        )
+    );
+    return of(word);
+}
+
+void DependsOn::let_go() noexcept {
+    // order: release pairs with clear_when_free(), so that the look is over.
+    word_.fetch_and(~held_bit, std::memory_order_release);
+}
+
+void DependsOn::clear_when_free() noexcept {
+    // order: relaxed load, the exchange decides.
+    auto word = word_.load(std::memory_order_relaxed) & ~held_bit;
+    Dependencies* const on = of(word);
+    // order: acquire pairs with let_go(), so that the look is over.
+    while (!word_.compare_exchange_weak(
+        word, 0, std::memory_order_acquire, std::memory_order_relaxed
+    )) {
+        word &= ~held_bit;
+        sched_yield();
+    }
+    on->drop();
 }
 
 // What a failure is for those that depend on it

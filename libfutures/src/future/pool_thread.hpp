@@ -13,8 +13,7 @@
 
 namespace futures::detail {
 
-/// What a thread is about to sleep for: the first of some futures. None: something
-/// that needs no thread of a pool.
+/// What a thread is about to sleep for: the first of some futures.
 class Wait {
 public:
     explicit Wait(const mp::Deadline& deadline) noexcept
@@ -50,13 +49,18 @@ private:
     StateBase& state_;
 };
 
+/// Something that comes from elsewhere, for a future or none.
 class WaitElsewhere final : public Wait {
 public:
-    using Wait::Wait;
+    WaitElsewhere(StateBase* state, const mp::Deadline& deadline) noexcept
+        : Wait(deadline), state_(state) {}
 
-    std::size_t size() const noexcept override { return 0; }
+    std::size_t size() const noexcept override { return state_ == nullptr ? 0 : 1; }
 
-    StateBase* future(std::size_t /*i*/) const noexcept override { return nullptr; }
+    StateBase* future(std::size_t /*i*/) const noexcept override { return state_; }
+
+private:
+    StateBase* const state_;
 };
 
 class PoolThread {
@@ -71,12 +75,10 @@ public:
         return thread != nullptr && thread->creator_.is_here() ? thread : nullptr;
     }
 
-    /// Runs the task whose future it is, if it is one of this thread's pool that no
-    /// thread has begun, and the stack has room. False: it did nothing.
+    /// Runs the task whose future it is, or one that it depends on, if it is one of
+    /// this thread's pool that no thread has begun, and the stack has room; or lets
+    /// what depends on such a one go on. False: it did nothing.
     virtual bool run_awaited(StateBase& state) = 0;
-
-    /// Another thread of the pool is about to look for work.
-    virtual bool others_are_idle() const noexcept = 0;
 
     /// Before this thread sleeps. Throws DeadlockError when it would sleep for ever.
     virtual void begin_wait(const Wait& wait) = 0;

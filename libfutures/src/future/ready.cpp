@@ -20,6 +20,7 @@ struct Deeper {
 }  // namespace
 
 Ready::~Ready() {
+    innermost() = outside_;
     List& list = this_threads();
     if (outer_.first != nullptr) {
         if (list.first == nullptr) {
@@ -34,6 +35,8 @@ Ready::~Ready() {
 void Ready::add(Dependencies& dependent) noexcept {
     List& list = this_threads();
     dependent.next_ = nullptr;
+    // order: relaxed, only this thread asks whether it is its own.
+    dependent.ready_in_.store(&list, std::memory_order_relaxed);
     (list.first != nullptr ? list.last->next_ : list.first) = &dependent;
     list.last = &dependent;
 }
@@ -48,6 +51,43 @@ void Ready::run() {
     } catch (const mp::detail::ForcedUnwind&) {
         run_all();
         throw;
+    }
+}
+
+bool Ready::any_here() noexcept {
+    if (this_threads().first != nullptr) {
+        return true;
+    }
+    for (const Ready* scope = innermost(); scope != nullptr; scope = scope->outside_) {
+        if (scope->outer_.first != nullptr) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool Ready::remove(List& list, Dependencies& dependent) noexcept {
+    Dependencies* before = nullptr;
+    for (auto* at = list.first; at != nullptr; before = at, at = at->next_) {
+        if (at == &dependent) {
+            (before != nullptr ? before->next_ : list.first) = at->next_;
+            if (list.last == at) {
+                list.last = before;
+            }
+            return true;
+        }
+    }
+    return false;
+}
+
+void Ready::run_now(Dependencies& dependent) {
+    bool removed = remove(this_threads(), dependent);
+    for (auto* scope = innermost(); !removed && scope != nullptr;
+         scope = scope->outside_) {
+        removed = remove(scope->outer_, dependent);
+    }
+    if (removed) {
+        dependent.run();
     }
 }
 

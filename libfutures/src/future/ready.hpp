@@ -15,7 +15,10 @@ namespace futures::detail {
 // NOLINTNEXTLINE(cppcoreguidelines-special-member-functions): a scope
 class Ready {
 public:
-    Ready() noexcept : outer_(this_threads()) { this_threads() = {}; }
+    Ready() noexcept : outer_(this_threads()), outside_(innermost()) {
+        this_threads() = {};
+        innermost() = this;
+    }
 
     /// What is left is for the scope outside.
     ~Ready();
@@ -28,6 +31,18 @@ public:
     void run();
 
     static void add(Dependencies& dependent) noexcept;
+
+    /// Some wait for their turn in this thread.
+    static bool any_here() noexcept;
+
+    /// This one does.
+    static bool is_here(const Dependencies& dependent) noexcept {
+        // order: relaxed, what is looked for was written by this thread.
+        return dependent.ready_in_.load(std::memory_order_relaxed) == &this_threads();
+    }
+
+    /// Runs it before its turn. Requires: it is here.
+    static void run_now(Dependencies& dependent);
 
 private:
     static constexpr unsigned deepest = 16;
@@ -42,9 +57,16 @@ private:
         return list;
     }
 
+    static Ready*& innermost() noexcept {
+        thread_local constinit Ready* scope = nullptr;
+        return scope;
+    }
+
+    static bool remove(List& list, Dependencies& dependent) noexcept;
     static void run_all();
 
     List outer_;
+    Ready* const outside_;
 };
 
 }  // namespace futures::detail

@@ -4,9 +4,11 @@
 
 #include "futures/errors.hpp"
 
+#include "future/dependency_walk.hpp"
 #include "future/error_types.hpp"
 #include "future/exception_text.hpp"
 #include "future/pool_thread.hpp"
+#include "future/ready.hpp"
 #include "os/spin.hpp"
 #include "util/demangle.hpp"
 #include "util/diagnostics.hpp"
@@ -46,6 +48,25 @@ FutureState StateBase::state() const noexcept {
 
 // Waiting
 
+/// A thread that waits does what nobody else can do: what waits for its turn in it. A
+/// thread of a pool also runs what it waits for and nobody has begun.
+bool StateBase::wait_or_help(const mp::Deadline& deadline) {
+    if (!deadline.expired()) {
+        PoolThread* const thread = PoolThread::of_this_thread();
+        // A wait with a deadline must end in time, which a task need not.
+        const bool runs = thread != nullptr && deadline.is_forever();
+        const WaitForOne wait(*this, deadline);
+        while (((Ready::any_here() && run_own_ready(wait)) ||
+                (runs && thread->run_awaited(*this))) &&
+               !done()) {
+        }
+    }
+    if (!done() && deadline.is_forever()) {
+        check_not_made_here(*this);
+    }
+    return done() || wait_until_done(deadline);
+}
+
 bool StateBase::wait_until_done(const mp::Deadline& deadline) {
     return sleep_until(false, deadline);
 }
@@ -63,16 +84,10 @@ bool StateBase::sleep_until(bool told, const mp::Deadline& deadline) {
     if (reached() || deadline.expired()) {
         return reached();
     }
-    PoolThread* const thread = PoolThread::of_this_thread();
-    // A wait with a deadline must end in time, which a task need not.
-    if (thread != nullptr && deadline.is_forever() && thread->run_awaited(*this) &&
-        reached()) {
-        return true;
-    }
     if (mp::detail::spin([&] { return reached() || deadline.expired(); })) {
         return reached();
     }
-    return reached() || sleep_as(thread, told, deadline);
+    return reached() || sleep_as(PoolThread::of_this_thread(), told, deadline);
 }
 
 bool StateBase::sleep_as(PoolThread* thread, bool told, const mp::Deadline& deadline) {

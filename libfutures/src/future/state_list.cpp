@@ -190,6 +190,32 @@ void StateBase::run_all_callbacks() {
     }
 }
 
+bool StateBase::tell_at_once() {
+    // order: relaxed, this thread has concluded it.
+    const auto outcome = word_.load(std::memory_order_relaxed);
+    if (state_of(outcome) != FutureState::finished || (outcome & raised_bit) != 0) {
+        return false;
+    }
+    Ready ready;
+    for (;;) {
+        lock_list();
+        Watcher* const first = watchers_;
+        const bool at_once = first != nullptr && first->at_once_;
+        if (at_once) {
+            unlink(*first);
+            if (first->kind_ == Watcher::Kind::keeping_edge) {
+                add_reference();
+            }
+        }
+        unlock_list(0);
+        if (!at_once) {
+            ready.run();
+            return first == nullptr;
+        }
+        first->told(*this);
+    }
+}
+
 bool StateBase::all_are_told() noexcept {
     const Word word = lock_list();
     const bool all = references(word) == 2 && watchers_ == nullptr;

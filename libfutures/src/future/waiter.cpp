@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "futures/detail/waiter.hpp"
 
+#include "future/dependency_walk.hpp"
 #include "future/pool_thread.hpp"
+#include "future/ready.hpp"
 #include "future/thread_duties.hpp"
 #include "os/spin.hpp"
-
-#include <sched.h>
 
 namespace futures::detail {
 
@@ -21,6 +21,7 @@ void Waiter::leave(Node& node) noexcept {
     if (node.state_ != nullptr) {
         node.state_->remove_waiter(node);
         node.state_ = nullptr;
+        --left_;
     }
 }
 
@@ -30,6 +31,7 @@ bool Waiter::watch(StateBase& state, std::size_t number) {
         nodes_.pop_back();
         return false;
     }
+    ++left_;
     return true;
 }
 
@@ -71,49 +73,6 @@ std::size_t Waiter::take() {
     return node.number_;
 }
 
-std::size_t Waiter::next(const mp::Deadline& deadline) {
-    if (const auto number = take(); number != none || deadline.expired()) {
-        return number;
-    }
-    if (ThreadDuties* const duties = ThreadDuties::of_this_thread()) {
-        return next_in_turns(*duties, deadline);
-    }
-    const auto some = [this] {
-        // order: relaxed, a hint; take() looks again.
-        return latest_.load(std::memory_order_relaxed) != nullptr;
-    };
-    PoolThread* const thread = PoolThread::of_this_thread();
-    do {
-        mp::detail::spin([&] { return some() || deadline.expired(); });
-        if (const auto number = take(); number != none || deadline.expired()) {
-            return number;
-        }
-        // A wait with a deadline must end in time, which a task need not.
-    } while (thread != nullptr && deadline.is_forever() && run_one(*thread));
-    return sleep_as(thread, deadline);
-}
-
-/// The first of the futures whose task this thread can run; false when there is none.
-bool Waiter::run_one(PoolThread& thread) {
-    // The one that ends first may be needed to go on with the others, so they are left
-    // to threads that are about to take them.
-    constexpr int patience = 1000;
-    for (int turn = 0; turn < patience && thread.others_are_idle(); ++turn) {
-        // order: relaxed, a hint; take() looks again.
-        if (latest_.load(std::memory_order_relaxed) != nullptr) {
-            return true;
-        }
-        sched_yield();
-    }
-    for (; begun_ < nodes_.size(); ++begun_) {
-        StateBase* const state = nodes_[begun_].state_;
-        if (state != nullptr && thread.run_awaited(*state)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /// The futures that are left, for the graph of waits.
 class Waiter::WaitForFirst final : public Wait {
 public:
@@ -137,6 +96,45 @@ public:
 private:
     Waiter& waiter_;
 };
+
+/// Runs the last one that is left. Of several, the first to end may be what the thread
+/// needs to go on.
+bool Waiter::run_last(PoolThread& thread, const mp::Deadline& deadline) {
+    const WaitForFirst wait(*this, deadline);
+    for (std::size_t i = 0; left_ == 1 && i < wait.size(); ++i) {
+        if (StateBase* const state = wait.future(i)) {
+            return thread.run_awaited(*state);
+        }
+    }
+    return false;
+}
+
+std::size_t Waiter::next(const mp::Deadline& deadline) {
+    if (const auto number = take(); number != none || deadline.expired()) {
+        return number;
+    }
+    while (Ready::any_here() && run_own_ready(WaitForFirst(*this, deadline))) {
+        if (const auto number = take(); number != none) {
+            return number;
+        }
+    }
+    if (ThreadDuties* const duties = ThreadDuties::of_this_thread()) {
+        return next_in_turns(*duties, deadline);
+    }
+    const auto some = [this] {
+        // order: relaxed, a hint; take() looks again.
+        return latest_.load(std::memory_order_relaxed) != nullptr;
+    };
+    PoolThread* const thread = PoolThread::of_this_thread();
+    do {
+        mp::detail::spin([&] { return some() || deadline.expired(); });
+        if (const auto number = take(); number != none || deadline.expired()) {
+            return number;
+        }
+        // A wait with a deadline must end in time, which a task need not.
+    } while (thread != nullptr && deadline.is_forever() && run_last(*thread, deadline));
+    return sleep_as(thread, deadline);
+}
 
 std::size_t Waiter::sleep_as(PoolThread* thread, const mp::Deadline& deadline) {
     {

@@ -93,7 +93,7 @@ bool Board::help(BoardTask& task, const mp::Deadline& deadline) {
         return true;
     }
     // In a thread of a thread pool: it counts as blocked.
-    const WaitElsewhere wait(deadline);
+    const WaitElsewhere wait(task.future_state(), deadline);
     const Blocked blocked(PoolThread::of_this_thread(), wait);
     bool nobody = false;
     if (leading_.compare_exchange_strong(nobody, true)) {

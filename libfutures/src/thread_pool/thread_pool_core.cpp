@@ -6,6 +6,7 @@
 #include "mp/detail/forced_unwind.hpp"
 #include "mp/errors.hpp"
 
+#include "executor/exit_hook.hpp"
 #include "future/exception_text.hpp"
 #include "os/spin.hpp"
 #include "util/diagnostics.hpp"
@@ -52,12 +53,13 @@ std::size_t max_searchers() noexcept {
 }  // namespace
 
 ThreadPoolStatistics ThreadPool::statistics() const {
+    const std::uint64_t internal = internal_.load();
+    const std::uint64_t internal_begun = internal_begun_.load();
     return {
         .threads = threads_.load(),
         .sleeping = idle_.sleeping(),
-        .submitted =
-            queue_.pushed() - internal_.load() + waiting_.size() + waiting_.ended(),
-        .begun = queue_.popped() + waiting_.ended(),
+        .submitted = queue_.pushed() - internal + waiting_.size() + waiting_.ended(),
+        .begun = queue_.popped() - internal_begun + waiting_.ended(),
     };
 }
 
@@ -106,12 +108,16 @@ void ThreadPool::release(Work& work) {
         if (threads_.load() < max_workers_ && all_are_busy()) {
             need_worker();
         }
+        work.set_queued_in(number_);
         queue_.push(work);
     } catch (...) {
         work.fail(std::current_exception());
         return;
     }
     idle_.wake_unless_one_searches();
+    if (all_blocked_.load()) {  // as in submit()
+        relieve();
+    }
     if (mode_.load() == Mode::broken) {
         fail_queued();
     }
@@ -235,6 +241,9 @@ void ThreadPool::start_thread(Worker& worker, Work* first) {
         newest_ = &worker;
     }
     worker.ended = false;
+    if (left_) {
+        join_at_exit(std::move(worker.thread));
+    }
 }
 
 // Working
@@ -300,6 +309,13 @@ void ThreadPool::work_on(Worker& self, Work* first) {
 /// What another thread was at that ended itself, the innermost first.
 void ThreadPool::finish(Worker& self) {
     while (!self.unfinished.empty()) {
+        self.task.work = self.unfinished.back();
+        // NOLINTNEXTLINE(cppcoreguidelines-special-member-functions): of one place only
+        const struct Left {
+            TaskFrame& task;
+
+            ~Left() { leave_graph(task); }
+        } left{self.task};
         self.unfinished.back()->run_rest(self);
         self.unfinished.pop_back();
     }
@@ -312,13 +328,13 @@ void ThreadPool::thread_ended(Worker& self) noexcept {
         return;
     }
     finish(self);
-    --threads_;  // a submit() makes one as soon as there can be one
     bool last = false;
     {
         const mp::detail::MutexLock lock(mutex_);
+        --threads_;  // a submit() makes one as soon as there can be one
         last = --alive_ == 0;
-        count_blocked();
     }
+    relieve();
     if (last && !queue_.is_empty()) {
         break_with(std::make_exception_ptr(mp::StateError(
             "the last thread of " + prefix_ +

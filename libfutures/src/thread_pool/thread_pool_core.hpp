@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // ThreadPool: the queue of a thread pool, and its threads, from the first submit() to
 // the last join. thread_pool_core.cpp has the work (submitting, making threads, running
-// tasks), thread_pool_waits.cpp what becomes of tasks that wait for futures,
+// tasks), thread_pool_waits.cpp what becomes of tasks that wait for futures and
+// thread_pool_spares.cpp of the threads that they keep,
 // thread_pool_shutdown.cpp the end (closing, breaking, joining, and what is left in the
 // queue). Which thread searches and which sleeps is kept by IdleWorkers.
 #pragma once
@@ -90,10 +91,6 @@ private:
             return pool.run_awaited(*this, state);
         }
 
-        bool others_are_idle() const noexcept override {
-            return pool.idle_.any() && !pool.queue_.is_empty();
-        }
-
         void begin_wait(const Wait& wait) override { pool.begin_wait(*this, wait); }
 
         void end_wait(const Wait& wait) noexcept override {
@@ -150,17 +147,19 @@ private:
 
     // -- tasks that wait
     class Inner;
-    struct CallbacksOf;
+    class CallbacksOf;
 
     void can_be_found();
     bool run_awaited(Worker& self, StateBase& state);
+    bool run_inside(Worker& self, Work& work);
     void run_first(Worker& self, Work& work);
     void drop_begun(Worker& self);
     void pass_on_callbacks(Work& work);
+    Work* passed_on() noexcept MP_REQUIRES(mutex_);
+    void forget_passed_on(CallbacksOf& callbacks) noexcept;
     void begin_wait(Worker& self, const Wait& wait);
     void end_wait(Worker& self, const Wait& wait) noexcept;
     void relieve() noexcept;
-    static void relieve_other(const Wait& wait) noexcept;
     Work* relieve_locked(bool& at_limit) noexcept MP_REQUIRES(mutex_);
     bool add_spare(Work* first) noexcept MP_REQUIRES(mutex_);
     void count_blocked() noexcept MP_REQUIRES(mutex_);
@@ -170,6 +169,7 @@ private:
     static void check_not_exiting();
     void close(Mode mode) noexcept;
     void join() noexcept;
+    void leave_threads() noexcept;
     std::thread thread_to_join() noexcept;
     void drop_timer() noexcept;
     void break_with(std::exception_ptr cause);
@@ -193,6 +193,7 @@ private:
     std::atomic<std::size_t> threads_{0};
     std::atomic<Worker*> newest_{nullptr};
     std::atomic<std::uint64_t> internal_{0};  // of what was pushed, no tasks
+    std::atomic<std::uint64_t> internal_begun_{0};
     WorkQueue queue_;
     IdleWorkers idle_;
     WaitingRoom waiting_{[this] {
@@ -205,6 +206,10 @@ private:
     std::size_t blocked_ MP_GUARDED_BY(mutex_) = 0;          // of these
     std::size_t blocked_by_hand_ MP_GUARDED_BY(mutex_) = 0;  // for futures of nobody
     bool told_all_blocked_ MP_GUARDED_BY(mutex_) = false;
+    bool left_ MP_GUARDED_BY(mutex_) = false;  // nobody is going to join its threads
+    // In the queue and not begun, the oldest first.
+    CallbacksOf* first_passed_on_ MP_GUARDED_BY(mutex_) = nullptr;
+    CallbacksOf* last_passed_on_ MP_GUARDED_BY(mutex_) = nullptr;
     std::exception_ptr broken_cause_ MP_GUARDED_BY(mutex_);
     std::shared_ptr<SoftTimer> timer_ MP_GUARDED_BY(mutex_);  // null: no task needs it
     std::vector<Work*> resting_ MP_GUARDED_BY(mutex_);        // each in its thread

@@ -46,6 +46,7 @@ void ThreadPool::shutdown(ShutdownOptions options) {
         cancel_queued();
     }
     if (options.wait) {
+        waiting_.warn_of_hand_made(prefix_.c_str());
         join();
     }
 }
@@ -73,7 +74,27 @@ void ThreadPool::leave() noexcept {
         close(Mode::closed);
         mp::detail::drop_exit_part(exit_part_);
         waiting_.warn_of_hand_made(prefix_.c_str());
-        join();
+        if (is_own_thread()) {
+            leave_threads();
+        } else {
+            join();
+        }
+    }
+}
+
+/// In a task of its own, which what is left may depend on: the end of the program waits
+/// for the threads, and for those that are still to be made.
+void ThreadPool::leave_threads() noexcept {
+    {
+        const mp::detail::MutexLock lock(mutex_);
+        left_ = true;
+    }
+    for (;;) {
+        std::thread thread = thread_to_join();
+        if (!thread.joinable()) {
+            return;
+        }
+        join_at_exit(std::move(thread));
     }
 }
 
@@ -88,6 +109,8 @@ void ThreadPool::join() noexcept {
         }
         if (thread.get_id() == std::this_thread::get_id()) {
             join_at_exit(std::move(thread));
+            const mp::detail::MutexLock lock(mutex_);
+            left_ = true;
         } else {
             thread.join();
         }

@@ -3,14 +3,14 @@
 //
 // A node is a thread that sleeps, with all tasks on its stack: they wait for what it
 // waits for. A task is on at most one stack, so an edge leads from a thread to the
-// thread that runs the task it sleeps for. A thread enters before it sleeps, so the one
-// that closes a cycle finds it. All the others are asleep then: what is found stays
-// true until this one goes.
+// thread that runs the task it sleeps for. What depends on futures and has not begun
+// is a node, too, from which edges lead to what makes those futures. A thread enters
+// before it sleeps, so the one that closes a cycle finds it. All the others are asleep
+// then: what is found stays true until this one goes.
 //
 // No end of a cycle, because something can still happen: a future that is done or made
 // by hand, a task that is queued or that a thread runs which does not sleep, a wait
-// with a deadline. What is to lead on from a task that is not begun, such as the tasks
-// it depends on, belongs into WaitGraph::runner_of().
+// with a deadline.
 #pragma once
 
 #include "mp/thread_safety.hpp"
@@ -20,7 +20,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <vector>
+#include <string>
 
 namespace futures::detail {
 
@@ -50,10 +50,8 @@ private:
     const Wait* wait_ = nullptr;
     WaitingThread* next_ = nullptr;
     WaitingThread* previous_ = nullptr;
-    std::uint64_t seen_ = 0;              // the search that saw it
-    WaitingThread* to_visit_ = nullptr;   // the next one in it
-    WaitingThread* came_from_ = nullptr;  // and how it was reached
-    const TaskFrame* came_to_ = nullptr;
+    std::uint64_t seen_ = 0;  // the search that saw it
+    std::size_t node_ = 0;    // and where it is in it
 };
 
 class WaitGraph {
@@ -68,12 +66,12 @@ public:
     /// Before an entered frame goes.
     void leave(TaskFrame& frame) noexcept;
 
-    /// A task in the queue of this pool that some thread sleeps for, with one reference
-    /// more; null when there is none.
+    /// A task in the queue of this pool that some thread sleeps for, or that what it
+    /// sleeps for depends on, with one reference more; null when there is none.
     Work* wanted_of(std::uint32_t pool) noexcept;
 
 private:
-    using Tasks = std::vector<const Work*>;
+    class Search;
 
     static constexpr std::size_t bucket_count = 1024;
 
@@ -81,7 +79,8 @@ private:
     void link(WaitingThread& thread) noexcept MP_REQUIRES(mutex_);
     void unlink(WaitingThread& thread) noexcept MP_REQUIRES(mutex_);
     const TaskFrame* runner_of(StateBase& state) MP_REQUIRES(mutex_);
-    Tasks find_cycle(WaitingThread& closing) MP_REQUIRES(mutex_);
+    bool goes_on(const Wait& wait) MP_REQUIRES(mutex_);
+    std::string find_cycle(WaitingThread& closing) MP_REQUIRES(mutex_);
     static std::size_t bucket_of(const Work* work) noexcept;
 
     mp::detail::Mutex mutex_;

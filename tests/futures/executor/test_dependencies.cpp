@@ -402,9 +402,14 @@ TEST_CASE("the end of a pool says that it waits for what is made by hand") {
     const auto sinks = mp::get_logger().sinks();
     mp::get_logger().sinks() = {std::make_shared<CompletesWhenLogged>(a)};
     Future<int> f;
-    {
+    SECTION("by its destructor") {
         ThreadPoolExecutor pool(1);
         f = pool.submit(dep_inc, a);
+    }
+    SECTION("by shutdown(), and of what is derived") {
+        ThreadPoolExecutor pool(1);
+        f = pool.submit(dep_inc, a.then([](int x) { return x; }));
+        pool.shutdown();
     }
     mp::get_logger().sinks() = sinks;
     CHECK(f.result() == 2);

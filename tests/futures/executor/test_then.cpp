@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 // Future::then and Future::recover.
+#include "futures/as_completed.hpp"
 #include "futures/process_pool.hpp"
 #include "futures/then.hpp"
 #include "futures/thread_pool.hpp"
+#include "futures/wait.hpp"
 
 #include "support/catch.hpp"
 #include "support/cause_of.hpp"
@@ -10,6 +12,7 @@
 #include "support/start_methods.hpp"
 
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -309,6 +312,58 @@ TEST_CASE("then(): a function that waits for what it completes itself", "[then]"
     });
     f.set_result(1);
     CHECK(t.result() == 2);
+}
+
+namespace {
+
+int then_nested(int depth) {
+    const Future<int> f;
+    const auto t =
+        f.then([depth](int x) { return depth == 0 ? x : then_nested(depth - 1) + x; });
+    f.set_result(1);
+    return t.result();
+}
+
+}  // namespace
+
+TEST_CASE("then(): a function waits for what this very thread is to do", "[then]") {
+    SECTION("at any depth") {
+        CHECK(then_nested(50) == 51);
+    }
+    SECTION("after it, of the same future") {
+        const int how = GENERATE(0, 1, 2);
+        const Future<int> f;
+        std::optional<Future<int>> next;
+        const auto t = f.then([&](int x) {
+            const std::vector all{*next};
+            if (how == 1) {
+                futures::wait(all, futures::FIRST_COMPLETED);
+            } else if (how == 2) {
+                for (const auto& g : futures::as_completed(all)) {
+                    return g.result() + x;
+                }
+            }
+            return next->result() + x;
+        });
+        next = f.then([](int x) { return 2 * x; }).then([](int x) { return 2 * x; });
+        f.set_result(3);
+        CHECK(t.result() == 15);
+    }
+}
+
+TEST_CASE(
+    "then(): a function that waits for what depends on it gets a DeadlockError",
+    "[then]"
+) {
+    const Future<int> f;
+    std::optional<Future<int>> last;
+    const auto t = f.then([&](int) {
+        CHECK_THROWS_AS(last->result(), futures::DeadlockError);
+        return 1;
+    });
+    last = t.then([](int x) { return x + 1; }).then([](int x) { return x + 1; });
+    f.set_result(1);
+    CHECK(last->result() == 3);
 }
 
 TEST_CASE("then(): cancelling it against the end of its future", "[then]") {

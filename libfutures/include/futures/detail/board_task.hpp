@@ -130,6 +130,8 @@ enum class TaskEnd : std::uint8_t {
     failed,     ///< `failure` says why: its worker was lost, its result is unreadable
 };
 
+class StateBase;
+
 /// Why a task that runs is being stopped.
 enum class TaskStop : std::uint8_t {
     no,
@@ -172,6 +174,9 @@ public:
     /// `failure` may be what it threw, decoded. Decodes, so no lock is held. In the
     /// manager.
     virtual bool is_to_run_again() noexcept { return false; }
+
+    /// Its future, if it has one of this process.
+    virtual StateBase* future_state() noexcept { return nullptr; }
 
     // Guarded by the board's mutex until the task is placed, by its drain lock after.
     std::uint64_t position = unplaced;

@@ -35,19 +35,23 @@ public:
 
 private:
     friend class Dependencies;
+    friend class DependencyWalk;
 
     enum class Phase : std::uint8_t {
-        apart,    ///< in no list: not yet, or it was done before
-        hooked,   ///< in the list of its future
-        leaving,  ///< being taken out, because it is not wanted any more
-        over,     ///< no thread touches the future through it
+        apart,      ///< in no list: not yet, or it was done before
+        hooked,     ///< in the list of its future
+        looked_at,  ///< the same, and to stay so until a walk is over
+        leaving,    ///< being taken out, because it is not wanted any more
+        over,       ///< no thread touches the future through it
     };
 
     bool end() noexcept;
 
+    bool keeps() const noexcept { return kind() == Kind::keeping_edge; }
+
     std::atomic<Phase> phase_{Phase::apart};
     bool hand_made_ = false;
-    bool counted_ = false;  // `state_` is kept
+    std::atomic<bool> counted_{false};  // `state_` is kept
     Dependencies* owner_ = nullptr;
     StateBase* state_ = nullptr;
 };
@@ -93,6 +97,7 @@ public:
         edge.owner_ = this;
         edge.state_ = &state;
         edge.set_kind(wants_value ? Watcher::Kind::keeping_edge : Watcher::Kind::edge);
+        edge.set_at_once(at_once_);
         edge.hand_made_ = !state.is_owned();
     }
 
@@ -117,8 +122,11 @@ public:
 
     std::size_t size() const noexcept { return added_; }
 
-    /// True while some future that was made by hand is not done.
-    bool waits_for_hand_made() const noexcept;
+    /// A task of a pool; else what then() and the like make.
+    bool is_task() const noexcept { return at_once_; }
+
+    /// It does not go on before all are done, if they end well.
+    bool needs_each() const noexcept { return needs_ != Needs::first || added_ == 1; }
 
 protected:
     /// `at_once`: go_on() runs no code of the program that may wait, so that it need
@@ -150,6 +158,7 @@ protected:
 private:
     friend class Edge;
     friend class Ready;
+    friend class DependencyWalk;
 
     void ended(Edge& edge, StateBase& state);
     void gave_up();
@@ -161,6 +170,11 @@ private:
     std::size_t first_ = 0;
     StatePtr<StateBase> failed_;    // the one that decided
     Dependencies* next_ = nullptr;  // in Ready
+    // Used by one walk at a time.
+    std::uint64_t seen_ = 0;  // the last one that saw it
+    std::size_t open_ = 0;    // before it all edges are over
+    // Written by the thread whose Ready it is in.
+    std::atomic<const void*> ready_in_{nullptr};
     // Own synchronisation.
     std::atomic<std::size_t> left_{1};
     std::atomic<std::uint32_t> references_{1};
@@ -208,6 +222,53 @@ public:
 
 private:
     D* dependencies_;
+};
+
+/// What the future that it belongs to depends on, for those who look. One reference.
+class DependsOn {
+public:
+    DependsOn() = default;
+    DependsOn(const DependsOn&) = delete;
+    DependsOn& operator=(const DependsOn&) = delete;
+
+    ~DependsOn() { clear(); }
+
+    /// Requires: it is clear.
+    void set(Dependencies& on) noexcept {
+        on.keep();
+        // order: release pairs with hold(), so that what it has is visible.
+        word_.store(reinterpret_cast<std::uintptr_t>(&on), std::memory_order_release);
+    }
+
+    /// Nobody looks at it through this any more. Waits for a walk that does.
+    void clear() noexcept {
+        // order: relaxed, this thread has set it or was told by the one that has.
+        if (word_.load(std::memory_order_relaxed) != 0) {
+            clear_when_free();
+        }
+    }
+
+    /// For the one that clears it.
+    Dependencies* get() const noexcept {
+        // order: relaxed, as above.
+        return of(word_.load(std::memory_order_relaxed));
+    }
+
+private:
+    friend class DependencyWalk;
+
+    static Dependencies* of(std::uintptr_t word) noexcept {
+        return reinterpret_cast<Dependencies*>(word & ~held_bit);
+    }
+
+    /// `first` is false when the walk, which is the only one, has it already.
+    Dependencies* hold(bool& first) noexcept;
+    void let_go() noexcept;
+    void clear_when_free() noexcept;
+
+    static constexpr std::uintptr_t held_bit = 1;
+
+    std::atomic<std::uintptr_t> word_{0};
 };
 
 /// What the future of something gets that was stopped by a failure: DependencyError

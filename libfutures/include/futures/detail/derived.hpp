@@ -7,6 +7,7 @@
 #pragma once
 
 #include "futures/detail/dependencies.hpp"
+#include "futures/detail/making.hpp"
 #include "futures/detail/recycle.hpp"
 #include "futures/detail/state.hpp"
 #include "futures/detail/state_ptr.hpp"
@@ -14,6 +15,7 @@
 #include "futures/future.hpp"
 #include "mp/detail/forced_unwind.hpp"
 
+#include <atomic>
 #include <cstddef>
 #include <exception>
 #include <optional>
@@ -35,13 +37,23 @@ public:
     DerivedState(const DerivedState&) = delete;
     DerivedState& operator=(const DerivedState&) = delete;
 
-    void depends_on(Dependencies& on) noexcept {
-        on.keep();
-        on_ = DependenciesPtr<Dependencies>(&on);
-    }
+    void begin_to_depend(Dependencies& on) noexcept { on_.set(on); }
 
     /// Requires: start() was called.
-    void depends_no_more() noexcept { on_ = DependenciesPtr<Dependencies>(nullptr); }
+    void depends_no_more() noexcept { on_.clear(); }
+
+    DependsOn* depends_on() noexcept override { return &on_; }
+
+    /// Its value comes from this thread, from now on; or, null, from elsewhere.
+    void set_maker(const void* thread) noexcept {
+        // order: relaxed, only this thread asks whether it is itself.
+        maker_.store(thread, std::memory_order_relaxed);
+    }
+
+    const void* maker() const noexcept override {
+        // order: relaxed, as above.
+        return maker_.load(std::memory_order_relaxed);
+    }
 
     /// The value that `make` returns, or what it throws.
     template <class Make>
@@ -67,9 +79,10 @@ public:
 private:
     ~DerivedState() override = default;
 
-    void discard_work() noexcept override { on_->leave(); }
+    void discard_work() noexcept override { on_.get()->leave(); }
 
-    DependenciesPtr<Dependencies> on_{nullptr};
+    DependsOn on_;
+    std::atomic<const void*> maker_{nullptr};
 };
 
 /// Makes the value of a DerivedState.
@@ -80,7 +93,7 @@ public:
     /// Requires: all were added, and live until this returns.
     Future<R> begin() {
         Future<R> future{StatePtr<State<R>>(handle_.release())};
-        derived_->depends_on(*this);
+        derived_->begin_to_depend(*this);
         watch();
         drop();  // the caller's
         return future;
@@ -101,6 +114,8 @@ protected:
     void go_on() final {
         if (derived_->start()) {
             derived_->depends_no_more();
+            const Making making;
+            derived_->set_maker(Making::this_thread());
             make(*derived_.release());
         } else {
             left();
@@ -162,6 +177,8 @@ public:
         }
         auto* const forward = new Forward(derived);
         forward->add(from.base(), true);
+        derived.set_maker(nullptr);
+        derived.begin_to_depend(*forward);
         forward->watch();
         forward->drop();
     }
@@ -171,6 +188,7 @@ private:
         : Dependencies(1, Needs::ends, false), derived_(derived) {}
 
     void go_on() override {
+        derived_.depends_no_more();
         Future<T> from{StatePtr<State<T>>(static_cast<State<T>*>(&take(0)))};
         if constexpr (std::is_same_v<R, T>) {
             derived_.settle([&]() -> R { return std::move(from).result(); });
@@ -186,7 +204,10 @@ private:
         }
     }
 
-    void stop(Obstacle obstacle) override { derived_.fail(dependency_error(obstacle)); }
+    void stop(Obstacle obstacle) override {
+        derived_.depends_no_more();
+        derived_.fail(dependency_error(obstacle));
+    }
 
     void left() noexcept override {}
 

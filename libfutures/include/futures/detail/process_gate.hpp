@@ -138,7 +138,10 @@ public:
 
     void wait_at(DependenciesPtr<ProcessGate> gate) noexcept {
         gate_ = std::move(gate);
+        on_.set(*gate_);
     }
+
+    DependsOn* depends_on() noexcept override { return &on_; }
 
 private:
     using Withdrawal = ProcessGate::Withdrawal;
@@ -162,6 +165,7 @@ private:
     }
 
     DependenciesPtr<ProcessGate> gate_{nullptr};
+    DependsOn on_;
 };
 
 }  // namespace futures::detail

@@ -222,6 +222,8 @@ public:
 
     bool is_finished() const noexcept override { return this->done(); }
 
+    StateBase* future_state() noexcept override { return this; }
+
 protected:
     ~ProcessTask() override = default;
 

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "futures/detail/copying.hpp"
+#include "futures/detail/dependencies.hpp"
 #include "futures/detail/thread_task.hpp"
 #include "futures/submit_options.hpp"
 #include "mp/detail/forced_unwind.hpp"
@@ -67,7 +68,11 @@ public:
           retries_(options.retries),
           retry_on_(options.retry_on),
           delay_(options.retry_delay),
-          call_(std::forward<Args>(args)...) {}
+          call_(std::forward<Args>(args)...) {
+        if constexpr (waits) {
+            on_.set(call_.gate());
+        }
+    }
 
     RetriedTask(const RetriedTask&) = delete;
     RetriedTask& operator=(const RetriedTask&) = delete;
@@ -90,7 +95,7 @@ public:
         }
         this->store_exception(thread_ended_in_task());
         end_call(nullptr, self);
-        call_.~Call();
+        destroy_call();
         count(self.completed);
         if (this->conclude(Outcome::exception)) {
             run_callbacks_here(self.completed);
@@ -112,15 +117,24 @@ public:
     bool run_begun(WorkerState& self) override {
         stage_ = Stage::calling;
         worker_index_ = self.index;
+        depend_no_more();
         auto outcome = Outcome::exception;
         if (!call_until_done(outcome, self)) {
             count(self.completed);
             this->drop_reference();
             return false;
         }
-        call_.~Call();
+        destroy_call();
         count(self.completed);
         return this->conclude(outcome);
+    }
+
+    bool tell_at_once() override {
+        const bool all = StateBase::tell_at_once();
+        if (all) {
+            this->end_telling();
+        }
+        return all;
     }
 
     void finish_callbacks(std::atomic<std::uint64_t>& completed) override {
@@ -131,7 +145,7 @@ public:
 
     void fail(std::exception_ptr exception) override {
         if (this->start()) {
-            call_.~Call();
+            destroy_call();
             this->store_exception(std::move(exception));
             this->finish(Outcome::exception);
         } else {
@@ -161,7 +175,31 @@ public:
 
     Work* as_work() noexcept override { return this; }
 
+    DependsOn* depends_on() noexcept override {
+        if constexpr (waits) {
+            return &on_;
+        } else {
+            return nullptr;
+        }
+    }
+
 private:
+    /// As in ThreadTask.
+    static constexpr bool waits = requires(Call & call) { call.gate(); };
+
+    struct Nothing {};
+
+    void depend_no_more() noexcept {
+        if constexpr (waits) {
+            on_.clear();
+        }
+    }
+
+    void destroy_call() noexcept {
+        depend_no_more();
+        call_.~Call();
+    }
+
     static void count(std::atomic<std::uint64_t>& completed) noexcept {
         // order: as in ThreadTask.
         completed.store(
@@ -257,7 +295,7 @@ private:
         }
     }
 
-    void discard_work() noexcept override { call_.~Call(); }
+    void discard_work() noexcept override { destroy_call(); }
 
     /// As of ThreadTask.
     StopAnswer request_stop() override {
@@ -273,6 +311,7 @@ private:
     };
     std::atomic<bool> taken_{false};  // by the thread that calls it, to the end
     std::uint32_t attempt_ = 1;       // of that thread
+    [[no_unique_address]] std::conditional_t<waits, DependsOn, Nothing> on_;
 };
 
 template <class... P>

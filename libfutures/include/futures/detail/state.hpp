@@ -27,6 +27,7 @@
 
 namespace futures::detail {
 
+class DependsOn;
 class PoolThread;
 class Ready;
 class Work;
@@ -109,6 +110,13 @@ public:
     /// The task of a thread pool whose future this is; null for others.
     virtual Work* as_work() noexcept { return nullptr; }
 
+    /// What it waits for before there can be anything to run; null for most.
+    virtual DependsOn* depends_on() noexcept { return nullptr; }
+
+    /// The thread whose stack makes its value right now (Making::this_thread()), as far
+    /// as that is known.
+    virtual const void* maker() const noexcept { return nullptr; }
+
     bool has_callbacks() const noexcept {
         // order: relaxed, a hint; conclude() looks again.
         return (word_.load(std::memory_order_relaxed) & callback_bit) != 0;
@@ -118,9 +126,7 @@ public:
 
     /// Waits until done(); false when the deadline passed first. Never runs callbacks.
     /// Throws DeadlockError when it would wait for ever.
-    bool wait(const mp::Deadline& deadline) {
-        return done() || wait_until_done(deadline);
-    }
+    bool wait(const mp::Deadline& deadline) { return done() || wait_or_help(deadline); }
 
     /// Like wait(), but a cancelled future counts only when its executor knows it.
     bool wait_until_told(const mp::Deadline& deadline);
@@ -238,6 +244,11 @@ public:
     /// next call.
     void run_callbacks();
 
+    /// After conclude() returned true, in a thread that may not run the program's code
+    /// for it: tells what may be told at once, as far as nothing comes before it. True
+    /// when that was all.
+    bool tell_at_once();
+
     /// Drops the executor's reference, after conclude() returned true.
     void end_telling() noexcept {
         // order: as in drop_reference().
@@ -295,8 +306,7 @@ protected:
     /// The last reference is gone.
     virtual void dispose() noexcept { delete this; }
 
-    /// Spins briefly, then sleeps on the word; until done, or until told. A thread of a
-    /// pool runs the task first if nobody has begun it.
+    /// Spins briefly, then sleeps on the word; until done, or until told.
     bool sleep_until(bool told, const mp::Deadline& deadline);
 
     /// Requires: no concurrent access, or conclude() with Outcome::value was called.
@@ -319,6 +329,7 @@ private:
     [[noreturn]] void throw_invalid(const char* call) const;
     bool conclude_watched(Outcome outcome) noexcept;
     void tell_waiters() noexcept;
+    bool wait_or_help(const mp::Deadline& deadline);
     bool sleep_as(PoolThread* thread, bool told, const mp::Deadline& deadline);
     bool all_are_told() noexcept;
     Watcher* take_callback() noexcept;

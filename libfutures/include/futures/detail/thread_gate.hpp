@@ -56,6 +56,10 @@ public:
 
     ~WaitingCall() { gate_->leave(); }
 
+    ThreadGate& gate() const noexcept { return *gate_; }
+
+    const Fn& function() const noexcept { return fn_; }
+
     /// For a call that may be made again: all are lvalues.
     decltype(auto) operator()() & {
         return std::apply(

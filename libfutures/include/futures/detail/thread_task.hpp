@@ -5,6 +5,7 @@
 // Threads: any.
 #pragma once
 
+#include "futures/detail/dependencies.hpp"
 #include "futures/detail/recycle.hpp"
 #include "futures/detail/state.hpp"
 #include "futures/detail/thread_control.hpp"
@@ -61,6 +62,9 @@ public:
     virtual bool begin() noexcept = 0;
     /// After begin(). True when it has callbacks: finish_callbacks() is to be called.
     virtual bool run_begun(WorkerState& self) = 0;
+    /// Instead, where the program's code may not run: tells the tasks that depend on
+    /// it. True when that was all, and it may be gone.
+    virtual bool tell_at_once() = 0;
     /// Counts them as one task more.
     virtual void finish_callbacks(std::atomic<std::uint64_t>& completed) = 0;
 
@@ -83,6 +87,18 @@ public:
     void set_queued_in(std::uint32_t pool) noexcept {
         // order: relaxed, as above.
         pool_.store(pool, std::memory_order_relaxed);
+    }
+
+    /// It was run on the stack of a task that waits, and what it has to tell is left to
+    /// another thread.
+    bool is_passed_on() const noexcept {
+        // order: relaxed, whoever wants it looks again into its list.
+        return passed_on_.load(std::memory_order_relaxed);
+    }
+
+    void set_passed_on() noexcept {
+        // order: relaxed, as above.
+        passed_on_.store(true, std::memory_order_relaxed);
     }
 
     // -- what was said of it
@@ -131,6 +147,7 @@ protected:
     std::atomic<std::uint32_t> pool_{0};
     std::uint32_t worker_index_ = 0;
     Stage stage_ = Stage::queued;  // of the thread that runs it
+    std::atomic<bool> passed_on_{false};
 
 private:
     std::atomic<ThreadControl*> control_{nullptr};
@@ -174,7 +191,11 @@ class ThreadTask final : public State<R>, public Work, public Recycled {
 public:
     template <class... Args>
     explicit ThreadTask(Args&&... args)
-        : State<R>(Settler::executor), call_(std::forward<Args>(args)...) {}
+        : State<R>(Settler::executor), call_(std::forward<Args>(args)...) {
+        if constexpr (waits) {
+            on_.set(call_.gate());
+        }
+    }
 
     ThreadTask(const ThreadTask&) = delete;
     ThreadTask& operator=(const ThreadTask&) = delete;
@@ -215,6 +236,7 @@ public:
         auto outcome = Outcome::value;
         stage_ = Stage::calling;
         worker_index_ = self.index;
+        depend_no_more();
         if (ThreadControl* const control = control_if_any()) [[unlikely]] {
             control->begin();
         }
@@ -234,6 +256,14 @@ public:
         return this->conclude(outcome);
     }
 
+    bool tell_at_once() override {
+        const bool all = StateBase::tell_at_once();
+        if (all) {
+            this->end_telling();
+        }
+        return all;
+    }
+
     void finish_callbacks(std::atomic<std::uint64_t>& completed) override {
         this->run_callbacks();
         this->end_telling();
@@ -242,7 +272,7 @@ public:
 
     void fail(std::exception_ptr exception) override {
         if (this->start()) {
-            call_.~Call();
+            destroy_call();
             this->store_exception(std::move(exception));
             this->finish(Outcome::exception);
         } else {
@@ -269,7 +299,31 @@ public:
 
     Work* as_work() noexcept override { return this; }
 
+    DependsOn* depends_on() noexcept override {
+        if constexpr (waits) {
+            return &on_;
+        } else {
+            return nullptr;
+        }
+    }
+
 private:
+    /// It waits for futures first.
+    static constexpr bool waits = requires(Call & call) { call.gate(); };
+
+    struct Nothing {};
+
+    void depend_no_more() noexcept {
+        if constexpr (waits) {
+            on_.clear();
+        }
+    }
+
+    void destroy_call() noexcept {
+        depend_no_more();
+        call_.~Call();
+    }
+
     static void count(std::atomic<std::uint64_t>& completed) noexcept {
         // order: relaxed load, this thread is the only writer; release pairs with
         // all_are_busy(), so that it sees that this was submitted before it was done.
@@ -289,7 +343,7 @@ private:
 
     /// `outer`: the task that this thread goes on with.
     void end_call(TaskContext* outer, WorkerState& self) noexcept {
-        call_.~Call();
+        destroy_call();
         self.slot.task = outer;
         if (ThreadControl* const control = control_if_any()) [[unlikely]] {
             control->end();
@@ -304,7 +358,7 @@ private:
         }
     }
 
-    void discard_work() noexcept override { call_.~Call(); }
+    void discard_work() noexcept override { destroy_call(); }
 
     /// It runs: nobody can do more than ask.
     StopAnswer request_stop() override {
@@ -315,6 +369,7 @@ private:
     union {
         Call call_;  // until it has run or was cancelled
     };
+    [[no_unique_address]] std::conditional_t<waits, DependsOn, Nothing> on_;
 };
 
 }  // namespace futures::detail

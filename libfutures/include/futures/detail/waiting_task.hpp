@@ -8,6 +8,7 @@
 
 #include "futures/after.hpp"
 #include "futures/detail/dependencies.hpp"
+#include "mp/detail/creator.hpp"
 #include "mp/thread_safety.hpp"
 
 #include <atomic>
@@ -101,6 +102,7 @@ private:
     std::vector<DependenciesPtr<WaitingTask>> all() const;
 
     const std::function<void()> emptied_;
+    const mp::detail::Creator creator_;
     // Own synchronisation.
     std::atomic<std::uint64_t> size_{0};
     std::atomic<std::uint64_t> ended_{0};

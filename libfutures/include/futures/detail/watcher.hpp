@@ -44,12 +44,16 @@ protected:
 
     Kind kind() const noexcept { return kind_; }
 
+    /// An edge: to tell it of a value runs no code of the program that may wait.
+    void set_at_once(bool at_once) noexcept { at_once_ = at_once; }
+
 private:
     friend class StateBase;
 
     Watcher* next_ = nullptr;  // null: in no list
     Watcher* prev_ = nullptr;
     Kind kind_;
+    bool at_once_ = false;
 };
 
 }  // namespace futures::detail
