@@ -3,6 +3,7 @@
 // by their ids: arguments and results that misbehave on either side, under every start
 // method.
 #include "futures/process_pool.hpp"
+#include "futures/process_pool/row_tasks.hpp"
 
 #include "support/catch.hpp"
 #include "support/gate.hpp"
@@ -26,57 +27,14 @@ using mp::SerializationPhase;
 using test::Gate;
 using test::inc;
 using test::on;
+using test::rows::commit;
+using test::rows::commit_in_task;
+using test::rows::Deed;
+using test::rows::give;
+using test::rows::Misbehaving;
+using test::rows::take;
 
 namespace {
-
-enum class Deed { none, throw_error, throw_exit, exit_process, crash };
-
-void commit(Deed deed) {
-    switch (deed) {
-    case Deed::none:
-        return;
-    case Deed::throw_error:
-        throw std::domain_error("misbehaved");
-    case Deed::throw_exit:
-        throw mp::SystemExit(5);
-    case Deed::exit_process:
-        _exit(0);
-    case Deed::crash:
-        signal(SIGSEGV, SIG_DFL);
-        raise(SIGSEGV);
-    }
-}
-
-/// Does what it is told when it is written, or when it is read.
-struct Misbehaving {
-    Deed when_written = Deed::none;
-    Deed when_read = Deed::none;
-
-    template <class Archive>
-    void serialize(Archive& archive, unsigned) {
-        if constexpr (Archive::is_saving::value) {
-            commit(when_written);
-        }
-        archive& when_written;
-        archive& when_read;
-        if constexpr (Archive::is_loading::value) {
-            commit(when_read);
-        }
-    }
-};
-
-int take(const Misbehaving&) {
-    return 1;
-}
-
-Misbehaving give(Deed when_written, Deed when_read) {
-    return {when_written, when_read};
-}
-
-int run(Deed deed) {
-    commit(deed);
-    return 1;
-}
 
 void crash_after(const std::string& bell, const std::string& gate) {
     test::ring(bell);
@@ -144,7 +102,7 @@ TEST_CASE(
     "ExecutorDeadlockTest.test_exit_at_task_unpickle: breaks the pool", "[ported]"
 ) {
     ProcessPoolExecutor pool(on(each_pool_start_method(), 2));
-    expect_broken(pool.submit(take, Misbehaving{.when_read = Deed::exit_process}));
+    expect_broken(pool.submit(take, Misbehaving{.when_read = Deed::exit_at_once}));
 }
 
 TEST_CASE(
@@ -168,7 +126,7 @@ TEST_CASE(
     "[ported]"
 ) {
     ProcessPoolExecutor pool(on(each_pool_start_method(), 2));
-    expect_broken(pool.submit(run, Deed::crash));
+    expect_broken(pool.submit(commit_in_task, Deed::crash));
 }
 
 TEST_CASE(
@@ -177,9 +135,11 @@ TEST_CASE(
     "[ported]"
 ) {
     ProcessPoolExecutor pool(on(each_pool_start_method(), 2));
-    CHECK_THROWS_AS(pool.submit(run, Deed::throw_exit).result(60s), mp::SystemExit);
+    CHECK_THROWS_AS(
+        pool.submit(commit_in_task, Deed::throw_exit).result(60s), mp::SystemExit
+    );
     CHECK(pool.submit(inc, 1).result(60s) == 2);
-    expect_broken(pool.submit(run, Deed::exit_process));
+    expect_broken(pool.submit(commit_in_task, Deed::exit_at_once));
 }
 
 TEST_CASE(
@@ -187,7 +147,9 @@ TEST_CASE(
     "[ported]"
 ) {
     ProcessPoolExecutor pool(on(each_pool_start_method(), 2));
-    CHECK_THROWS_AS(pool.submit(run, Deed::throw_error).result(60s), std::domain_error);
+    CHECK_THROWS_AS(
+        pool.submit(commit_in_task, Deed::throw_error).result(60s), std::domain_error
+    );
     CHECK(pool.submit(inc, 1).result(60s) == 2);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// What the rows of other pools' tests share: tasks and arguments that misbehave, and
-// what a future is expected to say.
+// What the rows of CPython's and of other pools' tests share: tasks and arguments that
+// misbehave, and what a future is expected to say.
 #pragma once
 
 #include "futures/process_pool.hpp"
@@ -21,7 +21,7 @@
 
 namespace test::rows {
 
-enum class Deed { none, throw_error, throw_exit, exit_process, crash };
+enum class Deed { none, throw_error, throw_exit, exit_process, exit_at_once, crash };
 
 inline void commit(Deed deed) {
     switch (deed) {
@@ -33,6 +33,8 @@ inline void commit(Deed deed) {
         throw mp::SystemExit(5);
     case Deed::exit_process:
         std::exit(0);
+    case Deed::exit_at_once:
+        ::_exit(0);
     case Deed::crash:
         signal(SIGSEGV, SIG_DFL);
         raise(SIGSEGV);

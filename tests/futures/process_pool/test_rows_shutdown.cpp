@@ -127,6 +127,15 @@ std::size_t count_broken(const std::vector<Future<T>>& all) {
     return broken;
 }
 
+/// inc() of 0, 1, 2 and so on.
+std::vector<Future<int>> submit_many(ProcessPoolExecutor& pool, int count) {
+    std::vector<Future<int>> all;
+    for (int i = 0; i < count; ++i) {
+        all.push_back(pool.submit(inc, i));
+    }
+    return all;
+}
+
 }  // namespace
 
 TEST_CASE("pebble::process_pool::stop_futures: none stays pending") {
@@ -378,10 +387,7 @@ TEST_CASE(
     "are there"
 ) {
     ProcessPoolExecutor pool(on(each_pool_start_method(), 2));
-    std::vector<Future<int>> all;
-    for (int i = 0; i < 8; ++i) {
-        all.push_back(pool.submit(inc, i));
-    }
+    const auto all = submit_many(pool, 8);
     pool.shutdown();
     for (int i = 0; i < 8; ++i) {
         CHECK(all[static_cast<std::size_t>(i)].result(0s) == i + 1);
@@ -395,10 +401,7 @@ TEST_CASE("mpi4py::test_futures::Shutdown::cancel_later: the second shutdown may
     ProcessPoolExecutor pool(on(each_pool_start_method(), 1));
     const auto first = pool.submit(ring_and_pass, bell.path(), gate.path(), 1);
     REQUIRE(bell.wait_for(1));
-    std::vector<Future<int>> queued;
-    for (int i = 0; i < 100; ++i) {
-        queued.push_back(pool.submit(inc, i));
-    }
+    const auto queued = submit_many(pool, 100);
     pool.shutdown({.wait = false});
     CHECK_FALSE(queued.back().cancelled());
     pool.shutdown({.wait = false, .cancel_futures = true});
@@ -416,10 +419,7 @@ TEST_CASE(
     ProcessPoolExecutor pool(on(each_pool_start_method(), 1));
     const auto first = pool.submit(ring_and_pass, bell.path(), gate.path(), 1);
     REQUIRE(bell.wait_for(1));
-    std::vector<Future<int>> queued;
-    for (int i = 0; i < 100; ++i) {
-        queued.push_back(pool.submit(inc, i));
-    }
+    const auto queued = submit_many(pool, 100);
     std::atomic<bool> woken{false};
     std::thread waiting([&] {
         woken = futures::wait({first, queued.back()}, 60s).not_done.empty();
