@@ -77,8 +77,10 @@ Runner::Runner(RunnerOptions options, Console& console)
       pool_(pool_options(options_, meter_.get())),
       progress_(Progress::Clock::now()) {
     if (options_.timeout > 0) {
+        constexpr double least = 1e-9;
+        constexpr double most = 366 * 86400.0;
         limited_.timeout = std::chrono::duration_cast<std::chrono::nanoseconds>(
-            std::chrono::duration<double>(options_.timeout)
+            std::chrono::duration<double>(std::clamp(options_.timeout, least, most))
         );
     }
     if (meter_) {
