@@ -156,6 +156,10 @@ public:
     Message initializer_failure(std::uint32_t worker);
 
     /// A worker's process is gone. Delivers what it had finished, gives back what it
+    /// A worker's process is gone. If it had a result ready and was to destroy what the
+    /// call had used, that result counts as told.
+    void take_ready_result(std::uint32_t worker) noexcept;
+
     /// had only claimed, asks `verdict` about the rest. Returns how many were running.
     std::size_t recover(std::uint32_t worker, const Verdict& verdict);
 
