@@ -140,11 +140,12 @@ public:
     /// Calls `fn` for the items of the ranges, side by side, until the shortest ends;
     /// `for (int x : threads.map(fn, inputs))` gives the results in order. Everything
     /// is submitted at the call, unless a buffersize is set. `fn` is copied for each
-    /// item.
+    /// item. For an item that is a future it gets the value, as with submit().
     template <class Fn, class... Ranges>
         requires(!std::same_as<std::decay_t<Fn>, MapOptions>)
     auto map(Fn&& fn, Ranges&&... ranges) {
-        using Check = detail::MapCheck<mp::detail::LocalCall, Fn, Ranges...>;
+        using Check = detail::
+            MapCheck<mp::detail::LocalCall, detail::FuturesTravel::yes, Fn, Ranges...>;
         if constexpr (mp::detail::accepts<Check::refusal, Fn, Ranges...>()) {
             return detail::map_items(
                 *this,
@@ -159,7 +160,8 @@ public:
 
     template <class Fn, class... Ranges>
     auto map(const MapOptions& options, Fn&& fn, Ranges&&... ranges) {
-        using Check = detail::MapCheck<mp::detail::LocalCall, Fn, Ranges...>;
+        using Check = detail::
+            MapCheck<mp::detail::LocalCall, detail::FuturesTravel::yes, Fn, Ranges...>;
         if constexpr (mp::detail::accepts<Check::refusal, Fn, Ranges...>()) {
             return detail::map_items(
                 *this, options, std::forward<Fn>(fn), std::forward<Ranges>(ranges)...
