@@ -47,6 +47,9 @@ struct ThreadPoolOptions {
     /// Called in each thread before its first task. If it throws, the executor is
     /// broken: see BrokenThreadPool.
     std::function<void()> initializer = {};
+    /// Called in each thread after its last task, if its initializer has returned; not
+    /// in one that a task ends by pthread_exit(). What it throws is logged.
+    std::function<void()> finalizer = {};
 };
 
 struct ThreadPoolStatistics {
@@ -126,7 +129,7 @@ public:
     /// all the same, the future has that. Throws std::invalid_argument, too, for an
     /// option that a thread cannot have, and for a call with `.retry_on` that cannot be
     /// made several times: then it is called as an lvalue, with its arguments as
-    /// lvalues. While such a call waits for its `.retry_delay`, so does its thread.
+    /// lvalues. A call that waits for its `.retry_delay` is in no thread: others run.
     template <class Fn, class... Args>
     auto submit(SubmitOptions options, Fn&& fn, Args&&... args) {
         detail::check_options_of_thread(options);
@@ -332,7 +335,7 @@ private:
         gate.add_after(options.after);
         try {
             give_control(*task, options);
-            await(gate);
+            await(gate, *task);
         } catch (...) {
             gate.abandon();
             task->drop_reference();  // the queue's
@@ -359,7 +362,7 @@ private:
 
     void give_control(detail::Work& work, SubmitOptions& options);
     void submit_work(detail::Work& work);
-    void await(detail::WaitingTask& task);
+    void await(detail::WaitingTask& task, detail::Work& work);
     void close() noexcept;
 
     std::shared_ptr<detail::ThreadPool> pool_;

@@ -77,11 +77,15 @@ SoftTimer::~SoftTimer() {
     }
 }
 
-bool SoftTimer::add(ThreadControl& control) noexcept {
+bool SoftTimer::add(
+    ThreadControl& control, mp::Deadline due, bool is_due_back
+) noexcept {
     try {
         const MutexLock lock(core_->mutex);
-        const auto at = core_->timers.emplace(control.deadline.time_point(), &control);
+        const auto at = core_->timers.emplace(due.time_point(), &control);
         control.timed = at;
+        control.due = due;
+        control.is_due_back = is_due_back;
         control.add_reference();
         if (at == core_->timers.begin()) {
             core_->changed.notify_all();
@@ -108,25 +112,31 @@ void SoftTimer::Core::run() {
     pthread_setname_np(pthread_self(), "mp-limits");
     for (;;) {
         ThreadControl* late = nullptr;
+        bool is_due_back = false;
         {
             const MutexLock lock(mutex);
             while (!ending && late == nullptr) {
                 if (timers.empty()) {
                     changed.wait(mutex);
                 } else if (ThreadControl* first = timers.begin()->second;
-                           !first->deadline.expired()) {
-                    changed.wait_until(mutex, first->deadline);
+                           !first->due.expired()) {
+                    changed.wait_until(mutex, first->due);
                 } else {
                     timers.erase(timers.begin());
                     first->timed.reset();
                     late = first;
+                    is_due_back = first->is_due_back;
                 }
             }
             if (late == nullptr) {
                 return;
             }
         }
-        late->stop(SoftStop::timeout);  // callbacks of the task run in here
+        if (is_due_back) {
+            bring_back(*late);
+        } else {
+            late->stop(SoftStop::timeout);  // callbacks of the task run in here
+        }
         late->drop_reference();
     }
 }
@@ -166,7 +176,7 @@ bool ThreadControl::renew() noexcept {
 void ThreadControl::begin() noexcept {
     if (timer != nullptr) {
         deadline = mp::Deadline(limit);
-        if (!timer->add(*this)) {
+        if (!timer->add(*this, deadline)) {
             stop(SoftStop::timeout);  // rather than never
         }
     }
