@@ -178,7 +178,8 @@ TEST_CASE(
         }
     }
     CHECK_THAT(
-        text, test::ContainsSubstring(deed == Deed::crash ? "SIGSEGV" : "exited with code 0")
+        text,
+        test::ContainsSubstring(deed == Deed::crash ? "SIGSEGV" : "exited with code 0")
     );
 }
 
