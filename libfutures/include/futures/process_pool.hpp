@@ -159,7 +159,8 @@ public:
     template <class Fn, class... Ranges>
         requires(!std::same_as<std::decay_t<Fn>, MapOptions>)
     auto map(Fn&& fn, Ranges&&... ranges) {
-        using Check = detail::MapCheck<mp::detail::CallTraits, Fn, Ranges...>;
+        using Check = detail::
+            MapCheck<mp::detail::CallTraits, detail::FuturesTravel::no, Fn, Ranges...>;
         if constexpr (mp::detail::accepts<Check::refusal_with_result, Fn, Ranges...>(
                       )) {
             return map(
@@ -171,15 +172,31 @@ public:
     }
 
     /// A chunksize above 1 makes long inputs of short calls much faster: so many items
-    /// travel in one task.
+    /// travel in one task. For items that are futures the calls get the values, each
+    /// when it is there; they travel one by one.
     template <class Fn, class... Ranges>
     auto map(const MapOptions& options, Fn&& fn, Ranges&&... ranges) {
-        using Check = detail::MapCheck<mp::detail::CallTraits, Fn, Ranges...>;
+        using Check = detail::
+            MapCheck<mp::detail::CallTraits, detail::FuturesTravel::no, Fn, Ranges...>;
         if constexpr (mp::detail::accepts<Check::refusal_with_result, Fn, Ranges...>(
                       )) {
-            return detail::map_chunks(
-                *this, options, std::forward<Fn>(fn), std::forward<Ranges>(ranges)...
-            );
+            if constexpr (detail::
+                              awaits_items<detail::FuturesTravel::no, Fn, Ranges...>(
+                              )) {
+                return detail::map_items(
+                    *this,
+                    options,
+                    std::forward<Fn>(fn),
+                    std::forward<Ranges>(ranges)...
+                );
+            } else {
+                return detail::map_chunks(
+                    *this,
+                    options,
+                    std::forward<Fn>(fn),
+                    std::forward<Ranges>(ranges)...
+                );
+            }
         } else {
             return MapResults<typename Check::Result>();
         }

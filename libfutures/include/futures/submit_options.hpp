@@ -48,10 +48,12 @@ struct SubmitOptions {
     /// How long it waits before it is run again: a duration, or
     /// `futures::backoff(100ms, 2.0, 5s)`. Meanwhile it can be cancelled.
     RetryDelay retry_delay = {};
-    /// Process pools: of the tasks that wait, those with the larger number run first;
-    /// equal ones in the order in which they were submitted. Of all tasks that wait,
-    /// the one that waits for longest is passed by at most 256 others that came later;
-    /// then it is next, whatever its number.
+    /// Of the tasks that wait, those with the larger number run first; equal ones in
+    /// the order in which they were submitted. Of all tasks that wait, the one that
+    /// waits for longest is passed by at most 256 others that came later; then it is
+    /// next, whatever its number. In a thread pool a task that another one of that pool
+    /// submits without a priority, or with 0, has that of the other one, and goes
+    /// before those that were given it.
     int priority = 0;
     /// The task begins when these are done: `.after = {f, g}`. If one fails, it is not
     /// run and raises DependencyError; if one is cancelled, CancelledError.

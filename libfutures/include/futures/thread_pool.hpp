@@ -47,6 +47,9 @@ struct ThreadPoolOptions {
     /// Called in each thread before its first task. If it throws, the executor is
     /// broken: see BrokenThreadPool.
     std::function<void()> initializer = {};
+    /// Called in each thread after its last task, if its initializer has returned; not
+    /// in one that a task ends by pthread_exit(). What it throws is logged.
+    std::function<void()> finalizer = {};
 };
 
 struct ThreadPoolStatistics {
@@ -126,7 +129,7 @@ public:
     /// all the same, the future has that. Throws std::invalid_argument, too, for an
     /// option that a thread cannot have, and for a call with `.retry_on` that cannot be
     /// made several times: then it is called as an lvalue, with its arguments as
-    /// lvalues. While such a call waits for its `.retry_delay`, so does its thread.
+    /// lvalues. A call that waits for its `.retry_delay` is in no thread: others run.
     template <class Fn, class... Args>
     auto submit(SubmitOptions options, Fn&& fn, Args&&... args) {
         detail::check_options_of_thread(options);
@@ -140,11 +143,12 @@ public:
     /// Calls `fn` for the items of the ranges, side by side, until the shortest ends;
     /// `for (int x : threads.map(fn, inputs))` gives the results in order. Everything
     /// is submitted at the call, unless a buffersize is set. `fn` is copied for each
-    /// item.
+    /// item. For an item that is a future it gets the value, as with submit().
     template <class Fn, class... Ranges>
         requires(!std::same_as<std::decay_t<Fn>, MapOptions>)
     auto map(Fn&& fn, Ranges&&... ranges) {
-        using Check = detail::MapCheck<mp::detail::LocalCall, Fn, Ranges...>;
+        using Check = detail::
+            MapCheck<mp::detail::LocalCall, detail::FuturesTravel::yes, Fn, Ranges...>;
         if constexpr (mp::detail::accepts<Check::refusal, Fn, Ranges...>()) {
             return detail::map_items(
                 *this,
@@ -159,7 +163,8 @@ public:
 
     template <class Fn, class... Ranges>
     auto map(const MapOptions& options, Fn&& fn, Ranges&&... ranges) {
-        using Check = detail::MapCheck<mp::detail::LocalCall, Fn, Ranges...>;
+        using Check = detail::
+            MapCheck<mp::detail::LocalCall, detail::FuturesTravel::yes, Fn, Ranges...>;
         if constexpr (mp::detail::accepts<Check::refusal, Fn, Ranges...>()) {
             return detail::map_items(
                 *this, options, std::forward<Fn>(fn), std::forward<Ranges>(ranges)...
@@ -330,7 +335,7 @@ private:
         gate.add_after(options.after);
         try {
             give_control(*task, options);
-            await(gate);
+            await(gate, *task);
         } catch (...) {
             gate.abandon();
             task->drop_reference();  // the queue's
@@ -357,7 +362,7 @@ private:
 
     void give_control(detail::Work& work, SubmitOptions& options);
     void submit_work(detail::Work& work);
-    void await(detail::WaitingTask& task);
+    void await(detail::WaitingTask& task, detail::Work& work);
     void close() noexcept;
 
     std::shared_ptr<detail::ThreadPool> pool_;

@@ -99,8 +99,20 @@ public:
         : Derivation<WhenAnyResult<T>>(futures.size(), Dependencies::Needs::first),
           futures_(std::move(futures)) {
         for (const auto& future : futures_) {
-            this->add(future.base(), false);
+            this->add_own(future.base());
         }
+    }
+
+    /// The handles of futures that are made by hand, to be dropped after begin(): then
+    /// it shows whether there are others.
+    std::vector<Future<T>> hand_made() const {
+        std::vector<Future<T>> found;
+        for (const auto& future : futures_) {
+            if (!future.base().is_owned()) {
+                found.push_back(future);
+            }
+        }
+        return found;
     }
 
 private:
@@ -196,8 +208,9 @@ auto when_all(std::initializer_list<Future<T>> fs) {
 }
 
 /// Done when the first of these is: finished, also with an exception, or cancelled.
-/// Cancelling it leaves the others alone. Throws std::invalid_argument for no futures,
-/// which would be waited for in vain.
+/// Cancelling it leaves the others alone. One made by hand of which nobody else has a
+/// handle does not count: of such alone it fails with DependencyError. Throws
+/// std::invalid_argument for no futures, which would be waited for in vain.
 template <detail::FutureRange Range>
 auto when_any(Range&& fs) {
     using T = typename detail::FutureOf<Range>::value_type;
@@ -205,7 +218,12 @@ auto when_any(Range&& fs) {
     if (handles.empty()) {
         detail::throw_any_of_none();
     }
-    return (new detail::AnyOf<T>(std::move(handles)))->begin();
+    const detail::DependenciesPtr<detail::AnyOf<T>> any(
+        new detail::AnyOf<T>(std::move(handles))
+    );
+    const auto seen = any->hand_made();
+    any->keep();  // what begin() drops
+    return any->begin();
 }
 
 /// The same for a list of futures: `when_any({f, g})`.

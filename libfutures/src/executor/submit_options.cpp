@@ -40,11 +40,6 @@ void check_options_of_thread(const SubmitOptions& options) {
             "no thread is lost, so only exceptions can be a reason to run it again"
         );
     }
-    if (options.priority != 0) {
-        throw std::invalid_argument(
-            "submit(): a task of a thread pool cannot have .priority"
-        );
-    }
     if (options.limits.any()) {
         refuse("limits");
     }

@@ -223,6 +223,39 @@ bool StateBase::all_are_told() noexcept {
     return all;
 }
 
+/// drop_reference() of a future of which what waits for it may have handles.
+void StateBase::drop_lent() noexcept {
+    lock_list();
+    std::uint64_t lent = 0;
+    for (const Watcher* at = watchers_; at != nullptr;
+         at = at->next_ == watchers_ ? nullptr : at->next_) {
+        lent += at->has_handle_ ? 1U : 0U;
+    }
+    // order: acquire, as in drop_reference().
+    auto word = word_.load(std::memory_order_acquire);
+    const bool is_last = references(word) == 1;
+    const bool is_lost = lent != 0 && references(word) == lent + 1 && !is_done(word);
+    if (is_last || is_lost) {
+        // order: relaxed, who comes after has the lock first, or no reference.
+        word_.fetch_and(~lent_bit, std::memory_order_relaxed);
+        unlock_list(0);
+        if (is_lost) {
+            give_up();
+        }
+        drop_reference();
+        return;
+    }
+    // With the lock: then the next one counts right, and may be the last.
+    // order: acq_rel, as in drop_reference() and unlock_list().
+    while (!word_.compare_exchange_weak(
+        word,
+        (word & ~lock_bit) - one_reference,
+        std::memory_order_acq_rel,
+        std::memory_order_relaxed
+    )) {
+    }
+}
+
 /// What is in the list of a future that was not concluded. A dependent that is being
 /// cancelled may still be taking its edge out, which the list lock waits for.
 void StateBase::give_up() noexcept {

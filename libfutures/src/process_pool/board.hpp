@@ -12,6 +12,7 @@
 #include "mp/thread_safety.hpp"
 #include "mp/timeout.hpp"
 
+#include "executor/ranked_tasks.hpp"
 #include "os/spin.hpp"
 #include "process_pool/board_layout.hpp"
 #include "process_pool/guard_timer.hpp"
@@ -154,6 +155,10 @@ public:
     /// A worker left the exception of its initializer, and is gone: that exception,
     /// encoded. Nothing if it left none.
     Message initializer_failure(std::uint32_t worker);
+
+    /// A worker's process is gone. If it had a result ready and was to destroy what the
+    /// call had used, that result counts as told.
+    void take_ready_result(std::uint32_t worker) noexcept;
 
     /// A worker's process is gone. Delivers what it had finished, gives back what it
     /// had only claimed, asks `verdict` about the rest. Returns how many were running.
@@ -417,7 +422,7 @@ private:
     std::uint64_t tail_ MP_GUARDED_BY(mutex_) = 0;
     TaskList backlog_ MP_GUARDED_BY(mutex_);
     DelayedTasks delayed_ MP_GUARDED_BY(mutex_);
-    RankedTasks ranked_ MP_GUARDED_BY(mutex_);
+    RankedTasks<BoardTask> ranked_ MP_GUARDED_BY(mutex_);
     bool is_ranking_ MP_GUARDED_BY(mutex_) = false;  ///< some task has a priority
     std::uint64_t turns_ MP_GUARDED_BY(mutex_) = 0;
     std::vector<int> placed_priority_ MP_GUARDED_BY(mutex_);  ///< by slot

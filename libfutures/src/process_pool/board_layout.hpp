@@ -156,6 +156,8 @@ struct alignas(cache_line) WorkerControl {
 
     alignas(cache_line) mp::detail::FutexWord park;  ///< 0: asleep, or about to be
     alignas(cache_line) std::atomic<std::uint64_t> results_written;
+    /// The worker: what that will be once the task's arguments are destroyed.
+    std::atomic<std::uint64_t> results_ready;
     alignas(cache_line) std::atomic<WorkerPhase> phase;
     /// When the worker's last task began, in nanoseconds of CLOCK_MONOTONIC; 0: none.
     std::atomic<std::uint64_t> task_begun;

@@ -17,6 +17,7 @@ void Board::prepare(std::uint32_t worker, std::shared_ptr<ResultArenaReader> are
     WorkerControl& control = view_.control(worker);
     control.park.store(0);
     control.results_written.store(0);
+    control.results_ready.store(0);
     rings_[worker].read.store(0);
     rings_[worker].faulty.store(false);
     rings_[worker].finished_below = 0;
@@ -87,6 +88,16 @@ Board::Leftovers Board::leftovers_of(std::uint32_t worker) {
         return {};  // each may be another worker's, and would run twice
     }
     return found;
+}
+
+void Board::take_ready_result(std::uint32_t worker) noexcept {
+    const MutexLock draining(drain_mutex_);
+    WorkerControl& control = view_.control(worker);
+    const std::uint64_t ready = control.results_ready.load();
+    if (ready == control.results_written.load() + 1) {
+        control.results_written.store(ready);
+        drain_all();
+    }
 }
 
 std::size_t Board::recover(std::uint32_t worker, const Verdict& verdict) {

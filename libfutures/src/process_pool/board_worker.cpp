@@ -294,6 +294,33 @@ void BoardWorker::give_memory_back() noexcept {
 
 // ---- running
 
+/// A call is done, and what it used is about to be destroyed. Killed from here on, the
+/// worker leaves the result; the parent takes no notice of it before.
+class BoardWorker::ReadyResult final : public mp::detail::CallDone {
+public:
+    ReadyResult(BoardWorker& worker, std::uint64_t position) noexcept
+        : worker_(worker), position_(position) {}
+
+    void call_done() noexcept override {
+        worker_.put_result(position_, ResultKind::value);
+        worker_.ring_[worker_.written_ & worker_.mask_].position = position_;
+        MP_FAILPOINT("worker: before result ready");
+        // order: pairs with the end of this process, so that the entry is seen.
+        worker_.control_.results_ready.store(
+            worker_.written_ + 1, std::memory_order_release
+        );
+        MP_FAILPOINT("worker: result ready");
+        is_there_ = true;
+    }
+
+    bool is_there() const noexcept { return is_there_; }
+
+private:
+    BoardWorker& worker_;
+    const std::uint64_t position_;
+    bool is_there_ = false;
+};
+
 /// False, and nothing has run, if that is not the call that the parent wrote.
 bool BoardWorker::execute(std::uint64_t position, TaskRunner& runner) noexcept {
     CallCopy copy;
@@ -301,7 +328,9 @@ bool BoardWorker::execute(std::uint64_t position, TaskRunner& runner) noexcept {
     if (!call) {
         return false;
     }
+    ReadyResult ready(*this, position);
     runner.head = {position, copy.about.attempt};
+    runner.head.done = &ready;
     if (copy.about.has_trailer != 0) [[unlikely]] {
         call = read_trailer(*call, runner.head);
         if (!call) {
@@ -318,7 +347,9 @@ bool BoardWorker::execute(std::uint64_t position, TaskRunner& runner) noexcept {
     MP_FAILPOINT("worker: after running");
     const ResultKind kind = runner.run(*call, out_);
     MP_FAILPOINT("worker: after run");
-    put_result(position, kind);
+    if (!ready.is_there()) {
+        put_result(position, kind);
+    }
     commit(position);
     out_.reset();
     store_.release();

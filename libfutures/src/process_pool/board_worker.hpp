@@ -6,6 +6,7 @@
 #pragma once
 
 #include "mp/detail/bytes.hpp"
+#include "mp/detail/call_thunk.hpp"
 #include "mp/timeout.hpp"
 
 #include "os/spin.hpp"
@@ -27,6 +28,7 @@ struct TaskHead {
     std::uint32_t attempt = 1;
     std::string_view name = {};  ///< empty: it was given none
     mp::Deadline deadline{mp::forever};
+    mp::detail::CallDone* done = nullptr;  ///< to be told when it is
 };
 
 /// Runs what the board delivers.
@@ -79,6 +81,8 @@ public:
     WorkerEnd run(TaskRunner& runner) noexcept;
 
 private:
+    class ReadyResult;
+
     std::optional<std::uint64_t> claim() noexcept;
     std::optional<std::uint64_t> search() noexcept;
     bool spin(std::optional<std::uint64_t>& position) noexcept;

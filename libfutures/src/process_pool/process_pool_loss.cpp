@@ -44,6 +44,7 @@ void ProcessPool::worker_gone(std::uint32_t index) noexcept {
     alive_.fetch_sub(1);
     try {
         gone.process->join();
+        board_.take_ready_result(index);
         gone.out_of_memory = was_out_of_memory(gone);
         if (!ending && watching_ && is_being_stopped(index)) {
             recover_stopped(index, gone);

@@ -125,7 +125,7 @@ public:
 
     ResultKind run(std::span<const std::byte> call, ByteWriter& out) noexcept override {
         ByteReader in(call);
-        CallFrame frame{in, out};
+        CallFrame frame{in, out, CallPhase::decode, head.done};
         WorkerTask task(stops_, worker_, head, call);
         const RunningTask running_task(slot_, task);
         try {

@@ -77,12 +77,16 @@ SoftTimer::~SoftTimer() {
     }
 }
 
-bool SoftTimer::add(ThreadControl& control, std::uint32_t call) noexcept {
+bool SoftTimer::add(
+    ThreadControl& control, mp::Deadline due, std::uint32_t call, bool is_due_back
+) noexcept {
     try {
         const MutexLock lock(core_->mutex);
-        const auto at = core_->timers.emplace(control.deadline.time_point(), &control);
+        const auto at = core_->timers.emplace(due.time_point(), &control);
         control.timed = at;
         control.timed_call = call;
+        control.due = due;
+        control.is_due_back = is_due_back;
         control.add_reference();
         if (at == core_->timers.begin()) {
             core_->changed.notify_all();
@@ -110,26 +114,32 @@ void SoftTimer::Core::run() {
     for (;;) {
         ThreadControl* late = nullptr;
         std::uint32_t call = 0;
+        bool is_due_back = false;
         {
             const MutexLock lock(mutex);
             while (!ending && late == nullptr) {
                 if (timers.empty()) {
                     changed.wait(mutex);
                 } else if (ThreadControl* first = timers.begin()->second;
-                           !first->deadline.expired()) {
-                    changed.wait_until(mutex, first->deadline);
+                           !first->due.expired()) {
+                    changed.wait_until(mutex, first->due);
                 } else {
                     timers.erase(timers.begin());
                     first->timed.reset();
                     late = first;
                     call = first->timed_call;
+                    is_due_back = first->is_due_back;
                 }
             }
             if (late == nullptr) {
                 return;
             }
         }
-        late->stop_late(call);  // callbacks of the task run in here
+        if (is_due_back) {
+            bring_back(*late);
+        } else {
+            late->stop_late(call);  // callbacks of the task run in here
+        }
         late->drop_reference();
     }
 }
@@ -161,6 +171,11 @@ void ThreadControl::stop_late(std::uint32_t call) noexcept {
     source.request_stop();  // callbacks of the task run in here
 }
 
+bool ThreadControl::is_cancelled_by_now() const noexcept {
+    const MutexLock lock(mutex_);
+    return reason_.load() == SoftStop::cancelled;
+}
+
 std::stop_token ThreadControl::token() const noexcept {
     const MutexLock lock(mutex_);
     return source_.get_token();
@@ -188,7 +203,7 @@ void ThreadControl::begin() noexcept {
             const MutexLock lock(mutex_);
             call = call_;
         }
-        if (!timer->add(*this, call)) {
+        if (!timer->add(*this, deadline, call)) {
             stop(SoftStop::timeout);  // rather than never
         }
     }

@@ -46,7 +46,8 @@ std::shared_ptr<detail::ThreadPool> made(ThreadPoolOptions options) {
     auto pool = std::make_shared<detail::ThreadPool>(
         static_cast<std::size_t>(workers),
         std::move(options.thread_name_prefix),
-        std::move(options.initializer)
+        std::move(options.initializer),
+        std::move(options.finalizer)
     );
     pool->register_for_exit();
     return pool;
@@ -83,13 +84,23 @@ void ThreadPoolExecutor::close() noexcept {
 }
 
 void ThreadPoolExecutor::give_control(detail::Work& work, SubmitOptions& options) {
-    if (options.timeout.is_forever() && options.name.empty()) {
+    const bool may_wait = is_retried(options) && !options.retry_delay.is_zero();
+    if (options.timeout.is_forever() && options.name.empty() && options.priority == 0 &&
+        !may_wait) {
         return;
+    }
+    if (options.priority != 0 && pool_ != nullptr) {
+        pool_->allow_priorities();
     }
     auto* const control = new detail::ThreadControl(options);
     work.set_control(control);
-    if (!control->limit.is_forever() && pool_ != nullptr) {
+    if (pool_ == nullptr) {
+        return;
+    }
+    if (!control->limit.is_forever()) {
         control->timer = &pool_->timer();
+    } else if (may_wait) {
+        pool_->timer();
     }
 }
 
@@ -97,13 +108,15 @@ void ThreadPoolExecutor::submit_work(detail::Work& work) {
     if (pool_ == nullptr) {
         throw mp::StateError("this ThreadPoolExecutor was moved from, or is gone");
     }
+    pool_->inherit_priority(work);
     pool_->submit(work);
 }
 
-void ThreadPoolExecutor::await(detail::WaitingTask& task) {
+void ThreadPoolExecutor::await(detail::WaitingTask& task, detail::Work& work) {
     if (pool_ == nullptr) {
         throw mp::StateError("this ThreadPoolExecutor was moved from, or is gone");
     }
+    pool_->inherit_priority(work);
     pool_->await(task);
 }
 

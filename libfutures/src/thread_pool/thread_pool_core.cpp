@@ -7,9 +7,7 @@
 #include "mp/errors.hpp"
 
 #include "executor/exit_hook.hpp"
-#include "future/exception_text.hpp"
 #include "os/spin.hpp"
-#include "util/diagnostics.hpp"
 #include "util/library_thread.hpp"
 
 #include <pthread.h>
@@ -26,6 +24,7 @@ namespace {
 
 struct ThisThread {
     ThreadPool* pool = nullptr;
+    const WorkerState* worker = nullptr;
     const std::string* name = nullptr;
 };
 
@@ -87,6 +86,22 @@ void ThreadPool::submit(Work& work) {
     }
 }
 
+void ThreadPool::inherit_from_this_task(Work& work) const {
+    const WorkerState* const worker = is_own_thread() ? this_thread.worker : nullptr;
+    if (worker == nullptr || worker->slot.task == nullptr) {
+        return;
+    }
+    // A thread of a pool has nothing else in its slot.
+    const auto& parent = static_cast<const Work&>(*worker->slot.task);
+    const ThreadControl* const control = parent.control_if_any();
+    if (control != nullptr && control->priority != 0) {
+        ThreadControl& child = work.control();
+        if (child.priority == 0) {
+            child.priority = ThreadControl::level_of_child(control->priority);
+        }
+    }
+}
+
 void ThreadPool::await(WaitingTask& task) {
     if (mode_.load() != Mode::open || !creator_.is_here()) {
         check_open();
@@ -123,10 +138,12 @@ std::exception_ptr ThreadPool::release(Work& work) {
     return nullptr;
 }
 
-/// Not while tasks wait for what they depend on, unless nobody would run them.
+/// Not while tasks wait for what they depend on, or for their next call, unless nobody
+/// would run them.
 bool ThreadPool::is_ending() const noexcept {
     const Mode mode = mode_.load();
-    return mode == Mode::broken || (mode == Mode::closed && waiting_.empty());
+    return mode == Mode::broken ||
+           (mode == Mode::closed && waiting_.empty() && aside_.load() == 0);
 }
 
 SoftTimer& ThreadPool::timer() {
@@ -184,7 +201,8 @@ bool ThreadPool::all_are_busy() const noexcept {
         completed += worker->completed.load(std::memory_order_acquire);
     }
     // order: relaxed, need_worker() looks again.
-    return queue_.pushed() - completed >= threads_.load(std::memory_order_relaxed);
+    return queue_.pushed() + queue_.pushed_again() - completed >=
+           threads_.load(std::memory_order_relaxed);
 }
 
 void ThreadPool::need_worker() {
@@ -250,24 +268,27 @@ void ThreadPool::start_thread(Worker& worker, Work* first) {
 
 /// `first`, if any, is a task that a thread waits for, with one reference.
 void ThreadPool::work(Worker& self, Work* first) {
-    this_thread = {this, &self.name};
+    this_thread = {this, &self, &self.name};
     const TaskSlotScope slot_scope(self.WorkerState::slot);
     pthread_setname_np(pthread_self(), self.name.substr(0, 15).c_str());
     bool ready = false;
+    bool is_over = false;
     try {
         ready = initialise();
         if (ready) {
             self.is_this_thread();
             work_on(self, first);
             Worker::is_no_thread();
+            is_over = true;
+            finalise();
         } else {
             finish(self);
         }
     } catch (const mp::detail::ForcedUnwind&) {
         Worker::is_no_thread();
-        if (ready) {
+        if (ready && !is_over) {
             thread_ended(self);
-        } else {
+        } else if (!ready) {
             finish(self);
             if (first != nullptr) {
                 first->release();
@@ -369,40 +390,6 @@ bool ThreadPool::replace_thread(Worker& ended) noexcept {
     return false;
 }
 
-bool ThreadPool::initialise() {
-    if (initializer_ == nullptr) {
-        return true;
-    }
-    try {
-        initializer_();
-        return true;
-    } catch (const mp::detail::ForcedUnwind&) {
-        // Another thread would not fare better.
-        initializer_failed(std::make_exception_ptr(
-            mp::StateError("the initializer ended its thread by pthread_exit()")
-        ));
-        throw;
-    } catch (...) {
-        try {
-            mp::detail::log_error(
-                "exception in the initializer of a thread of " + prefix_ + ": " +
-                current_exception_text()
-            );
-        } catch (...) {
-            mp::detail::log_error("exception in the initializer of a thread pool");
-        }
-        initializer_failed(std::current_exception());
-        return false;
-    }
-}
-
-void ThreadPool::initializer_failed(std::exception_ptr cause) {
-    break_with(std::move(cause));
-    const mp::detail::MutexLock lock(mutex_);
-    --alive_;
-    count_blocked();
-}
-
 /// The next work, or null when the worker is to end.
 Work* ThreadPool::search(Worker& self) noexcept {
     std::size_t others = idle_.begin_search();
@@ -451,7 +438,8 @@ Work* ThreadPool::search(Worker& self) noexcept {
 
 bool ThreadPool::may_end() noexcept {
     const mp::detail::MutexLock lock(mutex_);
-    if (mode_.load() == Mode::closed && (!queue_.is_empty() || !waiting_.empty())) {
+    if (mode_.load() == Mode::closed &&
+        (aside_.load() != 0 || !queue_.is_empty() || !waiting_.empty())) {
         return false;
     }
     --alive_;

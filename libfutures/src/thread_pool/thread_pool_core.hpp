@@ -2,7 +2,8 @@
 // ThreadPool: the queue of a thread pool, and its threads, from the first submit() to
 // the last join. thread_pool_core.cpp has the work (submitting, making threads, running
 // tasks), thread_pool_waits.cpp what becomes of tasks that wait for futures and
-// thread_pool_spares.cpp of the threads that they keep,
+// thread_pool_spares.cpp of the threads that they keep, thread_pool_aside.cpp of those
+// that wait to be run again,
 // thread_pool_shutdown.cpp the end (closing, breaking, joining, and what is left in the
 // queue). Which thread searches and which sleeps is kept by IdleWorkers.
 #pragma once
@@ -17,7 +18,7 @@
 #include "thread_pool/idle_workers.hpp"
 #include "thread_pool/soft_timer.hpp"
 #include "thread_pool/wait_graph.hpp"
-#include "thread_pool/work_queue.hpp"
+#include "thread_pool/work_line.hpp"
 
 #include <atomic>
 #include <cstddef>
@@ -34,7 +35,12 @@ namespace futures::detail {
 
 class ThreadPool final : public std::enable_shared_from_this<ThreadPool> {
 public:
-    ThreadPool(std::size_t max_workers, std::string prefix, std::function<void()> init);
+    ThreadPool(
+        std::size_t max_workers,
+        std::string prefix,
+        std::function<void()> init,
+        std::function<void()> finalizer
+    );
     ThreadPool(const ThreadPool&) = delete;
     ThreadPool& operator=(const ThreadPool&) = delete;
     ~ThreadPool();
@@ -42,6 +48,18 @@ public:
     /// Throws mp::StateError, BrokenThreadPool, std::bad_alloc, or std::system_error
     /// when no thread can be made: then the work was not accepted.
     void submit(Work& work);
+
+    /// Before the first task with a priority.
+    void allow_priorities() noexcept { any_priorities_ = true; }
+
+    /// Before a task is submitted: without a priority it gets that of the task which
+    /// submits it, if that is one of this pool. Throws std::bad_alloc.
+    void inherit_priority(Work& work) const {
+        // order: relaxed, the parent's priority is in this thread.
+        if (any_priorities_.load(std::memory_order_relaxed)) [[unlikely]] {
+            inherit_from_this_task(work);
+        }
+    }
 
     /// What a task with a limit is to be given first. Throws std::system_error.
     SoftTimer& timer();
@@ -68,10 +86,16 @@ public:
     /// The program exits: what was submitted is done first.
     void finish_at_exit() noexcept;
 
-    /// A task that waits in one of its threads for its next call. False when what
-    /// waits is cancelled.
-    bool add_resting(Work& work);
-    void remove_resting(Work& work) noexcept;
+    // -- tasks that wait apart from the queue for their next call
+
+    /// See detail::put_aside().
+    void put_aside(Work& work, mp::Deadline until) noexcept;
+    /// Its rest is over.
+    void bring_back(ThreadControl& control) noexcept;
+    /// It was cancelled: lets it go, if it is aside.
+    void let_go_aside(ThreadControl& control) noexcept;
+
+    static std::shared_ptr<ThreadPool> find(std::uint32_t number) noexcept;
 
     /// The pool whose thread this is, or null.
     static ThreadPool* of_this_thread() noexcept;
@@ -119,6 +143,7 @@ private:
     };
 
     // -- in submit()
+    void inherit_from_this_task(Work& work) const;
     void check_open() const;
     void check_accepted(Work& work);
     bool all_are_busy() const noexcept;
@@ -139,6 +164,7 @@ private:
     void thread_ended(Worker& self) noexcept;
     bool replace_thread(Worker& ended) noexcept;
     bool initialise();
+    void finalise();
     void initializer_failed(std::exception_ptr cause);
     Work* search(Worker& self) noexcept;
     bool sleep(Worker& self) noexcept;
@@ -153,7 +179,7 @@ private:
     bool run_awaited(Worker& self, StateBase& state);
     bool run_inside(Worker& self, Work& work);
     void run_first(Worker& self, Work& work);
-    void drop_begun(Worker& self);
+    void drop_begun(Worker& self, Work* begun = nullptr);
     void pass_on_callbacks(Work& work);
     Work* passed_on() noexcept MP_REQUIRES(mutex_);
     void forget_passed_on(CallbacksOf& callbacks) noexcept;
@@ -164,6 +190,11 @@ private:
     bool add_spare(Work* first) noexcept MP_REQUIRES(mutex_);
     void count_blocked() noexcept MP_REQUIRES(mutex_);
     bool retire(Worker& self) noexcept;
+
+    Work* take_from_aside(ThreadControl& control) noexcept MP_REQUIRES(mutex_);
+    Work* take_any_from_aside() noexcept;
+    void one_less_aside() noexcept;
+    void queue_again(Work& work) noexcept;
 
     // -- the end
     static void check_not_exiting();
@@ -182,6 +213,7 @@ private:
     const std::uint32_t number_;
     const std::string prefix_;
     const std::function<void()> initializer_;
+    const std::function<void()> finalizer_;
     const mp::detail::Creator creator_;
     int exit_part_ = 0;
 
@@ -190,11 +222,14 @@ private:
     // Written under mutex_.
     std::atomic<bool> all_blocked_{false};  // each thread waits for futures
     std::atomic<bool> surplus_{false};      // one too many for those that do not wait
+    std::atomic<bool> any_priorities_{false};
+    std::atomic<std::size_t> aside_{
+        0};  // wait for their next call, or go back just now
     std::atomic<std::size_t> threads_{0};
     std::atomic<Worker*> newest_{nullptr};
     std::atomic<std::uint64_t> internal_{0};  // of what was pushed, no tasks
     std::atomic<std::uint64_t> internal_begun_{0};
-    WorkQueue queue_;
+    WorkLine queue_;
     IdleWorkers idle_;
     WaitingRoom waiting_{[this] {
         idle_.wake_all();
@@ -212,7 +247,7 @@ private:
     CallbacksOf* last_passed_on_ MP_GUARDED_BY(mutex_) = nullptr;
     std::exception_ptr broken_cause_ MP_GUARDED_BY(mutex_);
     std::shared_ptr<SoftTimer> timer_ MP_GUARDED_BY(mutex_);  // null: no task needs it
-    std::vector<Work*> resting_ MP_GUARDED_BY(mutex_);        // each in its thread
+    ThreadControl* first_aside_ MP_GUARDED_BY(mutex_) = nullptr;
     bool cancelling_ MP_GUARDED_BY(mutex_) = false;
 
     mp::detail::Mutex join_mutex_;  // taken before mutex_

@@ -165,48 +165,23 @@ void ThreadPool::fail_queued() {
     while (Work* const work = queue_.pop()) {
         work->fail(broken());
     }
+    while (Work* const work = take_any_from_aside()) {
+        work->fail(broken());
+        one_less_aside();
+    }
 }
 
 void ThreadPool::cancel_queued() {
     while (Work* const work = queue_.pop()) {
         work->cancel_work();
     }
-    std::vector<Work*> resting;
     {
         const mp::detail::MutexLock lock(mutex_);
         cancelling_ = true;
-        resting = resting_;
-        for (Work* const work : resting) {
-            work->keep();
-        }
     }
-    for (Work* const work : resting) {
+    while (Work* const work = take_any_from_aside()) {
         work->cancel_work();
-    }
-}
-
-// Tasks that wait for their next call, each in its thread
-
-bool ThreadPool::add_resting(Work& work) {
-    const mp::detail::MutexLock lock(mutex_);
-    resting_.push_back(&work);
-    return !cancelling_;
-}
-
-void ThreadPool::remove_resting(Work& work) noexcept {
-    const mp::detail::MutexLock lock(mutex_);
-    std::erase(resting_, &work);
-}
-
-WaitingInThread::WaitingInThread(Work& work) : work_(work) {
-    if (ThreadPool* const pool = ThreadPool::of_this_thread()) {
-        is_to_end_ = !pool->add_resting(work);
-    }
-}
-
-WaitingInThread::~WaitingInThread() {
-    if (ThreadPool* const pool = ThreadPool::of_this_thread()) {
-        pool->remove_resting(work_);
+        one_less_aside();
     }
 }
 

@@ -92,12 +92,16 @@ public:
 }  // namespace
 
 ThreadPool::ThreadPool(
-    std::size_t max_workers, std::string prefix, std::function<void()> init
+    std::size_t max_workers,
+    std::string prefix,
+    std::function<void()> init,
+    std::function<void()> finalizer
 )
     : max_workers_(max_workers),
       number_(next_number()),
       prefix_(std::move(prefix)),
-      initializer_(std::move(init)) {}
+      initializer_(std::move(init)),
+      finalizer_(std::move(finalizer)) {}
 
 ThreadPool::~ThreadPool() {
     Pools& all = Pools::all();
@@ -109,6 +113,10 @@ void ThreadPool::can_be_found() {
     Pools& all = Pools::all();
     const mp::detail::MutexLock lock(all.mutex);
     all.pools.emplace(number_, weak_from_this());
+}
+
+std::shared_ptr<ThreadPool> ThreadPool::find(std::uint32_t number) noexcept {
+    return Pools::all().find(number);
 }
 
 // Sleeping

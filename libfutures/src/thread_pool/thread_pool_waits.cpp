@@ -132,7 +132,7 @@ bool ThreadPool::run_inside(Worker& self, Work& work) {
     if (!work.begin()) {
         return false;
     }
-    drop_begun(self);
+    drop_begun(self, &work);
     bool callbacks = false;
     {
         const Inner inner(self, work);
@@ -157,7 +157,7 @@ void ThreadPool::run_first(Worker& self, Work& work) {
     if (!begun) {
         return;
     }
-    drop_begun(self);
+    drop_begun(self, &work);
     self.task.work = &work;
     bool callbacks = false;
     try {
@@ -173,8 +173,12 @@ void ThreadPool::run_first(Worker& self, Work& work) {
     }
 }
 
-/// What the queue still has of tasks that were begun without it.
-void ThreadPool::drop_begun(Worker& self) {
+/// What the queue still has of tasks that were begun without it; `begun`, if any, was
+/// so just now.
+void ThreadPool::drop_begun(Worker& self, Work* begun) {
+    if (begun != nullptr && queue_.take_out(*begun)) [[unlikely]] {
+        begun->run(self);
+    }
     while (Work* const work = queue_.take_begun()) {
         work->run(self);
     }

@@ -153,6 +153,88 @@ TEST_CASE("when_any(): cancelling it leaves its futures", "[when]") {
     CHECK(any.cancelled());
 }
 
+TEST_CASE("when_any(): of futures that nobody can complete it fails", "[when]") {
+    const auto token = std::make_shared<int>(1);
+    const auto watched = [&token] {
+        Future<int> future;
+        future.add_done_callback([token](const Future<int>&) {});
+        return future;
+    };
+    SECTION("whose handles were given away") {
+        std::vector<Future<int>> given;
+        given.push_back(watched());
+        given.push_back(watched());
+        const auto any = when_any(std::move(given));
+        CHECK_THROWS_AS(any.result(), futures::DependencyError);
+    }
+    SECTION("whose handles go later, one after the other") {
+        std::vector<Future<int>> held{watched(), watched()};
+        const auto any = when_any(held);
+        const auto then = any.then([](const futures::WhenAnyResult<int>& first) {
+            return first.index;
+        });
+        held.pop_back();
+        CHECK_FALSE(any.done());
+        held.clear();
+        CHECK_THROWS_AS(any.result(), futures::DependencyError);
+        CHECK_THROWS_AS(then.result(), futures::DependencyError);
+    }
+    SECTION("and of which nobody has the result") {
+        when_any({watched(), watched()});
+    }
+    SECTION("in several of them") {
+        Future<int> one = watched();
+        const auto first = when_any({one, one});
+        const auto second = when_any({one, watched()});
+        const auto third = when_any({one});
+        CHECK(third.cancel());
+        CHECK_FALSE(second.done());
+        one = Future<int>();
+        CHECK_THROWS_AS(first.result(), futures::DependencyError);
+        CHECK_THROWS_AS(second.result(), futures::DependencyError);
+    }
+    CHECK(token.use_count() == 1);
+}
+
+TEST_CASE("when_any(): one that is lost leaves it to the others", "[when]") {
+    Future<int> kept;
+    auto any = when_any({Future<int>(), kept});
+    CHECK_FALSE(any.done());
+    kept.set_result(3);
+    const auto result = std::move(any).result();
+    CHECK(result.index == 1);
+    CHECK(result.future().result() == 3);
+    CHECK_FALSE(result.futures.at(0).done());
+    result.futures.at(0).set_result(4);
+    CHECK(result.futures.at(0).result() == 4);
+}
+
+TEST_CASE("when_any(): handles that go in many threads are counted", "[when]") {
+    for (int round = 0; round < 200; ++round) {
+        const auto token = std::make_shared<int>(1);
+        std::vector<futures::Future<futures::WhenAnyResult<int>>> waiting;
+        {
+            Future<int> future;
+            future.add_done_callback([token](const Future<int>&) {});
+            std::vector<std::thread> threads;
+            for (int i = 0; i < 4; ++i) {
+                waiting.push_back(when_any({future}));
+            }
+            for (const auto& any : waiting) {
+                threads.emplace_back([mine = future, &any]() mutable {
+                    any.cancel();
+                    mine = Future<int>();
+                });
+            }
+            future = Future<int>();
+            for (auto& thread : threads) {
+                thread.join();
+            }
+        }
+        CHECK(token.use_count() == 1);
+    }
+}
+
 TEST_CASE("when_any(): the ends of many at once give it one", "[when]") {
     for (int round = 0; round < 300; ++round) {
         const std::vector<Future<int>> fs(3);

@@ -40,9 +40,12 @@ struct ItemRetries {
     RetryOn on = {};
 };
 
-/// Writes the outcome of one item: its end, then the value or exception.
+/// Writes the outcome of one item: its end, then the value or exception. With the last
+/// one the call is done.
 template <class Fn, class... Stored>
-void run_item(mp::detail::CallFrame& frame, Fn& fn, ItemRetries left = {}) {
+void run_item(
+    mp::detail::CallFrame& frame, Fn& fn, bool is_last, ItemRetries left = {}
+) {
     const mp::detail::ByteReader arguments = frame.in;
     frame.phase = mp::detail::CallPhase::decode;
     std::tuple<Stored...> stored{};
@@ -52,7 +55,15 @@ void run_item(mp::detail::CallFrame& frame, Fn& fn, ItemRetries left = {}) {
     const std::size_t begin = frame.out.size();
     try {
         frame.out.put_value(ItemEnd::value);
-        if constexpr (std::is_void_v<Returned>) {
+        if constexpr (mp::detail::ends_with_code<Returned, Fn, Stored...>) {
+            mp::detail::invoke_stored_then(fn, stored, [&](const auto&... result) {
+                (mp::detail::write_value<std::decay_t<Returned>>(frame.out, result),
+                 ...);
+                if (is_last) {
+                    mp::detail::tell_done(frame);
+                }
+            });
+        } else if constexpr (std::is_void_v<Returned>) {
             mp::detail::invoke_stored(fn, stored);
         } else {
             const auto& result = mp::detail::invoke_stored(fn, stored);
@@ -70,7 +81,7 @@ void run_item(mp::detail::CallFrame& frame, Fn& fn, ItemRetries left = {}) {
     }
     --left.retries;
     frame.in = arguments;
-    run_item<Fn, Stored...>(frame, fn, left);
+    run_item<Fn, Stored...>(frame, fn, is_last, left);
 }
 
 /// What a chunk's bytes begin with: the function that runs it, as for any call.
@@ -83,7 +94,7 @@ void chunk_thunk(mp::detail::CallFrame& frame) {
     auto fn = mp::detail::read_function<Fn>(frame.in);
     const auto items = frame.in.get_value<std::uint64_t>();
     for (std::uint64_t i = 0; i < items; ++i) {
-        run_item<Fn, Stored...>(frame, fn);
+        run_item<Fn, Stored...>(frame, fn, i + 1 == items);
     }
     frame.phase = mp::detail::CallPhase::done;
 }
@@ -103,7 +114,7 @@ void retried_chunk_thunk(mp::detail::CallFrame& frame) {
     auto fn = mp::detail::read_function<Fn>(frame.in);
     const auto items = frame.in.get_value<std::uint64_t>();
     for (std::uint64_t i = 0; i < items; ++i) {
-        run_item<Fn, Stored...>(frame, fn, retried);
+        run_item<Fn, Stored...>(frame, fn, i + 1 == items, retried);
     }
     frame.phase = mp::detail::CallPhase::done;
 }

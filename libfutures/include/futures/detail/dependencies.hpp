@@ -101,6 +101,16 @@ public:
         edge.hand_made_ = !state.is_owned();
     }
 
+    /// The same for one of which this has a handle.
+    void add_own(StateBase& state) noexcept {
+        Edge& edge = edges_[added_];
+        add(state, false);
+        if (edge.hand_made_) {
+            state.lend();
+            edge.set_has_handle(true);
+        }
+    }
+
     /// Begins to wait. Requires: all were added, and live until this returns. What
     /// follows may come at once, in this thread.
     void watch();

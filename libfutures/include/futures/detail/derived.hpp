@@ -27,6 +27,11 @@ namespace futures::detail {
 /// What a future gets whose function ended its thread by pthread_exit().
 std::exception_ptr thread_ended_in_function();
 
+/// What a future gets whose function returned one that depends on it.
+std::exception_ptr chain_leads_back();
+/// It depends on itself, as far as is known.
+bool depends_on_itself(StateBase& state) noexcept;
+
 /// The state of a future that is derived from others.
 template <class R>
 // NOLINTNEXTLINE(cppcoreguidelines-virtual-class-destructor): it deletes itself
@@ -175,12 +180,22 @@ public:
             )));
             return;
         }
-        auto* const forward = new Forward(derived);
+        const DependenciesPtr<Forward> forward(new Forward(derived));
         forward->add(from.base(), true);
         derived.set_maker(nullptr);
         derived.begin_to_depend(*forward);
+        if (from.done()) {
+            forward->watch();
+            return;
+        }
+        derived.add_reference();
+        const StatePtr<DerivedState<R>> kept(&derived);
         forward->watch();
-        forward->drop();
+        // Of those that close a cycle together, the last one finds it.
+        if (depends_on_itself(derived) && forward->leave()) {
+            derived.depends_no_more();
+            derived.fail(chain_leads_back());
+        }
     }
 
 private:

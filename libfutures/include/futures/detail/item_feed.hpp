@@ -5,6 +5,7 @@
 // Threads: one.
 #pragma once
 
+#include "futures/detail/future_arguments.hpp"
 #include "futures/detail/map_feed.hpp"
 #include "futures/detail/zip.hpp"
 #include "futures/future.hpp"
@@ -22,12 +23,26 @@
 
 namespace futures::detail {
 
+/// What the call of an item gives. Where items are futures, the executor knows what
+/// becomes of them.
+template <class E, class Fn, class Item>
+struct ItemResult : CallWithItem<Fn, Item> {};
+
+template <class E, class Fn, class... Args>
+    requires(FutureArgument<Args> || ...)
+struct ItemResult<E, Fn, std::tuple<Args...>> {
+    using Result = typename decltype(std::declval<E&>().submit(
+        std::declval<SubmitOptions>(), std::declval<Fn&>(), std::declval<Args>()...
+    ))::value_type;
+};
+
 /// One future an item.
 template <class E, class Fn, class... Ranges>
 class ItemFeed final
-    : public MapFeed<typename CallWithItem<Fn, typename Zip<Ranges...>::Item>::Result> {
+    : public MapFeed<
+          typename ItemResult<E, Fn, typename Zip<Ranges...>::Item>::Result> {
 public:
-    using Result = typename CallWithItem<Fn, typename Zip<Ranges...>::Item>::Result;
+    using Result = typename ItemResult<E, Fn, typename Zip<Ranges...>::Item>::Result;
 
     template <class F>
     ItemFeed(E& executor, SubmitOptions options, F&& fn, Ranges&&... ranges)

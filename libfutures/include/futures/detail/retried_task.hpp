@@ -14,6 +14,7 @@
 #include "mp/timeout.hpp"
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <exception>
 #include <stdexcept>
@@ -24,22 +25,13 @@
 
 namespace futures::detail {
 
-/// While it lives, shutdown({.cancel_futures = true}) of this thread's pool cancels the
-/// task, too, which waits in its thread.
-class WaitingInThread {
-public:
-    explicit WaitingInThread(Work& work);
-    WaitingInThread(const WaitingInThread&) = delete;
-    WaitingInThread& operator=(const WaitingInThread&) = delete;
-    ~WaitingInThread();
+/// In a thread of the task's pool: puts it aside, with the caller's reference, until it
+/// goes back to the queue. Requires: it is pending, and counts as begun. From here on
+/// it may be run elsewhere, and be gone.
+void put_aside(Work& work, std::chrono::nanoseconds delay) noexcept;
 
-    /// The pool cancels what has not begun.
-    bool is_to_end() const noexcept { return is_to_end_; }
-
-private:
-    Work& work_;
-    bool is_to_end_ = false;
-};
+/// Its future was cancelled: if it is aside, it comes back at once.
+void come_back(Work& work) noexcept;
 
 /// A callable with its arguments, which it keeps: each call gets them as lvalues.
 template <class Fn, class... Args>
@@ -119,15 +111,20 @@ public:
         worker_index_ = self.index;
         depend_no_more();
         auto outcome = Outcome::exception;
-        if (!call_until_done(outcome, self)) {
-            count(self.completed);
-            this->drop_reference();
-            return false;
+        while (is_to_be_called_again(outcome = call_once(self))) {
+            this->store_exception(nullptr);
+            ++attempt_;
+            if (!delay_.is_zero()) {
+                wait_apart(self);
+                return false;
+            }
         }
         destroy_call();
         count(self.completed);
         return this->conclude(outcome);
     }
+
+    void may_be_begun() noexcept override { taken_ = false; }
 
     bool tell_at_once() override {
         const bool all = StateBase::tell_at_once();
@@ -222,26 +219,28 @@ private:
 
     std::string call_name() const override { return name_of_call(call_); }
 
-    /// False when it was cancelled between two calls.
-    bool call_until_done(Outcome& outcome, WorkerState& self) {
-        for (;; ++attempt_) {
-            outcome = call_once(self);
-            if (outcome != Outcome::exception || attempt_ > retries_ ||
-                !retry_on_(this->exception()) || !is_free_to_go_on()) {
-                return true;
-            }
-            if (!delay_.is_zero()) {
-                if (!wait(mp::Deadline(delay_.before(attempt_)))) {
-                    return false;
-                }
-                if (!is_free_to_go_on()) {
-                    outcome = Outcome::cancelled;
-                    this->store_exception(nullptr);
-                    return true;
-                }
-            }
-            this->store_exception(nullptr);
+    bool is_to_be_called_again(Outcome outcome) {
+        return outcome == Outcome::exception && attempt_ <= retries_ &&
+               retry_on_(this->exception()) && is_free_to_go_on();
+    }
+
+    /// Until its next call. Its thread is free, and its future can be cancelled.
+    void wait_apart(WorkerState& self) {
+        stage_ = Stage::queued;
+        count(self.completed);
+        const auto delay = delay_.before(attempt_ - 1);
+        this->add_reference();
+        this->pause();
+        put_aside(*this, delay);
+        // Somebody may have asked for its end, or cancelled it, before it was aside:
+        // either request_stop() sees that it is pending, or we what it asked for.
+        if (control().is_cancelled_by_now()) {
+            this->cancel();
         }
+        if (is_cancelled()) {
+            come_back(*this);
+        }
+        this->drop_reference();
     }
 
     Outcome call_once(WorkerState& self) {
@@ -278,33 +277,18 @@ private:
         return control == nullptr || control->renew();
     }
 
-    bool wait(const mp::Deadline& deadline) {
-        stage_ = Stage::queued;
-        this->pause();
-        {
-            const WaitingInThread waiting(*this);
-            // It may have been asked to stop since it looked.
-            if (waiting.is_to_end() || !is_free_to_go_on()) {
-                this->cancel();
-            }
-            this->sleep_until(false, deadline);
-        }
-        if (!this->start()) {
-            return false;
-        }
-        stage_ = Stage::calling;
-        return true;
-    }
-
     ~RetriedTask() override {
         if (this->state() == FutureState::pending) {  // it was not accepted
             call_.~Call();
         }
     }
 
-    void discard_work() noexcept override { destroy_call(); }
+    void discard_work() noexcept override {
+        destroy_call();
+        come_back(*this);
+    }
 
-    /// As of ThreadTask.
+    /// As of ThreadTask. It may have ended its call, and wait for the next one.
     StopAnswer request_stop() override {
         control().stop(SoftStop::cancelled);
         return this->state() == FutureState::pending ? StopAnswer::queued

@@ -62,12 +62,23 @@ public:
         // order: acquire pairs with the release of other droppers, so that dispose()
         // comes after all they did. With one reference left no other thread can change
         // it.
-        if (references(word_.load(std::memory_order_acquire)) == 1 ||
-            // order: as above.
-            references(word_.fetch_sub(one_reference, std::memory_order_acq_rel)) ==
-                1) {
+        const Word word = word_.load(std::memory_order_acquire);
+        if ((word & lent_bit) != 0) [[unlikely]] {
+            drop_lent();
+        } else if (references(word) == 1 ||
+                   // order: as above.
+                   references(
+                       word_.fetch_sub(one_reference, std::memory_order_acq_rel)
+                   ) == 1) {
             dispose();
         }
+    }
+
+    /// From now on what waits for it may have handles of it. When only those are left,
+    /// nobody can complete it, and what waits is told. Requires: a plain future.
+    void lend() noexcept {
+        // order: relaxed, whoever drops a reference has seen it or comes before.
+        word_.fetch_or(lent_bit, std::memory_order_relaxed);
     }
 
     /// The caller's is the only reference, but for that of an executor which has told
@@ -344,6 +355,7 @@ private:
     Watcher* take_callback() noexcept;
     void run_listed(Ready& ready);
     void give_up() noexcept;
+    void drop_lent() noexcept;
     void sleep_on(Word seen, const mp::Deadline& deadline) noexcept;
     void wake_all() noexcept;
     Word lock_list() noexcept;

@@ -48,6 +48,7 @@ struct StateWord {
     static constexpr Word owned_bit = 1U << 12;     // an executor settles it
     static constexpr Word telling_bit = 1U << 13;   // its executor's reference is only
                                                     // held for the list
+    static constexpr Word lent_bit = 1U << 14;  // what waits for it has handles of it
     static constexpr Word one_reference = Word{1} << 32;
 
     static constexpr FutureState state_of(Word word) noexcept {

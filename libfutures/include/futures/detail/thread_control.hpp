@@ -22,6 +22,7 @@
 namespace futures::detail {
 
 class SoftTimer;
+class Work;
 
 /// Why a task of a thread pool is to stop.
 enum class SoftStop : std::uint8_t { no, timeout, cancelled };
@@ -33,7 +34,9 @@ public:
     ThreadControl() = default;
 
     explicit ThreadControl(SubmitOptions& options)
-        : limit(options.timeout), name(std::move(options.name)) {}
+        : limit(options.timeout),
+          name(std::move(options.name)),
+          priority(level_of(options.priority)) {}
 
     ThreadControl(const ThreadControl&) = delete;
     ThreadControl& operator=(const ThreadControl&) = delete;
@@ -61,6 +64,9 @@ public:
 
     bool stop_requested() const noexcept { return reason() != SoftStop::no; }
 
+    /// Whoever asks for its cancellation later sees what this thread did before.
+    bool is_cancelled_by_now() const noexcept;
+
     std::stop_token token() const noexcept;
 
     /// Before the task is called again: it is not to stop any more. False when it was
@@ -77,12 +83,37 @@ public:
     const std::string name = {};
     SoftTimer* timer = nullptr;  ///< the pool's; null: without a limit
 
+    // Before the task is submitted; then of its pool's line of work.
+
+    /// Of what has none. Between two priorities of the program is one for the children
+    /// of tasks: they go before what has their parent's priority and is no child.
+    static constexpr std::int64_t level_of(int priority) noexcept {
+        return std::int64_t{2} * priority;
+    }
+
+    static constexpr std::int64_t level_of_child(std::int64_t parent) noexcept {
+        return parent | 1;
+    }
+
+    std::int64_t priority = 0;
+    std::uint64_t turn = 0;          ///< of equal ones, the smaller is first
+    std::uint64_t plain_before = 0;  ///< so many without a priority came before it
+    Work* ranked = nullptr;          ///< the task, while it waits for its turn
+
     // Set by the thread that calls the task, before it does.
     mp::Deadline deadline{mp::forever};
 
     // Guarded by the timer.
     std::optional<Timers::iterator> timed = {};
     std::uint32_t timed_call = 0;
+    mp::Deadline due{mp::forever};
+    bool is_due_back = false;  ///< it is the end of its rest, not of its time
+
+    // Guarded by the pool's mutex: it waits apart from the queue for its next call.
+    std::uint32_t pool = 0;
+    Work* aside = nullptr;  ///< the task, with a reference, while it does
+    ThreadControl* next_aside = nullptr;
+    ThreadControl* previous_aside = nullptr;
 
 private:
     ~ThreadControl() = default;

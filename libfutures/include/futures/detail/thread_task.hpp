@@ -74,6 +74,10 @@ public:
     virtual void cancel_work() = 0;
     virtual bool is_begun() const noexcept = 0;  ///< or cancelled
     virtual bool is_cancelled() const noexcept = 0;
+
+    /// It was put aside, and is not any more: what goes to the queue now may be begun.
+    virtual void may_be_begun() noexcept {}
+
     /// One reference more.
     virtual void keep() noexcept = 0;
     virtual void release() noexcept = 0;

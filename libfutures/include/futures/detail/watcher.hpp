@@ -47,6 +47,10 @@ protected:
     /// An edge: to tell it of a value runs no code of the program that may wait.
     void set_at_once(bool at_once) noexcept { at_once_ = at_once; }
 
+    /// An edge of what has a handle of the future that it waits for: that one does not
+    /// count as a handle by which somebody could complete it.
+    void set_has_handle(bool has_handle) noexcept { has_handle_ = has_handle; }
+
 private:
     friend class StateBase;
 
@@ -54,6 +58,7 @@ private:
     Watcher* prev_ = nullptr;
     Kind kind_;
     bool at_once_ = false;
+    bool has_handle_ = false;
 };
 
 }  // namespace futures::detail
