@@ -178,7 +178,10 @@ public:
         if constexpr (mp::detail::accepts<Check::refusal_with_result, Fn, Ranges...>(
                       )) {
             return detail::map_chunks(
-                *this, options, std::forward<Fn>(fn), std::forward<Ranges>(ranges)...
+                *this,
+                with_task_timeout(options),
+                std::forward<Fn>(fn),
+                std::forward<Ranges>(ranges)...
             );
         } else {
             return MapResults<typename Check::Result>();
@@ -258,8 +261,7 @@ private:
     template <class R, class Read, class Encode>
     Future<R>
     submit_task(SubmitOptions& options, detail::TaskName name, Encode&& encode) {
-        detail::check_options_of_task(options);
-        check_accepting();
+        check_accepting(options);
         const bool waits = !options.after.empty();
         auto gate = waits ? new_gate(options) : no_gate();
         auto* const task = new_task<R, Read>(name, options, gate);
@@ -294,7 +296,7 @@ private:
                 gate->lead_to(*task);
                 gate->add_after(options.after);
                 await(*gate);
-            } else {
+            } else if (!std::same_as<Read, detail::ReadResult<R>> || fits(*task, call.data())) {
                 submit_call(*task, call.data());
             }
         } catch (...) {
@@ -336,8 +338,7 @@ private:
             decltype(detail::kept_argument<Futures::template awaits<i>, Stored>(
                 0, std::declval<Args>()
             ))...>;
-        detail::check_options_of_task(options);
-        check_accepting();
+        check_accepting(options);
         const std::tuple handles{
             detail::handle_of<Futures::template awaits<i>>(std::forward<Args>(args)
             )...};
@@ -392,10 +393,16 @@ private:
     }
 
     void check_accepting() const;
+    /// Of a task, which gets what the pool says where its options say nothing.
+    void check_accepting(SubmitOptions& options) const;
+    MapOptions with_task_timeout(MapOptions options) const;
     void submit_call(detail::PoolTask& task, std::span<const std::byte> call);
+    /// False: it is longer than its limit of memory, and its future has failed.
+    bool fits(detail::PoolTask& task, std::span<const std::byte> call);
     void await(detail::WaitingTask& task);
     /// Fails the future with the exception that is being handled.
     static void fail_unsent(detail::PoolTask& task) noexcept;
+    static void fail(detail::PoolTask& task) noexcept;
     void close() noexcept;
 
     std::shared_ptr<detail::ProcessPool> pool_;

@@ -15,6 +15,7 @@
 #include "mp/detail/environment.hpp"
 #include "mp/timeout.hpp"
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -82,6 +83,11 @@ struct ProcessPoolOptions {
     MaxLosses max_losses = {};
     /// How much of the machine each task may use that does not say it itself.
     Limits limits = {};
+    /// SubmitOptions::timeout of each task that has none, and of each item of a map().
+    /// A task that may run longer says how long. More than 0.
+    mp::Timeout task_timeout = mp::forever;
+    /// SubmitOptions::grace of the tasks whose timeout is `task_timeout`.
+    mp::Timeout task_grace = std::chrono::seconds(0);
     /// Variables that the workers get, or, with std::nullopt, do not get:
     /// `{{"OMP_NUM_THREADS", "1"}}`. Under spawn they are there before the program's
     /// own static initialisers run, otherwise before the initializer. OMP_NUM_THREADS
