@@ -16,6 +16,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -110,12 +111,15 @@ int close_everything() {
     return 1;
 }
 
-/// Into every descriptor that can be written to, but for the standard ones.
+/// Into every pipe, socket and counter that can be written to. Memory has cases of its
+/// own.
 int write_garbage_everywhere() {
     const std::string garbage(64, '\xff');
     for (int fd = 3; fd < 1000; ++fd) {
         const int flags = ::fcntl(fd, F_GETFL);
-        if (flags >= 0 && (flags & O_ACCMODE) != O_RDONLY) {
+        struct stat kind {};
+        if (flags >= 0 && (flags & O_ACCMODE) != O_RDONLY && ::fstat(fd, &kind) == 0 &&
+            !S_ISREG(kind.st_mode)) {
             ::fcntl(fd, F_SETFL, flags | O_NONBLOCK);
             static_cast<void>(::write(fd, garbage.data(), garbage.size()) > 0);
         }

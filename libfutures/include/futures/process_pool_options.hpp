@@ -59,8 +59,9 @@ struct ProcessPoolOptions {
     /// Not in one that is killed or crashes. What it throws is logged, and harms
     /// nobody. Behind it the worker's objects of mp::worker_local() are destroyed.
     mp::Call finalizer = {};
-    /// How long a worker may take from its start to the end of the initializer. One
-    /// that takes longer is killed, and the pool is broken. More than 0.
+    /// How long a worker may take from its start to the end of the initializer; the
+    /// process itself, that it runs at all, five seconds at least. One that takes
+    /// longer is killed, and the pool is broken. More than 0.
     mp::Timeout initializer_timeout = mp::forever;
     /// How long the finalizer may take, and the destruction of the worker's objects. A
     /// worker that takes longer is killed, which is logged. More than 0.

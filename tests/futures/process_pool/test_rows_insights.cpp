@@ -113,12 +113,11 @@ TEST_CASE(
     CHECK_THAT(
         pool.submit(tell_name).result(60s), test::ContainsSubstring("tell_name")
     );
+    const auto argument = pool.submit(tell_name).then([](const std::string&) {
+        return std::string("x");
+    });
     CHECK(
-        pool.submit(
-                {.name = "second"}, tell_both, pool.submit(tell_name).then([](auto&) {
-                    return std::string("x");
-                })
-        ).result(60s) == "second, x"
+        pool.submit({.name = "second"}, tell_both, argument).result(60s) == "second, x"
     );
 }
 
