@@ -5,6 +5,7 @@
 #include "futures/process_pool/row_tasks.hpp"
 #include "mp/worker_local.hpp"
 
+#include "ported/pool_tasks.hpp"
 #include "support/block_until_killed.hpp"
 #include "support/catch.hpp"
 #include "support/gate.hpp"
@@ -87,9 +88,9 @@ struct Keeper {
 };
 
 /// Its destructor runs when the worker ends.
-int keep(Dying dying) {
+int keep(Dying dying, const std::string& bell, const std::string& gate) {
     mp::worker_local<Keeper>().kept = std::move(dying);
-    return getpid();
+    return test::tasks::ring_and_pass(bell, gate, 1);
 }
 
 void leave_a_crashing_thread(const std::string& gate) {
@@ -168,10 +169,13 @@ TEST_CASE(
     const test::LogCapture log;
     const auto deed = GENERATE(Deed::crash, Deed::exit_at_once);
     ProcessPoolExecutor pool(isolating_any(2));
-    // Both of them keep one.
-    const auto first = pool.submit(keep, Dying(deed)).result(60s);
-    while (pool.submit(keep, Dying(deed)).result(60s) == first) {
-    }
+    const Gate bell;
+    const Gate gate;
+    const auto one = pool.submit(keep, Dying(deed), bell.path(), gate.path());
+    const auto two = pool.submit(keep, Dying(deed), bell.path(), gate.path());
+    REQUIRE(bell.wait_for(2));
+    gate.open(2);
+    CHECK(one.result(60s) + two.result(60s) == 2);
     pool.resize(1);
     CHECK(test::soon([&] { return pool.workers().size() == 1; }));
     for (int i = 0; i < 101; ++i) {
@@ -211,12 +215,14 @@ TEST_CASE(
     ProcessPoolExecutor pool(isolating_any(GENERATE(1, 2, 8)));
     for (int round = 0; round < 3; ++round) {
         try {
-            CHECK(pool.submit(deed).result(60s) == 1);
+            const int result = pool.submit(deed).result(60s);
+            CHECK(result == 1);
         } catch (const futures::WorkerLost&) {
         }
         for (int i = 0; i < 20; ++i) {
             try {
-                CHECK(pool.submit(inc, i).result(60s) == i + 1);
+                const int result = pool.submit(inc, i).result(60s);
+                CHECK(result == i + 1);
             } catch (const futures::WorkerLost&) {
                 // By then the worker has noticed.
             }

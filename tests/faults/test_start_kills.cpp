@@ -267,7 +267,7 @@ TEST_CASE("Start: but not for ever", "[faults]") {
     CHECK_FALSE(dying.all_died());
 }
 
-TEST_CASE("Start: a program that is not there is told of at once", "[faults]") {
+TEST_CASE("H6: a program that is not there is told of at once", "[faults]") {
     ProcessPoolExecutor pool(
         test::on(mp::get_context(StartMethod::spawn), 1, OnWorkerLoss::isolate)
     );

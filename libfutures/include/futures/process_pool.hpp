@@ -296,8 +296,9 @@ private:
                 gate->lead_to(*task);
                 gate->add_after(options.after);
                 await(*gate);
-            } else if (!std::same_as<Read, detail::ReadResult<R>> || fits(*task, call.data())) {
-                submit_call(*task, call.data());
+            } else {
+                // A chunk's items come one by one.
+                submit_call(*task, call.data(), std::same_as<Read, detail::ReadResult<R>>);
             }
         } catch (...) {
             if (waits) {
@@ -396,9 +397,10 @@ private:
     /// Of a task, which gets what the pool says where its options say nothing.
     void check_accepting(SubmitOptions& options) const;
     MapOptions with_task_timeout(MapOptions options) const;
-    void submit_call(detail::PoolTask& task, std::span<const std::byte> call);
-    /// False: it is longer than its limit of memory, and its future has failed.
-    bool fits(detail::PoolTask& task, std::span<const std::byte> call);
+    /// One that is to fit its limit of memory, and does not, has a failed future then.
+    void submit_call(
+        detail::PoolTask& task, std::span<const std::byte> call, bool is_to_fit
+    );
     void await(detail::WaitingTask& task);
     /// Fails the future with the exception that is being handled.
     static void fail_unsent(detail::PoolTask& task) noexcept;

@@ -148,23 +148,19 @@ MapOptions ProcessPoolExecutor::with_task_timeout(MapOptions options) const {
 }
 
 void ProcessPoolExecutor::submit_call(
-    detail::PoolTask& task, std::span<const std::byte> call
+    detail::PoolTask& task, std::span<const std::byte> call, bool is_to_fit
 ) {
-    pool_->submit(task, call);
-}
-
-bool ProcessPoolExecutor::fits(
-    detail::PoolTask& task, std::span<const std::byte> call
-) {
-    try {
-        pool_->check_size(task, call);
-        return true;
-    } catch (const mp::ResourceLimitExceeded&) {
-        task.message.clear();
-        task.failure = std::current_exception();
-        fail(task);
-        return false;
+    if (is_to_fit && pool_->memory_limit(task)) [[unlikely]] {
+        try {
+            pool_->check_size(task, call);
+        } catch (const mp::ResourceLimitExceeded&) {
+            task.message.clear();
+            task.failure = std::current_exception();
+            fail(task);
+            return;
+        }
     }
+    pool_->submit(task, call);
 }
 
 void ProcessPoolExecutor::await(detail::WaitingTask& task) {

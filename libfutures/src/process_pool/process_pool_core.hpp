@@ -54,6 +54,12 @@ public:
 
     const mp::Timeout& task_timeout() const noexcept { return options_.task_timeout; }
 
+    const std::optional<std::uint64_t>& memory_limit(const PoolTask& task
+    ) const noexcept {
+        return task.limits && task.limits->memory ? task.limits->memory
+                                                  : options_.limits.memory;
+    }
+
     /// Throws mp::ResourceLimitExceeded for a call that is longer than its worker may
     /// have memory for.
     void check_size(const PoolTask& task, std::span<const std::byte> call) const;

@@ -15,8 +15,7 @@ namespace futures::detail {
 
 void ProcessPool::check_size(const PoolTask& task, std::span<const std::byte> call)
     const {
-    const auto& limit = task.limits && task.limits->memory ? task.limits->memory
-                                                           : options_.limits.memory;
+    const auto& limit = memory_limit(task);
     if (!limit) {
         return;
     }

@@ -6,6 +6,7 @@
 #include "futures/wait.hpp"
 #include "mp/errors.hpp"
 #include "mp/process.hpp"
+#include "mp/queue.hpp"
 #include "mp/value.hpp"
 
 #include "ported/pool_tasks.hpp"
@@ -91,6 +92,33 @@ int keep_a_pool(int x) {
         futures::ProcessPoolOptions{.max_workers = 2, .idle_timeout = 3600s}
     );
     return kept->submit(inc, x).result();
+}
+
+void put_ten_megabytes(mp::Queue<std::string> told) {
+    told.put(std::string(10'000'000, 'x'));
+}
+
+int start_child_and_join(int x) {
+    mp::Process child({.start_method = mp::StartMethod::fork}, [] {});
+    child.start();
+    child.join();
+    return child.exitcode() == 0 ? x : -1;
+}
+
+/// In a pool of its own, which is closed.
+int use_inner_pool(int x, int workers, futures::OnWorkerLoss loss) {
+    ProcessPoolExecutor pool({.max_workers = workers, .on_worker_loss = loss});
+    std::vector<int> numbers(13);
+    std::iota(numbers.begin(), numbers.end(), x);
+    int sum = 0;
+    for (const int result : pool.map(inc, numbers)) {
+        sum += result;
+    }
+    return sum;
+}
+
+int sum_of_inner(int x) {
+    return 13 * (x + 1) + 78;
 }
 
 using Region = void (*)(void (*)(void*), void*, unsigned, unsigned);
@@ -243,6 +271,63 @@ TEST_CASE(
     program.start();
     program.join(30s);
     CHECK(program.exitcode() == 0);
+}
+
+TEST_CASE(
+    "mpire::pool::exit.big_payload: finalizers that tell of ten megabytes each hold up "
+    "nobody"
+) {
+    const auto context = each_pool_start_method();
+    for (const bool recycles : {false, true}) {
+        if (recycles && context.get_start_method() == mp::StartMethod::fork) {
+            continue;
+        }
+        mp::Queue<std::string> told;
+        auto options = on(context, 3);
+        options.finalizer = mp::call(put_ten_megabytes, told);
+        if (recycles) {
+            options.max_tasks_per_child = 2;
+        }
+        ProcessPoolExecutor pool(std::move(options));
+        pool.map(inc, {1, 2, 3, 4, 5, 6}).to_vector();
+        pool.shutdown();
+        const auto finalizers = pool.statistics().finalizers_run;
+        CHECK(finalizers >= (recycles ? 3U : 1U));
+        for (std::uint64_t i = 0; i < finalizers; ++i) {
+            CHECK(told.get(60s).size() == 10'000'000);
+        }
+    }
+}
+
+TEST_CASE(
+    "pebble::process_pool::child_process: a task starts a process, joins it and leaves "
+    "none"
+) {
+    ProcessPoolExecutor pool(on(each_pool_start_method(), 1));
+    CHECK(pool.submit(start_child_and_join, 1).result(60s) == 1);
+}
+
+TEST_CASE(
+    "pebble::process_pool::child_pool pebble::process_pool::child_pebble: a task has a "
+    "pool of its own, of either kind"
+) {
+    const auto context = each_pool_start_method();
+    for (const auto loss : {OnWorkerLoss::break_pool, OnWorkerLoss::isolate}) {
+        ProcessPoolExecutor pool(on(context, 1, loss));
+        CHECK(pool.submit(use_inner_pool, 1, 1, loss).result(60s) == sum_of_inner(1));
+    }
+}
+
+TEST_CASE("mpire::pool::daemon.nested_allowed: four workers with two of their own each"
+) {
+    ProcessPoolExecutor pool(on(each_pool_start_method(), 4));
+    std::vector<Future<int>> all;
+    for (int i = 0; i < 4; ++i) {
+        all.push_back(pool.submit(use_inner_pool, i, 2, OnWorkerLoss::isolate));
+    }
+    for (int i = 0; i < 4; ++i) {
+        CHECK(all[static_cast<std::size_t>(i)].result(60s) == sum_of_inner(i));
+    }
 }
 
 // A fork copies no thread: OpenMP's own are missing in the child, so fork is not for
