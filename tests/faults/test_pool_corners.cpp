@@ -14,6 +14,7 @@
 #include "support/pools.hpp"
 #include "support/proc.hpp"
 #include "support/start_methods.hpp"
+#include "support/temp_dir.hpp"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -23,6 +24,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdlib>
+#include <fstream>
 #include <new>
 #include <stdexcept>
 #include <string>
@@ -127,25 +129,22 @@ int descriptors_here() {
     return test::open_descriptors();
 }
 
-/// A pool in a task, as deep as it says; the innermost task waits.
-int nest(int depth, const std::string& bell) {
+/// A pool in a task, as deep as it says; the innermost task waits. Each leaves its
+/// number in a file.
+int nest(int depth, const std::string& bell, const std::string& folder) {
+    std::ofstream(folder + "/" + std::to_string(depth)) << getpid();
     if (depth == 0) {
         return ring_and_stay(bell);
     }
     ProcessPoolExecutor pool({.max_workers = 1, .on_worker_loss = OnWorkerLoss::isolate}
     );
-    return pool.submit(nest, depth - 1, bell).result();
+    return pool.submit(nest, depth - 1, bell, folder).result();
 }
 
-/// The first child of a process that is a worker.
-pid_t child_of(pid_t parent) {
-    pid_t found = 0;
-    test::for_each_process([&](const test::ProcStat& stat) {
-        if (stat.parent == parent && !stat.zombie()) {
-            found = stat.pid;
-        }
-    });
-    return found;
+pid_t pid_in(const std::string& path) {
+    pid_t pid = 0;
+    std::ifstream(path) >> pid;
+    return pid;
 }
 
 class BlockingInput {
@@ -378,12 +377,14 @@ TEST_CASE(
     const test::LogCapture log;
     const Gate bell;
     ProcessPoolExecutor pool(on(each_pool_start_method(), 1, OnWorkerLoss::isolate));
-    const auto outer = pool.submit(nest, 2, bell.path());
+    const test::TempDir folder;
+    const auto outer = pool.submit(nest, 2, bell.path(), std::string(folder.path()));
     REQUIRE(bell.wait_for(1));
-    const pid_t middle = child_of(pool.workers().at(0));
-    REQUIRE(middle != 0);
-    kill(middle, SIGKILL);
-    CHECK_THROWS(outer.result(60s));
+    const pid_t innermost = pid_in(folder.path() / "0");
+    REQUIRE(innermost > 0);
+    kill(pid_in(folder.path() / "1"), SIGKILL);
+    CHECK_THROWS_AS(outer.result(60s), futures::WorkerLost);
+    CHECK(gone_within({innermost}, 1s));
     CHECK(pool.submit(inc, 1).result(60s) == 2);
     CHECK(pool.statistics().workers_lost == 0);
 }

@@ -128,7 +128,7 @@ TEST_CASE(
                 }
             }
             CHECK(lost + broken == 20);
-            CHECK(lost <= 10);
+            CHECK(lost <= 11);  // with the one too many
         } catch (const BrokenProcessPool&) {
             // It broke while there was more to submit.
         }
