@@ -2,14 +2,18 @@
 // Workers that are killed while they start: another one takes the place of each, as of
 // any that dies, and no task is lost by it.
 #include "futures/process_pool.hpp"
+#include "mp/errors.hpp"
 #include "mp/forkserver.hpp"
+#include "mp/process.hpp"
 #include "mp/spawn.hpp"
 
 #include "support/catch.hpp"
 #include "support/failpoints.hpp"
+#include "support/gone.hpp"
 #include "support/pools.hpp"
 #include "support/proc.hpp"
 #include "support/sanitizer.hpp"
+#include "support/soon.hpp"
 #include "support/start_methods.hpp"
 #include "support/temp_dir.hpp"
 
@@ -19,6 +23,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
+#include <exception>
 #include <fstream>
 #include <random>
 #include <string>
@@ -39,24 +44,29 @@ namespace {
 const bool dies_as_told = [] {
     const char* const point = std::getenv("MP_TEST_DIES_AT");
     const char* const tickets = std::getenv("MP_TEST_TICKETS");
+    const bool stops = std::getenv("MP_TEST_STOPS") != nullptr;
     if (point != nullptr && tickets != nullptr) {
-        test::arm({.name = point, .tickets = tickets});
+        test::arm({.name = point, .sent = stops ? SIGSTOP : SIGKILL, .tickets = tickets}
+        );
     }
     return true;
 }();
 
-/// As many processes as there are tickets die at `point`, of those that start while it
-/// lives.
+/// As many processes as there are tickets die at `point`, or are stopped there, of
+/// those that start while it lives.
 class DyingAt {
 public:
-    DyingAt(const std::string& point, int deaths) {
+    DyingAt(const std::string& point, int deaths, int sent = SIGKILL) {
         for (int i = 0; i < deaths; ++i) {
             std::ofstream(folder_.path() / std::to_string(i)) << "x";
         }
         mp::stop_helpers();  // a fork server has the environment that it began with
         setenv("MP_TEST_DIES_AT", point.c_str(), 1);
         setenv("MP_TEST_TICKETS", folder_.path().c_str(), 1);
-        test::arm({.name = point, .tickets = folder_.path()});
+        if (sent == SIGSTOP) {
+            setenv("MP_TEST_STOPS", "", 1);
+        }
+        test::arm({.name = point, .sent = sent, .tickets = folder_.path()});
     }
 
     DyingAt(const DyingAt&) = delete;
@@ -65,6 +75,7 @@ public:
     ~DyingAt() {
         unsetenv("MP_TEST_DIES_AT");
         unsetenv("MP_TEST_TICKETS");
+        unsetenv("MP_TEST_STOPS");
         test::arm({});
         mp::stop_helpers();
     }
@@ -110,11 +121,31 @@ std::vector<pid_t> children_that_start(StartMethod method) {
     return found;
 }
 
+/// Those of its children, and theirs, that are stopped.
+std::vector<pid_t> stopped_descendants(pid_t root) {
+    std::vector<pid_t> found;
+    std::vector<test::ProcStat> all;
+    test::for_each_process([&](const test::ProcStat& stat) { all.push_back(stat); });
+    const auto visit = [&](const auto& self, pid_t parent) -> void {
+        for (const auto& stat : all) {
+            if (stat.parent == parent) {
+                if (stat.state == 'T') {
+                    found.push_back(stat.pid);
+                }
+                self(self, stat.pid);
+            }
+        }
+    };
+    visit(visit, root);
+    return found;
+}
+
 }  // namespace
 
 TEST_CASE(
-    "Start: a worker that is killed at any moment of its start is replaced", "[faults]"
+    "H7: a worker that is killed at any moment of its start is replaced", "[faults]"
 ) {
+    const int workers = GENERATE(1, 2, 8);
     const auto method = GENERATE(StartMethod::spawn, StartMethod::forkserver);
     const std::string point = GENERATE(
         "child: before the message",
@@ -125,7 +156,8 @@ TEST_CASE(
     );
     CAPTURE(point, to_string(method));
     const DyingAt dying(point, 5);
-    ProcessPoolExecutor pool(test::on(mp::get_context(method), 2, OnWorkerLoss::isolate)
+    ProcessPoolExecutor pool(
+        test::on(mp::get_context(method), workers, OnWorkerLoss::isolate)
     );
     for (int i = 0; i < 50; ++i) {
         REQUIRE(pool.submit(inc, i).result(60s) == i + 1);
@@ -148,6 +180,76 @@ TEST_CASE("Start: one that is killed as it is forked is replaced, too", "[faults
     CHECK(dying.all_died());
 }
 
+TEST_CASE(
+    "H8: a worker that never says that it runs is killed at the limit, and the pool "
+    "can "
+    "be revived",
+    "[faults]"
+) {
+    const int workers = GENERATE(1, 2, 8);
+    const auto method =
+        workers == 2 ? StartMethod::forkserver : GENERATE(StartMethod::spawn);
+    const DyingAt stopping("child: before the answer", 1, SIGSTOP);
+    auto options = test::on(mp::get_context(method), workers, OnWorkerLoss::isolate);
+    options.initializer_timeout = 1s;
+    ProcessPoolExecutor pool(options);
+    const auto future = pool.submit(inc, 1);
+    try {
+        future.result(60s);
+        FAIL("a worker began");
+    } catch (const BrokenProcessPool& error) {
+        CHECK_THROWS_AS(std::rethrow_if_nested(error), mp::SpawnError);
+    }
+    CHECK(stopping.all_died());
+    CHECK(stopped_descendants(getpid()).empty());
+    pool.reset();
+    CHECK(pool.submit(inc, 1).result(60s) == 2);
+}
+
+TEST_CASE(
+    "M3: a program that is killed while a worker starts leaves no half-born one",
+    "[faults]"
+) {
+    const int workers = GENERATE(1, 2, 8);
+    const auto method =
+        GENERATE(StartMethod::fork, StartMethod::spawn, StartMethod::forkserver);
+    const std::string point =
+        method == StartMethod::fork
+            ? "worker: mapped"
+            : GENERATE(
+                  as<std::string>(), "child: before the message", "worker: mapped"
+              );
+    if (method == StartMethod::fork && test::under_tsan) {
+        return;
+    }
+    CAPTURE(workers, to_string(method), point);
+    const DyingAt stopping(point, 1, SIGSTOP);
+    mp::Process program(
+        {.start_method = StartMethod::fork},
+        [](StartMethod inner, int count) {
+            ProcessPoolExecutor pool(
+                test::on(mp::get_context(inner), count, OnWorkerLoss::isolate)
+            );
+            pool.submit(inc, 1).result();
+            pause();
+        },
+        method,
+        workers
+    );
+    program.start();
+    std::vector<pid_t> half_born;
+    CHECK(test::soon([&] {
+        half_born = stopped_descendants(program.pid());
+        return !half_born.empty();
+    }));
+    program.kill();
+    program.join();
+    for (const pid_t child : half_born) {
+        kill(child, SIGCONT);
+    }
+    CHECK(test::gone_within(half_born, 1s));
+}
+
 TEST_CASE("Start: but not for ever", "[faults]") {
     const auto method = GENERATE(StartMethod::spawn, StartMethod::forkserver);
     const DyingAt dying("child: before the answer", 100);
@@ -165,7 +267,7 @@ TEST_CASE("Start: but not for ever", "[faults]") {
     CHECK_FALSE(dying.all_died());
 }
 
-TEST_CASE("Start: a program that is not there is told of at once", "[faults]") {
+TEST_CASE("H6: a program that is not there is told of at once", "[faults]") {
     ProcessPoolExecutor pool(
         test::on(mp::get_context(StartMethod::spawn), 1, OnWorkerLoss::isolate)
     );

@@ -9,9 +9,15 @@
 #include "support/failpoints.hpp"
 #include "support/log_capture.hpp"
 #include "support/pools.hpp"
+#include "support/proc.hpp"
 #include "support/soon.hpp"
 
+#include <signal.h>
+
+#include <cstddef>
 #include <string>
+#include <utility>
+#include <vector>
 
 using namespace std::chrono_literals;
 using futures::OnWorkerLoss;
@@ -78,6 +84,46 @@ TEST_CASE(
         CHECK(pool.submit(inc, i).result() == i + 1);
     }
     CHECK(pool.statistics().tasks_lost == 0);
+}
+
+TEST_CASE(
+    "K9: a task that comes while a worker tells that it is idle is not lost", "[faults]"
+) {
+    const std::string point =
+        GENERATE(as<std::string>(), "worker: before idle is told", "worker: idle told");
+    const int workers = GENERATE(1, 2, 8);
+    const test::LogCapture log;
+    auto options = with_fork(workers);
+    options.idle_timeout = 1ms;
+    test::arm({.name = point, .sent = SIGSTOP});
+    ProcessPoolExecutor pool(std::move(options));
+    CHECK(pool.submit(inc, 0).result() == 1);
+    // All of them stop there, sooner or later: nobody sees what comes now.
+    std::vector<pid_t> stopped;
+    CHECK(test::soon([&] {
+        stopped.clear();
+        for (const pid_t worker : pool.workers()) {
+            test::ProcStat stat;
+            if (test::read_stat(worker, stat) && stat.state == 'T') {
+                stopped.push_back(worker);
+            }
+        }
+        return stopped.size() == static_cast<std::size_t>(workers) ||
+               pool.workers().empty();
+    }));
+    test::arm({});
+    std::vector<futures::Future<int>> all;
+    for (int i = 0; i < 10; ++i) {
+        all.push_back(pool.submit(inc, i));
+    }
+    for (const pid_t worker : stopped) {
+        kill(worker, SIGCONT);
+    }
+    for (int i = 0; i < 10; ++i) {
+        CHECK(all[static_cast<std::size_t>(i)].result(60s) == i + 1);
+    }
+    CHECK(pool.statistics().tasks_lost == 0);
+    CHECK(pool.statistics().workers_lost == 0);
 }
 
 TEST_CASE("Worker ends: killed while it tells that it is idle", "[faults]") {

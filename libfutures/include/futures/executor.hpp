@@ -181,6 +181,22 @@ public:
         return to<Container<value_type>>();
     }
 
+    /// Cancels what no worker has begun, in a process pool chunk by chunk, and takes no
+    /// more from the input. What is left can still be had: the result, or
+    /// CancelledError in its place.
+    void cancel() noexcept {
+        if (feed_ != nullptr) {
+            feed_->cancel(false);
+        }
+    }
+
+    /// The same, and stops what runs: see Future::cancel(running). Does not wait.
+    void cancel(Running) noexcept {
+        if (feed_ != nullptr) {
+            feed_->cancel(true);
+        }
+    }
+
     /// Cancels what has not begun; the range is at its end.
     void close() noexcept {
         if (feed_ != nullptr) {

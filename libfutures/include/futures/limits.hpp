@@ -20,7 +20,8 @@ struct Limits {
     /// How many bytes a task may have besides what its worker has when the task begins:
     /// an allocation beyond that throws std::bad_alloc, and if the task lets that
     /// through its future raises mp::ResourceLimitExceeded. Memory that processes share
-    /// does not count. More than 0.
+    /// does not count. A call that is longer than that when it is encoded is not sent
+    /// to a worker: its future raises the same. More than 0.
     std::optional<std::uint64_t> memory = {};
     /// How much processor time, of all its threads together. Then the worker gets
     /// SIGXCPU, which ends it: the future raises mp::ResourceLimitExceeded, no other

@@ -185,14 +185,14 @@ public:
                               )) {
                 return detail::map_items(
                     *this,
-                    options,
+                    with_task_timeout(options),
                     std::forward<Fn>(fn),
                     std::forward<Ranges>(ranges)...
                 );
             } else {
                 return detail::map_chunks(
                     *this,
-                    options,
+                    with_task_timeout(options),
                     std::forward<Fn>(fn),
                     std::forward<Ranges>(ranges)...
                 );
@@ -275,8 +275,7 @@ private:
     template <class R, class Read, class Encode>
     Future<R>
     submit_task(SubmitOptions& options, detail::TaskName name, Encode&& encode) {
-        detail::check_options_of_task(options);
-        check_accepting();
+        check_accepting(options);
         const bool waits = !options.after.empty();
         auto gate = waits ? new_gate(options) : no_gate();
         auto* const task = new_task<R, Read>(name, options, gate);
@@ -312,7 +311,8 @@ private:
                 gate->add_after(options.after);
                 await(*gate);
             } else {
-                submit_call(*task, call.data());
+                // A chunk's items come one by one.
+                submit_call(*task, call.data(), std::same_as<Read, detail::ReadResult<R>>);
             }
         } catch (...) {
             if (waits) {
@@ -353,8 +353,7 @@ private:
             decltype(detail::kept_argument<Futures::template awaits<i>, Stored>(
                 0, std::declval<Args>()
             ))...>;
-        detail::check_options_of_task(options);
-        check_accepting();
+        check_accepting(options);
         const std::tuple handles{
             detail::handle_of<Futures::template awaits<i>>(std::forward<Args>(args)
             )...};
@@ -409,10 +408,17 @@ private:
     }
 
     void check_accepting() const;
-    void submit_call(detail::PoolTask& task, std::span<const std::byte> call);
+    /// Of a task, which gets what the pool says where its options say nothing.
+    void check_accepting(SubmitOptions& options) const;
+    MapOptions with_task_timeout(MapOptions options) const;
+    /// One that is to fit its limit of memory, and does not, has a failed future then.
+    void submit_call(
+        detail::PoolTask& task, std::span<const std::byte> call, bool is_to_fit
+    );
     void await(detail::WaitingTask& task);
     /// Fails the future with the exception that is being handled.
     static void fail_unsent(detail::PoolTask& task) noexcept;
+    static void fail(detail::PoolTask& task) noexcept;
     void close() noexcept;
 
     std::shared_ptr<detail::ProcessPool> pool_;

@@ -15,6 +15,7 @@
 #include "mp/detail/environment.hpp"
 #include "mp/timeout.hpp"
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -58,8 +59,9 @@ struct ProcessPoolOptions {
     /// Not in one that is killed or crashes. What it throws is logged, and harms
     /// nobody. Behind it the worker's objects of mp::worker_local() are destroyed.
     mp::Call finalizer = {};
-    /// How long a worker may take from its start to the end of the initializer. One
-    /// that takes longer is killed, and the pool is broken. More than 0.
+    /// How long a worker may take from its start to the end of the initializer; the
+    /// process itself, that it runs at all, five seconds at least. One that takes
+    /// longer is killed, and the pool is broken. More than 0.
     mp::Timeout initializer_timeout = mp::forever;
     /// How long the finalizer may take, and the destruction of the worker's objects. A
     /// worker that takes longer is killed, which is logged. More than 0.
@@ -82,6 +84,11 @@ struct ProcessPoolOptions {
     MaxLosses max_losses = {};
     /// How much of the machine each task may use that does not say it itself.
     Limits limits = {};
+    /// SubmitOptions::timeout of each task that has none, and of each item of a map().
+    /// A task that may run longer says how long. More than 0.
+    mp::Timeout task_timeout = mp::forever;
+    /// SubmitOptions::grace of the tasks whose timeout is `task_timeout`.
+    mp::Timeout task_grace = std::chrono::seconds(0);
     /// Variables that the workers get, or, with std::nullopt, do not get:
     /// `{{"OMP_NUM_THREADS", "1"}}`. Under spawn they are there before the program's
     /// own static initialisers run, otherwise before the initializer. OMP_NUM_THREADS

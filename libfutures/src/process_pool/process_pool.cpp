@@ -134,9 +134,32 @@ void ProcessPoolExecutor::check_accepting() const {
     pool_->check_accepting();
 }
 
+void ProcessPoolExecutor::check_accepting(SubmitOptions& options) const {
+    detail::check_options_of_task(options);
+    check_accepting();
+    pool_->complete(options);
+}
+
+MapOptions ProcessPoolExecutor::with_task_timeout(MapOptions options) const {
+    if (pool_ && options.task_timeout.is_forever()) {
+        options.task_timeout = pool_->task_timeout();
+    }
+    return options;
+}
+
 void ProcessPoolExecutor::submit_call(
-    detail::PoolTask& task, std::span<const std::byte> call
+    detail::PoolTask& task, std::span<const std::byte> call, bool is_to_fit
 ) {
+    if (is_to_fit && pool_->memory_limit(task)) [[unlikely]] {
+        try {
+            pool_->check_size(task, call);
+        } catch (const mp::ResourceLimitExceeded&) {
+            task.message.clear();
+            task.failure = std::current_exception();
+            fail(task);
+            return;
+        }
+    }
     pool_->submit(task, call);
 }
 
@@ -152,6 +175,10 @@ void ProcessPoolExecutor::fail_unsent(detail::PoolTask& task) noexcept {
     } catch (...) {
         task.failure = std::current_exception();
     }
+    fail(task);
+}
+
+void ProcessPoolExecutor::fail(detail::PoolTask& task) noexcept {
     task.end = detail::TaskEnd::failed;
     if (task.finish()) {
         task.finish_callbacks();

@@ -83,6 +83,7 @@ ProcessPoolOptions checked(ProcessPoolOptions options) {
         );
     }
     check_limits(options.limits);
+    check_limit(options.task_timeout, "task_timeout");
     check_limit(options.idle_timeout, "idle_timeout");
     const auto least = options.min_workers.value();
     if (least < 0 || std::cmp_greater(least, checked_max_workers(options))) {
@@ -285,6 +286,7 @@ void ProcessPool::submit_waiting(PoolTask& task, std::span<const std::byte> call
     if (!creator_.is_here()) {
         check_accepting();
     }
+    check_size(task, call);
     note_limits(task);
     while (!board_.submit(task, call, Board::Admission::given)) {
         const MutexLock lock(mutex_);

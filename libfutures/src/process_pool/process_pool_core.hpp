@@ -44,6 +44,26 @@ public:
     /// Throws what submit() is to throw.
     void check_accepting() const;
 
+    /// The pool's time limit, for a task that has none.
+    void complete(SubmitOptions& options) const noexcept {
+        if (options.timeout.is_forever() && !options_.task_timeout.is_forever()) {
+            options.timeout = options_.task_timeout;
+            options.grace = options_.task_grace;
+        }
+    }
+
+    const mp::Timeout& task_timeout() const noexcept { return options_.task_timeout; }
+
+    const std::optional<std::uint64_t>& memory_limit(const PoolTask& task
+    ) const noexcept {
+        return task.limits && task.limits->memory ? task.limits->memory
+                                                  : options_.limits.memory;
+    }
+
+    /// Throws mp::ResourceLimitExceeded for a call that is longer than its worker may
+    /// have memory for.
+    void check_size(const PoolTask& task, std::span<const std::byte> call) const;
+
     /// Submits; the task's reference is the board's from now on.
     void submit(PoolTask& task, std::span<const std::byte> call);
 

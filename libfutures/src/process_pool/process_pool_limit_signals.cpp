@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
-// Tasks whose worker the kernel ended because they went beyond a limit: that is an
-// error of the task alone.
+// Tasks that are too long for their limit of memory, and those whose worker the kernel
+// ended because they went beyond one: that is an error of the task alone.
 #include "futures/limits.hpp"
+#include "mp/errors.hpp"
 
 #include "process_pool/limit_text.hpp"
 #include "process_pool/process_pool_core.hpp"
@@ -11,6 +12,24 @@
 #include <signal.h>
 
 namespace futures::detail {
+
+void ProcessPool::check_size(const PoolTask& task, std::span<const std::byte> call)
+    const {
+    const auto& limit = memory_limit(task);
+    if (!limit) {
+        return;
+    }
+    const std::size_t size = call.empty() ? task.message.bytes().size() : call.size();
+    if (size > *limit) {
+        throw mp::ResourceLimitExceeded(
+            "the task " + task.label() +
+            " is not sent to a worker: with its arguments "
+            "it has " +
+            std::to_string(size) + " bytes, more than its limit of memory, " +
+            size_text(*limit) + " (.limits.memory)"
+        );
+    }
+}
 
 /// Which limit of the task the worker's end tells of, in words; empty if none does.
 std::string

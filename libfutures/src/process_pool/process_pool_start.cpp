@@ -9,11 +9,19 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 namespace futures::detail {
 
 using mp::detail::MutexLock;
+
+namespace {
+
+/// A busy machine may need so long to bring a process to life.
+constexpr std::chrono::nanoseconds least_start_time = std::chrono::seconds(5);
+
+}  // namespace
 
 std::size_t ProcessPool::workers_wanted() const noexcept {
     const auto most = std::min<std::size_t>(target_, max_now_);
@@ -105,6 +113,10 @@ ProcessPool::make_process(std::uint32_t index, const ResultArenaReader& arena) {
     start.limits = LimitNumbers(options_.limits);
     mp::ProcessOptions options;
     options.die_with_parent = true;
+    if (options_.initializer_timeout.duration() < options.start_timeout.duration()) {
+        options.start_timeout =
+            std::max(options_.initializer_timeout.duration(), least_start_time);
+    }
     options.environment = environment_;
     options.working_directory = options_.working_directory;
     if (!options_.worker_name_prefix.empty()) {

@@ -56,6 +56,8 @@ TEST_CASE("Options of a pool and of a task stand in one order, and work together
          .on_worker_loss = futures::OnWorkerLoss::retry,
          .max_losses = {.count = 20, .within = 10s},
          .limits = {.memory = mp::GiB},
+         .task_timeout = 60s,
+         .task_grace = 1s,
          .environment = {{"OMP_NUM_THREADS", "1"}},
          .working_directory = "/tmp",
          .nice = 10,

@@ -33,6 +33,8 @@ public:
 
     std::optional<std::uint64_t> kills() const { return mp::os::oom_kills(files()); }
 
+    int cpus(int all) const { return mp::os::cpus_in_control_groups(all, files()); }
+
 private:
     ControlGroupFiles files() const {
         return {
@@ -110,4 +112,69 @@ TEST_CASE("control groups: how many processes the kernel killed for memory", "[o
         "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n"
     );
     CHECK(divided.kills() == 2);
+}
+
+TEST_CASE(
+    "loky::cpu_count::cgroup_quota: half a processor is one, one and a half are two, "
+    "and without a quota there are all",
+    "[os]"
+) {
+    Hierarchies tree("0::/a/b\n");
+    CHECK(tree.cpus(8) == 8);
+    tree.write("groups/a/b/cpu.max", "max 100000\n");
+    CHECK(tree.cpus(8) == 8);
+    tree.write("groups/a/b/cpu.max", "50000 100000\n");
+    CHECK(tree.cpus(8) == 1);
+    tree.write("groups/a/b/cpu.max", "150000 100000\n");
+    CHECK(tree.cpus(8) == 2);
+    CHECK(tree.cpus(1) == 1);
+    tree.write("groups/a/b/cpu.max", "9000000 100000\n");
+    CHECK(tree.cpus(8) == 8);
+    // The tightest level counts.
+    tree.write("groups/a/cpu.max", "300000 100000\n");
+    CHECK(tree.cpus(8) == 3);
+
+    Hierarchies divided("3:cpu,cpuacct:/a\n4:memory:/b\n0::/\n");
+    CHECK(divided.cpus(8) == 8);
+    divided.write("groups/cpu/a/cpu.cfs_quota_us", "-1\n");
+    divided.write("groups/cpu/a/cpu.cfs_period_us", "100000\n");
+    CHECK(divided.cpus(8) == 8);
+    divided.write("groups/cpu/a/cpu.cfs_quota_us", "150000\n");
+    CHECK(divided.cpus(8) == 2);
+    divided.write("groups/cpu/cpu.cfs_quota_us", "50000\n");
+    divided.write("groups/cpu/cpu.cfs_period_us", "100000\n");
+    CHECK(divided.cpus(8) == 1);
+}
+
+TEST_CASE(
+    "loky::cpu_count::cgroup_odd_content: a file without numbers is no limit", "[os]"
+) {
+    Hierarchies tree("0::/a\n");
+    for (const char* const text :
+         {"",
+          "max",
+          "max\n",
+          "\n\n",
+          "100000",
+          "100000\n",
+          "100000 0\n",
+          "0 100000\n",
+          "-1 100000\n",
+          "100000 -5\n",
+          "many of them\n",
+          "nan nan\n",
+          "inf 1\n",
+          "1e999 1\n"}) {
+        CAPTURE(text);
+        tree.write("groups/a/cpu.max", text);
+        CHECK(tree.cpus(8) == 8);
+    }
+    Hierarchies divided("3:cpu:/\n");
+    divided.write("groups/cpu/cpu.cfs_quota_us", "50000\n");
+    CHECK(divided.cpus(8) == 8);
+    divided.write("groups/cpu/cpu.cfs_period_us", "");
+    CHECK(divided.cpus(8) == 8);
+    for (const char* const membership : {"", "\n", "0:\n", "0::a\n", ":::\n"}) {
+        CHECK(Hierarchies(membership).cpus(8) == 8);
+    }
 }

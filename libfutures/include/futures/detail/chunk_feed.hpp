@@ -155,6 +155,13 @@ public:
         next_ = 0;
     }
 
+    void cancel(bool also_running) noexcept override {
+        lazy_ = false;
+        for (const Chunk& chunk : chunks_) {
+            also_running ? chunk.future.cancel(running) : chunk.future.cancel();
+        }
+    }
+
 private:
     struct Chunk {
         Future<std::vector<ItemOutcome<Result>>> future;

@@ -115,6 +115,13 @@ public:
         futures_.clear();
     }
 
+    void cancel(bool also_running) noexcept override {
+        lazy_ = false;
+        for (const auto& future : futures_) {
+            also_running ? future.cancel(running) : future.cancel();
+        }
+    }
+
 private:
     void submit(E& executor) {
         constexpr bool copies = (is_copied<RangeItem<Ranges>> && ...);
