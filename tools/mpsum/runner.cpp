@@ -12,6 +12,7 @@
 #include <cstring>
 #include <exception>
 #include <sstream>
+#include <string_view>
 #include <utility>
 
 namespace mpsum {
@@ -51,6 +52,18 @@ std::string limit_text(double seconds) {
     return text.str();
 }
 
+std::string limit_text(std::uint64_t bytes) {
+    constexpr std::uint64_t unit = 1024;
+    std::string_view prefixes = "KMGTPE";
+    std::string prefix;
+    for (; bytes % unit == 0 && !prefixes.empty(); bytes /= unit) {
+        prefix = prefixes.front();
+        prefixes.remove_prefix(1);
+    }
+    return "hashing it takes more memory than the limit of " + std::to_string(bytes) +
+           (prefix.empty() ? (bytes == 1 ? " byte" : " bytes") : " " + prefix + "iB");
+}
+
 std::string cause(const futures::CrashReport& report) {
     if (report.signal) {
         const char* name = ::sigdescr_np(*report.signal);
@@ -77,11 +90,10 @@ Runner::Runner(RunnerOptions options, Console& console)
       pool_(pool_options(options_, meter_.get())),
       progress_(Progress::Clock::now()) {
     if (options_.timeout > 0) {
-        constexpr double least = 1e-9;
-        constexpr double most = 366 * 86400.0;
-        limited_.timeout = std::chrono::duration_cast<std::chrono::nanoseconds>(
-            std::chrono::duration<double>(std::clamp(options_.timeout, least, most))
-        );
+        // A pool knows nothing shorter.
+        constexpr std::chrono::duration<double> least = std::chrono::nanoseconds(1);
+        limited_.timeout =
+            std::max(std::chrono::duration<double>(options_.timeout), least);
     }
     if (meter_) {
         attach_meter(meter_->path());  // for standard input, which is read here
@@ -240,6 +252,8 @@ void Runner::collect() {
         } catch (const futures::TaskTimeout&) {
             // Of a batch each file may take so long.
             take_failure(task, limit_text(options_.timeout));
+        } catch (const mp::ResourceLimitExceeded&) {
+            take_failure(task, limit_text(options_.memory_limit));
         } catch (const std::exception& error) {
             take_failure(task, error.what());
         }

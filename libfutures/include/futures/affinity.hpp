@@ -15,10 +15,13 @@ namespace futures {
 /// The processors of one worker, by the numbers that the system gives them.
 class CpuSet {
 public:
+    /// One of them.
     CpuSet(int cpu) : cpus_{cpu} {}  // NOLINT(google-explicit-constructor): a number
 
+    /// Any of these.
     CpuSet(std::initializer_list<int> cpus) : cpus_(cpus) {}
 
+    /// The same.
     // NOLINTNEXTLINE(google-explicit-constructor): a list of numbers
     CpuSet(std::vector<int> cpus) : cpus_(std::move(cpus)) {}
 

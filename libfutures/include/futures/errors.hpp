@@ -109,11 +109,10 @@ struct CrashReport {
     std::string stack;                     ///< native stack, one frame a line
     std::size_t peak_memory_bytes = 0;     ///< largest resident size
     std::chrono::microseconds cpu_time{};  ///< user and system, since its start
-    /// With ProcessPoolOptions::capture_output the last 4 KiB of its stdout and stderr,
-    /// and of both as they came.
+    /// With ProcessPoolOptions::capture_output the last 4 KiB of its stdout,
     std::string last_stdout;
-    std::string last_stderr;
-    std::string last_output;
+    std::string last_stderr;  ///< of its stderr,
+    std::string last_output;  ///< and of both as they came
 
     /// How it ended, in one line: "was killed by signal 11 (SIGSEGV) at address 0x0".
     std::string cause() const;

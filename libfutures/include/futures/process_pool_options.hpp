@@ -145,7 +145,9 @@ struct ProcessPoolStatistics {
     std::uint64_t finalizers_run = 0;  ///< to their end, those that threw too
     std::uint64_t submitted = 0;       ///< tasks
     std::uint64_t concluded = 0;       ///< of these, done or cancelled
-    std::uint64_t tasks_lost = 0;      ///< of these, WorkerLost or TaskTimeout
+    /// Of these, the ones that ended with their worker and were not cancelled:
+    /// WorkerLost, TaskTimeout, mp::ResourceLimitExceeded.
+    std::uint64_t tasks_lost = 0;
     std::uint64_t tasks_given_back =
         0;  ///< claimed by a worker that died, run by another
 };

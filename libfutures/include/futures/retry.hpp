@@ -16,6 +16,7 @@ namespace futures {
 /// Which exceptions of a task make it run again. Without types: none.
 class RetryOn {
 public:
+    /// A function that says so of an exception.
     using Matches = bool (*)(const std::exception_ptr& exception);
 
     constexpr RetryOn() noexcept = default;

@@ -72,6 +72,9 @@ void Dependencies::watch() {
     references_.fetch_add(
         static_cast<std::uint32_t>(added_), std::memory_order_relaxed
     );
+    for (std::size_t i = 0; i < added_; ++i) {
+        edges_[i].state_->fetch_last_watcher();
+    }
     std::uint32_t hooked = 0;
     for (std::size_t i = 0; i < added_ && !decided_.load(); ++i) {
         Edge& edge = edges_[i];

@@ -338,6 +338,7 @@ private:
     bool take_block(BoardTask& task, const ResultItem& item, ResultArenaReader& arena)
         MP_REQUIRES(drain_mutex_);
     void conclude(BoardTask& task) noexcept MP_REQUIRES(drain_mutex_);
+    void tell_by_manager(BoardTask& task) noexcept MP_REQUIRES(drain_mutex_);
 
     // board_recovery.cpp
     /// What a worker leaves behind.

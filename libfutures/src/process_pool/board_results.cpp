@@ -219,19 +219,26 @@ void Board::conclude(BoardTask& task) noexcept {
         task.settle_stop();
     }
     if (task.finish()) {
-        with_callbacks_.push_back(task);
-        doorbell_.ring();
+        tell_by_manager(task);
     }
     // From here on the task may be gone; only its address is compared.
     kick_waiter_for(address);
+}
+
+/// The manager takes from the list until it is empty: whoever was first has rung.
+void Board::tell_by_manager(BoardTask& task) noexcept {
+    const bool first = with_callbacks_.empty();
+    with_callbacks_.push_back(task);
+    if (first) {
+        doorbell_.ring();
+    }
 }
 
 void Board::conclude_unplaced(BoardTask& task) noexcept {
     BoardTask* const address = &task;
     if (task.finish()) {
         const MutexLock lock(drain_mutex_);
-        with_callbacks_.push_back(task);
-        doorbell_.ring();
+        tell_by_manager(task);
     }
     // As in conclude().
     kick_waiter_for(address);

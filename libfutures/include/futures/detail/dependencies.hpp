@@ -33,6 +33,9 @@ public:
     void told(StateBase& state) override;
     void given_up() noexcept override;
 
+    /// What told() changes besides.
+    const void* counters() const noexcept;
+
 private:
     friend class Dependencies;
     friend class DependencyWalk;
@@ -194,6 +197,10 @@ private:
     const bool at_once_;
     bool going_on_ = false;
 };
+
+inline const void* Edge::counters() const noexcept {
+    return &owner_->left_;
+}
 
 /// A reference to some of these.
 template <class D>

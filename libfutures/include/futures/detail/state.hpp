@@ -173,6 +173,10 @@ public:
     /// A callback or an edge; false when it is done. An edge may be removed: false when
     /// a thread has taken it out to tell it.
     bool try_add(Watcher& watcher) noexcept;
+
+    /// What try_add() will touch, for one who will add to many. A guess.
+    void fetch_last_watcher() const noexcept { __builtin_prefetch(last_watcher()); }
+
     bool remove_edge(Watcher& edge) noexcept;
 
     /// Python's Future.set_running_or_notify_cancel(), for plain futures.
@@ -361,13 +365,27 @@ private:
     Word lock_list() noexcept;
     void unlock_list(Word set) noexcept;
     void append(Watcher& watcher) noexcept;
+    void prepend(Watcher& watcher) noexcept;
+    Watcher* first_watcher() const noexcept;
+
+    Watcher* last_watcher() const noexcept {
+        // order: relaxed, under the list lock, or to guess.
+        return last_watcher_.load(std::memory_order_relaxed);
+    }
+
+    void set_last_watcher(Watcher* watcher) noexcept {
+        // order: relaxed, under the list lock.
+        last_watcher_.store(watcher, std::memory_order_relaxed);
+    }
+
+    void fetch_watchers() const noexcept;
     void unlink(Watcher& watcher) noexcept;
     mp::detail::FutexWord& futex_word() noexcept;
 
     // Own synchronisation.
     std::atomic<Word> word_;
     // Guarded by lock_bit of word_.
-    Watcher* watchers_ = nullptr;
+    std::atomic<Watcher*> last_watcher_{nullptr};
     // Written before the state becomes finished, or by the thread that decodes.
     std::exception_ptr exception_;
 };

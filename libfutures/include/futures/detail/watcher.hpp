@@ -55,7 +55,7 @@ private:
     friend class StateBase;
 
     Watcher* next_ = nullptr;  // null: in no list
-    Watcher* prev_ = nullptr;
+    Watcher* prev_ = nullptr;  // not of the first one
     Kind kind_;
     bool at_once_ = false;
     bool has_handle_ = false;
