@@ -96,7 +96,7 @@ int damage(Chosen chosen) {
     auto& header = board.header();
     Slot& slot = slot_of_stay(board);
     const std::uint64_t position = position_of(slot.word.load());
-    const auto another = (worker_of(slot.word.load()) + 1) % board.workers();
+    const auto another = (worker_of(slot.word.load()) + 1) % board.places_used();
     switch (chosen) {
     case Chosen::far_head:
         keep_storing(header.head, std::uint64_t{1} << 62U);
