@@ -41,8 +41,8 @@ public:
     void remove(ThreadControl& control) noexcept;
 
 private:
-    bool add(
-        ThreadControl& control, mp::Deadline due, std::uint32_t call, bool is_due_back
+    bool
+    add(ThreadControl& control, mp::Deadline due, std::uint32_t call, bool is_due_back
     ) noexcept;
 
     /// What the thread needs, and keeps when a task's callback ends the last pool.
