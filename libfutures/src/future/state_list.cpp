@@ -260,8 +260,8 @@ bool StateBase::all_are_told() noexcept {
 void StateBase::drop_lent() noexcept {
     lock_list();
     std::uint64_t lent = 0;
-    for (const Watcher* at = watchers_; at != nullptr;
-         at = at->next_ == watchers_ ? nullptr : at->next_) {
+    for (const Watcher* at = first_watcher(); at != nullptr;
+         at = at == last_watcher() ? nullptr : at->next_) {
         lent += at->has_handle_ ? 1U : 0U;
     }
     // order: acquire, as in drop_reference().
