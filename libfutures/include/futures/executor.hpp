@@ -184,14 +184,14 @@ public:
     /// Cancels what no worker has begun, in a process pool chunk by chunk, and takes no
     /// more from the input. What is left can still be had: the result, or
     /// CancelledError in its place.
-    void cancel() noexcept {
+    void cancel() {
         if (feed_ != nullptr) {
             feed_->cancel(false);
         }
     }
 
     /// The same, and stops what runs: see Future::cancel(running). Does not wait.
-    void cancel(Running) noexcept {
+    void cancel(Running) {
         if (feed_ != nullptr) {
             feed_->cancel(true);
         }

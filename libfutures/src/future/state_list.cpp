@@ -271,10 +271,9 @@ void StateBase::drop_lent() noexcept {
     if (is_last || is_lost) {
         // order: relaxed, who comes after has the lock first, or no reference.
         word_.fetch_and(~lent_bit, std::memory_order_relaxed);
+        Watcher* const lost = is_lost ? unlink_lent() : nullptr;
         unlock_list(0);
-        if (is_lost) {
-            give_up();
-        }
+        tell_lost(lost);
         drop_reference();
         return;
     }
@@ -287,6 +286,30 @@ void StateBase::drop_lent() noexcept {
         std::memory_order_relaxed
     )) {
     }
+}
+
+/// Those that have handles, and nothing else: whoever gets such a handle from them can
+/// still complete the future. A list by prev_. Requires: the lock.
+Watcher* StateBase::unlink_lent() noexcept {
+    Watcher* lost = nullptr;
+    for (Watcher* at = first_watcher(); at != nullptr;) {
+        Watcher* const next = at == last_watcher() ? nullptr : at->next_;
+        if (at->has_handle_) {
+            unlink(*at);
+            at->prev_ = std::exchange(lost, at);
+        }
+        at = next;
+    }
+    return lost;
+}
+
+void StateBase::tell_lost(Watcher* first) noexcept {
+    Ready ready;
+    while (Watcher* const watcher = first) {
+        first = std::exchange(watcher->prev_, nullptr);
+        watcher->given_up();
+    }
+    ready.run();
 }
 
 /// What is in the list of a future that was not concluded. A dependent that is being

@@ -35,6 +35,7 @@ void Board::write_header() noexcept {
     // Of the pool's share, the calls' arena keeps one part, too.
     header.trim_threshold = options_.trim_threshold / (size_ + 1);
     header.submit_cpu = -1;
+    header.places_used.store(used_.load());
 }
 
 Board::~Board() = default;

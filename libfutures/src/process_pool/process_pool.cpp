@@ -140,9 +140,10 @@ void ProcessPoolExecutor::check_accepting(SubmitOptions& options) const {
     pool_->complete(options);
 }
 
+/// Each item gets the pool's limit when it is submitted.
 MapOptions ProcessPoolExecutor::with_task_timeout(MapOptions options) const {
-    if (pool_ && options.task_timeout.is_forever()) {
-        options.task_timeout = pool_->task_timeout();
+    if (pool_ && !pool_->task_timeout().is_forever() && options.chunksize.value() > 1) {
+        options.chunksize = 1;
     }
     return options;
 }

@@ -44,13 +44,17 @@ void ProcessPool::worker_gone(std::uint32_t index) noexcept {
     alive_.fetch_sub(1);
     try {
         gone.process->join();
-        board_.take_ready_result(index);
         gone.out_of_memory = was_out_of_memory(gone);
-        if (!ending && watching_ && is_being_stopped(index)) {
+        // While the task can still be seen: it may have ended, but for the end of what
+        // its call held.
+        const bool stopped = !ending && watching_ && is_being_stopped(index);
+        const bool struck = !ending && !stopped && struck_by_limit(index, gone);
+        board_.take_ready_result(index);
+        if (stopped) {
             recover_stopped(index, gone);
         } else if (gone.condemned == Condemned::slow_start || gone.condemned == Condemned::slow_end) {
             slow_worker_gone(index, gone);
-        } else if (!ending && struck_by_limit(index, gone)) {
+        } else if (struck) {
             recover_from_limit(index, gone);
         } else if (ending || retired(index, gone)) {
             worker_ended(index, gone);

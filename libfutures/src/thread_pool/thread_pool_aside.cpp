@@ -11,19 +11,18 @@ namespace futures::detail {
 
 using mp::detail::MutexLock;
 
-void put_aside(Work& work, std::chrono::nanoseconds delay) noexcept {
-    ThreadPool::of_this_thread()->put_aside(work, mp::Deadline(delay));
+Aside put_aside(Work& work, std::chrono::nanoseconds delay) noexcept {
+    return ThreadPool::of_this_thread()->put_aside(work, mp::Deadline(delay));
 }
 
-void come_back(Work& work) noexcept {
+bool take_back(Work& work) noexcept {
     // A task that may have to wait has one from the start.
     ThreadControl* const control = work.control_if_any();
     if (control == nullptr) {
-        return;
+        return false;
     }
-    if (const auto pool = ThreadPool::find(work.queued_in())) {
-        pool->let_go_aside(*control);
-    }
+    const auto pool = ThreadPool::find(work.queued_in());
+    return pool != nullptr && pool->take_back(*control);
 }
 
 void bring_back(ThreadControl& control) noexcept {
@@ -32,7 +31,7 @@ void bring_back(ThreadControl& control) noexcept {
     }
 }
 
-void ThreadPool::put_aside(Work& work, mp::Deadline until) noexcept {
+Aside ThreadPool::put_aside(Work& work, mp::Deadline until) noexcept {
     ThreadControl& control = *work.control_if_any();
     bool cancels = false;
     bool is_broken = false;
@@ -50,17 +49,17 @@ void ThreadPool::put_aside(Work& work, mp::Deadline until) noexcept {
                 first_aside_->previous_aside = &control;
             }
             first_aside_ = &control;
-            return;
+            return {};
         }
     }
-    if (cancels) {
-        work.cancel_work();
-    } else if (is_broken) {
-        work.fail(broken());
-    } else {
+    if (!cancels && !is_broken) {
         queue_again(work);  // without memory: at once
     }
     one_less_aside();
+    if (cancels) {
+        return {.taken = false};
+    }
+    return is_broken ? Aside{.taken = false, .failure = broken()} : Aside();
 }
 
 /// Null when another thread has it.
@@ -85,18 +84,17 @@ Work* ThreadPool::take_any_from_aside() noexcept {
     return take_from_aside(*first_aside_);
 }
 
-void ThreadPool::let_go_aside(ThreadControl& control) noexcept {
-    Work* work = nullptr;
+bool ThreadPool::take_back(ThreadControl& control) noexcept {
     {
         const MutexLock lock(mutex_);
         if (control.aside == nullptr) {
-            return;
+            return false;
         }
         timer_->remove(control);
-        work = take_from_aside(control);
+        take_from_aside(control);
     }
     one_less_aside();
-    work->release();
+    return true;
 }
 
 void ThreadPool::bring_back(ThreadControl& control) noexcept {

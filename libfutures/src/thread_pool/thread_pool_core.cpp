@@ -15,6 +15,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <system_error>
 #include <utility>
 
@@ -269,7 +270,7 @@ void ThreadPool::start_thread(Worker& worker, Work* first) {
 /// `first`, if any, is a task that a thread waits for, with one reference.
 void ThreadPool::work(Worker& self, Work* first) {
     this_thread = {this, &self, &self.name};
-    const TaskSlotScope slot_scope(self.WorkerState::slot);
+    std::optional<TaskSlotScope> slot_scope(std::in_place, self.WorkerState::slot);
     pthread_setname_np(pthread_self(), self.name.substr(0, 15).c_str());
     bool ready = false;
     bool is_over = false;
@@ -280,6 +281,9 @@ void ThreadPool::work(Worker& self, Work* first) {
             work_on(self, first);
             Worker::is_no_thread();
             is_over = true;
+            // From here on another thread may have its place.
+            slot_scope.reset();
+            this_thread.worker = nullptr;
             finalise();
         } else {
             finish(self);
@@ -363,7 +367,7 @@ void ThreadPool::thread_ended(Worker& self) noexcept {
         last = --alive_ == 0;
     }
     relieve();
-    if (last && !queue_.is_empty()) {
+    if (last && (!queue_.is_empty() || aside_.load() != 0)) {
         break_with(std::make_exception_ptr(mp::StateError(
             "the last thread of " + prefix_ +
             " ended itself by pthread_exit(), and no other can be made"

@@ -89,11 +89,11 @@ public:
     // -- tasks that wait apart from the queue for their next call
 
     /// See detail::put_aside().
-    void put_aside(Work& work, mp::Deadline until) noexcept;
+    Aside put_aside(Work& work, mp::Deadline until) noexcept;
     /// Its rest is over.
     void bring_back(ThreadControl& control) noexcept;
-    /// It was cancelled: lets it go, if it is aside.
-    void let_go_aside(ThreadControl& control) noexcept;
+    /// See detail::take_back().
+    bool take_back(ThreadControl& control) noexcept;
 
     static std::shared_ptr<ThreadPool> find(std::uint32_t number) noexcept;
 

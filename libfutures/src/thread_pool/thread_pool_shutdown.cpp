@@ -165,9 +165,10 @@ void ThreadPool::fail_queued() {
     while (Work* const work = queue_.pop()) {
         work->fail(broken());
     }
+    // Left first: what they tell may wait for the pool's end.
     while (Work* const work = take_any_from_aside()) {
-        work->fail(broken());
         one_less_aside();
+        work->fail(broken());
     }
 }
 
@@ -180,8 +181,8 @@ void ThreadPool::cancel_queued() {
         cancelling_ = true;
     }
     while (Work* const work = take_any_from_aside()) {
-        work->cancel_work();
         one_less_aside();
+        work->cancel_work();
     }
 }
 

@@ -177,10 +177,10 @@ void ThreadPool::run_first(Worker& self, Work& work) {
 /// so just now.
 void ThreadPool::drop_begun(Worker& self, Work* begun) {
     if (begun != nullptr && queue_.take_out(*begun)) [[unlikely]] {
-        begun->run(self);
+        begun->pass_over(self);
     }
     while (Work* const work = queue_.take_begun()) {
-        work->run(self);
+        work->pass_over(self);
     }
 }
 
@@ -202,6 +202,11 @@ public:
     }
 
     void run_rest(WorkerState& self) override { tell(self.completed); }
+
+    void pass_over(WorkerState& /*self*/) override {
+        ++pool_.internal_begun_;
+        release();
+    }
 
     bool begin() noexcept override {
         if (!claim()) {

@@ -12,9 +12,10 @@ bool WorkLine::push_ranked(Work& work, bool again) {
     ThreadControl& control = *work.control_if_any();
     const MutexLock lock(mutex_);
     if (control.ranked != nullptr) {
+        again_.fetch_add(1);  // it is called once more all the same
         return false;
     }
-    control.turn = again ? again_.load() : turns_++;
+    control.turn = again ? returns_++ : turns_++;
     control.plain_before = again ? 0 : plain_.pushed();
     if (!ranked_.add(control)) {
         throw std::bad_alloc();

@@ -97,6 +97,7 @@ private:
     mp::detail::Mutex mutex_;
     RankedTasks<ThreadControl> ranked_ MP_GUARDED_BY(mutex_);
     std::uint64_t turns_ MP_GUARDED_BY(mutex_) = first_turn;
+    std::uint64_t returns_ MP_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace futures::detail

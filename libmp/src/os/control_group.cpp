@@ -74,7 +74,7 @@ left_on_the_way_up(const std::string& root, std::string group, const Names& name
     return std::min(left, left_in_group(root, names));
 }
 
-bool names(std::string_view controllers, std::string_view wanted) {
+bool is_among(std::string_view controllers, std::string_view wanted) {
     while (!controllers.empty()) {
         const std::size_t comma = controllers.find(',');
         if (controllers.substr(0, comma) == wanted) {
@@ -104,7 +104,7 @@ void for_each_group(
         }
         const std::string controllers = line.substr(first + 1, second - first - 1);
         const std::string group = line.substr(second + 1);
-        if (names(controllers, controller)) {
+        if (is_among(controllers, controller)) {
             visit(files.folder + "/" + controller, group, true);
         } else if (controllers.empty()) {
             visit(files.folder, group, false);

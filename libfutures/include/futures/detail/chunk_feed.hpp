@@ -155,7 +155,7 @@ public:
         next_ = 0;
     }
 
-    void cancel(bool also_running) noexcept override {
+    void cancel(bool also_running) override {
         lazy_ = false;
         for (const Chunk& chunk : chunks_) {
             also_running ? chunk.future.cancel(running) : chunk.future.cancel();

@@ -115,7 +115,7 @@ public:
         futures_.clear();
     }
 
-    void cancel(bool also_running) noexcept override {
+    void cancel(bool also_running) override {
         lazy_ = false;
         for (const auto& future : futures_) {
             also_running ? future.cancel(running) : future.cancel();

@@ -81,7 +81,7 @@ public:
     virtual void cancel_rest() noexcept = 0;
     /// Cancels what has been submitted, also what runs or not; submits no more. The
     /// results stay where they are.
-    virtual void cancel(bool also_running) noexcept = 0;
+    virtual void cancel(bool also_running) = 0;
 };
 
 }  // namespace futures::detail

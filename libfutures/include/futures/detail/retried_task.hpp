@@ -25,13 +25,19 @@
 
 namespace futures::detail {
 
+/// What becomes of a task that is to wait for its next call.
+struct Aside {
+    bool taken = true;                ///< else it is still the caller's, and is to end:
+    std::exception_ptr failure = {};  ///< with this; null: it is cancelled
+};
+
 /// In a thread of the task's pool: puts it aside, with the caller's reference, until it
 /// goes back to the queue. Requires: it is pending, and counts as begun. From here on
 /// it may be run elsewhere, and be gone.
-void put_aside(Work& work, std::chrono::nanoseconds delay) noexcept;
+Aside put_aside(Work& work, std::chrono::nanoseconds delay) noexcept;
 
-/// Its future was cancelled: if it is aside, it comes back at once.
-void come_back(Work& work) noexcept;
+/// If it is aside it is so no more, and the reference is the caller's.
+bool take_back(Work& work) noexcept;
 
 /// A callable with its arguments, which it keeps: each call gets them as lvalues.
 template <class Fn, class... Args>
@@ -94,8 +100,15 @@ public:
         }
     }
 
+    void pass_over(WorkerState& self) override {
+        if (is_cancelled() && !was_begun_.load()) {
+            count(self.completed);
+        }
+        this->drop_reference();
+    }
+
     bool begin() noexcept override {
-        if (taken_.exchange(true)) {
+        if (is_cancelled() || taken_.exchange(true)) {
             return false;
         }
         if (!this->start()) {
@@ -107,6 +120,7 @@ public:
     }
 
     bool run_begun(WorkerState& self) override {
+        was_begun_ = true;
         stage_ = Stage::calling;
         worker_index_ = self.index;
         depend_no_more();
@@ -115,8 +129,7 @@ public:
             this->store_exception(nullptr);
             ++attempt_;
             if (!delay_.is_zero()) {
-                wait_apart(self);
-                return false;
+                return wait_apart(self);
             }
         }
         destroy_call();
@@ -221,26 +234,48 @@ private:
 
     bool is_to_be_called_again(Outcome outcome) {
         return outcome == Outcome::exception && attempt_ <= retries_ &&
-               retry_on_(this->exception()) && is_free_to_go_on();
+               is_retried_exception() && is_free_to_go_on();
     }
 
-    /// Until its next call. Its thread is free, and its future can be cancelled.
-    void wait_apart(WorkerState& self) {
+    /// What the program's own answer throws is the task's exception.
+    bool is_retried_exception() {
+        try {
+            return retry_on_(this->exception());
+        } catch (const mp::detail::ForcedUnwind&) {
+            throw;
+        } catch (...) {
+            this->store_exception(std::current_exception());
+            return false;
+        }
+    }
+
+    /// Until its next call. Its thread is free, and its future can be cancelled. As
+    /// run_begun(), if it is to end instead.
+    bool wait_apart(WorkerState& self) {
         stage_ = Stage::queued;
         count(self.completed);
         const auto delay = delay_.before(attempt_ - 1);
         this->add_reference();
+        const StatePtr<StateBase> kept(this);
         this->pause();
-        put_aside(*this, delay);
+        Aside aside = put_aside(*this, delay);
         // Somebody may have asked for its end, or cancelled it, before it was aside:
         // either request_stop() sees that it is pending, or we what it asked for.
-        if (control().is_cancelled_by_now()) {
-            this->cancel();
+        if (aside.taken && ((!is_cancelled() && !control().is_cancelled_by_now()) ||
+                            !take_back(*this))) {
+            return false;
         }
-        if (is_cancelled()) {
-            come_back(*this);
+        // No program code runs here but the end of the call: the thread may be in the
+        // middle of another task.
+        if (!this->start()) {
+            this->drop_reference();
+            return false;
         }
-        this->drop_reference();
+        destroy_call();
+        const auto outcome =
+            aside.failure != nullptr ? Outcome::exception : Outcome::cancelled;
+        this->store_exception(std::move(aside.failure));
+        return this->conclude(outcome);
     }
 
     Outcome call_once(WorkerState& self) {
@@ -283,9 +318,13 @@ private:
         }
     }
 
+    /// It leaves the pool first: what the call holds may end it.
     void discard_work() noexcept override {
+        const bool was_aside = take_back(*this);
         destroy_call();
-        come_back(*this);
+        if (was_aside) {
+            this->drop_reference();
+        }
     }
 
     /// As of ThreadTask. It may have ended its call, and wait for the next one.
@@ -302,7 +341,8 @@ private:
         Call call_;  // until it has run for the last time, or was cancelled
     };
     std::atomic<bool> taken_{false};  // by the thread that calls it, to the end
-    std::uint32_t attempt_ = 1;       // of that thread
+    std::atomic<bool> was_begun_{false};
+    std::uint32_t attempt_ = 1;  // of the thread that calls it
     [[no_unique_address]] std::conditional_t<waits, DependsOn, Nothing> on_;
 };
 

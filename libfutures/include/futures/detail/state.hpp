@@ -62,16 +62,23 @@ public:
         // order: acquire pairs with the release of other droppers, so that dispose()
         // comes after all they did. With one reference left no other thread can change
         // it.
-        const Word word = word_.load(std::memory_order_acquire);
-        if ((word & lent_bit) != 0) [[unlikely]] {
-            drop_lent();
-        } else if (references(word) == 1 ||
-                   // order: as above.
-                   references(
-                       word_.fetch_sub(one_reference, std::memory_order_acq_rel)
-                   ) == 1) {
-            dispose();
-        }
+        Word word = word_.load(std::memory_order_acquire);
+        do {
+            if ((word & lent_bit) != 0) [[unlikely]] {
+                drop_lent();
+                return;
+            }
+            if (references(word) == 1) {
+                dispose();
+                return;
+            }
+            // order: as above.
+        } while (!word_.compare_exchange_weak(
+            word,
+            word - one_reference,
+            std::memory_order_acq_rel,
+            std::memory_order_acquire
+        ));
     }
 
     /// From now on what waits for it may have handles of it. When only those are left,
@@ -360,6 +367,8 @@ private:
     void run_listed(Ready& ready);
     void give_up() noexcept;
     void drop_lent() noexcept;
+    Watcher* unlink_lent() noexcept;
+    static void tell_lost(Watcher* first) noexcept;
     void sleep_on(Word seen, const mp::Deadline& deadline) noexcept;
     void wake_all() noexcept;
     Word lock_list() noexcept;

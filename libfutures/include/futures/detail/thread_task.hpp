@@ -60,6 +60,8 @@ public:
     /// For a thread that did not take it from the queue: it is to run it. False when it
     /// was begun already, or cancelled. The queue keeps it.
     virtual bool begin() noexcept = 0;
+    /// Instead of run(), for one that was begun without the queue, or was cancelled.
+    virtual void pass_over(WorkerState& self) = 0;
     /// After begin(). True when it has callbacks: finish_callbacks() is to be called.
     virtual bool run_begun(WorkerState& self) = 0;
     /// Instead, where the program's code may not run: tells the tasks that depend on
@@ -206,11 +208,7 @@ public:
 
     void run(WorkerState& self) override {
         if (!this->start()) {
-            // Else it is counted where it was begun.
-            if (is_cancelled() && stage_ == Stage::queued) {
-                count(self.completed);
-            }
-            this->drop_reference();
+            pass_over(self);
         } else if (run_begun(self)) {
             run_callbacks_here(self.completed);
         }
@@ -227,6 +225,14 @@ public:
         if (this->conclude(Outcome::exception)) {
             run_callbacks_here(self.completed);
         }
+    }
+
+    void pass_over(WorkerState& self) override {
+        // Else it is counted where it was begun.
+        if (is_cancelled() && stage_ == Stage::queued) {
+            count(self.completed);
+        }
+        this->drop_reference();
     }
 
     bool begin() noexcept override {
