@@ -8,6 +8,7 @@
 #include "executor/exit_hook.hpp"
 #include "os/address_space.hpp"
 #include "os/control_group.hpp"
+#include "process_pool/pool_depth.hpp"
 #include "process_pool/worker_body.hpp"
 #include "util/diagnostics.hpp"
 #include "util/exit_function.hpp"
@@ -28,9 +29,10 @@ namespace {
 
 std::uint32_t checked_max_workers(const ProcessPoolOptions& options) {
     if (!options.max_workers) {
-        return std::min(
-            static_cast<std::uint32_t>(mp::usable_cpu_count()), max_workers
-        );
+        // What a whole tree of pools has is what one has.
+        const std::uint32_t share =
+            static_cast<std::uint32_t>(mp::usable_cpu_count()) / (pool_depth() + 1);
+        return std::clamp<std::uint32_t>(share, 1, max_workers);
     }
     const auto count = options.max_workers->value();
     if (count < 1 || count > max_workers) {
@@ -40,6 +42,34 @@ std::uint32_t checked_max_workers(const ProcessPoolOptions& options) {
         );
     }
     return static_cast<std::uint32_t>(count);
+}
+
+std::uint32_t
+checked_max_blocked(const ProcessPoolOptions& options, std::uint32_t workers) {
+    const auto count = options.max_blocked ? options.max_blocked->value() : workers;
+    if (count < 0) {
+        throw std::invalid_argument(
+            "max_blocked must be at least 0, not " + std::to_string(count)
+        );
+    }
+    return static_cast<std::uint32_t>(std::min<std::ptrdiff_t>(count, max_workers));
+}
+
+/// A task that makes a pool whose tasks make a pool would go on for ever.
+void check_depth(const ProcessPoolOptions& options) {
+    const auto most = options.max_depth.value();
+    if (most < 1) {
+        throw std::invalid_argument(
+            "max_depth must be at least 1, not " + std::to_string(most)
+        );
+    }
+    if (std::cmp_greater_equal(pool_depth(), most)) {
+        throw mp::StateError(
+            "pools are nested too deep: this one, in a task of a task, would be the " +
+            std::to_string(pool_depth() + 1) +
+            "th inside each other, and max_depth is " + std::to_string(most)
+        );
+    }
 }
 
 mp::Context checked_context(const ProcessPoolOptions& options) {
@@ -72,6 +102,7 @@ void check_limit(const mp::Timeout& limit, const char* name) {
 }
 
 ProcessPoolOptions checked(ProcessPoolOptions options) {
+    check_depth(options);
     check_limit(options.initializer_timeout, "initializer_timeout");
     check_limit(options.finalizer_timeout, "finalizer_timeout");
     constexpr int most_nice = 19;
@@ -146,6 +177,7 @@ ProcessPool::ProcessPool(ProcessPoolOptions options)
       given_(given_to_workers(options_)),
       first_size_(checked_max_workers(options_)),
       places_(places_for(first_size_)),
+      max_blocked_(checked_max_blocked(options_, first_size_)),
       context_(checked_context(options_)),
       method_(context_.get_start_method()),
       arena_sizes_(arena_sizes(first_size_)),
