@@ -59,7 +59,7 @@ public:
     /// future is to get.
     void submit_waiting(PoolTask& task, std::span<const std::byte> call);
 
-    /// A task that was to stop is over, and ended by that.
+    /// A task is to stop, or ended by that: so is what it has submitted.
     void note_stopped(const PoolTask& task) noexcept {
         if (!nested_.none()) {
             nested_.note_stopped(task.position);
@@ -231,6 +231,7 @@ private:
 
     // process_pool_waits.cpp
     bool is_waiting(std::uint32_t index, const NestedLink& link) const noexcept;
+    bool is_about_to_go_on();
     void note_wait(
         std::uint32_t index,
         NestedLink& link,

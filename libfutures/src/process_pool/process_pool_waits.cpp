@@ -112,6 +112,22 @@ bool ProcessPool::run_any_on_stack() {
     return false;
 }
 
+/// Whether a worker that waits has what it waits for, and has not said so yet.
+bool ProcessPool::is_about_to_go_on() {
+    for (std::uint32_t index = 0; index < board_.places_used(); ++index) {
+        NestedLink* const link = nested_.link_of(index);
+        if (link == nullptr || !is_waiting(index, *link)) {
+            continue;
+        }
+        for (const std::uint64_t number : link->awaited) {
+            if (!nested_.find(*link, number)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 /// One that is waited for and that no worker has; null: there is none.
 NestedTaskPtr ProcessPool::awaited_in_queue() {
     for (std::uint32_t index = 0; index < board_.places_used(); ++index) {
@@ -142,8 +158,10 @@ bool ProcessPool::settle_waits() {
     std::size_t stacked = 0;
     for (std::uint32_t index = 0; index < board_.places_used(); ++index) {
         const NestedLink* const link = nested_.link_of(index);
-        waiting += link != nullptr && is_waiting(index, *link) ? 1 : 0;
-        stacked += link != nullptr ? link->stack.size() : 0;
+        if (link != nullptr) {
+            waiting += is_waiting(index, *link) ? 1U : 0U;
+            stacked += link->stack.size();
+        }
     }
     if (waiting == 0) {
         if (spares_ != 0) {
@@ -157,6 +175,9 @@ bool ProcessPool::settle_waits() {
     if (waiting < alive || alive < most || board_.runnable() <= waiting + stacked) {
         return false;  // somebody goes on, or comes; or there is nothing to do
     }
+    if (is_about_to_go_on()) {
+        return false;
+    }
     const bool may_grow = most_workers() < places_ && max_now_ > alive;
     if (spares_ >= max_blocked_ || !may_grow) {
         if (run_any_on_stack()) {
@@ -166,14 +187,10 @@ bool ProcessPool::settle_waits() {
             return false;
         }
     }
-    const NestedTaskPtr task = awaited_in_queue();
-    if (task) {
+    if (const NestedTaskPtr task = awaited_in_queue()) {
         board_.let_go_first(*task);
-    } else if (spares_ >= max_blocked_) {
-        return false;
     }
-    // Beyond the bound, too, for what cannot run on a stack, as it has a limit of its
-    // own.
+    // Beyond the bound, too, where nothing can run on a stack: nobody else is there.
     set_spares(spares_ + 1);
     board_.doorbell().ring();  // for the housekeeping: one is started
     return false;
@@ -198,12 +215,12 @@ std::string ProcessPool::top_label(std::uint32_t index, const NestedLink& link) 
 /// What to say if this wait, with others, could never end; empty otherwise. A wait for
 /// one call has one way on: to the worker that runs it.
 std::string ProcessPool::cycle_through(std::uint32_t index, NestedLink& link) {
-    struct Step {
+    struct Place {
         std::uint32_t worker;
         NestedLink* link;
         NestedTaskPtr awaited;
     };
-    std::vector<Step> way;
+    std::vector<Place> way;
     NestedLink* at = &link;
     for (std::uint32_t worker = index; way.size() <= places_;) {
         const bool has_one_way =

@@ -202,8 +202,9 @@ private:
 
     PoolLink& link_for(const TaskHead& task) override {
         if (!link_) {
+            StackRunner& stack = *this;
             link_ =
-                std::make_unique<WorkerLink>(view_, worker_, doorbell_, given_, *this);
+                std::make_unique<WorkerLink>(view_, worker_, doorbell_, given_, stack);
         }
         if (!std::exchange(uses_link_, true)) {
             link_->enter_task(task.position, task.priority);

@@ -119,6 +119,10 @@ std::size_t WorkerLink::run_callbacks() {
             with_callbacks_.pop_front();
         }
         call->finish_callbacks();
+        if (memory_.sleeper.load() == LinkSleeper::task) {
+            ring_bell(LinkSleeper::task
+            );  // what depends on it may be what it waits for
+        }
     }
 }
 

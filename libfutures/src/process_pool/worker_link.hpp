@@ -19,6 +19,7 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -119,7 +120,7 @@ private:
     std::uint64_t
     tell_of_wait(std::uint64_t flags, std::span<const std::uint64_t> numbers);
     void tell_wait_is_over() noexcept;
-    bool await(std::span<NestedCallBase* const> calls);
+    bool await(const std::function<bool()>& done, std::vector<std::uint64_t> numbers);
     void run_here(ToRun to_run);
     void refuse(const ToRun& to_run) noexcept;
 

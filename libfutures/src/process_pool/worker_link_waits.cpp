@@ -4,6 +4,7 @@
 #include "futures/errors.hpp"
 #include "mp/detail/nesting.hpp"
 
+#include "future/dependency_walk.hpp"
 #include "os/failpoint.hpp"
 #include "os/fence.hpp"
 #include "os/spin.hpp"
@@ -23,11 +24,26 @@ namespace {
 /// So many calls run inside each other on one stack, if it has room for them.
 constexpr std::uint32_t max_depth = 1000;
 
-bool is_any_done(std::span<NestedCallBase* const> calls) noexcept {
-    return std::any_of(calls.begin(), calls.end(), [](NestedCallBase* call) {
-        return call->future_state().done();
-    });
-}
+/// The calls that a future depends on, if it depends on nothing else that is not done.
+class CallsBehind final : public DependencyVisitor {
+public:
+    bool visit(StateBase& state, Edge* /*edge*/) override {
+        if (state.done()) {
+            return false;
+        }
+        if (auto* const call = dynamic_cast<NestedCallBase*>(&state)) {
+            numbers.push_back(call->number);
+        } else if (state.depends_on() == nullptr) {
+            others = true;
+        }
+        return others || numbers.size() >= most_awaited;
+    }
+
+    bool visit_hand_made() override { return others = true; }
+
+    std::vector<std::uint64_t> numbers;
+    bool others = false;
+};
 
 }  // namespace
 
@@ -53,15 +69,29 @@ void WorkerLink::tell_wait_is_over() noexcept {
 }
 
 bool WorkerLink::run_awaited(StateBase& state) {
-    auto* const call = dynamic_cast<NestedCallBase*>(&state);
-    return call != nullptr && await(std::span(&call, 1));
+    if (auto* const call = dynamic_cast<NestedCallBase*>(&state)) {
+        return await([&] { return state.done(); }, {call->number});
+    }
+    if (state.depends_on() == nullptr) {
+        return false;
+    }
+    CallsBehind calls;
+    {
+        DependencyWalk walk;
+        walk.visit(state, calls);
+    }
+    if (calls.others || calls.numbers.empty()) {
+        return state.done();
+    }
+    return await([&] { return state.done(); }, std::move(calls.numbers));
 }
 
 bool WorkerLink::run_one_of(const Wait& wait) {
     if (wait.size() > most_awaited) {
         return false;
     }
-    std::vector<NestedCallBase*> calls;
+    std::vector<std::uint64_t> numbers;
+    std::vector<StateBase*> states;
     for (std::size_t i = 0; i < wait.size(); ++i) {
         StateBase* const state = wait.future(i);
         if (state == nullptr) {
@@ -71,17 +101,22 @@ bool WorkerLink::run_one_of(const Wait& wait) {
         if (call == nullptr) {
             return false;  // what it waits for may come from elsewhere
         }
-        calls.push_back(call);
+        numbers.push_back(call->number);
+        states.push_back(state);
     }
-    return !calls.empty() && await(calls);
+    const auto any_done = [&] {
+        return std::any_of(states.begin(), states.end(), [](StateBase* state) {
+            return state->done();
+        });
+    };
+    return !numbers.empty() && await(any_done, std::move(numbers));
 }
 
-/// Sleeps until one of them is done, or has been run here. False: it does not sleep
-/// here.
-bool WorkerLink::await(std::span<NestedCallBase* const> calls) {
-    const auto done = [&] {
-        return is_any_done(calls);
-    };
+/// Sleeps until it is done, or one of the calls has been run here. False: it does not
+/// sleep here.
+bool WorkerLink::await(
+    const std::function<bool()>& done, std::vector<std::uint64_t> numbers
+) {
     mp::detail::spin([&] {
         if (drain_mutex_.try_lock()) {
             drain_locked();
@@ -91,10 +126,6 @@ bool WorkerLink::await(std::span<NestedCallBase* const> calls) {
     });
     if (done()) {
         return true;
-    }
-    std::vector<std::uint64_t> numbers;
-    for (const NestedCallBase* call : calls) {
-        numbers.push_back(call->number);
     }
     const bool may_run = depth_ < max_depth && mp::detail::half_of_stack_is_left();
     {
