@@ -2,6 +2,7 @@
 // A worker's link to its pool: what is asked, what comes back, and the futures.
 #include "process_pool/worker_link.hpp"
 
+#include "futures/this_task.hpp"
 #include "mp/detail/event_fd.hpp"
 #include "mp/errors.hpp"
 
@@ -283,6 +284,14 @@ bool WorkerLink::help(NestedCallBase& call, const mp::Deadline& deadline) {
     if (ThreadDuties::of_this_thread() == this) {
         while (!call.future_state().done() && !deadline.expired()) {
             turn(deadline);
+        }
+    }
+    TaskContext* const task = task_of_this_thread();
+    if (task != nullptr && PoolThread::of_this_thread() == nullptr &&
+        task->pool_link() == this) {
+        // One that has not used the pool itself, and waits for what another has left.
+        while (deadline.is_forever() && !call.future_state().done() &&
+               run_awaited(call.future_state())) {
         }
     }
     return call.future_state().done();
