@@ -19,6 +19,7 @@
 #include <chrono>
 #include <cstddef>
 #include <string>
+#include <thread>
 #include <vector>
 
 using namespace std::chrono_literals;
@@ -83,7 +84,8 @@ with_deaths_at(const std::string& point, int workers, std::size_t (*task)(int)) 
         }
         for (const auto& future : all) {
             try {
-                CHECK(future.result(60s) == task_result(task));
+                const std::size_t value = future.result(60s);
+                CHECK(value == task_result(task));
                 ++outcome.values;
             } catch (const futures::WorkerLost&) {
                 ++outcome.lost;
@@ -136,7 +138,12 @@ void write_rubbish(Rubbish rubbish, const std::string& bell) {
         link.asks.written.store(at + 4000);
         break;
     case Rubbish::read:
-        link.tells.read.fetch_add(1U << 20U);
+        // The worker's own reader says what is right now and then.
+        std::thread([&link] {
+            for (;;) {
+                link.tells.read.store(std::uint64_t{1} << 40U);
+            }
+        }).detach();
         this_pool().submit(inc, 1).result();
         break;
     }
@@ -202,15 +209,17 @@ TEST_CASE(
              .max_blocked = 0}
         );
         try {
-            pool.submit(sums, 1).result(60s);
-            FAIL("it was not lost");
+            const std::size_t value = pool.submit(sums, 1).result(60s);
+            FAIL("it was not lost: " << value);
         } catch (const futures::WorkerLost& lost) {
             CHECK_THAT(lost.what(), test::ContainsSubstring("sum_to"));
             CHECK_THAT(lost.what(), test::ContainsSubstring("on its stack"));
         }
         test::arm({});
         CHECK(pool.submit(sums, 3).result(60s) == 6);
-        CHECK(pool.statistics().concluded == pool.statistics().submitted);
+        pool.shutdown();
+        const auto counts = pool.statistics();
+        CHECK(counts.concluded == counts.submitted);
     }
 }
 

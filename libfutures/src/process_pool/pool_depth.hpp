@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
-// pool_depth: how many process pools this process is inside of.
+// pool_depth: how many process pools this process is inside of, and what that means for
+// one that is made here.
 #pragma once
+
+#include "futures/executor.hpp"
 
 #include <cstdint>
 
@@ -11,5 +14,12 @@ std::uint32_t pool_depth() noexcept;
 
 /// In a worker, before its first task.
 void set_pool_depth(std::uint32_t depth) noexcept;
+
+/// Throws mp::StateError if a pool that is made here would be one too many: a task that
+/// makes a pool whose tasks make a pool would go on for ever.
+void check_depth(Count most);
+
+/// A pool's share of the processors: what a whole tree of pools has is what one has.
+std::uint32_t default_workers() noexcept;
 
 }  // namespace futures::detail

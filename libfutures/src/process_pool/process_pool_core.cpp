@@ -2,7 +2,6 @@
 // The pool as its clients see it: submitting, and the ways to end.
 #include "process_pool/process_pool_core.hpp"
 
-#include "mp/cpu_count.hpp"
 #include "mp/errors.hpp"
 
 #include "executor/exit_hook.hpp"
@@ -29,10 +28,7 @@ namespace {
 
 std::uint32_t checked_max_workers(const ProcessPoolOptions& options) {
     if (!options.max_workers) {
-        // What a whole tree of pools has is what one has.
-        const std::uint32_t share =
-            static_cast<std::uint32_t>(mp::usable_cpu_count()) / (pool_depth() + 1);
-        return std::clamp<std::uint32_t>(share, 1, max_workers);
+        return std::min(default_workers(), max_workers);
     }
     const auto count = options.max_workers->value();
     if (count < 1 || count > max_workers) {
@@ -53,23 +49,6 @@ checked_max_blocked(const ProcessPoolOptions& options, std::uint32_t workers) {
         );
     }
     return static_cast<std::uint32_t>(std::min<std::ptrdiff_t>(count, max_workers));
-}
-
-/// A task that makes a pool whose tasks make a pool would go on for ever.
-void check_depth(const ProcessPoolOptions& options) {
-    const auto most = options.max_depth.value();
-    if (most < 1) {
-        throw std::invalid_argument(
-            "max_depth must be at least 1, not " + std::to_string(most)
-        );
-    }
-    if (std::cmp_greater_equal(pool_depth(), most)) {
-        throw mp::StateError(
-            "pools are nested too deep: this one, in a task of a task, would be the " +
-            std::to_string(pool_depth() + 1) +
-            "th inside each other, and max_depth is " + std::to_string(most)
-        );
-    }
 }
 
 mp::Context checked_context(const ProcessPoolOptions& options) {
@@ -102,7 +81,7 @@ void check_limit(const mp::Timeout& limit, const char* name) {
 }
 
 ProcessPoolOptions checked(ProcessPoolOptions options) {
-    check_depth(options);
+    check_depth(options.max_depth);
     check_limit(options.initializer_timeout, "initializer_timeout");
     check_limit(options.finalizer_timeout, "finalizer_timeout");
     constexpr int most_nice = 19;
@@ -389,8 +368,10 @@ void ProcessPool::want_workers() noexcept {
     // order: hints. A worker that ends makes the manager count again.
     const auto alive = alive_.load(std::memory_order_relaxed);
     // order: as above.
-    if (alive < target_.load(std::memory_order_relaxed) &&
-        board_.outstanding() > alive) {
+    if ((alive < target_.load(std::memory_order_relaxed) && board_.outstanding() > alive
+        ) ||
+        // order: as above.
+        waiting_workers_.load(std::memory_order_relaxed) != 0) {
         board_.doorbell().ring();
     }
 }

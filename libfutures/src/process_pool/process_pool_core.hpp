@@ -300,11 +300,12 @@ private:
     WaitingRoom waiting_{[this] {
         board_.doorbell().ring();
     }};
-    std::atomic<std::uint32_t> alive_{0};    ///< workers, those being started too
-    std::atomic<std::uint32_t> target_;      ///< most workers to have
-    std::atomic<std::uint32_t> spares_{0};   ///< more of them, as some wait
-    std::atomic<std::uint32_t> booting_{0};  ///< threads in bootup()
-    std::atomic<bool> sizes_change_;         ///< workers may have to retire
+    std::atomic<std::uint32_t> alive_{0};   ///< workers, those being started too
+    std::atomic<std::uint32_t> target_;     ///< most workers to have
+    std::atomic<std::uint32_t> spares_{0};  ///< more of them, as some wait
+    std::atomic<std::uint32_t> waiting_workers_{0};  ///< of them, when last counted
+    std::atomic<std::uint32_t> booting_{0};          ///< threads in bootup()
+    std::atomic<bool> sizes_change_;                 ///< workers may have to retire
     std::atomic<bool> begun_{false};
     std::atomic<bool> accepting_{true};
     std::atomic<int> forcing_{0};        ///< threads in force_shutdown()

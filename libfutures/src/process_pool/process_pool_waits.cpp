@@ -163,6 +163,7 @@ bool ProcessPool::settle_waits() {
             stacked += link->stack.size();
         }
     }
+    waiting_workers_ = static_cast<std::uint32_t>(waiting);
     if (waiting == 0) {
         if (spares_ != 0) {
             set_spares(0);
@@ -172,11 +173,11 @@ bool ProcessPool::settle_waits() {
     }
     const std::size_t alive = alive_.load();
     const std::size_t most = std::min<std::size_t>(most_workers(), max_now_);
-    if (waiting < alive || alive < most || board_.runnable() <= waiting + stacked) {
-        return false;  // somebody goes on, or comes; or there is nothing to do
-    }
-    if (is_about_to_go_on()) {
-        return false;
+    const std::size_t active = alive > waiting ? alive - waiting : 0;
+    if (active >= target_ || alive < most || board_.runnable() <= alive + stacked ||
+        is_about_to_go_on()) {
+        return false;  // as many go on as there are to be, or come; or there is nothing
+                       // to do
     }
     const bool may_grow = most_workers() < places_ && max_now_ > alive;
     if (spares_ >= max_blocked_ || !may_grow) {
@@ -187,10 +188,13 @@ bool ProcessPool::settle_waits() {
             return false;
         }
     }
-    if (const NestedTaskPtr task = awaited_in_queue()) {
+    const NestedTaskPtr task = awaited_in_queue();
+    if (task) {
         board_.let_go_first(*task);
+    } else if (spares_ >= max_blocked_ && active > 0) {
+        return false;
     }
-    // Beyond the bound, too, where nothing can run on a stack: nobody else is there.
+    // Beyond the bound, too, for what cannot run on a stack, or when nobody goes on.
     set_spares(spares_ + 1);
     board_.doorbell().ring();  // for the housekeeping: one is started
     return false;

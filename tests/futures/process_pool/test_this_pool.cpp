@@ -437,6 +437,42 @@ TEST_CASE("this_pool: futures in a task can be cancelled, as they wait and as th
     CHECK(pool.submit(cancel_in_task, bell.path()).result() == 31);
 }
 
+TEST_CASE(
+    "this_pool: workers that wait leave their share to others while one is busy for "
+    "long"
+) {
+    const auto loss = GENERATE(OnWorkerLoss::break_pool, OnWorkerLoss::isolate);
+    const int most = GENERATE(0, 1, 2);
+    const Gate bell;
+    const Gate gate;
+    const Gate end;
+    ProcessPoolExecutor pool(
+        {.max_workers = 2,
+         .mp_context = quick_pool_context(),
+         .on_worker_loss = loss,
+         .max_blocked = most}
+    );
+    auto busy = pool.submit(pass_and_ring, bell.path(), gate.path(), end.path());
+    REQUIRE(bell.wait_for(1));
+    CHECK(pool.submit(sum_to, 10).result(60s) == 55);
+    CHECK(pool.submit(submit_eleven).result(60s) == 66);
+    CHECK(pool.submit(map_and_wait).result(60s) == 5116);
+    gate.open(1);
+    CHECK(busy.result() == 0);
+}
+
+TEST_CASE("this_pool: what is submitted from outside runs while all workers wait") {
+    const Gate bell;
+    const Gate gate;
+    const Gate end;
+    ProcessPoolExecutor pool(on(quick_pool_context(), 1, OnWorkerLoss::isolate));
+    auto outer = pool.submit(submit_detached, bell.path(), gate.path(), end.path());
+    REQUIRE(bell.wait_for(1));  // the inner one has the worker that was added
+    gate.open(1);
+    CHECK(pool.submit(inc, 1).result(60s) == 2);
+    outer.result();
+}
+
 TEST_CASE("this_pool: a task that waits for itself gets a DeadlockError") {
     ProcessPoolExecutor pool(on(quick_pool_context(), 1));
     const std::string text = pool.submit(wait_for_self).result();
