@@ -144,8 +144,9 @@ void write_rubbish(Rubbish rubbish, const std::string& bell) {
                 link.tells.read.store(std::uint64_t{1} << 40U);
             }
         }).detach();
-        this_pool().submit(inc, 1).result();
-        break;
+        for (;;) {
+            this_pool().submit(inc, 1).result();
+        }
     }
     const auto worker = static_cast<std::uint32_t>(futures::this_task().worker_index());
     const BoardView board(test::mappings_of("mp-board").at(0).data());

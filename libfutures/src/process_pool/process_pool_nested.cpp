@@ -203,7 +203,10 @@ void ProcessPool::end_of_stacked(NestedLink& link, std::uint64_t number, bool ha
 
 /// As cancel(running) does.
 void ProcessPool::cancel_nested(NestedTask& task) {
-    while (!task.on_stack) {
+    // It may move between the queue and a worker meanwhile; where the pool fails it is
+    // in the queue, and is failed.
+    constexpr int most_moves = 100;
+    for (int moves = 0; moves < most_moves && !task.on_stack; ++moves) {
         if (task.cancel()) {
             task.end = TaskEnd::cancelled;
             nested_.ended(task);
