@@ -18,6 +18,7 @@
 #include "futures/retry.hpp"
 #include "futures/submit_options.hpp"
 #include "futures/then.hpp"
+#include "futures/this_pool.hpp"
 #include "futures/this_task.hpp"
 #include "futures/thread_pool.hpp"
 #include "futures/wait.hpp"

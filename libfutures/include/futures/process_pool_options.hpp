@@ -47,7 +47,9 @@ struct MaxLosses {
 };
 
 struct ProcessPoolOptions {
-    /// Most workers to have. Without it, mp::usable_cpu_count().
+    /// Most workers to have. Without it, mp::usable_cpu_count(); in a worker of a pool
+    /// the half of it, in one of that pool's workers a third, and so on: a tree of
+    /// pools shares the processors. At least 1.
     std::optional<Count> max_workers = {};
     /// How workers are started. Without it the default of the program; spawn if
     /// max_tasks_per_child is set.
@@ -132,6 +134,15 @@ struct ProcessPoolOptions {
     /// crash was; a task may set its own in their place. Without: the handlers and the
     /// terminate handler that a new process has, and a report without a stack.
     bool capture_crashes = true;
+    /// So many workers are added at most while others wait in tasks that have submitted
+    /// tasks of their own, see this_pool(); they end when nobody waits any more. Beyond
+    /// that the task which waits runs what it waits for itself. Where on_worker_loss is
+    /// break_pool it does so at once: nothing is lost by it there. Without it, as many
+    /// as max_workers.
+    std::optional<Count> max_blocked = {};
+    /// Pools may be made in tasks of pools, so many inside each other, this one
+    /// counted; one more throws mp::StateError. At least 1.
+    Count max_depth = 10;
 };
 
 struct ProcessPoolStatistics {

@@ -63,6 +63,9 @@ struct SubmitOptions {
     Limits limits = {};
     /// What messages call it; without it, the function's name.
     std::string name = {};
+    /// Of a task that a task submits, see this_pool(): it goes on when that one is
+    /// cancelled or times out, or its worker dies. Without, it is cancelled then.
+    bool detached = false;
 };
 
 namespace detail {

@@ -17,6 +17,8 @@ namespace futures {
 
 namespace detail {
 
+class PoolLink;
+
 /// What a pool tells a task that it runs.
 class TaskContext {
 public:
@@ -31,6 +33,9 @@ public:
     virtual mp::Deadline deadline() const noexcept = 0;
     virtual std::size_t worker_index() const noexcept = 0;
 
+    /// For this_pool(); null where there is none.
+    virtual PoolLink* pool_link() { return nullptr; }
+
 protected:
     ~TaskContext() = default;
 };
@@ -39,6 +44,9 @@ protected:
 struct TaskSlot {
     TaskContext* task = nullptr;
 };
+
+/// What runs in this thread; null: no task.
+TaskContext* task_of_this_thread() noexcept;
 
 /// While it lives, this thread, one of a pool's, keeps its task there.
 class TaskSlotScope {

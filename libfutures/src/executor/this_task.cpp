@@ -27,6 +27,12 @@ TaskSlotScope::~TaskSlotScope() {
     slot_of_thread = nullptr;
 }
 
+TaskContext* task_of_this_thread() noexcept {
+    return slot_of_thread != nullptr && process_of_slot == mp::detail::process_token()
+               ? slot_of_thread->task
+               : nullptr;
+}
+
 }  // namespace detail
 
 void ThisTask::check_cancelled() const {
@@ -36,10 +42,8 @@ void ThisTask::check_cancelled() const {
 }
 
 ThisTask this_task() {
-    const detail::TaskSlot* const slot = detail::slot_of_thread;
-    if (slot != nullptr && slot->task != nullptr &&
-        detail::process_of_slot == mp::detail::process_token()) {
-        return ThisTask(*slot->task);
+    if (detail::TaskContext* const task = detail::task_of_this_thread()) {
+        return ThisTask(*task);
     }
     throw mp::StateError(
         "this_task() is for the thread in which a pool calls a task, and this is none"

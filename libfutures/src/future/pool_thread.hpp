@@ -80,6 +80,10 @@ public:
     /// what depends on such a one go on. False: it did nothing.
     virtual bool run_awaited(StateBase& state) = 0;
 
+    /// The same where the first of several is waited for, for threads that have no
+    /// other way: sleeps until one is done, or was run. False: it did nothing.
+    virtual bool run_one_of(const Wait& /*wait*/) { return false; }
+
     /// Before this thread sleeps. Throws DeadlockError when it would sleep for ever.
     virtual void begin_wait(const Wait& wait) = 0;
     virtual void end_wait(const Wait& wait) noexcept = 0;

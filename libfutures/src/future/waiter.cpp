@@ -101,6 +101,9 @@ private:
 /// needs to go on.
 bool Waiter::run_last(PoolThread& thread, const mp::Deadline& deadline) {
     const WaitForFirst wait(*this, deadline);
+    if (left_ > 1) {
+        return thread.run_one_of(wait);
+    }
     for (std::size_t i = 0; left_ == 1 && i < wait.size(); ++i) {
         if (StateBase* const state = wait.future(i)) {
             return thread.run_awaited(*state);

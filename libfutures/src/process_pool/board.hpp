@@ -173,6 +173,56 @@ public:
         return rings_[worker].faulty.load();
     }
 
+    /// The same, for what it says elsewhere: from now on it is not believed.
+    void kill_worker_of(std::uint32_t worker) noexcept { distrust(worker); }
+
+    // -- tasks that tasks have submitted (board_nested.cpp)
+
+    /// Whether a worker asks for something over its link; a few loads.
+    bool is_asked() const noexcept {
+        // order: hints, as any_result(); take_asking() looks with the order it needs.
+        const std::uint32_t used = used_.load(std::memory_order_relaxed);
+        for (std::uint32_t first = 0; first < used; first += 64) {
+            // order: as above.
+            if (view_.header()
+                    .asking.word(first / 64)
+                    .load(std::memory_order_relaxed) != 0) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /// Shows those that do, which is forgotten.
+    void visit_asking(const std::function<void(std::uint32_t)>& visitor);
+
+    /// So many workers more than usual there may be.
+    void tell_of_spares(std::uint32_t count) noexcept {
+        view_.header().has_spares.store(count);
+    }
+
+    /// Whether no worker has the task, and one may.
+    bool is_queued(const BoardTask& task) const noexcept;
+
+    /// Which worker has it, if one does.
+    std::optional<std::uint32_t> worker_with(const BoardTask& task) const noexcept;
+
+    /// Takes a task that is queued; its call stands in its message then. It still
+    /// counts. False: a worker has it, or it is over.
+    bool take_queued_task(BoardTask& task) noexcept;
+
+    /// Lets it be the next one that a worker takes, if it is queued.
+    void let_go_first(BoardTask& task) noexcept;
+
+    /// It is the next one for the workers after all. False: nothing is run any more.
+    bool run_after_all(BoardTask& task) noexcept;
+
+    /// It was run elsewhere, and `end` is set.
+    void conclude_taken(BoardTask& task) noexcept;
+
+    /// What is below this position a worker has told the end of.
+    std::uint64_t finished_below(std::uint32_t worker) const noexcept;
+
     /// What of the board was written over, so that its tasks can no longer be found;
     /// null if nothing is known of that. The pool is to be broken.
     const char* damage() const noexcept { return damage_.load(); }
@@ -310,6 +360,9 @@ private:
     std::uint64_t place_ranked() noexcept MP_REQUIRES(mutex_);
     void remove_waiting(BoardTask& task) noexcept MP_REQUIRES(mutex_);
     void gather_waiting() noexcept MP_REQUIRES(mutex_);
+
+    // board_nested.cpp
+    bool take_queued_locked(BoardTask& task) noexcept MP_REQUIRES(mutex_);
 
     // board_wake.cpp
     void wake_for_work(std::uint64_t tail) noexcept;

@@ -164,6 +164,7 @@ struct alignas(cache_line) WorkerControl {
     std::atomic<LastStep> last_step;
     std::atomic<std::uint32_t> retire;     ///< parent: end, once this task is done
     std::atomic<std::uint32_t> idled;      ///< worker: it had nothing to do for long
+    std::atomic<std::uint32_t> has_link;   ///< worker: its LinkMemory is in use
     std::array<char, max_text> last_text;  ///< ends with a 0, if its worker is honest
     /// The worker: the limited task that it began last (its position + 1), and when, in
     /// nanoseconds of the monotonic clock.
@@ -174,6 +175,40 @@ struct alignas(cache_line) WorkerControl {
     alignas(cache_line) std::atomic<std::uint64_t> stopped_task;
     mp::detail::FutexWord stops;
     alignas(cache_line) CrashRecord crash;
+};
+
+/// A ring of bytes from one process to another: frame_ring.hpp has both sides of it.
+struct FrameRing {
+    static constexpr std::size_t capacity = std::size_t{16} << 10U;
+
+    alignas(cache_line) std::atomic<std::uint64_t> written;  ///< writer: bytes so far
+    alignas(cache_line) std::atomic<std::uint64_t> read;     ///< reader: the same
+    mp::detail::FutexWord room_wanted;  ///< 1: the writer waits for room
+    alignas(cache_line) std::array<std::byte, capacity> bytes;
+
+    void reset() noexcept {
+        written.store(0);
+        read.store(0);
+        room_wanted.store(0);
+    }
+};
+
+/// Which thread of a worker is to be woken for what comes over its link.
+enum class LinkSleeper : std::uint32_t {
+    helper,  ///< the thread that looks after the link
+    task,    ///< the one that runs tasks, which waits for one of its own
+};
+
+/// What a worker and the parent see of tasks that tasks have submitted. Never touched
+/// by a worker whose tasks do not. docs/protocols/nested_submission.md
+struct LinkMemory {
+    FrameRing asks;   ///< worker to parent
+    FrameRing tells;  ///< parent to worker
+    /// By LinkSleeper: the parent counts up the one that `sleeper` names, and wakes.
+    alignas(cache_line) std::array<mp::detail::FutexWord, 2> bells;
+    /// The worker.
+    std::atomic<LinkSleeper> sleeper;
+    std::atomic<std::uint64_t> waits_in;  ///< the number of a wait; 0: it does not wait
 };
 
 /// Who of the parent is to be woken for a result.
@@ -210,6 +245,11 @@ struct BoardHeader {
     alignas(cache_line) std::atomic<std::int64_t> next_look;
     /// A worker began a limited task for which that is too late.
     alignas(cache_line) std::atomic<std::uint32_t> look_wanted;
+    /// The parent: there are more workers than usual, because some wait for tasks of
+    /// their own; whoever waits no more rings.
+    std::atomic<std::uint32_t> has_spares;
+    /// Workers: it has asked for something, over its LinkMemory.
+    WorkerSet asking;
 };
 
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
@@ -234,8 +274,7 @@ public:
     }
 
     static std::size_t size_for(std::uint64_t slots, std::uint32_t workers) noexcept {
-        return slots_offset(workers) + slots * sizeof(Slot) +
-               workers * slots * sizeof(ResultItem);
+        return links_offset(slots, workers) + workers * sizeof(LinkMemory);
     }
 
     std::uint64_t slot_count() const noexcept { return slot_count_; }
@@ -260,6 +299,12 @@ public:
         return rings + worker * slot_count_;
     }
 
+    LinkMemory& link(std::uint32_t worker) const noexcept {
+        return reinterpret_cast<LinkMemory*>(
+            memory_ + links_offset(slot_count_, workers_)
+        )[worker];
+    }
+
     /// As far as it can be believed.
     std::uint32_t places_used() const noexcept {
         return std::min(header().places_used.load(), workers_);
@@ -280,6 +325,12 @@ public:
 private:
     static std::size_t slots_offset(std::uint32_t workers) noexcept {
         return sizeof(BoardHeader) + workers * sizeof(WorkerControl);
+    }
+
+    static std::size_t
+    links_offset(std::uint64_t slots, std::uint32_t workers) noexcept {
+        return slots_offset(workers) + slots * sizeof(Slot) +
+               workers * slots * sizeof(ResultItem);
     }
 
     std::byte* memory_ = nullptr;

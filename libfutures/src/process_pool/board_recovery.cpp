@@ -26,6 +26,7 @@ void Board::prepare(std::uint32_t worker, std::shared_ptr<ResultArenaReader> are
     control.last_step.store(LastStep::none);
     control.retire.store(0);
     control.idled.store(0);
+    control.has_link.store(0);
     control.limited_task.store(0);
     control.stopped_task.store(0);
     if (worker >= used_.load()) {
@@ -43,6 +44,7 @@ void Board::clear_bits_of(std::uint32_t worker) noexcept {
     BoardHeader& header = view_.header();
     header.sleepers.word_of(worker).fetch_and(~WorkerSet::bit_of(worker));
     header.searching.word_of(worker).fetch_and(~WorkerSet::bit_of(worker));
+    header.asking.word_of(worker).fetch_and(~WorkerSet::bit_of(worker));
 }
 
 Message Board::initializer_failure(std::uint32_t worker) {

@@ -380,6 +380,7 @@ BoardWorker::read_trailer(std::span<const std::byte> message, TaskHead& head) no
         return std::nullopt;
     }
     head.name = trailed->name;
+    head.priority = trailed->priority;
     if (!trailed->limit.is_forever()) {
         head.deadline = mp::Deadline(trailed->limit);
         begin_limited(head, trailed->limit.duration());

@@ -28,6 +28,7 @@ struct TaskHead {
     std::uint32_t attempt = 1;
     std::string_view name = {};  ///< empty: it was given none
     mp::Deadline deadline{mp::forever};
+    int priority = 0;
     mp::detail::CallDone* done = nullptr;  ///< to be told when it is
 };
 

@@ -11,7 +11,8 @@ namespace futures::detail {
 
 void write_trailer(mp::detail::ByteWriter& out, const TaskControl& control) {
     out.put(control.name.data(), control.name.size());
-    out.put_value(CallTrailer{control.limit.duration().count(), control.name.size()});
+    out.put_value(CallTrailer{
+        control.limit.duration().count(), control.name.size(), control.priority});
 }
 
 std::optional<TrailedCall> without_trailer(std::span<const std::byte> message
@@ -30,7 +31,8 @@ std::optional<TrailedCall> without_trailer(std::span<const std::byte> message
     return TrailedCall{
         message.first(call),
         {reinterpret_cast<const char*>(message.data()) + call, trailer.name_size},
-        std::chrono::nanoseconds(trailer.limit)};
+        std::chrono::nanoseconds(trailer.limit),
+        static_cast<int>(trailer.priority)};
 }
 
 }  // namespace futures::detail

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// CallTrailer: what a worker is told of a task beside its call: its limit and its name.
+// CallTrailer: what a worker is told of a task beside its call: its limit, its name and
+// its priority.
 // It stands behind the call, and only where there is something to tell.
 #pragma once
 
@@ -17,6 +18,7 @@ namespace futures::detail {
 struct CallTrailer {
     std::int64_t limit;  ///< nanoseconds; the largest number: none
     std::uint64_t name_size;
+    std::int64_t priority;
 };
 
 /// A message taken apart.
@@ -24,6 +26,7 @@ struct TrailedCall {
     std::span<const std::byte> call;
     std::string_view name;
     mp::Timeout limit;
+    int priority;
 };
 
 /// Nothing if no trailer can stand there.

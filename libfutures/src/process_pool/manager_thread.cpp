@@ -157,6 +157,9 @@ void ManagerThread::turn(const mp::Deadline& deadline) {
     // In a flood of results, workers still die and want to be replaced.
     constexpr int busy_turns = 64;
     const bool results = board_.drain() > 0 || spin();
+    if (board_.is_asked()) {
+        duties_.asked();
+    }
     board_.settle_thrown();
     const std::size_t callbacks = board_.run_callbacks();
     if (results && ++busy_turns_ < busy_turns) {
@@ -178,7 +181,7 @@ bool ManagerThread::spin() noexcept {
     mp::detail::Search search(
         spins_, {.pauses = 0, .yields = board_.options().policy.yields}
     );
-    while (board_.manager_needed() && search.again()) {
+    while (board_.manager_needed() && !board_.is_asked() && search.again()) {
         if (board_.drain() > 0) {
             return true;
         }

@@ -30,6 +30,9 @@ public:
     /// the thread is to end.
     virtual bool housekeeping() noexcept = 0;
 
+    /// Workers ask for something over their links.
+    virtual void asked() noexcept {}
+
     /// The pool has been idle for a while.
     virtual void idle() noexcept = 0;
 

@@ -48,6 +48,9 @@ std::exception_ptr PoolTask::timeout_error(const std::string& how) const {
 }
 
 void PoolTask::settle_stop() noexcept {
+    if (stop == TaskStop::cancelled || end == TaskEnd::stopped) {
+        pool_->note_stopped(*this);
+    }
     if (stop == TaskStop::cancelled) {
         message.clear();
         failure = nullptr;

@@ -2,13 +2,13 @@
 // The pool as its clients see it: submitting, and the ways to end.
 #include "process_pool/process_pool_core.hpp"
 
-#include "mp/cpu_count.hpp"
 #include "mp/errors.hpp"
 
 #include "executor/exit_hook.hpp"
 #include "future/ready.hpp"
 #include "os/address_space.hpp"
 #include "os/control_group.hpp"
+#include "process_pool/pool_depth.hpp"
 #include "process_pool/worker_body.hpp"
 #include "util/diagnostics.hpp"
 #include "util/exit_function.hpp"
@@ -29,9 +29,7 @@ namespace {
 
 std::uint32_t checked_max_workers(const ProcessPoolOptions& options) {
     if (!options.max_workers) {
-        return std::min(
-            static_cast<std::uint32_t>(mp::usable_cpu_count()), max_workers
-        );
+        return std::min(default_workers(), max_workers);
     }
     const auto count = options.max_workers->value();
     if (count < 1 || count > max_workers) {
@@ -41,6 +39,17 @@ std::uint32_t checked_max_workers(const ProcessPoolOptions& options) {
         );
     }
     return static_cast<std::uint32_t>(count);
+}
+
+std::uint32_t
+checked_max_blocked(const ProcessPoolOptions& options, std::uint32_t workers) {
+    const auto count = options.max_blocked ? options.max_blocked->value() : workers;
+    if (count < 0) {
+        throw std::invalid_argument(
+            "max_blocked must be at least 0, not " + std::to_string(count)
+        );
+    }
+    return static_cast<std::uint32_t>(std::min<std::ptrdiff_t>(count, max_workers));
 }
 
 mp::Context checked_context(const ProcessPoolOptions& options) {
@@ -73,6 +82,7 @@ void check_limit(const mp::Timeout& limit, const char* name) {
 }
 
 ProcessPoolOptions checked(ProcessPoolOptions options) {
+    check_depth(options.max_depth);
     check_limit(options.initializer_timeout, "initializer_timeout");
     check_limit(options.finalizer_timeout, "finalizer_timeout");
     constexpr int most_nice = 19;
@@ -148,6 +158,7 @@ ProcessPool::ProcessPool(ProcessPoolOptions options)
       given_(given_to_workers(options_)),
       first_size_(checked_max_workers(options_)),
       places_(places_for(first_size_)),
+      max_blocked_(checked_max_blocked(options_, first_size_)),
       context_(checked_context(options_)),
       method_(context_.get_start_method()),
       arena_sizes_(arena_sizes(first_size_)),
@@ -360,8 +371,10 @@ void ProcessPool::want_workers() noexcept {
     // order: hints. A worker that ends makes the manager count again.
     const auto alive = alive_.load(std::memory_order_relaxed);
     // order: as above.
-    if (alive < target_.load(std::memory_order_relaxed) &&
-        board_.outstanding() > alive) {
+    if ((alive < target_.load(std::memory_order_relaxed) && board_.outstanding() > alive
+        ) ||
+        // order: as above.
+        waiting_workers_.load(std::memory_order_relaxed) != 0) {
         board_.doorbell().ring();
     }
 }

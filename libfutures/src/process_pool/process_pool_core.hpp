@@ -16,6 +16,7 @@
 #include "process_pool/deadline_timer.hpp"
 #include "process_pool/loss_window.hpp"
 #include "process_pool/manager_thread.hpp"
+#include "process_pool/nested_calls.hpp"
 #include "process_pool/start_trouble.hpp"
 #include "process_pool/worker_output.hpp"
 #include "process_pool/worker_table.hpp"
@@ -78,6 +79,13 @@ public:
     /// future is to get.
     void submit_waiting(PoolTask& task, std::span<const std::byte> call);
 
+    /// A task is to stop, or ended by that: so is what it has submitted.
+    void note_stopped(const PoolTask& task) noexcept {
+        if (!nested_.none()) {
+            nested_.note_stopped(task.position);
+        }
+    }
+
     WaitingRoom& waiting() noexcept { return waiting_; }
 
     void shutdown(ShutdownOptions options);
@@ -106,6 +114,7 @@ public:
     // ---- the manager thread
 
     bool housekeeping() noexcept override;
+    void asked() noexcept override;
     void idle() noexcept override;
     void step_due() noexcept override { step_timer_.take(); }
     void worker_gone(std::uint32_t index) noexcept override;
@@ -212,6 +221,52 @@ private:
     bool is_booted() MP_REQUIRES(mutex_);
     void tell_boots() noexcept;
 
+    std::uint32_t most_workers() const noexcept {
+        return std::min(places_, target_.load() + spares_.load());
+    }
+
+    // process_pool_nested.cpp
+    static constexpr std::uint64_t nothing_lost = ~std::uint64_t{0};
+
+    void take_asks() noexcept;
+    void serve(std::uint32_t index, std::uint64_t lost_from) noexcept;
+    void take_ask(
+        std::uint32_t index,
+        NestedLink& link,
+        std::span<const std::byte> frame,
+        std::uint64_t lost_from
+    );
+    void submit_nested(
+        std::uint32_t index,
+        NestedLink& link,
+        const AskHead& head,
+        mp::detail::ByteReader& in,
+        std::uint64_t lost_from
+    );
+    void answer(std::uint32_t index, NestedLink& link, const AskHead& head);
+    void end_of_stacked(NestedLink& link, std::uint64_t number, bool has_run);
+    void cancel_nested(NestedTask& task);
+    void settle_nested() noexcept;
+    void close_link(std::uint32_t index);
+
+    // process_pool_waits.cpp
+    bool is_waiting(std::uint32_t index, const NestedLink& link) const noexcept;
+    bool is_about_to_go_on();
+    void note_wait(
+        std::uint32_t index,
+        NestedLink& link,
+        const AskHead& head,
+        std::span<const std::byte> numbers
+    );
+    bool settle_waits();
+    bool run_on_stack(std::uint32_t index, NestedLink& link, std::uint64_t number);
+    bool run_any_on_stack();
+    NestedTaskPtr awaited_in_queue();
+    std::string top_label(std::uint32_t index, const NestedLink& link);
+    std::string cycle_through(std::uint32_t index, NestedLink& link);
+    std::string stack_in_words(std::uint32_t index);
+    void set_spares(std::uint32_t count) noexcept;
+
     // process_pool_ends.cpp
     void begin_start_limit(Worker& worker) const noexcept;
     void watch_steps() noexcept;
@@ -250,8 +305,9 @@ private:
     const ProcessPoolOptions options_;
     const mp::Environment environment_;  ///< of the workers: what changes
     const mp::detail::Carried given_;
-    const std::uint32_t first_size_;  ///< max_workers, before any resize()
-    const std::uint32_t places_;      ///< as many workers as there may ever be
+    const std::uint32_t first_size_;   ///< max_workers, before any resize()
+    const std::uint32_t places_;       ///< as many workers as there may ever be
+    const std::uint32_t max_blocked_;  ///< workers that are added for others that wait
     const mp::Context context_;
     const mp::StartMethod method_;
     const mp::detail::Creator creator_;
@@ -264,15 +320,18 @@ private:
     WaitingRoom waiting_{[this] {
         board_.doorbell().ring();
     }};
-    std::atomic<std::uint32_t> alive_{0};    ///< workers, those being started too
-    std::atomic<std::uint32_t> target_;      ///< most workers to have
-    std::atomic<std::uint32_t> booting_{0};  ///< threads in bootup()
-    std::atomic<bool> sizes_change_;         ///< workers may have to retire
+    std::atomic<std::uint32_t> alive_{0};   ///< workers, those being started too
+    std::atomic<std::uint32_t> target_;     ///< most workers to have
+    std::atomic<std::uint32_t> spares_{0};  ///< more of them, as some wait
+    std::atomic<std::uint32_t> waiting_workers_{0};  ///< of them, when last counted
+    std::atomic<std::uint32_t> booting_{0};          ///< threads in bootup()
+    std::atomic<bool> sizes_change_;                 ///< workers may have to retire
     std::atomic<bool> begun_{false};
     std::atomic<bool> accepting_{true};
     std::atomic<int> forcing_{0};        ///< threads in force_shutdown()
     std::atomic<bool> watching_{false};  ///< some task had a limit, or was stopped
     DeadlineTimer step_timer_;           ///< for a worker's start, and its end
+    NestedCalls nested_{board_, calls_->longest_message()};
 
     // Guarded by mutex_.
     mutable mp::detail::Mutex mutex_;

@@ -31,6 +31,7 @@ void ProcessPool::ask_to_stop(PoolTask& task, std::uint32_t index, Time now) {
         ladder.kill_after = task.control->kill_after;
     }
     board_.ask_to_stop(index, task.position);
+    note_stopped(task);  // what it waits for is not to keep it
     ladder.rung = Ladder::Rung::asked;
     ladder.next = later(now, grace);
 }

@@ -61,6 +61,7 @@ void ProcessPool::worker_gone(std::uint32_t index) noexcept {
         } else {
             worker_lost(index, gone);
         }
+        close_link(index);
         gone.process->close();
     } catch (...) {
         break_pool(
@@ -215,6 +216,7 @@ ProcessPool::verdict_on(PoolTask& task, std::uint32_t index, const Worker& worke
         "the task " + report.task + " was lost: " + end_of_worker(worker, report);
     const bool is_poison =
         attempts > 1 && task.losses == attempts && task.time_outs == 0;
+    text += stack_in_words(index);
     if (attempts > 1) {
         text += ", after " + std::to_string(attempts - 1) + " earlier attempts";
     }

@@ -37,7 +37,7 @@ void ProcessPool::resize(Count workers) {
     }
     check_accepting();
     target_ = size;
-    board_.set_size(size);
+    board_.set_size(most_workers());
     sizes_change_ = true;
     board_.doorbell().ring();
 }
@@ -113,10 +113,10 @@ void ProcessPool::settle_size() noexcept {
             return;
         }
         std::vector<std::uint32_t> staying = staying_workers();
-        if (staying.size() > target_) {
+        if (staying.size() > most_workers()) {
             retire_surplus(staying);
         } else {
-            keep_retiring(target_ - staying.size());
+            keep_retiring(most_workers() - staying.size());
         }
         if (!options_.idle_timeout.is_forever()) {
             retire_idle(staying);
@@ -151,7 +151,7 @@ void ProcessPool::retire_surplus(std::vector<std::uint32_t>& staying) {
     std::partition(staying.begin(), staying.end(), [&](std::uint32_t index) {
         return busy[index];
     });
-    while (staying.size() > target_) {
+    while (staying.size() > most_workers()) {
         tell_to_retire(staying.back());
         staying.pop_back();
     }

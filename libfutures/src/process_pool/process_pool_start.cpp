@@ -2,6 +2,7 @@
 // The pool's workers: how they come.
 #include "mp/detail/nested_exception.hpp"
 
+#include "process_pool/pool_depth.hpp"
 #include "process_pool/process_pool_core.hpp"
 #include "process_pool/worker_body.hpp"
 #include "util/diagnostics.hpp"
@@ -24,7 +25,7 @@ constexpr std::chrono::nanoseconds least_start_time = std::chrono::seconds(5);
 }  // namespace
 
 std::size_t ProcessPool::workers_wanted() const noexcept {
-    const auto most = std::min<std::size_t>(target_, max_now_);
+    const auto most = std::min<std::size_t>(most_workers(), max_now_);
     if (booting_ > 0) {
         return most;
     }
@@ -111,6 +112,7 @@ ProcessPool::make_process(std::uint32_t index, const ResultArenaReader& arena) {
     }
     start.max_memory = options_.max_memory_per_child.value_or(0);
     start.limits = LimitNumbers(options_.limits);
+    start.depth = pool_depth() + 1;
     mp::ProcessOptions options;
     options.die_with_parent = true;
     if (options_.initializer_timeout.duration() < options.start_timeout.duration()) {

@@ -29,17 +29,25 @@ bool ProcessPool::housekeeping() noexcept {
         watch_tasks();
     }
     watch_steps();
+    take_asks();
+    settle_nested();
     settle_size();
     for (;;) {
         tell_boots();
+        // A task asks before it ends: what it has asked for is seen once it is over.
+        const bool quiet = board_.outstanding() == 0;
+        if (quiet) {
+            take_asks();
+        }
         bool ending = false;
         bool none_left = false;
         {
             const MutexLock lock(mutex_);
-            ending = broken_ || forced_ != 0 ||
-                     // In this order: what waits goes to the board before it leaves the
-                     // room.
-                     (shut_down_ && waiting_.empty() && board_.outstanding() == 0);
+            ending =
+                broken_ || forced_ != 0 ||
+                // In this order: what waits goes to the board before it leaves the
+                // room.
+                (shut_down_ && waiting_.empty() && quiet && board_.outstanding() == 0);
             none_left = workers_.count() == 0;
             if (ending && none_left) {
                 if (!waiting_.empty() || forcing_ != 0) {

@@ -16,7 +16,9 @@
 #include "process_pool/crash_frames.hpp"
 #include "process_pool/crash_report.hpp"
 #include "process_pool/orphans.hpp"
+#include "process_pool/pool_depth.hpp"
 #include "process_pool/stop_watch.hpp"
+#include "process_pool/worker_link.hpp"
 #include "process_pool/worker_output.hpp"
 
 #include <signal.h>
@@ -25,6 +27,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <memory>
 #include <utility>
 
 namespace futures::detail {
@@ -45,16 +48,30 @@ mp::detail::Segment map_segment(const TravellingFd& fd) {
     return segment;
 }
 
+/// Makes the link to the pool when the first task wants it.
+class LinkMaker {
+public:
+    LinkMaker() = default;
+    LinkMaker(const LinkMaker&) = delete;
+    LinkMaker& operator=(const LinkMaker&) = delete;
+
+    virtual PoolLink& link_for(const TaskHead& task) = 0;
+
+protected:
+    ~LinkMaker() = default;
+};
+
 /// What this_task() tells of a task that runs in this worker.
 class WorkerTask final : public TaskContext {
 public:
     WorkerTask(
         StopWatch& stops,
         std::size_t worker,
+        LinkMaker& links,
         const TaskHead& head,
         std::span<const std::byte> call
     ) noexcept
-        : stops_(stops), worker_(worker), head_(head), call_(call) {}
+        : stops_(stops), worker_(worker), links_(links), head_(head), call_(call) {}
 
     bool stop_requested() const noexcept override {
         return stops_.is_to_stop(head_.position);
@@ -74,9 +91,12 @@ public:
 
     std::size_t worker_index() const noexcept override { return worker_; }
 
+    PoolLink* pool_link() override { return &links_.link_for(head_); }
+
 private:
     StopWatch& stops_;
     const std::size_t worker_;
+    LinkMaker& links_;
     const TaskHead head_;
     const std::span<const std::byte> call_;
 };
@@ -108,26 +128,30 @@ bool handling_cancelled_error() noexcept {
     }
 }
 
-class PoolRunner final : public TaskRunner {
+class PoolRunner final : public TaskRunner, private StackRunner, private LinkMaker {
 public:
     PoolRunner(
         std::string where,
-        std::size_t worker,
+        BoardView view,
+        std::uint32_t worker,
+        int doorbell,
         StopWatch& stops,
-        const mp::detail::Carried& given,
-        WorkerControl& control
+        const mp::detail::Carried& given
     )
         : where_(std::move(where)),
+          view_(view),
           worker_(worker),
+          doorbell_(doorbell),
           stops_(stops),
           given_(given),
-          control_(control) {}
+          control_(view.control(worker)) {}
 
     ResultKind run(std::span<const std::byte> call, ByteWriter& out) noexcept override {
         ByteReader in(call);
         CallFrame frame{in, out, CallPhase::decode, head.done};
-        WorkerTask task(stops_, worker_, head, call);
+        WorkerTask task(stops_, worker_, *this, head, call);
         const RunningTask running_task(slot_, task);
+        const InTask in_task(*this);
         try {
             const mp::detail::ArrivedScope scope(given_);
             leave_out_frames_below(__builtin_frame_address(0));
@@ -158,6 +182,63 @@ public:
     }
 
 private:
+    /// While it lives, the task may use the link.
+    class InTask {
+    public:
+        explicit InTask(PoolRunner& runner) noexcept : runner_(runner) {}
+
+        ~InTask() {
+            if (std::exchange(runner_.uses_link_, false)) {
+                runner_.link_->leave_task();
+            }
+        }
+
+        InTask(const InTask&) = delete;
+        InTask& operator=(const InTask&) = delete;
+
+    private:
+        PoolRunner& runner_;
+    };
+
+    PoolLink& link_for(const TaskHead& task) override {
+        if (!link_) {
+            StackRunner& stack = *this;
+            link_ =
+                std::make_unique<WorkerLink>(view_, worker_, doorbell_, given_, stack);
+        }
+        if (!std::exchange(uses_link_, true)) {
+            link_->enter_task(task.position, task.priority);
+        }
+        return *link_;
+    }
+
+    /// It is part of the task whose stack it is: its limits and its stop are that
+    /// one's.
+    Message run_on_stack(
+        const std::string& name, std::span<const std::byte> call, bool& threw
+    ) noexcept override {
+        ByteReader in(call);
+        ByteWriter out;
+        CallFrame frame{in, out};
+        TaskHead inner = head;
+        inner.attempt = 1;
+        inner.name = name;
+        WorkerTask task(stops_, worker_, *this, inner, call);
+        const RunningTask running_task(slot_, task);
+        threw = false;
+        try {
+            const mp::detail::ArrivedScope scope(given_);
+            mp::detail::run_call(frame);
+        } catch (...) {
+            threw = true;
+            out.clear();
+            encode_current(frame.phase, out);
+        }
+        Message message;
+        message.assign(out.data());
+        return message;
+    }
+
     [[noreturn]] static void rethrow_current(CallPhase phase) {
         if (phase == CallPhase::decode) {
             throw_serialization_error(SerializationPhase::decode_task);
@@ -181,12 +262,16 @@ private:
     }
 
     const std::string where_;
-    const std::size_t worker_;
+    const BoardView view_;
+    const std::uint32_t worker_;
+    const int doorbell_;
     StopWatch& stops_;
     const mp::detail::Carried& given_;
     WorkerControl& control_;
     TaskSlot slot_;
     const TaskSlotScope slot_scope_{slot_};
+    std::unique_ptr<WorkerLink> link_;  ///< none before a task uses it
+    bool uses_link_ = false;            ///< the task that runs
 };
 
 std::string where() {
@@ -270,6 +355,7 @@ void run_worker(const WorkerStart& start) {
         print_into({start.output[0].get(), start.output[1].get()});
     }
     accept_sigterm();
+    set_pool_depth(start.depth);
     const auto board = map_segment(start.board);
     const auto calls = map_segment(start.call_arena);
     ResultArenaWriter results(map_segment(start.result_arena));
@@ -297,7 +383,7 @@ void run_worker(const WorkerStart& start) {
     const auto given =
         given_to_workers(start.shared, start.initializer, start.finalizer);
     StopWatch stops(control);
-    PoolRunner runner(where(), start.index, stops, given, control);
+    PoolRunner runner(where(), view, start.index, options.doorbell, stops, given);
     if (start.shared || start.initializer || start.settings.any()) {
         control.phase.store(WorkerPhase::initialising);
         try {

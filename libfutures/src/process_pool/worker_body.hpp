@@ -74,6 +74,7 @@ struct WorkerStart {
     std::int64_t idle_nanoseconds = 0;  ///< 0: for ever
     bool keeps_orphans = false;
     bool tells_of_end = false;  ///< rings when its finalizer begins
+    std::uint32_t depth = 1;    ///< of pools inside each other
 
     template <class Archive>
     void serialize(Archive& archive, unsigned) {
@@ -102,6 +103,7 @@ struct WorkerStart {
         archive& idle_nanoseconds;
         archive& keeps_orphans;
         archive& tells_of_end;
+        archive& depth;
     }
 };
 

@@ -27,18 +27,20 @@ struct TaskControl {
         : limit(options.timeout),
           grace(options.grace),
           kill_after(options.kill_after.value_or(usual_kill_after)),
+          priority(options.priority),
           name(std::move(options.name)) {}
 
     /// Whether options say anything that a task must remember.
     static bool is_needed(const SubmitOptions& options) noexcept {
         return !options.timeout.is_forever() || !options.name.empty() ||
-               options.kill_after ||
+               options.kill_after || options.priority != 0 ||
                options.grace.duration() != std::chrono::nanoseconds::zero();
     }
 
     mp::Timeout limit;
     mp::Timeout grace;
     mp::Timeout kill_after;
+    int priority;  ///< for what the task submits
     std::string name;
     Clock::time_point submitted = Clock::now();
 

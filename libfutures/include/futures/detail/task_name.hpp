@@ -29,7 +29,19 @@ public:
         return name;
     }
 
+    /// Of another process's task; the type's name outlives it.
+    static TaskName of(const void* function, std::string_view type) noexcept {
+        TaskName name;
+        name.function_ = function;
+        name.type_ = type;
+        return name;
+    }
+
     std::string text() const;
+
+    const void* function() const noexcept { return function_; }
+
+    std::string_view type() const noexcept { return type_; }
 
 private:
     const void* function_ = nullptr;
