@@ -13,12 +13,13 @@ namespace futures::detail {
 using mp::detail::MutexLock;
 
 void Board::visit_asking(const std::function<void(std::uint32_t)>& visitor) {
-    for (std::size_t i = 0; i < view_.set_words(); ++i) {
+    const std::uint32_t used = used_.load();
+    for (std::size_t i = 0; i < BoardView::set_words(used); ++i) {
         auto& asking = view_.header().asking.word(i);
         if (asking.load() == 0) {
             continue;
         }
-        for (auto bits = asking.exchange(0) & view_.set_mask(i); bits != 0;
+        for (auto bits = asking.exchange(0) & BoardView::set_mask(i, used); bits != 0;
              bits &= bits - 1) {
             visitor(
                 static_cast<std::uint32_t>(i * 64) +
