@@ -341,6 +341,7 @@ TEST_CASE("H16: the program has hundreds of descriptors open", "[faults]") {
 }
 
 TEST_CASE("L5: an input that blocks holds up no other task", "[faults]") {
+    const test::LogCapture log;  // of a fork beside a thread
     const Gate bell;
     const Gate gate;
     ProcessPoolExecutor pool(corner_pool());

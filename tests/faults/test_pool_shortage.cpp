@@ -73,7 +73,7 @@ int use_with_few_processes(int workers, rlim_t allowed) {
 
 // The limit is a user's, and root has none.
 TEST_CASE(
-    "H5: where not all workers can be had there are fewer, or an error that leaves "
+    "H5 H10: where not all workers can be had there are fewer, or an error that leaves "
     "none",
     "[faults][no-asan][no-tsan]"
 ) {

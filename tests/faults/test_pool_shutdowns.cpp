@@ -111,7 +111,7 @@ TEST_CASE("J6: a hundred results of a megabyte that nobody reads", "[faults]") {
 }
 
 TEST_CASE(
-    "J9 J19: what is thrown out of the pool's scope wins, and nothing is left",
+    "J9 J13 J19: what is thrown out of the pool's scope wins, and nothing is left",
     "[faults]"
 ) {
     Future<int> future;

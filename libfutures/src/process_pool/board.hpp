@@ -270,9 +270,11 @@ public:
     void stop_workers() noexcept;
     void kick_workers() noexcept;
 
-    /// Tells a worker to end once it has done its task, or that it need not. It may
-    /// have begun to.
-    void retire_worker(std::uint32_t worker, bool retire) noexcept;
+    /// Tells a worker to end once it has done its task.
+    void retire_worker(std::uint32_t worker) noexcept;
+
+    /// Takes that back. False: it has begun to end.
+    bool keep_worker(std::uint32_t worker) noexcept;
 
     /// Has it had nothing to do for as long as it was told to wait?
     bool has_idled(std::uint32_t worker) const noexcept {

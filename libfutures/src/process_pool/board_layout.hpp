@@ -151,6 +151,11 @@ enum class LastStep : std::uint32_t {
     failed,  ///< done, but the finalizer threw: its text stands beside this
 };
 
+/// A worker is to end once its task is done: the parent told it so, and may take that
+/// back until the worker has heard of it.
+inline constexpr std::uint32_t retire_told = 1;
+inline constexpr std::uint32_t retire_heard = 2;
+
 struct alignas(cache_line) WorkerControl {
     static constexpr std::size_t max_text = 240;
 
@@ -162,7 +167,7 @@ struct alignas(cache_line) WorkerControl {
     /// When the worker's last task began, in nanoseconds of CLOCK_MONOTONIC; 0: none.
     std::atomic<std::uint64_t> task_begun;
     std::atomic<LastStep> last_step;
-    std::atomic<std::uint32_t> retire;     ///< parent: end, once this task is done
+    std::atomic<std::uint32_t> retire;     ///< retire_told, _heard, or 0
     std::atomic<std::uint32_t> idled;      ///< worker: it had nothing to do for long
     std::atomic<std::uint32_t> has_link;   ///< worker: its LinkMemory is in use
     std::array<char, max_text> last_text;  ///< ends with a 0, if its worker is honest

@@ -53,12 +53,15 @@ void Board::kick_workers() noexcept {
     }
 }
 
-void Board::retire_worker(std::uint32_t worker, bool retire) noexcept {
-    view_.control(worker).retire.store(retire ? 1 : 0);
-    if (retire) {
-        view_.header().sleepers.word_of(worker).fetch_and(~WorkerSet::bit_of(worker));
-        wake_worker(view_, worker);
-    }
+void Board::retire_worker(std::uint32_t worker) noexcept {
+    view_.control(worker).retire.store(retire_told);
+    view_.header().sleepers.word_of(worker).fetch_and(~WorkerSet::bit_of(worker));
+    wake_worker(view_, worker);
+}
+
+bool Board::keep_worker(std::uint32_t worker) noexcept {
+    std::uint32_t told = retire_told;
+    return view_.control(worker).retire.compare_exchange_strong(told, 0) || told == 0;
 }
 
 void Board::stop_workers() noexcept {

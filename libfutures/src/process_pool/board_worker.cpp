@@ -72,7 +72,7 @@ WorkerEnd BoardWorker::run(TaskRunner& runner) noexcept {
     // order: nothing depends on when a worker sees that it may end.
     while (header_.stop.load(std::memory_order_relaxed) == 0) {
         // order: as above; sleep() looks with the order it needs.
-        if (control_.retire.load(std::memory_order_relaxed) != 0) {
+        if (control_.retire.load(std::memory_order_relaxed) != 0 && hears_of_end()) {
             control_.phase.store(WorkerPhase::retired);
             break;
         }
@@ -103,6 +103,13 @@ WorkerEnd BoardWorker::run(TaskRunner& runner) noexcept {
         tell();
     }
     return end;
+}
+
+/// The parent may have taken it back by now; from here on it cannot.
+bool BoardWorker::hears_of_end() noexcept {
+    MP_FAILPOINT("worker: end seen");
+    std::uint32_t told = retire_told;
+    return control_.retire.compare_exchange_strong(told, retire_heard) || told != 0;
 }
 
 /// The whole of a time without a task counts, however often something else woke it.

@@ -107,6 +107,7 @@ private:
     mp::Deadline idle_deadline() noexcept;
     void tell_idle() noexcept;
     void no_longer_idle() noexcept;
+    bool hears_of_end() noexcept;
 
     // Set once in the constructor.
     BoardView view_;

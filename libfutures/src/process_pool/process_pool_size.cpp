@@ -68,6 +68,7 @@ void ProcessPool::bootup() {
         throw;
     }
     board_.want_ready(--booting_ > 0);
+    board_.doorbell().ring();  // who was idle meanwhile may retire now
     if (broken_) {
         std::rethrow_exception(
             mp::detail::with_cause(BrokenProcessPool(*broken_), broken_cause_)
@@ -88,8 +89,9 @@ bool ProcessPool::is_booted() {
     }
     std::uint32_t ready = 0;
     for (std::uint32_t index = 0; index < board_.places_used(); ++index) {
+        const Worker& worker = workers_.at(index);
         const auto phase = board_.view().control(index).phase.load();
-        ready += workers_.at(index).process && phase == WorkerPhase::working;
+        ready += worker.process && !worker.retiring && phase == WorkerPhase::working;
     }
     return ready >= target_;
 }
@@ -118,7 +120,7 @@ void ProcessPool::settle_size() noexcept {
         } else {
             keep_retiring(most_workers() - staying.size());
         }
-        if (!options_.idle_timeout.is_forever()) {
+        if (!options_.idle_timeout.is_forever() && booting_ == 0) {
             retire_idle(staying);
         }
     } catch (const std::exception&) {
@@ -141,7 +143,7 @@ void ProcessPool::tell_to_retire(std::uint32_t index) {
     Worker& worker = workers_.at(index);
     worker.retiring = true;
     worker.told_to_retire = true;
-    board_.retire_worker(index, true);
+    board_.retire_worker(index);
 }
 
 /// Those without a task first.
@@ -157,14 +159,14 @@ void ProcessPool::retire_surplus(std::vector<std::uint32_t>& staying) {
     }
 }
 
-/// One that has heard of it already ends nevertheless, and is replaced when there is
+/// Those that have not heard of it yet. The others end, and are replaced when there is
 /// work.
 void ProcessPool::keep_retiring(std::size_t count) {
     for (std::uint32_t index = 0; index < board_.places_used() && count > 0; ++index) {
         Worker& worker = workers_.at(index);
-        if (worker.process && worker.retiring && !board_.has_idled(index)) {
+        if (worker.process && worker.retiring && !board_.has_idled(index) &&
+            board_.keep_worker(index)) {
             worker.retiring = false;
-            board_.retire_worker(index, false);
             --count;
         }
     }
