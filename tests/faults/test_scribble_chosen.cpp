@@ -150,7 +150,7 @@ int disturb(int round) {
             header.sleepers.word(0).store(0);
             break;
         case 1:
-            header.searching.word(0).store((1U << board.workers()) - 1);
+            header.searching.word(0).store(BoardView::set_mask(0, board.places_used()));
             break;
         case 2:
             header.parent_sleeper.store(0);
