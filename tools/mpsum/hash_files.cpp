@@ -117,7 +117,8 @@ hash_files(Algorithm algorithm, Origin origin, std::vector<std::string> names) {
                 hash_file(*reader, origin, name.c_str(), names.size() == 1)
             );
         } catch (const std::bad_alloc&) {
-            throw;  // if there is a limit it is told as that
+            reader.reset();  // half fed
+            throw;           // if there is a limit it is told as that
         } catch (const std::exception& error) {
             reader.reset();
             FileResult result = stopped(Outcome::refused);

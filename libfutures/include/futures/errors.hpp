@@ -4,9 +4,11 @@
 //          BrokenExecutor), .thread.BrokenThreadPool, .process.BrokenProcessPool.
 // Differs: TimeoutError is this library's own type, not mp::TimeoutError; WorkerLost
 //          carries what is known about the crash; TaskTimeout, DependencyError and
-//          DeadlockError are new.
+//          DeadlockError are new. ResourceLimitExceeded is mp's.
 // Threads: any; they are values.
 #pragma once
+
+#include "mp/errors.hpp"
 
 #include <sys/types.h>
 
@@ -20,6 +22,9 @@
 #include <utility>
 
 namespace futures {
+
+/// A limit stood in the way of a task, which its text names; see Limits.
+using mp::ResourceLimitExceeded;
 
 /// What a future's own state forbids.
 struct Error : std::runtime_error {

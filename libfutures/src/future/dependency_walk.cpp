@@ -5,7 +5,7 @@
 #include "futures/errors.hpp"
 
 #include "future/ready.hpp"
-#include "os/per_process.hpp"
+#include "os/fork_lock.hpp"
 
 #include <algorithm>
 #include <new>
@@ -14,16 +14,25 @@ namespace futures::detail {
 
 namespace {
 
-/// The walks of this process.
+/// The walks of this process. A fork waits for the one that goes on: its marks would
+/// stay in the child.
 struct Walks {
-    std::mutex mutex;
+    mp::os::ForkLock mutex;
     std::uint64_t last = 0;  // guarded by it
+
+    static Walks& all() {
+        static Walks& walks = *new Walks;
+        return walks;
+    }
 };
+
+// While the program is loaded: no fork can fall into the making.
+[[maybe_unused]] const bool made_early = (Walks::all(), true);
 
 }  // namespace
 
 DependencyWalk::DependencyWalk() {
-    Walks& all = mp::os::PerProcess<Walks>::get();
+    Walks& all = Walks::all();
     lock_ = std::unique_lock(all.mutex);
     number_ = ++all.last;
 }

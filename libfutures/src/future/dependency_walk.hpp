@@ -13,6 +13,7 @@
 #include "futures/detail/dependencies.hpp"
 
 #include "future/pool_thread.hpp"
+#include "os/fork_lock.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -95,7 +96,7 @@ private:
     bool enter(Dependencies& dependent, DependencyVisitor& visitor);
     bool go(DependencyVisitor& visitor);
 
-    std::unique_lock<std::mutex> lock_;
+    std::unique_lock<mp::os::ForkLock> lock_;
     std::uint64_t number_;
     std::size_t steps_ = 0;
     std::vector<Place> places_;

@@ -54,16 +54,23 @@ void Ready::run() {
     }
 }
 
+Dependencies* Ready::first_here() noexcept {
+    Dependencies* first = this_threads().first;
+    for (const Ready* scope = innermost(); first == nullptr && scope != nullptr;
+         scope = scope->outside_) {
+        first = scope->outer_.first;
+    }
+    return first;
+}
+
 bool Ready::any_here() noexcept {
-    if (this_threads().first != nullptr) {
-        return true;
+    return first_here() != nullptr;
+}
+
+void Ready::run_all_here() {
+    while (Dependencies* const next = first_here()) {
+        run_now(*next);
     }
-    for (const Ready* scope = innermost(); scope != nullptr; scope = scope->outside_) {
-        if (scope->outer_.first != nullptr) {
-            return true;
-        }
-    }
-    return false;
 }
 
 bool Ready::remove(List& list, Dependencies& dependent) noexcept {

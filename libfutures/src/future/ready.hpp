@@ -44,6 +44,9 @@ public:
     /// Runs it before its turn. Requires: it is here.
     static void run_now(Dependencies& dependent);
 
+    /// Runs all that is here: the thread is about to wait for what may need it.
+    static void run_all_here();
+
 private:
     static constexpr unsigned deepest = 16;
 
@@ -62,6 +65,7 @@ private:
         return scope;
     }
 
+    static Dependencies* first_here() noexcept;
     static bool remove(List& list, Dependencies& dependent) noexcept;
     static void run_all();
 

@@ -176,6 +176,16 @@ bool StateBase::conclude_watched(Outcome outcome) noexcept {
 }
 
 bool StateBase::cancel() {
+    bool callbacks = false;
+    const bool cancelled = cancel_before_callbacks(callbacks);
+    if (callbacks) {
+        run_all_callbacks();
+    }
+    return cancelled;
+}
+
+bool StateBase::cancel_before_callbacks(bool& callbacks) {
+    callbacks = false;
     // order: acquire pairs with conclude(), so that a finished value is visible.
     auto word = word_.load(std::memory_order_acquire);
     Word cancelled = 0;
@@ -206,7 +216,7 @@ bool StateBase::cancel() {
         if (is_told(cancelled)) {
             tell_waiters();
         }
-        run_all_callbacks();
+        callbacks = true;
     }
     return true;
 }

@@ -8,6 +8,7 @@
 
 #include "process_pool/items.hpp"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -199,6 +200,8 @@ struct BoardHeader {
     std::atomic<std::uint32_t> trims;
     /// Somebody waits until workers are ready: they ring.
     std::atomic<std::uint32_t> ready_wanted;
+    /// The parent: places that have ever had a worker, the first ones.
+    std::atomic<std::uint32_t> places_used;
     alignas(cache_line) std::atomic<std::int32_t> submit_cpu;
     /// The parent: when it looks at limited tasks next, in nanoseconds of the monotonic
     /// clock; 0: not before a worker rings.
@@ -255,12 +258,20 @@ public:
         return rings + worker * slot_count_;
     }
 
-    /// How many words of a WorkerSet are in use.
-    std::size_t set_words() const noexcept { return (workers_ + 63) / 64; }
+    /// As far as it can be believed.
+    std::uint32_t places_used() const noexcept {
+        return std::min(header().places_used.load(), workers_);
+    }
 
-    /// Those bits of such a word that belong to a worker.
-    WorkerSet::Word set_mask(std::size_t index) const noexcept {
-        const std::size_t bits = workers_ - index * 64;
+    /// How many words of a WorkerSet `used` places have.
+    static std::size_t set_words(std::uint32_t used) noexcept {
+        return (std::size_t{used} + 63) / 64;
+    }
+
+    /// Those bits of such a word that belong to one of these places.
+    static WorkerSet::Word set_mask(std::size_t index, std::uint32_t used) noexcept {
+        const std::size_t before = index * 64;
+        const std::size_t bits = used > before ? used - before : 0;
         return bits >= 64 ? ~WorkerSet::Word{0} : (WorkerSet::Word{1} << bits) - 1;
     }
 

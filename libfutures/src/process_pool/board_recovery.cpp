@@ -28,7 +28,9 @@ void Board::prepare(std::uint32_t worker, std::shared_ptr<ResultArenaReader> are
     control.limited_task.store(0);
     control.stopped_task.store(0);
     if (worker >= used_.load()) {
+        const MutexLock placing(mutex_);  // of check_header()
         used_.store(worker + 1);
+        view_.header().places_used.store(worker + 1);
     }
     control.crash.signal.store(0);
     control.crash.message.kind = CrashMessage::Kind::none;

@@ -16,21 +16,25 @@ void Board::wake_for_work(std::uint64_t tail) noexcept {
     // stored the tail, then look at the bits. One of us sees the other.
     mp::os::full_fence();
     BoardHeader& header = view_.header();
+    // order: relaxed, as the bits: who has one was counted before.
+    const std::uint32_t used = used_.load(std::memory_order_relaxed);
+    const std::size_t words = BoardView::set_words(used);
     bool sleepers = false;
     int searching = 0;
-    for (std::size_t i = 0; i < view_.set_words(); ++i) {
+    for (std::size_t i = 0; i < words; ++i) {
         // order: after the fence.
         sleepers =
             sleepers || (header.sleepers.word(i).load(std::memory_order_relaxed) &
-                         view_.set_mask(i)) != 0;
+                         BoardView::set_mask(i, used)) != 0;
     }
     if (!sleepers) {
         return;
     }
-    for (std::size_t i = 0; i < view_.set_words(); ++i) {
+    for (std::size_t i = 0; i < words; ++i) {
         // order: a hint; a searcher that leaves work behind wakes another worker.
         searching += std::popcount(
-            header.searching.word(i).load(std::memory_order_relaxed) & view_.set_mask(i)
+            header.searching.word(i).load(std::memory_order_relaxed) &
+            BoardView::set_mask(i, used)
         );
     }
     // order: a hint, as above.

@@ -35,13 +35,14 @@ void Board::check_header(std::uint64_t head) noexcept {
     if (header.next_look.load() != next_look_) {
         report_damage("when tasks are looked at");
     }
-    if (header.slots != options_.slots || header.workers != options_.workers) {
+    if (header.slots != options_.slots || header.workers != options_.workers ||
+        header.places_used.load() != used_.load()) {
         report_damage("its measures");
     }
-    for (std::size_t i = 0; i < view_.set_words(); ++i) {
+    for (std::size_t i = 0; i < BoardView::set_words(options_.workers); ++i) {
         const auto bits =
             header.sleepers.word(i).load() | header.searching.word(i).load();
-        if ((bits & ~view_.set_mask(i)) != 0) {
+        if ((bits & ~BoardView::set_mask(i, used_.load())) != 0) {
             report_damage("which workers sleep");
         }
     }

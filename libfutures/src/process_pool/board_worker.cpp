@@ -240,7 +240,8 @@ void BoardWorker::found_by_search() noexcept {
     MP_FAILPOINT("worker: stopped searching");
     bool others = false;
     bool sleepers = false;
-    for (std::size_t i = 0; i < view_.set_words(); ++i) {
+    const std::size_t words = BoardView::set_words(view_.places_used());
+    for (std::size_t i = 0; i < words; ++i) {
         others = others || header_.searching.word(i).load() != 0;
         sleepers = sleepers || header_.sleepers.word(i).load() != 0;
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "process_pool/crash_report.hpp"
 
+#include "os/coarse_clock.hpp"
 #include "process_pool/crash_frames.hpp"
 #include "process_pool/crash_message.hpp"
 
@@ -13,7 +14,6 @@
 #include <array>
 #include <atomic>
 #include <chrono>
-#include <ctime>
 
 namespace futures::detail {
 
@@ -108,14 +108,6 @@ void make_alternate_stack() {
     }
 }
 
-/// A word of the system's memory, which costs a few nanoseconds: right to one tick.
-std::uint64_t coarse_now() noexcept {
-    timespec now{};
-    ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000U +
-           static_cast<std::uint64_t>(now.tv_nsec);
-}
-
 /// The parent's own copy: the record is another worker's soon.
 class KeptStack final : public UnreadStack {
 public:
@@ -134,7 +126,7 @@ private:
 
 void note_task_begun(WorkerControl& control) noexcept {
     // order: read when this process has ended.
-    control.task_begun.store(coarse_now(), std::memory_order_relaxed);
+    control.task_begun.store(mp::os::coarse_now(), std::memory_order_relaxed);
 }
 
 void install_crash_reporter(WorkerControl& control) {
@@ -167,7 +159,7 @@ std::unique_ptr<const UnreadStack> fill_crash_report(
     report.core_dumped = process.dumped_core();
     report.peak_memory_bytes = process.peak_memory_bytes();
     report.cpu_time = process.cpu_time();
-    const std::uint64_t now = coarse_now();
+    const std::uint64_t now = mp::os::coarse_now();
     const std::uint64_t begun = control.task_begun.load();
     if (begun != 0 && begun <= now) {
         report.ran_for = std::chrono::nanoseconds(now - begun);

@@ -11,7 +11,7 @@ namespace futures::detail {
 namespace {
 
 /// How many of the last losses a text tells of.
-constexpr std::size_t told = 5;
+constexpr std::size_t told_losses = 5;
 
 }  // namespace
 
@@ -46,7 +46,7 @@ std::string LossWindow::story() const {
     if (!limit_.within.is_forever()) {
         text += " within " + mp::detail::seconds_text(limit_.within.duration());
     }
-    const std::size_t first = losses_.size() - std::min(told, losses_.size());
+    const std::size_t first = losses_.size() - std::min(told_losses, losses_.size());
     for (std::size_t i = first; i < losses_.size(); ++i) {
         text += (i == first ? ": " : "; ") + losses_[i].what;
     }

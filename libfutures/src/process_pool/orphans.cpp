@@ -2,6 +2,7 @@
 #include "process_pool/orphans.hpp"
 
 #include "os/check.hpp"
+#include "os/coarse_clock.hpp"
 #include "process/active_children.hpp"
 #include "process_pool/process_look.hpp"
 
@@ -13,7 +14,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <ctime>
 #include <exception>
 #include <vector>
 
@@ -26,17 +26,10 @@ namespace {
 constexpr std::size_t most_of_own_session = 64;
 
 /// Behind a look that found nothing to reap among the children that have ended.
-constexpr std::int64_t pause_ns = 250'000'000;
+constexpr std::uint64_t pause_ns = 250'000'000;
 
 // The worker's own.
 bool keeps_orphans = false;
-
-/// Costs a few nanoseconds: right to one tick.
-std::int64_t coarse_now() noexcept {
-    timespec now{};
-    ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
-}
 
 /// Has any child ended?
 bool is_any_over() noexcept {
@@ -103,8 +96,8 @@ void reap_orphans() noexcept {
     if (!keeps_orphans) {
         return;
     }
-    static std::int64_t next_look = 0;
-    const std::int64_t now = coarse_now();
+    static std::uint64_t next_look = 0;
+    const std::uint64_t now = os::coarse_now();
     if (now < next_look) {
         return;
     }

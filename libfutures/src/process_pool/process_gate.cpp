@@ -56,10 +56,11 @@ void ProcessGate::go_on() {
 }
 
 void ProcessGate::leave_room(bool begun) noexcept {
+    // First: what is destroyed may end the pool.
+    pool_->waiting().remove(*this, begun);
     let_go();
     forget_values();
     state_ = {};
-    pool_->waiting().remove(*this, begun);
 }
 
 void ProcessGate::submit() {
@@ -115,8 +116,13 @@ void ProcessGate::fail_future(std::exception_ptr exception) {
 }
 
 void ProcessGate::cancel_future() {
-    task_->cancel_future();
+    const StatePtr<StateBase> state = state_;
+    bool callbacks = false;
+    state->cancel_before_callbacks(callbacks);
     leave_room(false);
+    if (callbacks) {
+        state->run_all_callbacks();
+    }
 }
 
 /// Its future was cancelled.

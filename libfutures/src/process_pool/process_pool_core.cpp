@@ -6,6 +6,7 @@
 #include "mp/errors.hpp"
 
 #include "executor/exit_hook.hpp"
+#include "future/ready.hpp"
 #include "os/address_space.hpp"
 #include "os/control_group.hpp"
 #include "process_pool/worker_body.hpp"
@@ -385,6 +386,7 @@ void ProcessPool::shutdown(ShutdownOptions options) {
     }
     board_.doorbell().ring();
     if (options.wait && !manager_.is_current()) {
+        Ready::run_all_here();
         manager_.join();
     }
 }

@@ -131,7 +131,7 @@ void ProcessPool::kill_faulty_workers() noexcept {
             continue;
         }
         try {
-            worker.process->kill();
+            end_worker(worker, SIGKILL);
             worker.condemned = Condemned::faulty;
         } catch (const std::exception& error) {
             if (!std::exchange(worker.unkillable, true)) {

@@ -129,10 +129,12 @@ bool ProcessTree::add(pid_t pid, pid_t parent, int parent_pidfd) {
         done_.push_back(pid);
         return false;
     }
-    if (stop_process(pidfd->get())) {
-        wait_until_stopped(pid, pidfd->get());
-    }
+    // First, so that it is let go on, or ended, whatever happens.
     members_.push_back({pid, std::move(*pidfd)});
+    const int stopped = members_.back().pidfd.get();
+    if (stop_process(stopped)) {
+        wait_until_stopped(pid, stopped);
+    }
     return true;
 }
 

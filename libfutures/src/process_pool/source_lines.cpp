@@ -27,12 +27,12 @@ namespace {
 /// another state: so many, and no more.
 constexpr std::size_t most_states = 8;
 
-struct State {
+struct LinesOf {
     std::atomic<backtrace_state*> state{nullptr};
     std::atomic<unsigned long long> loads{0};  ///< modules loaded before it was made
 };
 
-std::array<State, most_states> states;
+std::array<LinesOf, most_states> states;
 
 void ignore_error(void* /*data*/, const char* /*message*/, int /*error*/) {}
 
@@ -52,7 +52,7 @@ unsigned long long loads_so_far() {
 /// while another thread is here could never have it.
 backtrace_state* state_for(unsigned long long loads) {
     backtrace_state* last = nullptr;
-    for (State& state : states) {
+    for (LinesOf& state : states) {
         backtrace_state* known = state.state.load();
         if (known == nullptr) {
             backtrace_state* const made =

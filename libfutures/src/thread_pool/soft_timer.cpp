@@ -77,11 +77,12 @@ SoftTimer::~SoftTimer() {
     }
 }
 
-bool SoftTimer::add(ThreadControl& control) noexcept {
+bool SoftTimer::add(ThreadControl& control, std::uint32_t call) noexcept {
     try {
         const MutexLock lock(core_->mutex);
         const auto at = core_->timers.emplace(control.deadline.time_point(), &control);
         control.timed = at;
+        control.timed_call = call;
         control.add_reference();
         if (at == core_->timers.begin()) {
             core_->changed.notify_all();
@@ -108,6 +109,7 @@ void SoftTimer::Core::run() {
     pthread_setname_np(pthread_self(), "mp-limits");
     for (;;) {
         ThreadControl* late = nullptr;
+        std::uint32_t call = 0;
         {
             const MutexLock lock(mutex);
             while (!ending && late == nullptr) {
@@ -120,13 +122,14 @@ void SoftTimer::Core::run() {
                     timers.erase(timers.begin());
                     first->timed.reset();
                     late = first;
+                    call = first->timed_call;
                 }
             }
             if (late == nullptr) {
                 return;
             }
         }
-        late->stop(SoftStop::timeout);  // callbacks of the task run in here
+        late->stop_late(call);  // callbacks of the task run in here
         late->drop_reference();
     }
 }
@@ -145,6 +148,19 @@ void ThreadControl::stop(SoftStop reason) noexcept {
     source.request_stop();  // callbacks of the task run in here
 }
 
+void ThreadControl::stop_late(std::uint32_t call) noexcept {
+    std::stop_source source(std::nostopstate);
+    {
+        const MutexLock lock(mutex_);
+        if (call != call_ || reason_.load() != SoftStop::no) {
+            return;
+        }
+        reason_.store(SoftStop::timeout);
+        source = source_;
+    }
+    source.request_stop();  // callbacks of the task run in here
+}
+
 std::stop_token ThreadControl::token() const noexcept {
     const MutexLock lock(mutex_);
     return source_.get_token();
@@ -152,6 +168,7 @@ std::stop_token ThreadControl::token() const noexcept {
 
 bool ThreadControl::renew() noexcept {
     const MutexLock lock(mutex_);
+    ++call_;
     if (reason_.load() == SoftStop::timeout) {
         try {
             source_ = std::stop_source();
@@ -166,7 +183,12 @@ bool ThreadControl::renew() noexcept {
 void ThreadControl::begin() noexcept {
     if (timer != nullptr) {
         deadline = mp::Deadline(limit);
-        if (!timer->add(*this)) {
+        std::uint32_t call = 0;
+        {
+            const MutexLock lock(mutex_);
+            call = call_;
+        }
+        if (!timer->add(*this, call)) {
             stop(SoftStop::timeout);  // rather than never
         }
     }

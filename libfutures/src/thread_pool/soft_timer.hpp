@@ -27,7 +27,7 @@ public:
 
     /// Asks that task to stop at its deadline, unless remove() comes first. False
     /// without memory.
-    bool add(ThreadControl& control) noexcept;
+    bool add(ThreadControl& control, std::uint32_t call) noexcept;
     void remove(ThreadControl& control) noexcept;
 
 private:

@@ -100,7 +100,7 @@ void ThreadPool::await(WaitingTask& task) {
     }
 }
 
-void ThreadPool::release(Work& work) {
+std::exception_ptr ThreadPool::release(Work& work) {
     try {
         if (!creator_.is_here()) {
             check_open();
@@ -111,8 +111,7 @@ void ThreadPool::release(Work& work) {
         work.set_queued_in(number_);
         queue_.push(work);
     } catch (...) {
-        work.fail(std::current_exception());
-        return;
+        return std::current_exception();
     }
     idle_.wake_unless_one_searches();
     if (all_blocked_.load()) {  // as in submit()
@@ -121,6 +120,7 @@ void ThreadPool::release(Work& work) {
     if (mode_.load() == Mode::broken) {
         fail_queued();
     }
+    return nullptr;
 }
 
 /// Not while tasks wait for what they depend on, unless nobody would run them.
@@ -309,15 +309,22 @@ void ThreadPool::work_on(Worker& self, Work* first) {
 /// What another thread was at that ended itself, the innermost first.
 void ThreadPool::finish(Worker& self) {
     while (!self.unfinished.empty()) {
-        self.task.work = self.unfinished.back();
+        Work* const work = self.unfinished.back();
+        self.unfinished.pop_back();
+        self.task.work = work;
         // NOLINTNEXTLINE(cppcoreguidelines-special-member-functions): of one place only
         const struct Left {
             TaskFrame& task;
 
             ~Left() { leave_graph(task); }
         } left{self.task};
-        self.unfinished.back()->run_rest(self);
-        self.unfinished.pop_back();
+        try {
+            work->run_rest(self);
+        } catch (const mp::detail::ForcedUnwind&) {
+            // In front: behind it stands what ran inside of it.
+            self.unfinished.insert(self.unfinished.begin(), work);
+            throw;
+        }
     }
 }
 

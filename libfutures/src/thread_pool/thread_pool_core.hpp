@@ -51,7 +51,7 @@ public:
     void await(WaitingTask& task);
 
     /// Of one that waited: now it may run. Before it leaves the room.
-    void release(Work& work);
+    std::exception_ptr release(Work& work);
 
     WaitingRoom& waiting() noexcept { return waiting_; }
 

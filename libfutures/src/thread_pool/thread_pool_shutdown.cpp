@@ -5,6 +5,7 @@
 #include "mp/errors.hpp"
 
 #include "executor/exit_hook.hpp"
+#include "future/ready.hpp"
 #include "thread_pool/thread_pool_core.hpp"
 #include "util/exit_function.hpp"
 
@@ -101,6 +102,7 @@ void ThreadPool::leave_threads() noexcept {
 /// All threads but the calling one. Submitters add none any more; a thread that ends in
 /// the middle of a task, or that waits, adds one before it can be joined.
 void ThreadPool::join() noexcept {
+    Ready::run_all_here();
     const mp::detail::MutexLock joining(join_mutex_);
     for (;;) {
         std::thread thread = thread_to_join();

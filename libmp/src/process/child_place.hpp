@@ -16,7 +16,9 @@ std::string directory_of_child(const std::string& chosen);
 void check_names(const Environment& changes);
 
 /// In a child that is no new program: changes its variables. Not by setenv(), whose
-/// lock a thread of the parent may have held when the child was forked. Requires: no
+/// lock a thread of the parent may have held when the child was forked. A parent that
+/// forks in the very instructions in which another thread's setenv() moves the list of
+/// variables may leave the child a list that was freed: nobody can tell. Requires: no
 /// other thread.
 void change_environment(const Environment& changes);
 

@@ -37,7 +37,9 @@ TEST_CASE(
     CHECK_THROWS_AS(
         threads.submit({.kill_after = 1s}, total, 1, 2), std::invalid_argument
     );
-    CHECK_THROWS_AS(threads.submit({.timeout = 0s}, total, 1, 2), std::invalid_argument);
+    CHECK_THROWS_AS(
+        threads.submit({.timeout = 0s}, total, 1, 2), std::invalid_argument
+    );
     CHECK_THROWS_AS(threads.submit({.retries = 1}, total, 1, 2), std::invalid_argument);
     CHECK(threads.statistics().submitted == 0);
 }

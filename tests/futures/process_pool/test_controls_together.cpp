@@ -91,7 +91,7 @@ unsigned fail_in_all_ways() {
     return attempt_now();
 }
 
-unsigned ring_and_check(const std::string& begun) {
+unsigned ring_and_attempt(const std::string& begun) {
     test::ring(begun);
     return check_in_attempts(1000);
 }
@@ -124,7 +124,7 @@ void die_in_pool() {
     raise(SIGKILL);
 }
 
-int pass_gate(const std::string& gate, int value) {
+int pass_gate_of(const std::string& gate, int value) {
     test::pass(gate);
     return value;
 }
@@ -187,7 +187,7 @@ TEST_CASE("A task that is cancelled while it runs is not run again", "[pool]") {
         futures::SubmitOptions task{
             .retries = 5, .retry_on = retry_on<std::exception>(), .retry_delay = 1ms};
         task.grace = softly ? 60s : 0s;
-        const auto runs = pool.submit(task, ring_and_check, begun.path());
+        const auto runs = pool.submit(task, ring_and_attempt, begun.path());
         REQUIRE(begun.wait_for(1));
         CHECK(runs.cancel(futures::running));
         CHECK_THROWS_AS(runs.result(), CancelledError);
@@ -300,7 +300,7 @@ TEST_CASE("Tasks with priorities use the workers that resize() adds", "[pool]") 
     const Gate gate;
     std::vector<Future<int>> waiting;
     for (int i = 0; i < 8; ++i) {
-        waiting.push_back(pool.submit({.priority = i}, pass_gate, gate.path(), i));
+        waiting.push_back(pool.submit({.priority = i}, pass_gate_of, gate.path(), i));
     }
     pool.resize(4);
     futures::Future<int> other = pool.submit({.priority = 9}, inc, 1);

@@ -144,7 +144,7 @@ TEST_CASE(
     CHECK(says(refused([&] { future.result(); }), "limit of memory, 64 MiB"));
     try {
         future.result();
-    } catch (const mp::ResourceLimitExceeded& error) {
+    } catch (const futures::ResourceLimitExceeded& error) {
         CHECK_THROWS_WITH(
             std::rethrow_if_nested(error), test::ContainsSubstring("std::bad_alloc")
         );

@@ -208,13 +208,16 @@ TEST_CASE(
     const auto left = threads.submit(waits_leave_thread, std::ref(go));
     const Future<int> by_hand;
     std::atomic<pid_t> waiting{0};
+    std::binary_semaphore waited(0);
     left.add_done_callback([&](const auto&) {
         waiting = gettid();
         by_hand.result();
+        waited.release();
     });
     go.release();
     REQUIRE(test::falls_asleep(waiting));
     by_hand.set_result(1);
+    waited.acquire();  // else the pool may take its thread for blocked
     std::optional<Future<int>> self;
     std::binary_semaphore there(0);
     self = threads.submit([&] {

@@ -9,9 +9,11 @@
 #include "futures/detail/dependencies.hpp"
 #include "futures/future.hpp"
 #include "mp/detail/call_traits.hpp"
+#include "mp/detail/forced_unwind.hpp"
 #include "mp/detail/refusal.hpp"
 
 #include <cstddef>
+#include <exception>
 #include <functional>
 #include <optional>
 #include <tuple>
@@ -198,10 +200,20 @@ public:
         return *std::move(value_);
     }
 
-    /// The first call takes it; it stays here.
+    /// The first call takes it; it stays here, and so does why there is none.
     T& lend(Dependencies& from) {
+        if (failed_ != nullptr) {
+            std::rethrow_exception(failed_);
+        }
         if (!value_) {
-            value_.emplace(take_value<T>(from, number_));
+            try {
+                value_.emplace(take_value<T>(from, number_));
+            } catch (const mp::detail::ForcedUnwind&) {
+                throw;
+            } catch (...) {
+                failed_ = std::current_exception();
+                throw;
+            }
         }
         return *value_;
     }
@@ -221,6 +233,7 @@ public:
 private:
     std::size_t number_;
     std::optional<T> value_;
+    std::exception_ptr failed_;
 };
 
 template <class T>

@@ -144,12 +144,18 @@ public:
     }
 
     void fail(std::exception_ptr exception) override {
-        if (this->start()) {
-            destroy_call();
-            this->store_exception(std::move(exception));
-            this->finish(Outcome::exception);
-        } else {
+        if (!this->start()) {
             this->drop_reference();
+            return;
+        }
+        // Done first: to destroy the call is to leave the room of tasks that wait.
+        this->store_exception(std::move(exception));
+        this->add_reference();
+        const StatePtr<StateBase> kept(this);
+        const bool callbacks = this->conclude(Outcome::exception);
+        destroy_call();
+        if (callbacks) {
+            this->run_callbacks_and_end();
         }
     }
 
@@ -277,7 +283,8 @@ private:
         this->pause();
         {
             const WaitingInThread waiting(*this);
-            if (waiting.is_to_end()) {
+            // It may have been asked to stop since it looked.
+            if (waiting.is_to_end() || !is_free_to_go_on()) {
                 this->cancel();
             }
             this->sleep_until(false, deadline);
@@ -300,7 +307,8 @@ private:
     /// As of ThreadTask.
     StopAnswer request_stop() override {
         control().stop(SoftStop::cancelled);
-        return StopAnswer::yes;
+        return this->state() == FutureState::pending ? StopAnswer::queued
+                                                     : StopAnswer::yes;
     }
 
     const std::uint32_t retries_;

@@ -143,6 +143,10 @@ public:
     /// True when it is cancelled now or was before. Runs callbacks.
     bool cancel();
 
+    /// The same, but `callbacks` says whether run_all_callbacks() is still to be
+    /// called.
+    bool cancel_before_callbacks(bool& callbacks);
+
     /// The same for a call that may have begun: it is stopped, if its executor can.
     /// True when it is cancelled, now or as soon as it has ended.
     bool cancel_running();
@@ -238,9 +242,14 @@ public:
     /// conclude(), the callbacks, and end_telling().
     void finish(Outcome outcome) {
         if (conclude(outcome)) {
-            const Telling telling{*this};
-            run_all_callbacks();
+            run_callbacks_and_end();
         }
+    }
+
+    /// What is to be done after conclude() returned true, in a thread of the program.
+    void run_callbacks_and_end() {
+        const Telling telling{*this};
+        run_all_callbacks();
     }
 
     /// In order, each once, outside any lock, and what depends on them in this thread.

@@ -54,6 +54,9 @@ public:
     /// it is a cancellation.
     void stop(SoftStop reason) noexcept;
 
+    /// The time of a call is up, unless it is over and another one has taken its place.
+    void stop_late(std::uint32_t call) noexcept;
+
     SoftStop reason() const noexcept { return reason_.load(); }
 
     bool stop_requested() const noexcept { return reason() != SoftStop::no; }
@@ -79,6 +82,7 @@ public:
 
     // Guarded by the timer.
     std::optional<Timers::iterator> timed = {};
+    std::uint32_t timed_call = 0;
 
 private:
     ~ThreadControl() = default;
@@ -87,6 +91,7 @@ private:
     std::atomic<SoftStop> reason_{SoftStop::no};  // written under mutex_
     mutable mp::detail::Mutex mutex_;
     std::stop_source source_ MP_GUARDED_BY(mutex_);
+    std::uint32_t call_ MP_GUARDED_BY(mutex_) = 0;  // the number of the latest
 };
 
 }  // namespace futures::detail

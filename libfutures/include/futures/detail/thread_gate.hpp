@@ -10,6 +10,7 @@
 #include "futures/detail/thread_task.hpp"
 #include "futures/detail/waiting_task.hpp"
 
+#include <atomic>
 #include <cstddef>
 #include <exception>
 #include <functional>
@@ -30,7 +31,19 @@ public:
     /// Before it waits. Takes over the queue's reference.
     void lead_to(Work& work) noexcept { work_ = &work; }
 
+    /// The pool did not take it: it never waited. No watch() follows.
+    void abandon() noexcept {
+        in_room_ = false;
+        WaitingTask::abandon();
+    }
+
+    /// Its call is about to be destroyed. It leaves the pool's room before code of the
+    /// program runs, which may wait for the pool's end.
+    void leave_with_call() noexcept;
+
 private:
+    void leave_room() noexcept;
+
     void go_on() override;
     void fail_future(std::exception_ptr exception) override;
     void cancel_future() override;
@@ -38,6 +51,8 @@ private:
 
     std::shared_ptr<ThreadPool> pool_;
     Work* work_ = nullptr;
+    std::atomic<bool> in_room_{true};
+    std::atomic<bool> begun_{false};  // it goes to the queue
 };
 
 /// A callable with its arguments, of which some are still to come. When it is destroyed
@@ -54,7 +69,7 @@ public:
     WaitingCall(const WaitingCall&) = delete;
     WaitingCall& operator=(const WaitingCall&) = delete;
 
-    ~WaitingCall() { gate_->leave(); }
+    ~WaitingCall() { gate_->leave_with_call(); }
 
     ThreadGate& gate() const noexcept { return *gate_; }
 

@@ -202,7 +202,8 @@ public:
 
     void run(WorkerState& self) override {
         if (!this->start()) {
-            if (is_cancelled()) {  // else it is counted where it was begun
+            // Else it is counted where it was begun.
+            if (is_cancelled() && stage_ == Stage::queued) {
                 count(self.completed);
             }
             this->drop_reference();
@@ -271,12 +272,18 @@ public:
     }
 
     void fail(std::exception_ptr exception) override {
-        if (this->start()) {
-            destroy_call();
-            this->store_exception(std::move(exception));
-            this->finish(Outcome::exception);
-        } else {
+        if (!this->start()) {
             this->drop_reference();
+            return;
+        }
+        // Done first: to destroy the call is to leave the room of tasks that wait.
+        this->store_exception(std::move(exception));
+        this->add_reference();
+        const StatePtr<StateBase> kept(this);
+        const bool callbacks = this->conclude(Outcome::exception);
+        destroy_call();
+        if (callbacks) {
+            this->run_callbacks_and_end();
         }
     }
 
