@@ -5,6 +5,7 @@
 // Threads: set before the task is submitted; the manager's own after that.
 #pragma once
 
+#include "futures/detail/recycle.hpp"
 #include "futures/submit_options.hpp"
 #include "mp/timeout.hpp"
 
@@ -20,7 +21,7 @@ namespace futures::detail {
 
 inline constexpr std::chrono::milliseconds usual_kill_after{500};
 
-struct TaskControl {
+struct TaskControl : Recycled {
     using Clock = std::chrono::steady_clock;
 
     explicit TaskControl(SubmitOptions& options)
