@@ -38,15 +38,15 @@ class ThisPool : public MapsLists<ThisPool>,
 public:
     /// As ProcessPoolExecutor::submit(): calls `fn(args...)` in a worker. The call is
     /// an ordinary task of the pool, but that it has the priority of the task that
-    /// submits it, unless it says one of its own, is cancelled with that task, unless
-    /// it is detached, and goes before what was submitted from outside where both wait.
+    /// submits it, unless it says one of its own, and is cancelled with that task,
+    /// unless it is detached. A task that ends by itself leaves its calls to go on.
     /// While a task waits for its future (result(), wait(), as_completed(), the results
-    /// of map()), its worker counts as blocked, so that the pool can start another, or
-    /// the call is run on the stack of the task that waits. A task that ends by itself
-    /// leaves its calls to go on. May be used until the pool ends, also after its
-    /// shutdown(). Throws mp::StateError outside of tasks of process pools,
-    /// std::invalid_argument for options that cannot be. Future<T> as arguments and
-    /// SubmitOptions::after are for ProcessPoolExecutor only.
+    /// of map()), its worker counts as blocked: the pool can start another one, which
+    /// begins with this call, or the call is run on the stack of the task that waits.
+    /// Works also after the pool's shutdown(), as long as tasks run. Throws
+    /// mp::StateError outside of tasks of process pools, std::invalid_argument for
+    /// options that cannot be: of these, SubmitOptions::after is one, and Future<T> are
+    /// no arguments; both are for ProcessPoolExecutor only.
     template <class Fn, class... Args>
         requires(!std::same_as<std::decay_t<Fn>, SubmitOptions>)
     auto submit(Fn&& fn, Args&&... args) {
