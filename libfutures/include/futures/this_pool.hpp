@@ -86,7 +86,8 @@ public:
     template <class Fn, class... Ranges>
         requires(!std::same_as<std::decay_t<Fn>, MapOptions>)
     auto map(Fn&& fn, Ranges&&... ranges) {
-        using Check = detail::MapCheck<mp::detail::CallTraits, Fn, Ranges...>;
+        using Check = detail::
+            MapCheck<mp::detail::CallTraits, detail::FuturesTravel::no, Fn, Ranges...>;
         if constexpr (mp::detail::accepts<Check::refusal_with_result, Fn, Ranges...>(
                       )) {
             return map(
@@ -100,7 +101,13 @@ public:
     /// The same with options.
     template <class Fn, class... Ranges>
     auto map(const MapOptions& options, Fn&& fn, Ranges&&... ranges) {
-        using Check = detail::MapCheck<mp::detail::CallTraits, Fn, Ranges...>;
+        static_assert(
+            !detail::awaits_items<detail::FuturesTravel::no, Fn, Ranges...>(),
+            "map() in a task takes no futures for its items: only "
+            "ProcessPoolExecutor::map() waits for them"
+        );
+        using Check = detail::
+            MapCheck<mp::detail::CallTraits, detail::FuturesTravel::no, Fn, Ranges...>;
         if constexpr (mp::detail::accepts<Check::refusal_with_result, Fn, Ranges...>(
                       )) {
             return detail::map_chunks(
