@@ -207,8 +207,8 @@ public:
     /// Which worker has it, if one does.
     std::optional<std::uint32_t> worker_with(const BoardTask& task) const noexcept;
 
-    /// Takes a task that is queued; its call stands in its message then. It still
-    /// counts. False: a worker has it, or it is over.
+    /// Takes a task that is queued; its call stands in its message then. It counts as
+    /// concluded. False: a worker has it, or it is over.
     bool take_queued_task(BoardTask& task) noexcept;
 
     /// Lets it be the next one that a worker takes, if it is queued.
@@ -393,7 +393,11 @@ private:
     bool take_block(BoardTask& task, const ResultItem& item, ResultArenaReader& arena)
         MP_REQUIRES(drain_mutex_);
     void conclude(BoardTask& task) noexcept MP_REQUIRES(drain_mutex_);
+<<<<<<< ours
     void tell_by_manager(BoardTask& task) noexcept MP_REQUIRES(drain_mutex_);
+=======
+    void tell_end(BoardTask& task) noexcept MP_REQUIRES(drain_mutex_);
+>>>>>>> theirs
 
     // board_recovery.cpp
     /// What a worker leaves behind.

@@ -56,7 +56,14 @@ std::optional<std::uint32_t> Board::worker_with(const BoardTask& task) const noe
 
 bool Board::take_queued_task(BoardTask& task) noexcept {
     const MutexLock lock(mutex_);
-    return take_queued_locked(task);
+    if (!take_queued_locked(task)) {
+        return false;
+    }
+    // Its end is told where it runs: whoever hears of what comes after it finds it
+    // counted.
+    // order: as in cancel().
+    concluded_.fetch_add(1, std::memory_order_release);
+    return true;
 }
 
 bool Board::take_queued_locked(BoardTask& task) noexcept {
@@ -99,6 +106,8 @@ bool Board::run_after_all(BoardTask& task) noexcept {
         if (failed_ || cancelling_) {
             return false;
         }
+        // order: as in cancel().
+        concluded_.fetch_sub(1, std::memory_order_release);
         queue_again(task);
     }
     refill();
@@ -107,7 +116,7 @@ bool Board::run_after_all(BoardTask& task) noexcept {
 
 void Board::conclude_taken(BoardTask& task) noexcept {
     const MutexLock draining(drain_mutex_);
-    conclude(task);
+    tell_end(task);
 }
 
 std::uint64_t Board::finished_below(std::uint32_t worker) const noexcept {

@@ -214,6 +214,10 @@ bool Board::take_block(
 void Board::conclude(BoardTask& task) noexcept {
     // order: release pairs with outstanding(), which sees the submission.
     concluded_.fetch_add(1, std::memory_order_release);
+    tell_end(task);
+}
+
+void Board::tell_end(BoardTask& task) noexcept {
     BoardTask* const address = &task;
     if (task.stop != TaskStop::no) [[unlikely]] {
         task.settle_stop();

@@ -155,12 +155,10 @@ void ProcessPool::set_spares(std::uint32_t count) noexcept {
 /// True when there may be more to do.
 bool ProcessPool::settle_waits() {
     std::size_t waiting = 0;
-    std::size_t stacked = 0;
     for (std::uint32_t index = 0; index < board_.places_used(); ++index) {
         const NestedLink* const link = nested_.link_of(index);
         if (link != nullptr) {
             waiting += is_waiting(index, *link) ? 1U : 0U;
-            stacked += link->stack.size();
         }
     }
     waiting_workers_ = static_cast<std::uint32_t>(waiting);
@@ -174,7 +172,7 @@ bool ProcessPool::settle_waits() {
     const std::size_t alive = alive_.load();
     const std::size_t most = std::min<std::size_t>(most_workers(), max_now_);
     const std::size_t active = alive > waiting ? alive - waiting : 0;
-    if (active >= target_ || alive < most || board_.runnable() <= alive + stacked ||
+    if (active >= target_ || alive < most || board_.runnable() <= alive ||
         is_about_to_go_on()) {
         return false;  // as many go on as there are to be, or come; or there is nothing
                        // to do

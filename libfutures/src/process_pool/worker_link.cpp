@@ -55,11 +55,11 @@ WorkerLink::WorkerLink(
     memory_.tells.reset();
     memory_.sleeper.store(LinkSleeper::helper);
     memory_.waits_in.store(0);
-    MP_FAILPOINT("link: before it is told of");
-    view_.control(worker_).has_link.store(1);
     const mp::os::SignalsBlocked blocked;  // they are the task's business
     helper_ =
         std::thread([this, counted = mp::detail::LibraryThread()] { run_helper(); });
+    MP_FAILPOINT("link: before it is told of");
+    view_.control(worker_).has_link.store(1);
 }
 
 WorkerLink::~WorkerLink() {

@@ -8,13 +8,11 @@
 #include "support/gone.hpp"
 #include "support/pools.hpp"
 #include "support/start_methods.hpp"
-#include "support/temp_dir.hpp"
 
 #include <signal.h>
 #include <unistd.h>
 
 #include <cstdlib>
-#include <fstream>
 #include <numeric>
 #include <stdexcept>
 #include <string>
@@ -213,52 +211,6 @@ int cancel_in_task(const std::string& bell) {
     return score;
 }
 
-std::vector<Future<int>>& kept() {
-    static std::vector<Future<int>> futures;
-    return futures;
-}
-
-int wait_for_kept() {
-    return kept().at(0).result();
-}
-
-std::string wait_for_self() {
-    kept().clear();
-    kept().push_back(this_pool().submit(wait_for_kept));
-    try {
-        kept().at(0).result();
-    } catch (const futures::DeadlockError& error) {
-        return error.what();
-    }
-    return "";
-}
-
-/// In the worker where the other one was submitted from.
-int wait_for_the_other() {
-    return kept().at(0).result();
-}
-
-int wait_over_there(
-    const std::string& bell, const std::string& gate, const std::string& text
-) {
-    test::ring(bell);
-    test::pass(gate);
-    try {
-        return this_pool().submit(wait_for_the_other).result();
-    } catch (const futures::DeadlockError& error) {
-        std::ofstream(text) << error.what();
-        return 0;
-    }
-}
-
-void keep_the_other(
-    const std::string& bell, const std::string& gate, const std::string& text
-) {
-    kept().clear();
-    kept().push_back(this_pool().submit(wait_over_there, bell, gate, text));
-    test::pass(bell);  // the other worker has it
-}
-
 }  // namespace
 
 TEST_CASE("this_pool: a task submits to its own pool, and gets the result") {
@@ -315,6 +267,9 @@ TEST_CASE(
     const int workers = GENERATE(1, 2, 8);
     ProcessPoolExecutor pool(on(quick_pool_context(), workers, loss));
     CHECK(pool.submit(sum_to, 10).result(60s) == 55);
+    const auto counts = pool.statistics();
+    CHECK(counts.submitted == 11);
+    CHECK(counts.concluded == 11);
     CHECK(pool.submit(fib, 12).result(60s) == 144);
     CHECK(pool.workers().size() <= static_cast<std::size_t>(2 * workers));
 }
@@ -471,30 +426,6 @@ TEST_CASE("this_pool: what is submitted from outside runs while all workers wait
     gate.open(1);
     CHECK(pool.submit(inc, 1).result(60s) == 2);
     outer.result();
-}
-
-TEST_CASE("this_pool: a task that waits for itself gets a DeadlockError") {
-    ProcessPoolExecutor pool(on(quick_pool_context(), 1));
-    const std::string text = pool.submit(wait_for_self).result();
-    INFO(text);
-    CHECK_THAT(text, test::ContainsSubstring("wait_for_kept"));
-}
-
-TEST_CASE("this_pool: a cycle over two workers is found, and names its tasks") {
-    const test::TempDir dir;
-    const std::string text = dir.path() / "text";
-    const Gate bell;
-    const Gate gate;
-    {
-        ProcessPoolExecutor pool(on(quick_pool_context(), 2, OnWorkerLoss::isolate));
-        pool.submit(keep_the_other, bell.path(), gate.path(), text).result();
-        gate.open(1);
-    }
-    std::string told;
-    std::ifstream file(text);
-    std::getline(file, told);
-    CHECK_THAT(told, test::ContainsSubstring("wait_for_the_other"));
-    CHECK_THAT(told, test::ContainsSubstring("wait_over_there"));
 }
 
 TEST_CASE("this_pool: the pool may be shut down and ended while tasks wait") {
