@@ -15,6 +15,7 @@
 #include "executor/ranked_tasks.hpp"
 #include "os/spin.hpp"
 #include "process_pool/board_layout.hpp"
+#include "process_pool/board_options.hpp"
 #include "process_pool/guard_timer.hpp"
 #include "process_pool/limit_timer.hpp"
 #include "process_pool/message_arena.hpp"
@@ -30,25 +31,6 @@
 #include <vector>
 
 namespace futures::detail {
-
-struct BoardOptions {
-    std::uint32_t workers = 1;   ///< that there are places for
-    std::uint32_t sharers = 0;   ///< of the memory that is kept; 0: as `workers`
-    std::uint64_t slots = 1024;  ///< a power of two
-    mp::detail::SpinPolicy policy{};
-    std::uint64_t trim_threshold = 0;  ///< free bytes that an idle pool keeps
-};
-
-struct BoardStatistics {
-    std::uint64_t submitted = 0;
-    std::uint64_t concluded = 0;
-    std::uint64_t backlog = 0;  ///< not on the board yet
-    std::uint64_t given_back = 0;
-    std::uint64_t lost = 0;
-    std::uint64_t stray_results = 0;
-    std::uint64_t worker_wakes = 0;
-    std::uint64_t guard_ticks = 0;
-};
 
 class Board final : public TaskBoard {
 public:
@@ -195,6 +177,8 @@ public:
 
     /// Shows those that do, which is forgotten.
     void visit_asking(const std::function<void(std::uint32_t)>& visitor);
+    /// The worker had more to ask.
+    void ask_again(std::uint32_t worker) noexcept;
 
     /// So many workers more than usual there may be.
     void tell_of_spares(std::uint32_t count) noexcept {
@@ -393,11 +377,8 @@ private:
     bool take_block(BoardTask& task, const ResultItem& item, ResultArenaReader& arena)
         MP_REQUIRES(drain_mutex_);
     void conclude(BoardTask& task) noexcept MP_REQUIRES(drain_mutex_);
-<<<<<<< ours
     void tell_by_manager(BoardTask& task) noexcept MP_REQUIRES(drain_mutex_);
-=======
     void tell_end(BoardTask& task) noexcept MP_REQUIRES(drain_mutex_);
->>>>>>> theirs
 
     // board_recovery.cpp
     /// What a worker leaves behind.

@@ -93,6 +93,10 @@ std::vector<BoardTask*> Board::take_queued() {
         task.message.clear();
         task.taken_back = true;
         taken.push_back(&task);
+        // Whoever cancels it in the meantime may drop it.
+        if (StateBase* const state = task.future_state()) {
+            state->add_reference();
+        }
     };
     for (Index i = 0; i < options_.slots; ++i) {
         BoardTask* task = slot_tasks_[i].load();

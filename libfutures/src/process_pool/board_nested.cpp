@@ -29,6 +29,11 @@ void Board::visit_asking(const std::function<void(std::uint32_t)>& visitor) {
     }
 }
 
+void Board::ask_again(std::uint32_t worker) noexcept {
+    view_.header().asking.word_of(worker).fetch_or(WorkerSet::bit_of(worker));
+    doorbell().ring();
+}
+
 bool Board::is_queued(const BoardTask& task) const noexcept {
     const MutexLock lock(mutex_);
     if (task.taken_back || task.is_finished() || failed_) {
@@ -67,7 +72,7 @@ bool Board::take_queued_task(BoardTask& task) noexcept {
 }
 
 bool Board::take_queued_locked(BoardTask& task) noexcept {
-    if (task.taken_back || task.is_finished() || failed_ || cancelling_) {
+    if (task.taken_back || task.is_finished() || failed_) {
         return false;
     }
     if (task.position == BoardTask::unplaced) {
@@ -85,7 +90,8 @@ void Board::let_go_first(BoardTask& task) noexcept {
         const MutexLock lock(mutex_);
         const bool is_first =
             task.position != BoardTask::unplaced && task.position == first_ready();
-        if (is_first || task.not_before != DelayedTasks::Clock::time_point() ||
+        if (is_first || cancelling_ ||
+            task.not_before != DelayedTasks::Clock::time_point() ||
             !take_queued_locked(task)) {
             return;
         }

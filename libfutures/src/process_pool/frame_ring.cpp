@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "process_pool/frame_ring.hpp"
 
+#include "os/fence.hpp"
 #include "process_pool/item_sum.hpp"
 
 #include <algorithm>
@@ -134,6 +135,7 @@ bool FrameReader::get(std::byte* to, std::size_t size, std::size_t& done) noexce
 }
 
 bool FrameReader::take_room_wanted() noexcept {
+    mp::os::full_fence();
     return ring_.room_wanted.load() != 0 && ring_.room_wanted.exchange(0) != 0;
 }
 

@@ -64,7 +64,7 @@ public:
 
     /// Whether nothing stands against running it on the stack of the task that waits.
     bool is_plain() const noexcept {
-        return !limits && !retry && retries == 0 && !has_limit();
+        return !limits && !retry && retries == 0 && !has_limit() && !origin.detached;
     }
 
     const NestedOrigin origin;

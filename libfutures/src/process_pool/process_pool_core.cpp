@@ -396,6 +396,7 @@ void ProcessPool::shutdown(ShutdownOptions options) {
     if (options.cancel_futures) {
         waiting_.cancel_all();
         for (BoardTask* task : board_.take_queued()) {
+            const StatePtr<StateBase> kept(task->future_state());
             task->cancel_future();
         }
     }
@@ -468,19 +469,6 @@ void ProcessPool::finish_at_exit() noexcept {
 }
 
 // ---- looking
-
-/// A task of a new worker may have ended before its process is in the table.
-void ProcessPool::await_starting() const {
-    while (starting_ && creator_.is_here()) {
-        started_.wait(mutex_);
-    }
-}
-
-std::vector<pid_t> ProcessPool::worker_pids() const {
-    const MutexLock lock(mutex_);
-    await_starting();
-    return workers_.pids();
-}
 
 ProcessPoolStatistics ProcessPool::statistics() const {
     const std::uint64_t ended = waiting_.ended();

@@ -16,6 +16,8 @@ namespace futures::detail {
 
 namespace {
 
+constexpr int frames_at_once = 256;
+
 std::vector<std::byte>
 failure_frame(std::uint64_t number, const std::exception_ptr& failure) {
     mp::detail::ByteWriter out;
@@ -46,8 +48,8 @@ void ProcessPool::asked() noexcept {
     }
 }
 
-/// Reads all that a worker asks for. What it writes that cannot be costs it its life,
-/// and nobody else anything.
+/// Reads what a worker asks for, much of it at once; all of it when it is gone. What it
+/// writes that cannot be costs it its life, and nobody else anything.
 void ProcessPool::serve(std::uint32_t index, std::uint64_t lost_from) noexcept {
     try {
         NestedLink* const link = nested_.open(index);
@@ -55,7 +57,12 @@ void ProcessPool::serve(std::uint32_t index, std::uint64_t lost_from) noexcept {
             return;
         }
         std::vector<std::byte> frame;
-        for (;;) {
+        // A worker that asks without end leaves time for the others.
+        for (int left = frames_at_once;; --left) {
+            if (left == 0 && lost_from == nothing_lost) {
+                board_.ask_again(index);
+                break;
+            }
             const auto look = link->asks.next(frame);
             if (look == FrameReader::Look::damaged) {
                 board_.kill_worker_of(index);
@@ -120,7 +127,15 @@ void ProcessPool::submit_nested(
     mp::detail::ByteReader& in,
     std::uint64_t lost_from
 ) {
-    SubmittedCall read = read_submitted(in);
+    SubmittedCall read;
+    try {
+        read = read_submitted(in);
+    } catch (const mp::BinaryMismatch&) {
+        // A function that is not here, as of a library that only the worker has loaded.
+        nested_.tell(index, link, failure_frame(head.number, std::current_exception()));
+        return;
+    }
+    complete(read.options);
     if (head.about >= lost_from && !read.options.detached) {
         return;  // its task is lost, and so is this one
     }
@@ -223,7 +238,12 @@ void ProcessPool::settle_nested() noexcept {
         return;
     }
     try {
-        for (const std::uint64_t owner : nested_.take_stopped()) {
+        // In this order: what a task submitted before it stopped is here then.
+        const std::vector<std::uint64_t> stopped = nested_.take_stopped();
+        if (!stopped.empty()) {
+            take_asks();
+        }
+        for (const std::uint64_t owner : stopped) {
             for (const NestedTaskPtr& task : nested_.calls_of(owner)) {
                 cancel_nested(*task);
             }
@@ -246,6 +266,7 @@ void ProcessPool::close_link(std::uint32_t index) {
     }
     const std::vector<NestedTaskPtr> stack = std::move(link->stack);
     const std::vector<NestedTaskPtr> lost = nested_.close(index, lost_from);
+    board_.view().control(index).has_link.store(0);
     for (const NestedTaskPtr& task : stack) {
         task->end = TaskEnd::cancelled;
         board_.conclude_taken(*task);

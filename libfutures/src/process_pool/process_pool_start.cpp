@@ -251,4 +251,17 @@ bool ProcessPool::waits_for_next_start() noexcept {
     return true;
 }
 
+/// A task of a new worker may have ended before its process is in the table.
+void ProcessPool::await_starting() const {
+    while (starting_ && creator_.is_here()) {
+        started_.wait(mutex_);
+    }
+}
+
+std::vector<pid_t> ProcessPool::worker_pids() const {
+    const MutexLock lock(mutex_);
+    await_starting();
+    return workers_.pids();
+}
+
 }  // namespace futures::detail

@@ -79,13 +79,14 @@ bool ProcessPool::run_on_stack(
         }
         mp::detail::ByteWriter out;
         out.put_text(task->control ? task->control->name : std::string());
+        // Of the program; the board's may be another one by now.
+        const int priority = task->control ? task->control->priority : 0;
         out.bulk(call.data(), call.size());
         nested_.tell(
             index,
             link,
             frame_of(
-                TellHead{
-                    TellKind::run, number, static_cast<std::uint64_t>(task->priority)},
+                TellHead{TellKind::run, number, static_cast<std::uint64_t>(priority)},
                 out.data()
             )
         );
@@ -222,6 +223,7 @@ std::string ProcessPool::cycle_through(std::uint32_t index, NestedLink& link) {
         NestedLink* link;
         NestedTaskPtr awaited;
     };
+    board_.drain();  // what has ended is waited for no more
     std::vector<Place> way;
     NestedLink* at = &link;
     for (std::uint32_t worker = index; way.size() <= places_;) {

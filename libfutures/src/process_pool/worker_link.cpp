@@ -15,6 +15,7 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <utility>
 
@@ -88,17 +89,31 @@ void WorkerLink::run_helper() noexcept {
     pthread_setname_np(pthread_self(), "mp-link");
     are_this_threads();
     while (!ending_) {
-        turn(mp::Deadline(mp::forever));
+        turn_unless([this] { return ending_.load(); }, mp::Deadline(mp::forever));
     }
 }
 
-/// A callback that waits for futures comes here again.
+/// A callback that waits for futures comes here.
 void WorkerLink::turn(const mp::Deadline& deadline) {
+    turn_unless([] { return false; }, deadline);
+}
+
+void WorkerLink::turn_unless(
+    const std::function<bool()>& over, const mp::Deadline& deadline
+) {
     auto& bell = memory_.bells[index_of(LinkSleeper::helper)];
     const std::uint32_t seen = bell.load();
     const bool some = drain();
-    if (run_callbacks() == 0 && !some && !ending_) {
+    if (run_callbacks() == 0 && !some && !over()) {
         futex_wait(bell, seen, deadline, FutexScope::shared);
+    }
+}
+
+/// Sequentially consistent with the helper: it says that it waits, then looks whether
+/// it has what it waits for; the caller has taken that, and looks whether it waits.
+void WorkerLink::wake_waiting_helper() noexcept {
+    if (helper_waits_.load() != 0) {
+        ring_bell(LinkSleeper::helper);
     }
 }
 
@@ -189,24 +204,24 @@ void WorkerLink::submit(
 /// Asks the parent, and waits for its answer.
 std::uint64_t WorkerLink::ask_and_wait(AskKind kind, std::uint64_t number) {
     Question question;
-    const MutexLock one_at_a_time(question_mutex_);
     std::uint64_t ticket = 0;
     {
         const MutexLock lock(mutex_);
-        ticket = ++asked_for_;
-        question_ = &question;
+        ticket = ++tickets_;
+        questions_[ticket] = &question;
     }
     try {
         ask({kind, number, ticket});
     } catch (...) {
         const MutexLock lock(mutex_);
-        question_ = nullptr;
+        questions_.erase(ticket);
         throw;
     }
     const bool helps = ThreadDuties::of_this_thread() == this;
+    helper_waits_ += helps ? 1 : 0;
     while (question.answered.load() == 0) {
         if (helps) {
-            // The helper itself, in a callback: nobody else takes the answer.
+            // The helper itself, in a callback: it takes the answer, or the task does.
             auto& bell = memory_.bells[index_of(LinkSleeper::helper)];
             const std::uint32_t seen = bell.load();
             if (!drain() && question.answered.load() == 0) {
@@ -218,6 +233,7 @@ std::uint64_t WorkerLink::ask_and_wait(AskKind kind, std::uint64_t number) {
             );
         }
     }
+    helper_waits_ -= helps ? 1 : 0;
     const MutexLock lock(mutex_);  // whoever answered is done with it
     return question.answer;
 }
@@ -261,6 +277,17 @@ bool WorkerLink::is_running(const NestedCallBase& call) const noexcept {
 
 void WorkerLink::cancelled(NestedCallBase& call) noexcept {
     remove(call.number);
+    // Whoever waits for it has it now.
+    ring_bell(LinkSleeper::task);
+    ring_bell(LinkSleeper::helper);
+}
+
+/// One of them has come back, or will not.
+bool WorkerLink::any_gone(const std::vector<std::uint64_t>& numbers) noexcept {
+    const MutexLock lock(mutex_);
+    return std::any_of(numbers.begin(), numbers.end(), [&](std::uint64_t number) {
+        return !calls_.contains(number);
+    });
 }
 
 NestedCallBase* WorkerLink::remove(std::uint64_t number) noexcept {
@@ -282,9 +309,14 @@ bool WorkerLink::help(NestedCallBase& call, const mp::Deadline& deadline) {
         );
     }
     if (ThreadDuties::of_this_thread() == this) {
-        while (!call.future_state().done() && !deadline.expired()) {
-            turn(deadline);
+        const auto done = [&] {
+            return call.future_state().done();
+        };
+        ++helper_waits_;
+        while (!done() && !deadline.expired()) {
+            turn_unless(done, deadline);
         }
+        --helper_waits_;
     }
     TaskContext* const task = task_of_this_thread();
     if (task != nullptr && PoolThread::of_this_thread() == nullptr &&
@@ -342,13 +374,18 @@ void WorkerLink::take(std::span<const std::byte> frame) {
         take_result(head, in.rest());
         return;
     case TellKind::answer: {
-        const MutexLock lock(mutex_);
-        if (question_ != nullptr && head.number == asked_for_) {
-            question_->answer = head.about;
-            question_->answered.store(1);
-            futex_wake(question_->answered, 1, FutexScope::process);
-            question_ = nullptr;
+        {
+            const MutexLock lock(mutex_);
+            const auto asked = questions_.find(head.number);
+            if (asked != questions_.end()) {
+                Question& question = *asked->second;
+                questions_.erase(asked);
+                question.answer = head.about;
+                question.answered.store(1);
+                futex_wake(question.answered, 1, FutexScope::process);
+            }
         }
+        wake_waiting_helper();
         return;
     }
     case TellKind::run: {
@@ -385,6 +422,7 @@ void WorkerLink::take_result(const TellHead& head, std::span<const std::byte> by
     if (memory_.sleeper.load() == LinkSleeper::task) {
         ring_bell(LinkSleeper::task);  // it may be what it waits for
     }
+    wake_waiting_helper();
 }
 
 void WorkerLink::settle(NestedCallBase& call, TaskEnd end, Message message) noexcept {

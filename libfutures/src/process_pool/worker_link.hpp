@@ -100,10 +100,13 @@ private:
 
     // -- ThreadDuties, of the helper
     void turn(const mp::Deadline& deadline) override;
+    void turn_unless(const std::function<bool()>& over, const mp::Deadline& deadline);
     void ring() noexcept override { ring_bell(LinkSleeper::helper); }
 
     void run_helper() noexcept;
     void ring_bell(LinkSleeper who) noexcept;
+    void wake_waiting_helper() noexcept;
+    bool any_gone(const std::vector<std::uint64_t>& numbers) noexcept;
 
     void ask(const AskHead& head, std::span<const std::byte> bytes = {});
     void ring_parent() noexcept;
@@ -142,7 +145,8 @@ private:
     // Own synchronisation.
     std::atomic<std::uint64_t> numbers_{0};
     std::atomic<bool> ending_{false};
-    mutable mp::detail::Mutex question_mutex_;  ///< one at a time is asked
+    /// The helper waits in a callback: it is woken for what another thread takes.
+    std::atomic<std::uint32_t> helper_waits_{0};
 
     // Guarded by ask_mutex_.
     mp::detail::Mutex ask_mutex_;
@@ -160,8 +164,8 @@ private:
     bool awaits_ MP_GUARDED_BY(mutex_) = false;  ///< the task's thread takes those
     std::string deadlock_ MP_GUARDED_BY(mutex_);
     std::uint64_t deadlocked_wait_ MP_GUARDED_BY(mutex_) = 0;
-    std::uint64_t asked_for_ MP_GUARDED_BY(mutex_) = 0;  ///< the ticket
-    Question* question_ MP_GUARDED_BY(mutex_) = nullptr;
+    std::uint64_t tickets_ MP_GUARDED_BY(mutex_) = 0;
+    std::unordered_map<std::uint64_t, Question*> questions_ MP_GUARDED_BY(mutex_);
 
     std::thread helper_;
 };

@@ -112,8 +112,8 @@ bool WorkerLink::run_one_of(const Wait& wait) {
     return !numbers.empty() && await(any_done, std::move(numbers));
 }
 
-/// Sleeps until it is done, or one of the calls has been run here. False: it does not
-/// sleep here.
+/// Sleeps until it is done, one of the calls has come back, or was run here: the caller
+/// looks again. False: it does not sleep here.
 bool WorkerLink::await(
     const std::function<bool()>& done, std::vector<std::uint64_t> numbers
 ) {
@@ -159,7 +159,9 @@ bool WorkerLink::await(
                 break;
             }
         }
-        if (done()) {
+        // One of several that came back may be all that another thread needs to finish
+        // what is waited for: what is left is told anew.
+        if (done() || any_gone(numbers)) {
             break;
         }
         futex_wait(bell, seen, mp::Deadline(mp::forever), FutexScope::shared);
