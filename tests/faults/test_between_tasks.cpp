@@ -144,23 +144,21 @@ int leave_daemon(const std::string& bell) {
 
 TEST_CASE(
     "G1 G2 G3 loky::reusable_executor::destructor_crashes_in_worker: an argument whose "
-    "destructor ends the worker loses its own call, which says how",
+    "destructor ends the worker does not lose its call, which had returned",
     "[faults]"
 ) {
     const test::LogCapture log;
     ProcessPoolExecutor pool(isolating_any(GENERATE(1, 2, 8)));
-    const auto crash = expect_lost(pool.submit(see, Dying(Deed::crash)));
-    CHECK(crash.report().signal == SIGSEGV);
-    CHECK_THAT(crash.what(), test::ContainsSubstring("SIGSEGV"));
-    const auto exit = expect_lost(pool.submit(see, Dying(Deed::exit_at_once)));
-    CHECK(exit.report().exit_code == 0);
-    const auto thrown = expect_lost(pool.submit(see, Dying(Deed::throw_error)));
-    CHECK(thrown.report().signal == SIGABRT);
-    CHECK(pool.statistics().tasks_lost == 3);
+    std::uint64_t lost = 0;
+    for (const auto deed : {Deed::crash, Deed::exit_at_once, Deed::throw_error}) {
+        CHECK_NOTHROW(pool.submit(see, Dying(deed)).result(60s));
+        ++lost;
+        CHECK(test::soon([&] { return pool.statistics().workers_lost == lost; }));
+    }
     for (int i = 0; i < 101; ++i) {
         CHECK(pool.submit(inc, i).result(60s) == i + 1);
     }
-    CHECK(pool.statistics().tasks_lost == 3);
+    CHECK(pool.statistics().tasks_lost == 0);
 }
 
 TEST_CASE(
