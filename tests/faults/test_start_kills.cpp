@@ -285,13 +285,25 @@ TEST_CASE(
     const auto method = GENERATE(StartMethod::spawn, StartMethod::forkserver);
     ProcessPoolExecutor pool(test::on(mp::get_context(method), 3, OnWorkerLoss::retry));
     std::atomic<int> kills{0};
+    std::atomic<int> ended{0};
     std::thread killer([&] {
+        // Where a start takes longer than the pause between two kills, none would
+        // succeed: so many, and then a task is to end.
+        constexpr int most_in_a_row = 20;
         std::mt19937 random(11);
-        while (kills < 200) {
+        for (int in_a_row = 0, seen = 0; kills < 200;) {
+            if (in_a_row == most_in_a_row) {
+                ended.wait(seen);
+            }
+            if (ended != seen) {
+                seen = ended;
+                in_a_row = 0;
+            }
             const auto targets = children_that_start(method);
             if (!targets.empty() &&
                 kill(targets[random() % targets.size()], SIGKILL) == 0) {
                 ++kills;
+                ++in_a_row;
             }
             usleep(1000 + static_cast<useconds_t>(random() % 15'000));
         }
@@ -309,6 +321,8 @@ TEST_CASE(
             } catch (const futures::WorkerLost&) {
                 ++lost;
             }
+            ++ended;
+            ended.notify_one();
         }
     }
     killer.join();
