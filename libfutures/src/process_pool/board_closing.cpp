@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // The board's end: no more tasks, and what becomes of those that are on it.
+#include "futures/detail/state.hpp"
+
 #include "process_pool/board.hpp"
 
 #include <cstring>
