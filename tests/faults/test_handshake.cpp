@@ -172,7 +172,7 @@ TEST_CASE("P4 P5: authentication: byte by byte, among signals", "[authentication
     relay.get();
 }
 
-TEST_CASE("P13: Listener: a client with another key", "[listener]") {
+TEST_CASE("N5 P13: Listener: a client with another key", "[listener]") {
     Listener listener({.family = any_family(), .authkey = test::key});
     auto wrong = beside([&] {
         Client({.address = listener.address(), .authkey = "wrong", .timeout = 30s});

@@ -12,7 +12,9 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <cstdlib>
 #include <stdlib.h>
 #include <string>
@@ -38,15 +40,17 @@ void compute_for_ever(const std::string& bell) {
     }
 }
 
-/// Has three workers, two of them computing, tells their pids, and waits.
+/// Has workers, all but one of them computing, or the only one, tells three of their
+/// pids, and waits.
 void be_a_parent(
     StartMethod method,
     mp::Call initializer,
     const std::string& computing,
-    const std::string& path
+    const std::string& path,
+    int count = 3
 ) {
     ProcessPoolOptions options;
-    options.max_workers = 3;
+    options.max_workers = count;
     options.mp_context = mp::get_context(method);
     options.on_worker_loss = futures::OnWorkerLoss::isolate;
     options.initializer = std::move(initializer);
@@ -58,8 +62,9 @@ void be_a_parent(
     for (const auto& future : warm) {
         future.result();
     }
-    pool.submit(compute_for_ever, computing);
-    pool.submit(compute_for_ever, computing);
+    for (int i = 0; i < std::max(1, count - 1); ++i) {
+        pool.submit(compute_for_ever, computing);
+    }
     const auto workers = pool.workers();
     const int fd = ::open(path.c_str(), O_WRONLY);
     for (std::size_t i = 0; i < 3; ++i) {
@@ -89,19 +94,22 @@ void ignore_hangups() {
 
 TEST_CASE("M1 M2: a parent killed with SIGKILL leaves no worker", "[faults]") {
     const Context context = each_pool_start_method();
+    const int count = GENERATE(1, 2, 8);
     const Gate bell;
     const Gate pids;
     mp::Process parent(
         {.start_method = StartMethod::fork},
-        [](StartMethod method, const std::string& computing, const std::string& path) {
-            be_a_parent(method, {}, computing, path);
-        },
+        [](StartMethod method,
+           const std::string& computing,
+           const std::string& path,
+           int all) { be_a_parent(method, {}, computing, path, all); },
         context.get_start_method(),
         bell.path(),
-        pids.path()
+        pids.path(),
+        count
     );
     parent.start();
-    REQUIRE(bell.wait_for(2));
+    REQUIRE(bell.wait_for(static_cast<std::size_t>(std::max(1, count - 1))));
     const auto workers = three_pids_of(pids);
     parent.kill();
     parent.join();

@@ -78,6 +78,21 @@ TEST_CASE(
 }
 
 TEST_CASE(
+    "G6: workers that die as they begin a task lose that one at most",
+    "[no-asan][no-tsan]"
+) {
+    const int workers = GENERATE(1, 2, 8);
+    for (const char* const point :
+         {"worker: before running", "worker: after running"}) {
+        INFO(point);
+        const Outcome outcome = with_deaths_at(point, workers);
+        CHECK(outcome.values + outcome.lost == 40);
+        CHECK(outcome.workers_lost > 0);
+        CHECK(static_cast<std::uint64_t>(outcome.lost) <= outcome.workers_lost);
+    }
+}
+
+TEST_CASE(
     "D4 pebble::process_pool::deadlock_result: workers that die as they write a result "
     "lose that task, and the pool goes on",
     "[no-asan][no-tsan]"

@@ -33,7 +33,7 @@ using test::Told;
 
 namespace {
 
-enum class Region { header, control, slots, rings, calls, results };
+enum class Region { header, control, slots, rings, links, calls, results };
 
 enum class How { words, many_words, storm, zeros, ones, noise };
 
@@ -53,15 +53,19 @@ std::vector<std::span<std::byte>> places_of(Region region) {
         auto* const control = reinterpret_cast<std::byte*>(&board.control(0));
         auto* const slots = reinterpret_cast<std::byte*>(board.slots());
         auto* const rings = reinterpret_cast<std::byte*>(board.ring(0));
+        auto* const links = reinterpret_cast<std::byte*>(&board.link(0));
+        auto* const some_links = reinterpret_cast<std::byte*>(&board.link(8));
         places.emplace_back(
             region == Region::header    ? whole.data()
             : region == Region::control ? control
             : region == Region::slots   ? slots
-                                        : rings,
+            : region == Region::rings   ? rings
+                                        : links,
             region == Region::header    ? control
             : region == Region::control ? slots
             : region == Region::slots   ? rings
-                                        : whole.data() + whole.size()
+            : region == Region::rings   ? links
+                                        : some_links
         );
         break;  // all are the same segment
     }
@@ -145,6 +149,7 @@ Told scribble_all(const mp::Context& context, unsigned seeds) {
               Region::control,
               Region::slots,
               Region::rings,
+              Region::links,
               Region::calls,
               Region::results}) {
             for (const auto how :

@@ -133,7 +133,8 @@ TEST_CASE("R9: what is reserved fits RLIMIT_FSIZE", "[faults][slow]") {
 }
 
 TEST_CASE(
-    "R9: results in small arenas wait for room, and are not lost",
+    "R9 ray::test_object_store::full_store: results in small arenas wait for room, and "
+    "are not lost; one that never fits fails alone",
     "[faults][slow][no-asan][no-tsan]"
 ) {
     const auto context = each_pool_start_method();
@@ -149,6 +150,7 @@ TEST_CASE(
         for (auto& future : futures) {
             expect(future.result().size() == 900'000, "a result");
         }
+        const auto workers = pool.workers();
         bool refused = false;
         try {
             pool.submit(text_of, std::size_t{9'000'000}).result();
@@ -156,6 +158,8 @@ TEST_CASE(
             refused =
                 std::string(error.what()).find("RLIMIT_FSIZE") != std::string::npos;
         }
+        expect(pool.submit(text_of, std::size_t{10}).result().size() == 10, "a task");
+        expect(pool.workers() == workers, "the same workers");
         pool.shutdown();
         mp::stop_helpers();
         return refused ? 0 : 1;

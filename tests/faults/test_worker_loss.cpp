@@ -147,7 +147,7 @@ TEST_CASE(
     "C3 C7 C8 C9 C10: isolate: only the running task is lost, and the error says how",
     "[faults]"
 ) {
-    ProcessPoolExecutor pool(isolating(each_pool_start_method(), 2));
+    ProcessPoolExecutor pool(isolating(each_pool_start_method(), GENERATE(1, 2, 8)));
     for (const int signal_number : {SIGKILL, SIGTERM, SIGFPE, SIGILL, SIGABRT}) {
         const auto error = expect_lost(pool.submit(die_by, signal_number));
         CHECK(error.report().signal == signal_number);
@@ -176,7 +176,7 @@ TEST_CASE("C3: a crash report has the address and the stack", "[faults][no-asan]
 }
 
 TEST_CASE("C13: isolate: the other tasks finish", "[faults]") {
-    ProcessPoolExecutor pool(isolating(each_pool_start_method(), 4));
+    ProcessPoolExecutor pool(isolating(each_pool_start_method(), GENERATE(2, 8)));
     const Gate bell;
     const Gate gate;
     const auto doomed = pool.submit(wait_here, bell.path(), gate.path());
@@ -196,7 +196,7 @@ TEST_CASE("C13: isolate: the other tasks finish", "[faults]") {
 }
 
 TEST_CASE("C14: workers that kill each other", "[faults]") {
-    const int workers = GENERATE(1, 2, 5);
+    const int workers = GENERATE(1, 2, 5, 8, 13);
     ProcessPoolExecutor pool(
         isolating(mp::get_context(StartMethod::forkserver), workers)
     );
@@ -214,14 +214,16 @@ TEST_CASE("C14: workers that kill each other", "[faults]") {
 }
 
 TEST_CASE("C15: all workers killed at the same instant", "[faults]") {
-    ProcessPoolExecutor pool(isolating(each_pool_start_method(), 3));
+    const auto context = each_pool_start_method();
+    const int workers = GENERATE(1, 2, 8);
+    ProcessPoolExecutor pool(isolating(context, workers));
     const Gate bell;
     const Gate gate;
     std::vector<Future<int>> running;
-    for (int i = 0; i < 3; ++i) {
+    for (int i = 0; i < workers; ++i) {
         running.push_back(pool.submit(wait_here, bell.path(), gate.path()));
     }
-    REQUIRE(bell.wait_for(3));
+    REQUIRE(bell.wait_for(static_cast<std::size_t>(workers)));
     std::vector<Future<int>> queued;
     for (int i = 0; i < 100; ++i) {
         queued.push_back(pool.submit(inc, i));
@@ -273,10 +275,12 @@ TEST_CASE("C25: a stopped worker swallows nothing", "[faults]") {
 }
 
 TEST_CASE("G4: a worker killed while idle is replaced, no future fails", "[faults]") {
-    ProcessPoolExecutor pool(isolating(each_pool_start_method(), 1));
+    ProcessPoolExecutor pool(isolating(each_pool_start_method(), GENERATE(1, 2, 8)));
     for (int i = 0; i < 5; ++i) {
         CHECK(pool.submit(inc, i).result(60s) == i + 1);
-        kill(pool.workers().at(0), SIGKILL);
+        for (const pid_t worker : pool.workers()) {
+            kill(worker, SIGKILL);
+        }
     }
     CHECK(pool.submit(inc, 5).result(60s) == 6);
 }

@@ -107,6 +107,9 @@ inline const auto captures = [kept = seven](int x) {
 };
 inline const std::function<int(int)> function = once;
 inline Object object;
+inline futures::Future<void> done_void;
+inline futures::Future<std::string> done_text;
+inline futures::Future<std::unique_ptr<int>> unique_future;
 
 /// A range of one value, which for text is what submit() would make of it.
 template <class T>

@@ -13,6 +13,8 @@ struct Failpoint {
     std::string name;    ///< as in MP_FAILPOINT; empty: nowhere
     int passes = 1;      ///< the signal comes at so many-th pass
     int sent = SIGKILL;  ///< or SIGSTOP
+    /// A folder: a process gets the signal only if it can take a file out of it.
+    std::string tickets = {};
 };
 
 /// For this process and what it forks. A stopped process that goes on is to be killed

@@ -57,6 +57,13 @@ public:
         return true;
     }
 
+    /// Whether one has called ring(); counts it as wait_for(1) does.
+    bool has_one() const {
+        pollfd poller{fd_, POLLIN, 0};
+        char byte = 0;
+        return ::poll(&poller, 1, 0) == 1 && ::read(fd_, &byte, 1) == 1;
+    }
+
 private:
     std::string folder_;
     std::string path_;

@@ -98,6 +98,53 @@ TEST_CASE("mpsum: a killed worker costs nothing but a warning") {
     }
 }
 
+TEST_CASE("mpsum: what the report of a crash knows is in the warning") {
+    const TempTree tree;
+    const std::string big = tree.sparse("big", 256 * mebibyte);
+    Program program({MPSUM_PROGRAM, "--jobs", "2", "big"}, in(tree));
+    const auto worker = tools_test::wait_for_reader(program.pid(), big, 20s);
+    REQUIRE(worker);
+    ::kill(*worker, SIGFPE);
+    const std::optional<Finished> got = program.wait(50s);
+    REQUIRE(got);
+    CHECK(got->status == 0);
+    CHECK(contains(
+        got->err,
+        "a worker process was ended by signal 8 (Floating point exception): sent by a "
+        "process; hashing big again\n"
+    ));
+}
+
+TEST_CASE("mpsum: a file that takes longer than the limit is an error of that file") {
+    const TempTree tree;
+    tree.file("d/a", "");
+    tree.sparse("d/endless", mebibyte << 20);
+    tree.file("d/z", "");
+    for (const std::string method : {"fork", "spawn", "forkserver"}) {
+        const Finished got = mpsum(
+            {"--timeout", "1.5", "--jobs", "2", "--start-method", method, "d"}, in(tree)
+        );
+        CHECK(got.status == 1);
+        CHECK(got.out == empty_digest + "  d/a\n" + empty_digest + "  d/z\n");
+        CHECK(got.err == "mpsum: d/endless: not hashed within 1.5 seconds\n");
+    }
+}
+
+TEST_CASE(
+    "mpsum: what takes more memory than the limit is an error of that file",
+    "[no-asan][no-tsan]"
+) {
+    const TempTree tree;
+    tree.file("a", "");
+    const Finished got = mpsum({"--memory-limit", "64K", "--jobs", "1", "a"}, in(tree));
+    CHECK(got.status == 1);
+    CHECK(got.out.empty());
+    CHECK(
+        got.err == "mpsum: a: hashing it takes more memory than the limit of 64 KiB\n"
+    );
+    CHECK(mpsum({"--memory-limit", "64M", "a"}, in(tree)).status == 0);
+}
+
 TEST_CASE("mpsum: a file that loses its worker twice is an error of that file only") {
     const TempTree tree;
     tree.file("d/a", "");

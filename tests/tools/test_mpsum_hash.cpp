@@ -125,6 +125,10 @@ TEST_CASE("mpsum: mistakes on the command line are named, with status 1") {
           Words{"--jobs", "0"},
           Words{"--algorithm", "crc32"},
           Words{"--start-method", "thread"},
+          Words{"--timeout", "0"},
+          Words{"--timeout", "soon"},
+          Words{"--memory-limit", "much"},
+          Words{"--memory-limit", "0"},
           Words{"--check", "x", "--tag"},
           Words{"--check", "x", "--zero"}}) {
         const Finished got = mpsum(arguments);
@@ -132,7 +136,25 @@ TEST_CASE("mpsum: mistakes on the command line are named, with status 1") {
         CHECK(got.out.empty());
         CHECK(contains(got.err, "Try 'mpsum --help' for more information.\n"));
     }
+    CHECK(
+        mpsum({"--timeout", "0"}).err ==
+        "mpsum: --timeout: must be a number of seconds more than 0, not 0\n"
+        "Try 'mpsum --help' for more information.\n"
+    );
     CHECK(mpsum({"--help"}).status == 0);
+}
+
+TEST_CASE("mpsum: a time limit may be of any length") {
+    const TempTree tree;
+    tree.file("a", "");
+    for (const std::string seconds : {"1e10", "1e300"}) {
+        const Finished got = mpsum({"--timeout", seconds, "a"}, in(tree));
+        CHECK(got.status == 0);
+        CHECK(got.out == empty_digest + "  a\n");
+        CHECK(got.err.empty());
+    }
+    const Finished got = mpsum({"--timeout", "1e-12", "a"}, in(tree));
+    CHECK((got.status == 0 || contains(got.err, "a: not hashed within 1e-12 seconds")));
 }
 
 TEST_CASE("mpsum: memory does not grow with the file") {

@@ -94,6 +94,7 @@ void keep(const T& value) {
 // The groups.
 void bench_start(Table& table, const Settings& settings);
 void bench_pool(Table& table, const Settings& settings);
+void bench_control(Table& table, const Settings& settings);
 void bench_connection(Table& table, const Settings& settings);
 void bench_queue(Table& table, const Settings& settings);
 void bench_payload(Table& table, const Settings& settings);

@@ -26,6 +26,7 @@ int main(int argc, char** argv) {
     const std::vector<std::pair<std::string, Group>> groups{
         {"start", bench::bench_start},
         {"pool", bench::bench_pool},
+        {"control", bench::bench_control},
         {"payload", bench::bench_payload},
         {"connection", bench::bench_connection},
         {"queue", bench::bench_queue},
@@ -47,7 +48,8 @@ int main(int argc, char** argv) {
     app.add_option(
            "GROUP",
            chosen,
-           "start, pool, payload, connection, queue, serialisation, threads, lock, "
+           "start, pool, control, payload, connection, queue, serialisation, threads, "
+           "lock, "
            "signals, shm; default: all"
     )
         ->check(CLI::IsMember(names));

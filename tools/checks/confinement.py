@@ -21,6 +21,7 @@ HEADERS = {
     "openssl/": ["libmp/src/os/hmac.cpp", "tools/mpsum/*"],
     "catch2/": ["tests/support/catch.hpp", "docs/recipes/catch2.cpp"],
     "CLI/": ["tools/*"],
+    "backtrace.h": ["libfutures/src/process_pool/source_lines.cpp"],
     "nlohmann/": ["tools/benchmarks/*"],
     "oneapi/": ["tools/benchmarks/*"],
     "tbb/": [],

@@ -17,9 +17,9 @@ DEMANDED = """process futures thread_pool process_pool as_completed wait_futures
 
 # Areas of other pools that are finished no sooner than the features of which they tell. An area that
 # is in neither list belongs to what comes later.
-UNFINISHED = """timeout cancel retry loss crash_report priority dependency deadlock limits exit_hook
-    worker_local resize idle init map chunk""".split()
-DEMANDED_OF_POOLS = """errors shutdown callbacks thread_pool reuse lazy unordered""".split()
+UNFINISHED = """cancel priority dependency deadlock limits exit_hook map""".split()
+DEMANDED_OF_POOLS = """errors shutdown callbacks thread_pool reuse lazy unordered timeout retry loss
+    crash_report resize idle init worker_local chunk""".split()
 
 
 def read(name):

@@ -13,6 +13,7 @@
 
 #include <exception>
 #include <memory>
+#include <new>
 #include <span>
 
 namespace mpsum {
@@ -115,6 +116,9 @@ hash_files(Algorithm algorithm, Origin origin, std::vector<std::string> names) {
             results.push_back(
                 hash_file(*reader, origin, name.c_str(), names.size() == 1)
             );
+        } catch (const std::bad_alloc&) {
+            reader.reset();  // half fed
+            throw;           // if there is a limit it is told as that
         } catch (const std::exception& error) {
             reader.reset();
             FileResult result = stopped(Outcome::refused);

@@ -85,7 +85,12 @@ int main(int argc, char** argv) {
 
     Console console(options.progress);
     Runner runner(
-        {options.format.algorithm, options.jobs, options.start_method}, console
+        {options.format.algorithm,
+         options.jobs,
+         options.start_method,
+         options.timeout,
+         options.memory_limit},
+        console
     );
     const SignalWatch watch([&](int signal) { leave(runner, console, 128 + signal); });
     try {

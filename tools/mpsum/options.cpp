@@ -42,6 +42,19 @@ std::vector<std::string> unmarked(std::vector<std::string> names) {
     return names;
 }
 
+/// What CLI::PositiveNumber checks, in other words.
+CLI::Validator more_than_nothing(const std::string& what) {
+    return {
+        [what](const std::string& text) {
+            double number = 0;
+            const bool is_number = CLI::detail::lexical_cast(text, number);
+            return is_number && number > 0
+                       ? std::string()
+                       : "must be " + what + " more than 0, not " + text;
+        },
+        ""};
+}
+
 int complain(const std::string& text) {
     std::cerr << "mpsum: " << text << "\nTry 'mpsum --help' for more information.\n";
     return 1;
@@ -71,6 +84,17 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
         ->capture_default_str();
     app.add_option("--start-method", options.start_method, "how workers are started")
         ->check(CLI::IsMember({"forkserver", "spawn", "fork"}));
+    app.add_option("--timeout", options.timeout, "give up a file after so many seconds")
+        ->check(more_than_nothing("a number of seconds"))
+        ->type_name("SECONDS");
+    app.add_option(
+           "--memory-limit",
+           options.memory_limit,
+           "give up a file that takes more memory"
+    )
+        ->transform(CLI::AsSizeValue(false))
+        ->check(more_than_nothing("a number of bytes"))
+        ->type_name("SIZE");
     app.add_option("--progress", options.progress, "auto, always or never")
         ->transform(CLI::CheckedTransformer(modes, CLI::ignore_case).description("MODE")
         );

@@ -6,6 +6,7 @@
 #include "console.hpp"
 #include "format.hpp"
 
+#include <cstdint>
 #include <string>
 #include <variant>
 #include <vector>
@@ -16,6 +17,8 @@ struct Options {
     LineFormat format;
     unsigned jobs = 1;
     std::string start_method;             ///< empty: the library's default
+    double timeout = 0;                   ///< seconds for each file; 0: for ever
+    std::uint64_t memory_limit = 0;       ///< bytes for each worker's task; 0: none
     std::vector<std::string> checklists;  ///< not empty: check instead of hash
     ProgressMode progress = ProgressMode::automatic;
     std::vector<std::string> paths;

@@ -11,6 +11,8 @@
 #include <csignal>
 #include <cstring>
 #include <exception>
+#include <sstream>
+#include <string_view>
 #include <utility>
 
 namespace mpsum {
@@ -38,14 +40,39 @@ pool_options(const RunnerOptions& options, const Meter* meter) {
         pool.initializer = mp::call(attach_meter, meter->path());
     }
     pool.on_worker_loss = futures::OnWorkerLoss::isolate;
+    if (options.memory_limit != 0) {
+        pool.limits.memory = options.memory_limit;
+    }
     return pool;
+}
+
+std::string limit_text(double seconds) {
+    std::ostringstream text;
+    text << "not hashed within " << seconds << (seconds == 1 ? " second" : " seconds");
+    return text.str();
+}
+
+std::string limit_text(std::uint64_t bytes) {
+    constexpr std::uint64_t unit = 1024;
+    std::string_view prefixes = "KMGTPE";
+    std::string prefix;
+    for (; bytes % unit == 0 && !prefixes.empty(); bytes /= unit) {
+        prefix = prefixes.front();
+        prefixes.remove_prefix(1);
+    }
+    return "hashing it takes more memory than the limit of " + std::to_string(bytes) +
+           (prefix.empty() ? (bytes == 1 ? " byte" : " bytes") : " " + prefix + "iB");
 }
 
 std::string cause(const futures::CrashReport& report) {
     if (report.signal) {
         const char* name = ::sigdescr_np(*report.signal);
+        // What the report says behind the signal's name.
+        const std::string all = report.cause();
+        const auto end = std::min(all.find(')'), all.size() - 1);
         return "was ended by signal " + std::to_string(*report.signal) +
-               (name != nullptr ? std::string(" (") + name + ")" : "");
+               (name != nullptr ? std::string(" (") + name + ")" : "") +
+               all.substr(end + 1);
     }
     if (report.exit_code) {
         return "ended with status " + std::to_string(*report.exit_code);
@@ -62,6 +89,12 @@ Runner::Runner(RunnerOptions options, Console& console)
       meter_(console.shows_progress() ? std::make_unique<Meter>() : nullptr),
       pool_(pool_options(options_, meter_.get())),
       progress_(Progress::Clock::now()) {
+    if (options_.timeout > 0) {
+        // A pool knows nothing shorter.
+        constexpr std::chrono::duration<double> least = std::chrono::nanoseconds(1);
+        limited_.timeout =
+            std::max(std::chrono::duration<double>(options_.timeout), least);
+    }
     if (meter_) {
         attach_meter(meter_->path());  // for standard input, which is read here
     }
@@ -165,8 +198,9 @@ void Runner::submit(Origin origin, std::vector<Number> members) {
     for (const Number number : members) {
         names.push_back(slot(number).item.name);
     }
-    auto future =
-        pool_.submit(hash_files, options_.algorithm, origin, std::move(names));
+    auto future = pool_.submit(
+        limited_, hash_files, options_.algorithm, origin, std::move(names)
+    );
     tasks_.push_back({std::move(future), std::move(members)});
     ++submitted_;
 }
@@ -215,6 +249,11 @@ void Runner::collect() {
             take_loss(task, lost.report());
         } catch (const futures::BrokenProcessPool&) {
             throw;
+        } catch (const futures::TaskTimeout&) {
+            // Of a batch each file may take so long.
+            take_failure(task, limit_text(options_.timeout));
+        } catch (const mp::ResourceLimitExceeded&) {
+            take_failure(task, limit_text(options_.memory_limit));
         } catch (const std::exception& error) {
             take_failure(task, error.what());
         }
@@ -255,8 +294,8 @@ void Runner::take_loss(const Task& task, const futures::CrashReport& report) {
     }
 }
 
-/// The task failed as a whole, for lack of memory for example.
-void Runner::take_failure(const Task& task, const char* what) {
+/// The task failed as a whole, for lack of memory or time for example.
+void Runner::take_failure(const Task& task, const std::string& what) {
     if (task.members.size() == 1) {
         refuse(task.members.front(), what);
         return;

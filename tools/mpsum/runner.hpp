@@ -27,7 +27,9 @@ namespace mpsum {
 struct RunnerOptions {
     Algorithm algorithm = Algorithm::sha256;
     unsigned jobs = 1;
-    std::string start_method;  ///< empty: the library's default
+    std::string start_method;        ///< empty: the library's default
+    double timeout = 0;              ///< seconds for each file; 0: for ever
+    std::uint64_t memory_limit = 0;  ///< bytes besides what a worker has; 0: none
 };
 
 class Runner {
@@ -37,7 +39,8 @@ public:
     /// Hashes everything that `source` gives. May be called again.
     ///
     /// A worker that dies costs nothing: its files are hashed again, each alone, with a
-    /// warning; a file that loses its worker twice is reported as failed. Memory is
+    /// warning; a file that loses its worker twice is reported as failed, and so is one
+    /// that takes longer, or more memory, than the options allow. Memory is
     /// bounded: a source far ahead of its slowest file is left waiting.
     /// Throws: futures::BrokenProcessPool when no worker can be started;
     /// std::system_error when standard output fails. The runner is then of no use
@@ -72,7 +75,7 @@ private:
     void collect();
     void take_results(const Task& task);
     void take_loss(const Task& task, const futures::CrashReport& report);
-    void take_failure(const Task& task, const char* what);
+    void take_failure(const Task& task, const std::string& what);
     void set_done(Number number, FileResult result);
     void refuse(Number number, std::string why);
     void emit(Sink& sink);
@@ -83,6 +86,7 @@ private:
 
     // Set once in the constructor.
     RunnerOptions options_;
+    futures::SubmitOptions limited_;  // of each task
     Console& console_;
     std::size_t max_tasks_;
 

@@ -10,6 +10,7 @@
 #include "futures/detail/item_feed.hpp"
 #include "futures/detail/map_feed.hpp"
 #include "futures/future.hpp"
+#include "futures/submit_options.hpp"
 #include "mp/timeout.hpp"
 
 #include <concepts>
@@ -61,6 +62,17 @@ struct MapOptions {
     std::optional<Count> buffersize = {};
     /// From the call on, for all results.
     mp::Timeout timeout = mp::forever;
+    /// Of each item, as SubmitOptions::timeout: that item's result is TaskTimeout, the
+    /// others are not touched. With it items travel one by one, whatever the chunksize.
+    mp::Timeout task_timeout = mp::forever;
+    /// Of each item, as SubmitOptions has it. Process pools run an item of a chunk
+    /// again at once, in the worker that it threw in, and the whole chunk when that
+    /// worker dies.
+    std::uint32_t retries = 0;
+    /// Which exceptions of an item make it run again.
+    RetryOn retry_on = {};
+    /// Of the tasks, as SubmitOptions has it.
+    int priority = 0;
 };
 
 /// What has submit() and shutdown() as both pools have them: a function that takes any
@@ -167,6 +179,22 @@ public:
     template <template <class...> class Container>
     Container<value_type> to() {
         return to<Container<value_type>>();
+    }
+
+    /// Cancels what no worker has begun, in a process pool chunk by chunk, and takes no
+    /// more from the input. What is left can still be had: the result, or
+    /// CancelledError in its place.
+    void cancel() {
+        if (feed_ != nullptr) {
+            feed_->cancel(false);
+        }
+    }
+
+    /// The same, and stops what runs: see Future::cancel(running). Does not wait.
+    void cancel(Running) {
+        if (feed_ != nullptr) {
+            feed_->cancel(true);
+        }
     }
 
     /// Cancels what has not begun; the range is at its end.
@@ -303,6 +331,17 @@ namespace detail {
 /// Throws std::invalid_argument for a chunksize or buffersize below 1.
 void check_map_options(Count chunksize, const std::optional<Count>& buffersize);
 
+/// What map() says of each of its tasks.
+inline SubmitOptions task_options(const MapOptions& options) {
+    SubmitOptions task;
+    task.timeout = options.task_timeout;
+    task.retries = options.retries;
+    task.retry_on = options.retry_on;
+    task.priority = options.priority;
+    check_options_of_task(task);
+    return task;
+}
+
 /// map() of an executor that runs item by item.
 template <class E, class Fn, class... Ranges>
 auto map_items(E& executor, const MapOptions& options, Fn&& fn, Ranges&&... ranges) {
@@ -310,7 +349,10 @@ auto map_items(E& executor, const MapOptions& options, Fn&& fn, Ranges&&... rang
     check_map_options(options.chunksize, options.buffersize);
     const mp::Deadline deadline(options.timeout);
     auto feed = std::make_unique<Feed>(
-        executor, std::forward<Fn>(fn), std::forward<Ranges>(ranges)...
+        executor,
+        task_options(options),
+        std::forward<Fn>(fn),
+        std::forward<Ranges>(ranges)...
     );
     feed->start(options.buffersize ? options.buffersize->value() : PTRDIFF_MAX);
     return MapResults<typename Feed::Result>(std::move(feed), deadline);
@@ -328,7 +370,8 @@ auto map_chunks(E& executor, const MapOptions& options, Fn&& fn, Ranges&&... ran
     const mp::Deadline deadline(options.timeout);
     auto feed = std::make_unique<Feed>(
         executor,
-        options.chunksize.value(),
+        options.task_timeout.is_forever() ? options.chunksize.value() : 1,
+        task_options(options),
         std::forward<Fn>(fn),
         std::forward<Ranges>(ranges)...
     );

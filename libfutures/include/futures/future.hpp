@@ -39,6 +39,12 @@ struct FutureSnapshot {
     std::exception_ptr exception;
 };
 
+/// The type of `running`.
+struct Running {};
+
+/// For Future::cancel(): calls that run, too.
+inline constexpr Running running{};
+
 namespace detail {
 
 /// Waits; throws TimeoutError, CancelledError or the future's exception.
@@ -49,6 +55,10 @@ std::exception_ptr await_exception(StateBase& state, mp::Timeout timeout);
 void log_callback_error(const StateBase& state) noexcept;
 void log_callback_exit(const StateBase& state) noexcept;
 [[noreturn]] void throw_no_state();
+
+/// What follows a future: futures/then.hpp, which every pool's header brings.
+template <class T>
+struct Continuation;
 
 }  // namespace detail
 
@@ -99,7 +109,19 @@ public:
     /// was before; false when it runs or has finished. Runs the callbacks.
     bool cancel() const { return base().cancel(); }
 
-    /// Whether cancel() came before the call began.
+    /// The same for a call that may run: it is stopped. Does not wait for that. True
+    /// when the future is cancelled, now or as soon as the call is over: then result()
+    /// throws CancelledError and the callbacks run. False when it has finished.
+    /// - In a process pool, the stop token of the call is set, and after .grace and
+    ///   .kill_after of its options its worker is ended and replaced, as at a timeout;
+    ///   no other task is harmed, the pool does not break.
+    /// - In a thread pool, the stop token is set, and no more can be done: if the call
+    ///   returns a value all the same, the future has that value.
+    /// - A future made by hand that runs: false.
+    /// docs/concepts/timeouts_and_cancelling.md
+    bool cancel(Running) const { return base().cancel_running(); }
+
+    /// Whether cancel() came before the call began, or cancel(running) before its end.
     bool cancelled() const {
         const auto state = base().state();
         return state == FutureState::cancelled ||
@@ -114,7 +136,8 @@ public:
 
     /// Waits for the value. The reference lives as long as any handle of the future.
     /// Throws: what the call threw, CancelledError, TimeoutError when it is not done in
-    /// time (0 does not wait), InvalidStateError when the value was moved out before.
+    /// time (0 does not wait), InvalidStateError when the value was moved out before,
+    /// DeadlockError in a task of a thread pool for which this would wait in turn.
     std::add_lvalue_reference_t<const T>
     result(mp::Timeout timeout = mp::forever) const& {
         detail::await_value(base(), timeout);
@@ -148,17 +171,58 @@ public:
     }
 
     /// Calls `callback(future)` once, when this is done, in the thread that finishes or
-    /// cancels it; at once in this thread if it is done already. Callbacks run in the
+    /// cancels it (of a task that ran on the stack of one that waits, in any thread of
+    /// its pool); at once in this thread if it is done already. Callbacks run in the
     /// order they were added; what one throws is logged and the next one runs. Waiting
-    /// in one for another future of the same executor works in a process pool, whose
-    /// manager thread runs it; in a thread pool while a thread is left for it. See
-    /// docs/gotchas.md.
+    /// in one for another future of the same executor works. See docs/gotchas.md.
     template <std::invocable<Future<T>> Callback>
     void add_done_callback(Callback&& callback) const {
         expect_copies();
         base().add_callback(std::make_unique<DoneCallback<std::decay_t<Callback>>>(
             std::forward<Callback>(callback)
         ));
+    }
+
+    /// The future of `fn(value)`, called once this has its value: in the thread that
+    /// completes it, or at once in this one if it is done. Without the value `fn` is
+    /// not called: the new future fails with the same exception, or is cancelled with
+    /// this one. Cancelling the new one leaves this alone. `fn` gets a const reference
+    /// to the value or a copy; of a temporary handle that is the only one, what is
+    /// moved out; of a Future<void> nothing. If it takes a Future<T>, it gets the
+    /// future, also a failed one. If it returns a future, the new one is done when that
+    /// is, with its outcome.
+    template <class Fn>
+    auto then(Fn&& fn) const& {
+        return detail::Continuation<T>::then(*this, std::forward<Fn>(fn));
+    }
+    template <class Fn>
+    auto then(Fn&& fn) && {
+        return detail::Continuation<T>::then(std::move(*this), std::forward<Fn>(fn));
+    }
+
+    /// The same as a task of `pool`: pool.submit(fn, future), after it. When this
+    /// fails, the task raises DependencyError.
+    template <class Pool, class Fn>
+    auto then(Pool& pool, Fn&& fn) const& {
+        return detail::Continuation<T>::submit(*this, pool, std::forward<Fn>(fn));
+    }
+    template <class Pool, class Fn>
+    auto then(Pool& pool, Fn&& fn) && {
+        return detail::Continuation<T>::submit(
+            std::move(*this), pool, std::forward<Fn>(fn)
+        );
+    }
+
+    /// A future of the same value, or if this fails, of what `fn(exception)` returns,
+    /// given a std::exception_ptr; what that throws is the new failure. Not called for
+    /// a cancelled one, which the new one then raises CancelledError for.
+    template <class Fn>
+    Future recover(Fn&& fn) const& {
+        return detail::Continuation<T>::recover(*this, std::forward<Fn>(fn));
+    }
+    template <class Fn>
+    Future recover(Fn&& fn) && {
+        return detail::Continuation<T>::recover(std::move(*this), std::forward<Fn>(fn));
     }
 
     /// For a future made by hand: the value. Throws InvalidStateError when it is done,

@@ -9,12 +9,18 @@
 #include "mp/detail/refusal.hpp"
 // clang-format on
 
+#include "futures/after.hpp"
 #include "futures/as_completed.hpp"
 #include "futures/errors.hpp"
 #include "futures/executor.hpp"
 #include "futures/future.hpp"
 #include "futures/process_pool.hpp"
+#include "futures/retry.hpp"
 #include "futures/submit_options.hpp"
+#include "futures/then.hpp"
+#include "futures/this_pool.hpp"
+#include "futures/this_task.hpp"
 #include "futures/thread_pool.hpp"
 #include "futures/wait.hpp"
+#include "futures/when.hpp"
 #include "mp/spawn.hpp"  // main() begins with mp::freeze_support()

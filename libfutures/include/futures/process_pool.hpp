@@ -18,77 +18,31 @@
 // clang-format on
 
 #include "futures/detail/chunk.hpp"
+#include "futures/detail/limited_call.hpp"
 #include "futures/detail/map_check.hpp"
 #include "futures/detail/overloaded_name.hpp"
+#include "futures/detail/process_gate.hpp"
 #include "futures/detail/process_task.hpp"
 #include "futures/executor.hpp"
 #include "futures/future.hpp"
-#include "futures/shared_objects.hpp"
+#include "futures/process_pool_options.hpp"
 #include "futures/submit_options.hpp"
+#include "futures/then.hpp"
+#include "futures/when.hpp"
 #include "mp/call.hpp"
-#include "mp/context.hpp"
-#include "mp/timeout.hpp"
+#include "mp/worker_local.hpp"
 
 #include <sys/types.h>
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
-#include <string>
+#include <tuple>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 namespace futures {
-
-/// What becomes of a pool when one of its workers dies without being asked to.
-enum class OnWorkerLoss : std::uint8_t {
-    /// Python's way: every future that is not done raises BrokenProcessPool, the other
-    /// workers are terminated, submit() throws.
-    break_pool,
-    /// Only the task that ran in it raises WorkerLost; a new worker takes its place.
-    isolate,
-    /// As isolate, but that task is run again, as often as its options say, twice
-    /// without: only for tasks that may run twice.
-    retry,
-};
-
-struct ProcessPoolOptions {
-    /// Most workers to have. Without it, mp::usable_cpu_count().
-    std::optional<Count> max_workers = {};
-    /// How workers are started. Without it the default of the program; spawn if
-    /// max_tasks_per_child is set.
-    std::optional<mp::Context> mp_context = {};
-    /// Called in each worker before its first task: mp::call(connect, "db"). If it
-    /// throws, the pool is broken. What processes share may be among its arguments.
-    mp::Call initializer = {};
-    /// A worker ends after so many tasks and is replaced. Not with fork.
-    std::optional<Count> max_tasks_per_child = {};
-    /// What a worker's death does to the rest.
-    OnWorkerLoss on_worker_loss = OnWorkerLoss::break_pool;
-    /// Workers are called prefix_0, prefix_1 ...; without it, as other processes.
-    std::string worker_name_prefix = {};
-    /// What processes share and tasks are to get as arguments: `.shared = {queue,
-    /// lock}`. The arguments of the initializer need not be named again.
-    SharedObjects shared = {};
-    /// How much free memory for large arguments and results the pool keeps, all workers
-    /// together, when it has had nothing to do for three quarters of a second. What is
-    /// above this goes back to the system.
-    std::uint64_t trim_threshold = std::uint64_t{16} << 20U;
-};
-
-struct ProcessPoolStatistics {
-    std::size_t max_workers = 0;  ///< processes that there may be
-    std::size_t workers = 0;      ///< processes there are now
-    std::uint64_t workers_started =
-        0;                           ///< since the pool was made, replacements included
-    std::uint64_t workers_lost = 0;  ///< ended without being asked to
-    std::uint64_t submitted = 0;     ///< tasks
-    std::uint64_t concluded = 0;     ///< of these, done or cancelled
-    std::uint64_t tasks_lost = 0;    ///< of these, WorkerLost or TaskTimeout
-    std::uint64_t tasks_given_back =
-        0;  ///< claimed by a worker that died, run by another
-};
 
 class ProcessPoolExecutor;
 
@@ -108,7 +62,8 @@ class ProcessPoolExecutor : public MapsLists<ProcessPoolExecutor>,
                             detail::MapOfName<MapOptions> {
 public:
     /// Starts nothing yet. Throws std::invalid_argument for less than one worker or
-    /// task, for more than 512 workers, for max_tasks_per_child with fork;
+    /// task, for more than 512 workers, for max_tasks_per_child with fork, for a limit
+    /// that is no more than 0, a nice value or processors that do not exist;
     /// mp::StateError while the program exits; mp::ResourceLimitExceeded.
     explicit ProcessPoolExecutor(ProcessPoolOptions options = {});
     explicit ProcessPoolExecutor(Count max_workers);
@@ -127,37 +82,72 @@ public:
     /// Calls `fn(args...)` in a worker. Under fork the first call starts all workers;
     /// otherwise a worker is started when there is more work than workers. Never waits
     /// for a worker. An argument whose serialisation throws fails the future:
-    /// SerializationError{encode_task}, with what was thrown as its cause.
-    /// Throws: mp::StateError after shutdown(), in another process than the one that
-    /// made the pool, or while the program exits; BrokenProcessPool.
+    /// SerializationError{encode_task}, with what was thrown as its cause. For a
+    /// Future<T> among the arguments, of any executor of this program, the call gets
+    /// the value, and is not sent before it is there (see SubmitOptions::after); until
+    /// then the other arguments are kept as the parameters' types. Throws:
+    /// std::invalid_argument for options that cannot be; mp::StateError after
+    /// shutdown(), in another process than the one that made the pool, or while the
+    /// program exits; BrokenProcessPool.
     template <class Fn, class... Args>
         requires(!std::same_as<std::decay_t<Fn>, SubmitOptions>)
     auto submit(Fn&& fn, Args&&... args) {
-        using Call = mp::detail::CallTraits<const Fn&, Args...>;
-        if constexpr (mp::detail::accepts<Call::refusal_with_result, Fn, Args...>()) {
+        if constexpr ((detail::FutureArgument<Args> || ...)) {
             return submit(
                 SubmitOptions(), std::forward<Fn>(fn), std::forward<Args>(args)...
             );
         } else {
-            return Future<typename Call::Result>();
+            using Call = mp::detail::CallTraits<const Fn&, Args...>;
+            constexpr auto why = Call::refusal_with_result;
+            if constexpr (mp::detail::accepts<why, Fn, Args...>()) {
+                return submit(
+                    SubmitOptions(), std::forward<Fn>(fn), std::forward<Args>(args)...
+                );
+            } else {
+                return Future<typename Call::Result>();
+            }
         }
     }
 
     /// `pool.submit({.timeout = 2s, .retries = 1}, fetch, url)`
     template <class Fn, class... Args>
     auto submit(SubmitOptions options, Fn&& fn, Args&&... args) {
-        using Call = mp::detail::CallTraits<const Fn&, Args...>;
-        using R = typename Call::Result;
-        if constexpr (mp::detail::accepts<Call::refusal_with_result, Fn, Args...>()) {
-            return submit_task<R, detail::ReadResult<R>>(
-                options,
-                detail::TaskName::of(fn),
-                [&](mp::detail::ByteWriter& out) {
-                    mp::detail::encode_call(out, fn, std::forward<Args>(args)...);
+        if constexpr ((detail::FutureArgument<Args> || ...)) {
+            using Futures =
+                detail::FutureArguments<detail::FuturesTravel::no, const Fn&, Args...>;
+            if constexpr (mp::detail::accepts<Futures::refusal, Fn, Args...>()) {
+                using Call = typename Futures::template Call<mp::detail::CallTraits>;
+                using R = typename Call::Result;
+                constexpr auto why = Call::refusal_with_result;
+                if constexpr (mp::detail::accepts<why, Fn, Args...>()) {
+                    return submit_deferred<Futures, R>(
+                        typename Call::Stored(),
+                        std::index_sequence_for<Args...>(),
+                        options,
+                        std::forward<Fn>(fn),
+                        std::forward<Args>(args)...
+                    );
+                } else {
+                    return Future<R>();
                 }
-            );
+            } else {
+                return mp::detail::Refused();
+            }
         } else {
-            return Future<R>();
+            using Call = mp::detail::CallTraits<const Fn&, Args...>;
+            using R = typename Call::Result;
+            constexpr auto why = Call::refusal_with_result;
+            if constexpr (mp::detail::accepts<why, Fn, Args...>()) {
+                return submit_task<R, detail::ReadResult<R>>(
+                    options,
+                    detail::TaskName::of(fn),
+                    [&](mp::detail::ByteWriter& out) {
+                        mp::detail::encode_call(out, fn, std::forward<Args>(args)...);
+                    }
+                );
+            } else {
+                return Future<R>();
+            }
         }
     }
 
@@ -169,7 +159,8 @@ public:
     template <class Fn, class... Ranges>
         requires(!std::same_as<std::decay_t<Fn>, MapOptions>)
     auto map(Fn&& fn, Ranges&&... ranges) {
-        using Check = detail::MapCheck<mp::detail::CallTraits, Fn, Ranges...>;
+        using Check = detail::
+            MapCheck<mp::detail::CallTraits, detail::FuturesTravel::no, Fn, Ranges...>;
         if constexpr (mp::detail::accepts<Check::refusal_with_result, Fn, Ranges...>(
                       )) {
             return map(
@@ -181,15 +172,31 @@ public:
     }
 
     /// A chunksize above 1 makes long inputs of short calls much faster: so many items
-    /// travel in one task.
+    /// travel in one task. For items that are futures the calls get the values, each
+    /// when it is there; they travel one by one.
     template <class Fn, class... Ranges>
     auto map(const MapOptions& options, Fn&& fn, Ranges&&... ranges) {
-        using Check = detail::MapCheck<mp::detail::CallTraits, Fn, Ranges...>;
+        using Check = detail::
+            MapCheck<mp::detail::CallTraits, detail::FuturesTravel::no, Fn, Ranges...>;
         if constexpr (mp::detail::accepts<Check::refusal_with_result, Fn, Ranges...>(
                       )) {
-            return detail::map_chunks(
-                *this, options, std::forward<Fn>(fn), std::forward<Ranges>(ranges)...
-            );
+            if constexpr (detail::
+                              awaits_items<detail::FuturesTravel::no, Fn, Ranges...>(
+                              )) {
+                return detail::map_items(
+                    *this,
+                    with_task_timeout(options),
+                    std::forward<Fn>(fn),
+                    std::forward<Ranges>(ranges)...
+                );
+            } else {
+                return detail::map_chunks(
+                    *this,
+                    with_task_timeout(options),
+                    std::forward<Fn>(fn),
+                    std::forward<Ranges>(ranges)...
+                );
+            }
         } else {
             return MapResults<typename Check::Result>();
         }
@@ -199,12 +206,17 @@ public:
 
     /// For map(): one task that calls `fn` for each item.
     template <class Fn, class Item>
-    auto submit_chunk(const Fn& fn, std::vector<Item> items) {
+    auto submit_chunk(
+        const Fn& fn, std::vector<Item> items, const SubmitOptions& options = {}
+    ) {
         using R = typename detail::ChunkTraits<Fn, Item>::Result;
+        SubmitOptions own = options;
         return submit_task<std::vector<detail::ItemOutcome<R>>, detail::ReadChunk<R>>(
-            SubmitOptions(),
+            own,
             detail::TaskName::of(fn),
-            [&](mp::detail::ByteWriter& out) { detail::encode_chunk(out, fn, items); }
+            [&](mp::detail::ByteWriter& out) {
+                detail::encode_chunk(out, fn, items, options);
+            }
         );
     }
 
@@ -216,12 +228,33 @@ public:
     /// again, by any thread.
     void shutdown(ShutdownOptions options = {});
 
-    /// Ends all at once: SIGTERM to the workers. What is not done raises
+    /// Ends all at once: SIGTERM to the workers, and to what their tasks have started,
+    /// see kill_descendants. What is not done raises
     /// BrokenProcessPool. Does not wait for the workers to end.
     void terminate_workers();
 
     /// The same with SIGKILL.
     void kill_workers();
+
+    /// So many workers at most from now on, 512 at the utmost. Returns at once: more
+    /// are started when there is work for them; of fewer, idle ones end first, the
+    /// others once they have done their task. Throws std::invalid_argument;
+    /// mp::StateError after shutdown(); BrokenProcessPool; mp::ResourceLimitExceeded
+    /// where RLIMIT_AS or RLIMIT_FSIZE left room for fewer when the pool was made.
+    void resize(Count max_workers);
+
+    /// Starts all workers, as many as max_workers, and returns when they are ready: the
+    /// initializer has run in each. Throws as submit(), and what a failed start throws;
+    /// mp::StateError in a callback of one of its futures, which would wait for itself.
+    void bootup();
+
+    /// Revives a broken pool: waits until its old workers have ended, then new work is
+    /// accepted. What was pending has failed already. Does nothing when the pool is not
+    /// broken. Any thread may call it, a callback of one of its futures too. Throws
+    /// mp::StateError after shutdown(), or in another process than the one that made
+    /// the pool; what the first submit() throws where workers cannot be started: then
+    /// the pool is as broken as before.
+    void reset();
 
     /// The process ids of the workers there are now.
     std::vector<pid_t> workers() const;
@@ -241,18 +274,27 @@ private:
 
     template <class R, class Read, class Encode>
     Future<R>
-    submit_task(SubmitOptions options, detail::TaskName name, Encode&& encode) {
-        check_accepting();
-        auto* const task = new detail::ProcessTask<R, Read>(pool_, name);
+    submit_task(SubmitOptions& options, detail::TaskName name, Encode&& encode) {
+        check_accepting(options);
+        const bool waits = !options.after.empty();
+        auto gate = waits ? new_gate(options) : no_gate();
+        auto* const task = new_task<R, Read>(name, options, gate);
         Future<R> future{detail::StatePtr<detail::State<R>>(task)};
-        task->retries = options.retries;
-        task->time_limit = options.timeout;
         detail::CallStore store(*pool_);
         mp::detail::ByteWriter call(store);
         try {
             const detail::GivenToPool given(*pool_);
+            if (task->limits) [[unlikely]] {
+                detail::begin_limited_call(call, *task->limits);
+            }
             encode(call);
+            if (task->has_trailer) {
+                detail::write_trailer(call, *task->control);
+            }
         } catch (...) {
+            if (waits) {
+                gate->abandon();
+            }
             fail_unsent(*task);
             return future;
         }
@@ -261,18 +303,122 @@ private:
                 task->message.adopt(store.take(call.size()));
                 call.reset();
             }
-            submit_call(*task, call.data());
+            if (waits) {
+                if (!task->message.block()) {
+                    task->message.assign(call.data());
+                }
+                gate->lead_to(*task);
+                gate->add_after(options.after);
+                await(*gate);
+            } else {
+                // A chunk's items come one by one.
+                submit_call(*task, call.data(), std::same_as<Read, detail::ReadResult<R>>);
+            }
         } catch (...) {
+            if (waits) {
+                gate->abandon();
+            }
             task->drop_reference();  // the pool's
             throw;
+        }
+        if (waits) {
+            gate->watch();
         }
         return future;
     }
 
+    /// A task whose arguments are still to come.
+    template <
+        class Futures,
+        class R,
+        class... Stored,
+        std::size_t... i,
+        class Fn,
+        class... Args>
+    Future<R> submit_deferred(
+        mp::detail::TypeList<Stored...>,
+        std::index_sequence<i...>,
+        SubmitOptions& options,
+        Fn&& fn,
+        Args&&... args
+    ) {
+        static_assert(
+            ((Futures::template awaits<i> || std::is_constructible_v<Stored, Args>)&&...
+            ),
+            "beside a future, an argument that cannot be copied has to be given away: "
+            "std::move(x)"
+        );
+        using Deferred = detail::DeferredCall<
+            std::decay_t<Fn>,
+            decltype(detail::kept_argument<Futures::template awaits<i>, Stored>(
+                0, std::declval<Args>()
+            ))...>;
+        check_accepting(options);
+        const std::tuple handles{
+            detail::handle_of<Futures::template awaits<i>>(std::forward<Args>(args)
+            )...};
+        (detail::base_of(std::get<i>(handles)), ...);
+        const auto name = detail::TaskName::of(fn);
+        const detail::DependenciesPtr<detail::ProcessGate> gate(new Deferred(
+            pool_,
+            Futures::count + options.after.size(),
+            std::forward<Fn>(fn),
+            detail::kept_argument<Futures::template awaits<i>, Stored>(
+                Futures::template number<i>, std::forward<Args>(args)
+            )...
+        ));
+        auto* const task = new_task<R, detail::ReadResult<R>>(name, options, gate);
+        Future<R> future{detail::StatePtr<detail::State<R>>(task)};
+        gate->lead_to(*task);
+        (detail::add_handle(*gate, std::get<i>(handles)), ...);
+        gate->add_after(options.after);
+        try {
+            await(*gate);
+        } catch (...) {
+            gate->abandon();
+            task->drop_reference();  // the pool's
+            throw;
+        }
+        gate->watch();
+        return future;
+    }
+
+    using Gate = detail::DependenciesPtr<detail::ProcessGate>;
+
+    Gate new_gate(const SubmitOptions& options) const {
+        return Gate(new detail::ProcessGate(pool_, options.after.size()));
+    }
+
+    static Gate no_gate() noexcept { return Gate(nullptr); }
+
+    template <class R, class Read>
+    detail::ProcessTask<R, Read>*
+    new_task(detail::TaskName name, SubmitOptions& options, const Gate& gate) {
+        detail::TaskOptions kept(options);
+        detail::ProcessTask<R, Read>* task = nullptr;
+        if (gate.get() == nullptr) {
+            task = new detail::ProcessTask<R, Read>(pool_, name);
+        } else {
+            auto* const waiting = new detail::WaitingProcessTask<R, Read>(pool_, name);
+            waiting->wait_at(gate);
+            task = waiting;
+        }
+        task->take(std::move(kept));
+        return task;
+    }
+
     void check_accepting() const;
-    void submit_call(detail::PoolTask& task, std::span<const std::byte> call);
+    /// Of a task, which gets what the pool says where its options say nothing.
+    void check_accepting(SubmitOptions& options) const;
+    MapOptions with_task_timeout(MapOptions options) const;
+    /// One that is to fit its limit of memory, and does not, has a failed future then.
+    void submit_call(
+        detail::PoolTask& task, std::span<const std::byte> call, bool is_to_fit
+    );
+    void await(detail::WaitingTask& task);
     /// Fails the future with the exception that is being handled.
     static void fail_unsent(detail::PoolTask& task) noexcept;
+    static void fail(detail::PoolTask& task) noexcept;
     void close() noexcept;
 
     std::shared_ptr<detail::ProcessPool> pool_;

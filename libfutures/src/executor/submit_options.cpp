@@ -17,12 +17,31 @@ namespace {
 
 }  // namespace
 
-void check_options_of_thread(const SubmitOptions& options) {
-    if (!options.timeout.is_forever()) {
-        refuse("timeout");
+void check_options_of_task(const SubmitOptions& options) {
+    if (options.timeout.duration() <= std::chrono::nanoseconds::zero()) {
+        throw std::invalid_argument(
+            "submit(): a task's .timeout must be more than 0: it is for how long the "
+            "task may run"
+        );
     }
-    if (options.retries != 0) {
-        refuse("retries");
+    if (options.limits.any()) [[unlikely]] {
+        check_limits(options.limits);
+    }
+}
+
+void check_options_of_thread(const SubmitOptions& options) {
+    check_options_of_task(options);
+    if (options.kill_after) {
+        refuse("kill_after");
+    }
+    if (options.retries != 0 && !options.retry_on) {
+        throw std::invalid_argument(
+            "submit(): a task of a thread pool cannot have .retries without .retry_on: "
+            "no thread is lost, so only exceptions can be a reason to run it again"
+        );
+    }
+    if (options.limits.any()) {
+        refuse("limits");
     }
 }
 

@@ -3,16 +3,16 @@
 #include "futures/detail/state.hpp"
 
 #include "futures/errors.hpp"
-#include "mp/detail/forced_unwind.hpp"
 
+#include "future/dependency_walk.hpp"
 #include "future/error_types.hpp"
 #include "future/exception_text.hpp"
+#include "future/pool_thread.hpp"
+#include "future/ready.hpp"
 #include "os/spin.hpp"
 #include "util/demangle.hpp"
 #include "util/diagnostics.hpp"
 #include "util/hex.hpp"
-
-#include <sched.h>
 
 #include <cstdint>
 #include <string>
@@ -27,10 +27,9 @@ namespace {
 }  // namespace
 
 StateBase::~StateBase() {
-    while (watchers_ != nullptr) {  // callbacks of a future that was not concluded
-        Watcher& first = *watchers_;
-        unlink(first);
-        delete &first;
+    // order: relaxed, no other thread has a reference.
+    if ((word_.load(std::memory_order_relaxed) & watched_bit) != 0) {
+        give_up();
     }
 }
 
@@ -48,6 +47,25 @@ FutureState StateBase::state() const noexcept {
 }
 
 // Waiting
+
+/// A thread that waits does what nobody else can do: what waits for its turn in it. A
+/// thread of a pool also runs what it waits for and nobody has begun.
+bool StateBase::wait_or_help(const mp::Deadline& deadline) {
+    if (!deadline.expired()) {
+        PoolThread* const thread = PoolThread::of_this_thread();
+        // A wait with a deadline must end in time, which a task need not.
+        const bool runs = thread != nullptr && deadline.is_forever();
+        const WaitForOne wait(*this, deadline);
+        while (((Ready::any_here() && run_own_ready(wait)) ||
+                (runs && thread->run_awaited(*this))) &&
+               !done()) {
+        }
+    }
+    if (!done() && deadline.is_forever()) {
+        check_not_made_here(*this);
+    }
+    return done() || wait_until_done(deadline);
+}
 
 bool StateBase::wait_until_done(const mp::Deadline& deadline) {
     return sleep_until(false, deadline);
@@ -69,17 +87,23 @@ bool StateBase::sleep_until(bool told, const mp::Deadline& deadline) {
     if (mp::detail::spin([&] { return reached() || deadline.expired(); })) {
         return reached();
     }
-    while (!reached()) {
+    return reached() || sleep_as(PoolThread::of_this_thread(), told, deadline);
+}
+
+bool StateBase::sleep_as(PoolThread* thread, bool told, const mp::Deadline& deadline) {
+    const WaitForOne wait(*this, deadline);
+    const Blocked blocked(thread, wait);
+    for (;;) {
+        // order: acquire pairs with conclude(), so that the value is visible.
+        const auto word = word_.load(std::memory_order_acquire);
+        if (told ? is_told(word) : is_done(word)) {
+            return true;
+        }
         if (deadline.expired()) {
             return false;
         }
-        // order: acquire, as above.
-        auto word = word_.load(std::memory_order_acquire);
-        if (!(told ? is_told(word) : is_done(word))) {
-            sleep_on(word, deadline);
-        }
+        sleep_on(word, deadline);
     }
-    return true;
 }
 
 /// Registers as a sleeper and sleeps, as long as the word stays as `seen`.
@@ -113,141 +137,6 @@ mp::detail::FutexWord& StateBase::futex_word() noexcept {
 #endif
 }
 
-// The list
-
-StateBase::Word StateBase::lock_list() noexcept {
-    for (;;) {
-        // order: relaxed load, the exchange decides.
-        auto word = word_.load(std::memory_order_relaxed);
-        // order: acquire pairs with unlock_list(), so that the list is visible, and
-        // with conclude(), so that the value is.
-        if ((word & lock_bit) == 0 &&
-            word_.compare_exchange_weak(
-                word, word | lock_bit, std::memory_order_acquire
-            )) {
-            return word;
-        }
-        if ((word & lock_bit) != 0) {
-            sched_yield();  // held for a few instructions, unless it was preempted
-        }
-    }
-}
-
-void StateBase::unlock_list(Word set) noexcept {
-    // order: relaxed load, the exchange decides.
-    auto word = word_.load(std::memory_order_relaxed);
-    // order: release pairs with lock_list(), so that the list is visible.
-    while (!word_.compare_exchange_weak(
-        word,
-        (word & ~lock_bit) | set,
-        std::memory_order_release,
-        std::memory_order_relaxed
-    )) {
-    }
-}
-
-void StateBase::append(Watcher& watcher) noexcept {
-    if (watchers_ == nullptr) {
-        watcher.next_ = watcher.prev_ = watchers_ = &watcher;
-        return;
-    }
-    watcher.next_ = watchers_;
-    watcher.prev_ = watchers_->prev_;
-    watcher.prev_->next_ = &watcher;
-    watchers_->prev_ = &watcher;
-}
-
-void StateBase::unlink(Watcher& watcher) noexcept {
-    if (watcher.next_ == &watcher) {
-        watchers_ = nullptr;
-    } else {
-        watcher.prev_->next_ = watcher.next_;
-        watcher.next_->prev_ = watcher.prev_;
-        if (watchers_ == &watcher) {
-            watchers_ = watcher.next_;
-        }
-    }
-    watcher.next_ = watcher.prev_ = nullptr;
-}
-
-bool StateBase::add_waiter(Watcher& waiter) {
-    const Word word = lock_list();
-    if (is_told(word)) {
-        unlock_list(0);
-        return false;
-    }
-    append(waiter);
-    unlock_list(watched_bit);
-    if ((word & watched_bit) == 0) {
-        watched();
-    }
-    return true;
-}
-
-void StateBase::remove_waiter(Watcher& waiter) noexcept {
-    lock_list();
-    if (waiter.next_ != nullptr) {
-        unlink(waiter);
-    }
-    unlock_list(0);
-}
-
-void StateBase::add_callback(std::unique_ptr<Watcher> callback) {
-    const Word word = lock_list();
-    if (is_done(word)) {
-        unlock_list(0);
-        callback->told(*this);
-        return;
-    }
-    append(*callback.release());
-    unlock_list(watched_bit | callback_bit);
-    if ((word & watched_bit) == 0) {
-        watched();
-    }
-}
-
-void StateBase::tell_waiters() noexcept {
-    lock_list();
-    Watcher* at = watchers_;
-    while (at != nullptr) {
-        Watcher* const next = at->next_ == watchers_ ? nullptr : at->next_;
-        if (!at->is_callback_) {
-            unlink(*at);
-            at->told(*this);  // from here on it may be gone
-        }
-        at = next;
-    }
-    unlock_list(0);
-}
-
-void StateBase::run_callbacks() {
-    for (;;) {
-        lock_list();
-        Watcher* at = watchers_;
-        while (at != nullptr && !at->is_callback_) {
-            at = at->next_ == watchers_ ? nullptr : at->next_;
-        }
-        if (at != nullptr) {
-            unlink(*at);
-        }
-        unlock_list(0);
-        if (at == nullptr) {
-            return;
-        }
-        const std::unique_ptr<Watcher> callback(at);
-        callback->told(*this);
-    }
-}
-
-void StateBase::run_all_callbacks() {
-    try {
-        run_callbacks();
-    } catch (const mp::detail::ForcedUnwind&) {
-        run_callbacks();
-        throw;
-    }
-}
-
 // Concluding
 
 bool StateBase::conclude_watched(Outcome outcome) noexcept {
@@ -258,7 +147,8 @@ bool StateBase::conclude_watched(Outcome outcome) noexcept {
     Word next = 0;
     do {
         watched = (word & (watched_bit | lock_bit)) != 0;
-        next = (settled(word, outcome) & ~sleeper_bit) - (watched ? 0 : one_reference);
+        next = (settled(word, outcome) & ~sleeper_bit) + (watched ? telling_bit : 0) -
+               (watched ? 0 : one_reference);
         // order: release pairs with done() and state(), so that the value is visible;
         // acquire pairs with drop_reference(), for dispose().
     } while (!word_.compare_exchange_weak(
@@ -281,11 +171,21 @@ bool StateBase::conclude_watched(Outcome outcome) noexcept {
     if (has_callbacks()) {
         return true;
     }
-    drop_reference();
+    end_telling();
     return false;
 }
 
 bool StateBase::cancel() {
+    bool callbacks = false;
+    const bool cancelled = cancel_before_callbacks(callbacks);
+    if (callbacks) {
+        run_all_callbacks();
+    }
+    return cancelled;
+}
+
+bool StateBase::cancel_before_callbacks(bool& callbacks) {
+    callbacks = false;
     // order: acquire pairs with conclude(), so that a finished value is visible.
     auto word = word_.load(std::memory_order_acquire);
     Word cancelled = 0;
@@ -316,9 +216,26 @@ bool StateBase::cancel() {
         if (is_told(cancelled)) {
             tell_waiters();
         }
-        run_all_callbacks();
+        callbacks = true;
     }
     return true;
+}
+
+bool StateBase::cancel_running() {
+    for (;;) {
+        if (cancel()) {
+            return true;
+        }
+        if (done()) {
+            return state() != FutureState::finished;
+        }
+        const StopAnswer answer = request_stop();
+        if (answer != StopAnswer::queued) {
+            // It may have been cancelled since.
+            return answer == StopAnswer::yes ||
+                   (done() && state() != FutureState::finished);
+        }
+    }
 }
 
 bool StateBase::set_running_or_notify_cancel() {

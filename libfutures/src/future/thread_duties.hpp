@@ -5,6 +5,7 @@
 // Threads: each has its own; ring() is for any.
 #pragma once
 
+#include "mp/detail/creator.hpp"
 #include "mp/timeout.hpp"
 
 namespace futures::detail {
@@ -15,8 +16,12 @@ public:
     ThreadDuties(const ThreadDuties&) = delete;
     ThreadDuties& operator=(const ThreadDuties&) = delete;
 
-    /// Those of this thread; null for most.
-    static ThreadDuties* of_this_thread() noexcept { return slot(); }
+    /// Those of this thread; null for most, and in a forked child, which would do the
+    /// parent's.
+    static ThreadDuties* of_this_thread() noexcept {
+        ThreadDuties* const duties = slot();
+        return duties != nullptr && duties->creator_.is_here() ? duties : nullptr;
+    }
 
     void are_this_threads() noexcept { slot() = this; }
 
@@ -34,6 +39,8 @@ private:
         thread_local ThreadDuties* duties = nullptr;
         return duties;
     }
+
+    const mp::detail::Creator creator_;
 };
 
 }  // namespace futures::detail

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "futures/detail/waiter.hpp"
 
+#include "future/dependency_walk.hpp"
+#include "future/pool_thread.hpp"
+#include "future/ready.hpp"
 #include "future/thread_duties.hpp"
 #include "os/spin.hpp"
 
@@ -18,6 +21,7 @@ void Waiter::leave(Node& node) noexcept {
     if (node.state_ != nullptr) {
         node.state_->remove_waiter(node);
         node.state_ = nullptr;
+        --left_;
     }
 }
 
@@ -27,6 +31,7 @@ bool Waiter::watch(StateBase& state, std::size_t number) {
         nodes_.pop_back();
         return false;
     }
+    ++left_;
     return true;
 }
 
@@ -68,9 +73,53 @@ std::size_t Waiter::take() {
     return node.number_;
 }
 
+/// The futures that are left, for the graph of waits.
+class Waiter::WaitForFirst final : public Wait {
+public:
+    WaitForFirst(Waiter& waiter, const mp::Deadline& deadline) noexcept
+        : Wait(deadline), waiter_(waiter) {
+        std::size_t& first = waiter_.first_;
+        while (first < waiter_.nodes_.size() && waiter_.nodes_[first].state_ == nullptr
+        ) {
+            ++first;
+        }
+    }
+
+    std::size_t size() const noexcept override {
+        return waiter_.nodes_.size() - waiter_.first_;
+    }
+
+    StateBase* future(std::size_t i) const noexcept override {
+        return waiter_.nodes_[waiter_.first_ + i].state_;
+    }
+
+private:
+    Waiter& waiter_;
+};
+
+/// Runs the last one that is left. Of several, the first to end may be what the thread
+/// needs to go on.
+bool Waiter::run_last(PoolThread& thread, const mp::Deadline& deadline) {
+    const WaitForFirst wait(*this, deadline);
+    if (left_ > 1) {
+        return thread.run_one_of(wait);
+    }
+    for (std::size_t i = 0; left_ == 1 && i < wait.size(); ++i) {
+        if (StateBase* const state = wait.future(i)) {
+            return thread.run_awaited(*state);
+        }
+    }
+    return false;
+}
+
 std::size_t Waiter::next(const mp::Deadline& deadline) {
     if (const auto number = take(); number != none || deadline.expired()) {
         return number;
+    }
+    while (Ready::any_here() && run_own_ready(WaitForFirst(*this, deadline))) {
+        if (const auto number = take(); number != none) {
+            return number;
+        }
     }
     if (ThreadDuties* const duties = ThreadDuties::of_this_thread()) {
         return next_in_turns(*duties, deadline);
@@ -79,19 +128,32 @@ std::size_t Waiter::next(const mp::Deadline& deadline) {
         // order: relaxed, a hint; take() looks again.
         return latest_.load(std::memory_order_relaxed) != nullptr;
     };
-    mp::detail::spin([&] { return some() || deadline.expired(); });
-    for (;;) {
+    PoolThread* const thread = PoolThread::of_this_thread();
+    do {
+        mp::detail::spin([&] { return some() || deadline.expired(); });
         if (const auto number = take(); number != none || deadline.expired()) {
             return number;
         }
-        sleeps_.store(1);
-        if (latest_.load() == nullptr) {
-            mp::detail::futex_wait(
-                sleeps_, 1, deadline, mp::detail::FutexScope::process
-            );
+        // A wait with a deadline must end in time, which a task need not.
+    } while (thread != nullptr && deadline.is_forever() && run_last(*thread, deadline));
+    return sleep_as(thread, deadline);
+}
+
+std::size_t Waiter::sleep_as(PoolThread* thread, const mp::Deadline& deadline) {
+    {
+        const WaitForFirst wait(*this, deadline);
+        const Blocked blocked(thread, wait);
+        while (ended_ == nullptr && latest_.load() == nullptr && !deadline.expired()) {
+            sleeps_.store(1);
+            if (latest_.load() == nullptr) {
+                mp::detail::futex_wait(
+                    sleeps_, 1, deadline, mp::detail::FutexScope::process
+                );
+            }
+            sleeps_.store(0);
         }
-        sleeps_.store(0);
     }
+    return take();
 }
 
 /// In a callback of a process pool, whose manager this thread is: the futures may need

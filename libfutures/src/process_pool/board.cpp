@@ -6,6 +6,7 @@
 #include "os/fence.hpp"
 #include "process_pool/step_aside.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 namespace futures::detail {
@@ -23,18 +24,25 @@ Board::Board(BoardOptions options)
       arenas_(options.workers),
       has_process_(options.workers),
       held_(options.workers) {
-    BoardHeader& header = view_.header();
-    header.slots = options.slots;
-    header.workers = options.workers;
-    // Of the pool's share, the calls' arena keeps one part, too.
-    header.trim_threshold = options.trim_threshold / (options.workers + 1);
     slots_ = view_.slots();
+    write_header();
+}
+
+void Board::write_header() noexcept {
+    BoardHeader& header = view_.header();
+    header.slots = options_.slots;
+    header.workers = options_.workers;
+    // Of the pool's share, the calls' arena keeps one part, too.
+    header.trim_threshold = options_.trim_threshold / (size_ + 1);
     header.submit_cpu = -1;
+    header.places_used.store(used_.load());
 }
 
 Board::~Board() = default;
 
-bool Board::submit(BoardTask& task, std::span<const std::byte> call) {
+bool Board::submit(
+    BoardTask& task, std::span<const std::byte> call, Admission admission
+) {
     if (task.keep_message && !call.empty()) {
         task.message.assign(call);
         call = {};
@@ -42,7 +50,7 @@ bool Board::submit(BoardTask& task, std::span<const std::byte> call) {
     std::uint64_t tail = 0;
     {
         const MutexLock lock(mutex_);
-        if (refusing_) {
+        if (refusing_ && (failed_ || admission == Admission::asked)) {
             return false;
         }
         // First: nobody sees it concluded and not submitted.
@@ -51,7 +59,9 @@ bool Board::submit(BoardTask& task, std::span<const std::byte> call) {
             submitted_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed
         );
         try {
-            if (!backlog_.empty() || !place(task, call)) {
+            if (task.priority != 0 || is_ranking_) [[unlikely]] {
+                submit_ranked(task, call);
+            } else if (!backlog_.empty() || !place(task, call)) {
                 put_in_backlog(task, call);
             }
         } catch (...) {
@@ -127,11 +137,18 @@ void Board::put(
     std::span<const std::byte> call
 ) noexcept {
     BlockReference reference{};
+    CallAbout about{};
+    about.attempt = static_cast<std::uint16_t>(
+                        std::min<std::uint32_t>(task.attempt, CallAbout::most_attempts)
+                    ) &
+                    CallAbout::most_attempts;
+    about.has_trailer = task.has_trailer ? 1 : 0;
     const auto write = [&](MessagePlace place, const std::byte* from, std::size_t size
                        ) {
+        item.about = about;
         item.place = place;
         item.length = static_cast<std::uint8_t>(size);
-        item.sum = copy_call(item.bytes.data(), from, size, place, position);
+        item.sum = copy_call(item.bytes.data(), from, size, place, position, about);
     };
     if (const Block& block = task.message.block()) {
         reference = {block.offset(), block.size()};
@@ -162,8 +179,7 @@ bool Board::cancel(BoardTask& task) noexcept {
             if (failed_) {
                 return false;  // fail_all() has it
             }
-            backlog_.remove(task);
-            backlog_size_.fetch_sub(1, std::memory_order_relaxed);  // order: a hint
+            remove_waiting(task);
         } else {
             const auto index = index_of(task.position);
             SlotWord ready = slot_word(task.position, SlotKind::ready);
@@ -182,6 +198,10 @@ bool Board::cancel(BoardTask& task) noexcept {
         task.taken_back = true;
         // order: release pairs with outstanding(), which sees the submission.
         concluded_.fetch_add(1, std::memory_order_release);
+    }
+    // order: a hint. Its place is another's: no result may come that would say so.
+    if (backlog_size_.load(std::memory_order_relaxed) > 0) {
+        refill();
     }
     return true;
 }
@@ -213,6 +233,9 @@ void Board::refill() noexcept {
             ++placed;
         }
         backlog_size_.fetch_sub(placed, std::memory_order_relaxed);  // order: a hint
+        if (is_ranking_ && !failed_) {
+            placed += place_ranked();
+        }
         tail = tail_;
     }
     if (placed > 0) {

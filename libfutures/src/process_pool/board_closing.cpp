@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 // The board's end: no more tasks, and what becomes of those that are on it.
+#include "futures/detail/state.hpp"
+
 #include "process_pool/board.hpp"
+
+#include <cstring>
 
 namespace futures::detail {
 
@@ -20,6 +24,7 @@ void Board::fail_all(const Verdict& verdict) noexcept {
         const MutexLock lock(mutex_);
         refusing_ = true;
         failed_ = true;
+        gather_waiting();
         for (Index i = 0; i < options_.slots; ++i) {
             BoardTask* task = slot_tasks_[i].exchange(nullptr);
             if (task == nullptr) {
@@ -31,6 +36,10 @@ void Board::fail_all(const Verdict& verdict) noexcept {
             );
             backlog_.push_back(*task);
         }
+    }
+    // What they threw is the end of them.
+    while (!thrown_.empty()) {
+        conclude(thrown_.pop_front());
     }
     // Failed: nobody else touches the backlog any more.
     for (;;) {
@@ -49,6 +58,36 @@ void Board::fail_all(const Verdict& verdict) noexcept {
     }
 }
 
+void Board::renew() noexcept {
+    const MutexLock draining(drain_mutex_);
+    const MutexLock lock(mutex_);
+    segment_.punch_hole(0, segment_.size());
+    // Should that have failed. The rings say nothing before a worker counts its
+    // results.
+    const std::size_t before_rings = static_cast<std::size_t>(
+        reinterpret_cast<std::byte*>(view_.ring(0)) - segment_.data()
+    );
+    std::memset(segment_.data(), 0, before_rings);
+    write_header();
+    for (std::uint32_t worker = 0; worker < options_.workers; ++worker) {
+        rings_[worker].read.store(0);
+        rings_[worker].faulty.store(false);
+        rings_[worker].finished_below = 0;
+        has_process_[worker] = 0;
+    }
+    tail_ = 0;
+    guard_head_ = 0;
+    stop_ = 0;
+    trims_ = 0;
+    next_look_ = 0;
+    over_ = false;
+    cancelling_ = false;
+    failed_ = false;
+    refusing_ = false;
+    damage_.store(nullptr);
+    guard_timer_->arm();
+}
+
 std::vector<BoardTask*> Board::take_queued() {
     std::vector<BoardTask*> taken;
     const MutexLock lock(mutex_);
@@ -56,6 +95,10 @@ std::vector<BoardTask*> Board::take_queued() {
         task.message.clear();
         task.taken_back = true;
         taken.push_back(&task);
+        // Whoever cancels it in the meantime may drop it.
+        if (StateBase* const state = task.future_state()) {
+            state->add_reference();
+        }
     };
     for (Index i = 0; i < options_.slots; ++i) {
         BoardTask* task = slot_tasks_[i].load();
@@ -70,6 +113,8 @@ std::vector<BoardTask*> Board::take_queued() {
             take(*task);
         }
     }
+    cancelling_ = true;
+    gather_waiting();
     while (!backlog_.empty()) {
         take(backlog_.pop_front());
     }

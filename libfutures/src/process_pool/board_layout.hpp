@@ -8,6 +8,7 @@
 
 #include "process_pool/items.hpp"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -79,8 +80,8 @@ private:
     std::array<std::atomic<Word>, words> words_;
 };
 
-/// What a worker that crashes leaves, written by its signal handler.
-struct CrashRecord {
+/// The native stack of a crash.
+struct CrashStack {
     static constexpr std::size_t max_frames = 32;
     static constexpr std::size_t max_modules = 8;
     static constexpr std::size_t max_path = 1024;
@@ -101,12 +102,36 @@ struct CrashRecord {
         std::array<char, max_path> path;
     };
 
-    std::atomic<std::uint32_t> signal;  ///< 0: no crash
     std::uint32_t frames;
     std::uint32_t modules;
-    std::uint64_t address;
     std::array<Frame, max_frames> frame;
     std::array<Module, max_modules> module;
+};
+
+/// Why a program ended itself, written before it raised its signal.
+struct CrashMessage {
+    static constexpr std::size_t max_type = 256;
+    static constexpr std::size_t max_text = 1024;
+
+    enum class Kind : std::uint32_t {
+        none,
+        exception,  ///< std::terminate() while one was thrown
+        terminate,  ///< std::terminate() without one
+        abort,      ///< the C library's message, of assert() for example
+    };
+
+    Kind kind;
+    std::array<char, max_type> type;  ///< of the exception; as the text
+    std::array<char, max_text> text;  ///< ends with a 0, or is full
+};
+
+/// What a worker that crashes leaves, written by its signal handler.
+struct CrashRecord : CrashStack {
+    std::atomic<std::uint32_t> signal;  ///< 0: no crash
+    std::int32_t code;                  ///< si_code
+    std::uint32_t stack_overflow;
+    std::uint64_t address;
+    CrashMessage message;
 };
 
 enum class WorkerPhase : std::uint32_t {
@@ -118,11 +143,77 @@ enum class WorkerPhase : std::uint32_t {
     damaged,  ///< found a call that nobody wrote, and ends
 };
 
+/// How far a worker is that ends in order.
+enum class LastStep : std::uint32_t {
+    none,
+    running,  ///< the finalizer, then what destroys the worker's local objects
+    done,
+    failed,  ///< done, but the finalizer threw: its text stands beside this
+};
+
+/// A worker is to end once its task is done: the parent told it so, and may take that
+/// back until the worker has heard of it.
+inline constexpr std::uint32_t retire_told = 1;
+inline constexpr std::uint32_t retire_heard = 2;
+
 struct alignas(cache_line) WorkerControl {
+    static constexpr std::size_t max_text = 240;
+
     alignas(cache_line) mp::detail::FutexWord park;  ///< 0: asleep, or about to be
     alignas(cache_line) std::atomic<std::uint64_t> results_written;
+    /// The worker: what that will be once the task's arguments are destroyed.
+    std::atomic<std::uint64_t> results_ready;
     alignas(cache_line) std::atomic<WorkerPhase> phase;
-    CrashRecord crash;
+    /// When the worker's last task began, in nanoseconds of CLOCK_MONOTONIC; 0: none.
+    std::atomic<std::uint64_t> task_begun;
+    std::atomic<LastStep> last_step;
+    std::atomic<std::uint32_t> retire;     ///< retire_told, _heard, or 0
+    std::atomic<std::uint32_t> idled;      ///< worker: it had nothing to do for long
+    std::atomic<std::uint32_t> has_link;   ///< worker: its LinkMemory is in use
+    std::array<char, max_text> last_text;  ///< ends with a 0, if its worker is honest
+    /// The worker: the limited task that it began last (its position + 1), and when, in
+    /// nanoseconds of the monotonic clock.
+    alignas(cache_line) std::atomic<std::uint64_t> limited_task;
+    std::atomic<std::int64_t> limited_since;
+    /// The parent: the task that is to stop (its position + 1), and how often there was
+    /// one; threads of the worker sleep on that.
+    alignas(cache_line) std::atomic<std::uint64_t> stopped_task;
+    mp::detail::FutexWord stops;
+    alignas(cache_line) CrashRecord crash;
+};
+
+/// A ring of bytes from one process to another: frame_ring.hpp has both sides of it.
+struct FrameRing {
+    static constexpr std::size_t capacity = std::size_t{16} << 10U;
+
+    alignas(cache_line) std::atomic<std::uint64_t> written;  ///< writer: bytes so far
+    alignas(cache_line) std::atomic<std::uint64_t> read;     ///< reader: the same
+    mp::detail::FutexWord room_wanted;  ///< 1: the writer waits for room
+    alignas(cache_line) std::array<std::byte, capacity> bytes;
+
+    void reset() noexcept {
+        written.store(0);
+        read.store(0);
+        room_wanted.store(0);
+    }
+};
+
+/// Which thread of a worker is to be woken for what comes over its link.
+enum class LinkSleeper : std::uint32_t {
+    helper,  ///< the thread that looks after the link
+    task,    ///< the one that runs tasks, which waits for one of its own
+};
+
+/// What a worker and the parent see of tasks that tasks have submitted. Never touched
+/// by a worker whose tasks do not. docs/protocols/nested_submission.md
+struct LinkMemory {
+    FrameRing asks;   ///< worker to parent
+    FrameRing tells;  ///< parent to worker
+    /// By LinkSleeper: the parent counts up the one that `sleeper` names, and wakes.
+    alignas(cache_line) std::array<mp::detail::FutexWord, 2> bells;
+    /// The worker.
+    std::atomic<LinkSleeper> sleeper;
+    std::atomic<std::uint64_t> waits_in;  ///< the number of a wait; 0: it does not wait
 };
 
 /// Who of the parent is to be woken for a result.
@@ -149,12 +240,27 @@ struct BoardHeader {
     alignas(cache_line) std::atomic<std::uint32_t> stop;
     /// How often the pool became idle: workers give memory back before they sleep.
     std::atomic<std::uint32_t> trims;
+    /// Somebody waits until workers are ready: they ring.
+    std::atomic<std::uint32_t> ready_wanted;
+    /// The parent: places that have ever had a worker, the first ones.
+    std::atomic<std::uint32_t> places_used;
     alignas(cache_line) std::atomic<std::int32_t> submit_cpu;
+    /// The parent: when it looks at limited tasks next, in nanoseconds of the monotonic
+    /// clock; 0: not before a worker rings.
+    alignas(cache_line) std::atomic<std::int64_t> next_look;
+    /// A worker began a limited task for which that is too late.
+    alignas(cache_line) std::atomic<std::uint32_t> look_wanted;
+    /// The parent: there are more workers than usual, because some wait for tasks of
+    /// their own; whoever waits no more rings.
+    std::atomic<std::uint32_t> has_spares;
+    /// Workers: it has asked for something, over its LinkMemory.
+    WorkerSet asking;
 };
 
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 static_assert(std::atomic<std::int32_t>::is_always_lock_free);
 static_assert(std::atomic<WorkerPhase>::is_always_lock_free);
+static_assert(std::atomic<LastStep>::is_always_lock_free);
 
 /// Finds the parts of a board in its segment. A value; it owns nothing. The numbers are
 /// its own: what is written over the header moves nothing.
@@ -173,8 +279,7 @@ public:
     }
 
     static std::size_t size_for(std::uint64_t slots, std::uint32_t workers) noexcept {
-        return slots_offset(workers) + slots * sizeof(Slot) +
-               workers * slots * sizeof(ResultItem);
+        return links_offset(slots, workers) + workers * sizeof(LinkMemory);
     }
 
     std::uint64_t slot_count() const noexcept { return slot_count_; }
@@ -199,18 +304,38 @@ public:
         return rings + worker * slot_count_;
     }
 
-    /// How many words of a WorkerSet are in use.
-    std::size_t set_words() const noexcept { return (workers_ + 63) / 64; }
+    LinkMemory& link(std::uint32_t worker) const noexcept {
+        return reinterpret_cast<LinkMemory*>(
+            memory_ + links_offset(slot_count_, workers_)
+        )[worker];
+    }
 
-    /// Those bits of such a word that belong to a worker.
-    WorkerSet::Word set_mask(std::size_t index) const noexcept {
-        const std::size_t bits = workers_ - index * 64;
+    /// As far as it can be believed.
+    std::uint32_t places_used() const noexcept {
+        return std::min(header().places_used.load(), workers_);
+    }
+
+    /// How many words of a WorkerSet `used` places have.
+    static std::size_t set_words(std::uint32_t used) noexcept {
+        return (std::size_t{used} + 63) / 64;
+    }
+
+    /// Those bits of such a word that belong to one of these places.
+    static WorkerSet::Word set_mask(std::size_t index, std::uint32_t used) noexcept {
+        const std::size_t before = index * 64;
+        const std::size_t bits = used > before ? used - before : 0;
         return bits >= 64 ? ~WorkerSet::Word{0} : (WorkerSet::Word{1} << bits) - 1;
     }
 
 private:
     static std::size_t slots_offset(std::uint32_t workers) noexcept {
         return sizeof(BoardHeader) + workers * sizeof(WorkerControl);
+    }
+
+    static std::size_t
+    links_offset(std::uint64_t slots, std::uint32_t workers) noexcept {
+        return slots_offset(workers) + slots * sizeof(Slot) +
+               workers * slots * sizeof(ResultItem);
     }
 
     std::byte* memory_ = nullptr;

@@ -17,11 +17,25 @@ void Board::prepare(std::uint32_t worker, std::shared_ptr<ResultArenaReader> are
     WorkerControl& control = view_.control(worker);
     control.park.store(0);
     control.results_written.store(0);
+    control.results_ready.store(0);
     rings_[worker].read.store(0);
     rings_[worker].faulty.store(false);
     rings_[worker].finished_below = 0;
     control.phase.store(WorkerPhase::starting);
+    control.task_begun.store(0);
+    control.last_step.store(LastStep::none);
+    control.retire.store(0);
+    control.idled.store(0);
+    control.has_link.store(0);
+    control.limited_task.store(0);
+    control.stopped_task.store(0);
+    if (worker >= used_.load()) {
+        const MutexLock placing(mutex_);  // of check_header()
+        used_.store(worker + 1);
+        view_.header().places_used.store(worker + 1);
+    }
     control.crash.signal.store(0);
+    control.crash.message.kind = CrashMessage::Kind::none;
     clear_bits_of(worker);
 }
 
@@ -30,6 +44,7 @@ void Board::clear_bits_of(std::uint32_t worker) noexcept {
     BoardHeader& header = view_.header();
     header.sleepers.word_of(worker).fetch_and(~WorkerSet::bit_of(worker));
     header.searching.word_of(worker).fetch_and(~WorkerSet::bit_of(worker));
+    header.asking.word_of(worker).fetch_and(~WorkerSet::bit_of(worker));
 }
 
 Message Board::initializer_failure(std::uint32_t worker) {
@@ -62,7 +77,7 @@ Board::Leftovers Board::leftovers_of(std::uint32_t worker) {
         if (task->position < rings_[worker].finished_below) {
             continue;  // another one has it, or none: check_tasks() tells of it
         }
-        if (kind == SlotKind::claimed && !begun) {
+        if (kind == SlotKind::claimed && !begun && task->stop == TaskStop::no) {
             found.claimed.push_back(task);
         } else if (kind == SlotKind::claimed || kind == SlotKind::running) {
             found.running.push_back(task);
@@ -75,6 +90,16 @@ Board::Leftovers Board::leftovers_of(std::uint32_t worker) {
         return {};  // each may be another worker's, and would run twice
     }
     return found;
+}
+
+void Board::take_ready_result(std::uint32_t worker) noexcept {
+    const MutexLock draining(drain_mutex_);
+    WorkerControl& control = view_.control(worker);
+    const std::uint64_t ready = control.results_ready.load();
+    if (ready == control.results_written.load() + 1) {
+        control.results_written.store(ready);
+        drain_all();
+    }
 }
 
 std::size_t Board::recover(std::uint32_t worker, const Verdict& verdict) {
@@ -90,15 +115,15 @@ std::size_t Board::recover(std::uint32_t worker, const Verdict& verdict) {
             task->failure = verdict(*task);
             task->end = TaskEnd::failed;
             if (!task->failure) {
+                ++task->attempt;
                 again.push_back(std::exchange(task, nullptr));
+            } else if (task->stop != TaskStop::cancelled) {
+                ++lost;
             }
         }
         std::sort(again.begin(), again.end(), [](const auto* a, const auto* b) {
             return a->position > b->position;
         });
-        lost = running.size() - static_cast<std::size_t>(
-                                    std::count(running.begin(), running.end(), nullptr)
-                                );
         {
             const MutexLock lock(mutex_);
             // Before a future tells of it.
@@ -135,8 +160,7 @@ void Board::give_back(BoardTask& task) noexcept {
         return;
     }
     task.position = BoardTask::unplaced;
-    backlog_.push_front(task);
-    backlog_size_.fetch_add(1);
+    queue_again(task);
     ++counts_.given_back;
 }
 

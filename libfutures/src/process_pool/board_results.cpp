@@ -8,13 +8,16 @@
 #include "process_pool/board.hpp"
 
 #include <array>
+#include <utility>
 
 namespace futures::detail {
 
 using mp::detail::MutexLock;
 
 bool Board::any_result() const noexcept {
-    for (std::uint32_t worker = 0; worker < options_.workers; ++worker) {
+    // order: one that is new has no result yet.
+    const std::uint32_t used = used_.load(std::memory_order_relaxed);
+    for (std::uint32_t worker = 0; worker < used; ++worker) {
         const RingState& ring = rings_[worker];
         // order: only says whether to take the lock; drain_ring() looks with the order
         // it needs. After enlist()'s fence this is the re-check that pairs with
@@ -50,7 +53,9 @@ std::uint64_t Board::told_by(std::uint32_t worker) noexcept {
 
 std::size_t Board::drain_all() noexcept {
     std::size_t ended = 0;
-    for (std::uint32_t worker = 0; worker < options_.workers; ++worker) {
+    // order: one that is new has no result yet.
+    const std::uint32_t used = used_.load(std::memory_order_relaxed);
+    for (std::uint32_t worker = 0; worker < used; ++worker) {
         ended += drain_ring(worker);
     }
     if (ended > 0) {
@@ -62,6 +67,17 @@ std::size_t Board::drain_all() noexcept {
     }
     return ended;
 }
+
+namespace {
+
+/// It may have to run again: it threw, not because it was asked to stop, or its time
+/// was up and it ended softly.
+bool is_asked_about(const BoardTask& task) noexcept {
+    return (task.end == TaskEnd::exception && task.stop == TaskStop::no) ||
+           (task.end == TaskEnd::stopped && task.stop == TaskStop::timeout);
+}
+
+}  // namespace
 
 std::size_t Board::drain_ring(std::uint32_t worker) noexcept {
     RingState& state = rings_[worker];
@@ -95,7 +111,7 @@ std::size_t Board::drain_ring(std::uint32_t worker) noexcept {
             continue;
         }
         if (!has_task || item.position != position ||
-            !take_result(*task, item, {worker, read})) {
+            !take_any_result(*task, item, {worker, read})) {
             distrust(worker);
             break;
         }
@@ -103,7 +119,13 @@ std::size_t Board::drain_ring(std::uint32_t worker) noexcept {
         in_slot.store(nullptr, std::memory_order_release);
         state.finished_below = position + 1;
         ++ended;
-        conclude(*task);
+        if (task->may_throw_again && is_asked_about(*task)) [[unlikely]] {
+            thrown_.push_back(*task);
+            any_thrown_ = true;
+            doorbell_.ring();
+        } else {
+            conclude(*task);
+        }
     }
     // order: other threads' any_result() may see it late, and then takes the lock in
     // vain.
@@ -115,6 +137,24 @@ std::size_t Board::drain_ring(std::uint32_t worker) noexcept {
 void Board::distrust(std::uint32_t worker) noexcept {
     rings_[worker].faulty.store(true);
     doorbell_.ring();
+}
+
+/// take_result(), and the call of a task that may have to run again is kept.
+bool Board::take_any_result(
+    BoardTask& task, const ResultItem& item, RingPlace place
+) noexcept {
+    if (!task.may_throw_again) [[likely]] {
+        return take_result(task, item, place);
+    }
+    Message call = std::exchange(task.message, {});
+    if (!take_result(task, item, place)) {
+        task.message = std::move(call);
+        return false;
+    }
+    if (task.end != TaskEnd::value) {
+        task.keep_call(std::move(call));
+    }
+    return true;
 }
 
 /// False, and the task is as it was, if the entry is not what a worker wrote for it.
@@ -134,11 +174,13 @@ bool Board::take_result(
         bytes = in_slot;
     }
     if (item.sum != sum.value() || item.length > bytes.size() ||
-        item.place > MessagePlace::arena || item.kind > ResultKind::exception) {
+        item.place > MessagePlace::arena || item.kind > ResultKind::stopped) {
         return false;
     }
     bytes = bytes.first(item.length);
-    task.end = item.kind == ResultKind::value ? TaskEnd::value : TaskEnd::exception;
+    task.end = item.kind == ResultKind::value     ? TaskEnd::value
+               : item.kind == ResultKind::stopped ? TaskEnd::stopped
+                                                  : TaskEnd::exception;
     try {
         if (item.place == MessagePlace::arena) {
             return take_block(task, item, *arenas_[place.worker]);
@@ -172,16 +214,65 @@ bool Board::take_block(
 void Board::conclude(BoardTask& task) noexcept {
     // order: release pairs with outstanding(), which sees the submission.
     concluded_.fetch_add(1, std::memory_order_release);
+    tell_end(task);
+}
+
+void Board::tell_end(BoardTask& task) noexcept {
     BoardTask* const address = &task;
+    if (task.stop != TaskStop::no) [[unlikely]] {
+        task.settle_stop();
+    }
     if (task.finish()) {
-        with_callbacks_.push_back(task);
-        doorbell_.ring();
+        tell_by_manager(task);
     }
     // From here on the task may be gone; only its address is compared.
     kick_waiter_for(address);
 }
 
+/// The manager takes from the list until it is empty: whoever was first has rung.
+void Board::tell_by_manager(BoardTask& task) noexcept {
+    const bool first = with_callbacks_.empty();
+    with_callbacks_.push_back(task);
+    if (first) {
+        doorbell_.ring();
+    }
+}
+
+void Board::conclude_unplaced(BoardTask& task) noexcept {
+    BoardTask* const address = &task;
+    if (task.finish()) {
+        const MutexLock lock(drain_mutex_);
+        tell_by_manager(task);
+    }
+    // As in conclude().
+    kick_waiter_for(address);
+}
+
+bool Board::has_callbacks_left() {
+    const MutexLock lock(drain_mutex_);
+    ring_after_callbacks_ =
+        in_callbacks_ > 0 || !with_callbacks_.empty() || !thrown_.empty();
+    if (in_callbacks_ == 0 && ring_after_callbacks_) {
+        doorbell_.ring();
+    }
+    return ring_after_callbacks_;
+}
+
 std::size_t Board::run_callbacks() {
+    // Also when a callback ends the thread.
+    // NOLINTNEXTLINE(cppcoreguidelines-special-member-functions): of one place only
+    const struct Inside {
+        Board& board;
+
+        explicit Inside(Board& of) noexcept : board(of) { ++board.in_callbacks_; }
+
+        ~Inside() {
+            if (--board.in_callbacks_ == 0 &&
+                std::exchange(board.ring_after_callbacks_, false)) {
+                board.doorbell_.ring();
+            }
+        }
+    } inside(*this);
     for (std::size_t ran = 0;; ++ran) {
         BoardTask* task = nullptr;
         {

@@ -4,6 +4,7 @@
 // and look again before it sleeps or leaves.
 #include "mp/errors.hpp"
 
+#include "future/pool_thread.hpp"
 #include "os/fence.hpp"
 #include "process_pool/board.hpp"
 
@@ -91,6 +92,9 @@ bool Board::help(BoardTask& task, const mp::Deadline& deadline) {
     if (found || task.is_finished()) {
         return true;
     }
+    // In a thread of a thread pool: it counts as blocked.
+    const WaitElsewhere wait(task.future_state(), deadline);
+    const Blocked blocked(PoolThread::of_this_thread(), wait);
     bool nobody = false;
     if (leading_.compare_exchange_strong(nobody, true)) {
         lead(task, deadline);

@@ -16,21 +16,25 @@ void Board::wake_for_work(std::uint64_t tail) noexcept {
     // stored the tail, then look at the bits. One of us sees the other.
     mp::os::full_fence();
     BoardHeader& header = view_.header();
+    // order: relaxed, as the bits: who has one was counted before.
+    const std::uint32_t used = used_.load(std::memory_order_relaxed);
+    const std::size_t words = BoardView::set_words(used);
     bool sleepers = false;
     int searching = 0;
-    for (std::size_t i = 0; i < view_.set_words(); ++i) {
+    for (std::size_t i = 0; i < words; ++i) {
         // order: after the fence.
         sleepers =
             sleepers || (header.sleepers.word(i).load(std::memory_order_relaxed) &
-                         view_.set_mask(i)) != 0;
+                         BoardView::set_mask(i, used)) != 0;
     }
     if (!sleepers) {
         return;
     }
-    for (std::size_t i = 0; i < view_.set_words(); ++i) {
+    for (std::size_t i = 0; i < words; ++i) {
         // order: a hint; a searcher that leaves work behind wakes another worker.
         searching += std::popcount(
-            header.searching.word(i).load(std::memory_order_relaxed) & view_.set_mask(i)
+            header.searching.word(i).load(std::memory_order_relaxed) &
+            BoardView::set_mask(i, used)
         );
     }
     // order: a hint, as above.
@@ -43,10 +47,21 @@ void Board::wake_for_work(std::uint64_t tail) noexcept {
 
 void Board::kick_workers() noexcept {
     BoardHeader& header = view_.header();
-    for (std::uint32_t worker = 0; worker < options_.workers; ++worker) {
+    for (std::uint32_t worker = 0; worker < used_.load(); ++worker) {
         header.sleepers.word_of(worker).fetch_and(~WorkerSet::bit_of(worker));
         wake_worker(view_, worker);
     }
+}
+
+void Board::retire_worker(std::uint32_t worker) noexcept {
+    view_.control(worker).retire.store(retire_told);
+    view_.header().sleepers.word_of(worker).fetch_and(~WorkerSet::bit_of(worker));
+    wake_worker(view_, worker);
+}
+
+bool Board::keep_worker(std::uint32_t worker) noexcept {
+    std::uint32_t told = retire_told;
+    return view_.control(worker).retire.compare_exchange_strong(told, 0) || told == 0;
 }
 
 void Board::stop_workers() noexcept {
@@ -73,13 +88,14 @@ bool Board::guard() noexcept {
         // Somebody may have been woken for it who is stopped, or was killed.
         stuck = work && head == guard_head_;
         guard_head_ = head;
-        again = work || outstanding() > 0;
+        again = work || needs_workers();
     }
     if (stuck) {
         kick_workers();
     }
     if (again && ++ticks_to_check_ >= ticks_between_checks) {
         check_tasks();
+        want_look();
         ticks_to_check_ = 0;
     }
     if (again) {
@@ -93,7 +109,7 @@ bool Board::guard() noexcept {
     }
     guard_timer_->rest();
     mp::os::full_fence();  // either we see what is submitted now, or it arms the timer
-    if (outstanding() > 0) {
+    if (needs_workers()) {
         guard_timer_->arm();  // submitted since we looked
     }
     return false;

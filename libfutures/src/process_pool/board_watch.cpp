@@ -32,13 +32,17 @@ void Board::check_header(std::uint64_t head) noexcept {
     if (header.stop.load() != stop_ || header.trims.load() != trims_) {
         report_damage("what workers are told to do");
     }
-    if (header.slots != options_.slots || header.workers != options_.workers) {
+    if (header.next_look.load() != next_look_) {
+        report_damage("when tasks are looked at");
+    }
+    if (header.slots != options_.slots || header.workers != options_.workers ||
+        header.places_used.load() != used_.load()) {
         report_damage("its measures");
     }
-    for (std::size_t i = 0; i < view_.set_words(); ++i) {
+    for (std::size_t i = 0; i < BoardView::set_words(options_.workers); ++i) {
         const auto bits =
             header.sleepers.word(i).load() | header.searching.word(i).load();
-        if ((bits & ~view_.set_mask(i)) != 0) {
+        if ((bits & ~BoardView::set_mask(i, used_.load())) != 0) {
             report_damage("which workers sleep");
         }
     }
@@ -71,7 +75,7 @@ void Board::check_tasks() noexcept {
         if (has_process_[worker] != 0) {
             check_workers_share(worker);
             check_wait_for_room(worker);
-        } else {
+        } else if (has_bits(worker)) {
             clear_bits_of(worker);  // one that nobody would ever clear costs wake-ups
         }
     }
@@ -103,6 +107,14 @@ bool Board::can_have(std::uint32_t worker, std::uint64_t position) const noexcep
     return worker < options_.workers && has_process_[worker] != 0 &&
            position >= rings_[worker].finished_below &&
            position <= view_.header().head.load();
+}
+
+/// It sleeps or searches, it is said.
+bool Board::has_bits(std::uint32_t worker) const noexcept {
+    BoardHeader& header = view_.header();
+    const auto said = header.sleepers.word_of(worker).load() |
+                      header.searching.word_of(worker).load();
+    return (said & WorkerSet::bit_of(worker)) != 0;
 }
 
 bool Board::is_asleep(std::uint32_t worker) const noexcept {

@@ -7,10 +7,13 @@
 
 #include "os/failpoint.hpp"
 #include "os/fence.hpp"
+#include "process_pool/call_trailer.hpp"
+#include "process_pool/memory_size.hpp"
 #include "process_pool/worker_wake.hpp"
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace futures::detail {
 
@@ -59,11 +62,20 @@ void BoardWorker::initializer_failed(std::span<const std::byte> exception) {
     control_.phase.store(WorkerPhase::initializer_failed);
 }
 
-void BoardWorker::run(TaskRunner& runner) noexcept {
+WorkerEnd BoardWorker::run(TaskRunner& runner) noexcept {
     control_.phase.store(WorkerPhase::working);
+    if (header_.ready_wanted.load() != 0) {
+        mp::detail::EventFd::ring(options_.doorbell);
+    }
+    auto end = WorkerEnd::in_order;
     std::uint64_t left = options_.max_tasks;
     // order: nothing depends on when a worker sees that it may end.
     while (header_.stop.load(std::memory_order_relaxed) == 0) {
+        // order: as above; sleep() looks with the order it needs.
+        if (control_.retire.load(std::memory_order_relaxed) != 0 && hears_of_end()) {
+            control_.phase.store(WorkerPhase::retired);
+            break;
+        }
         auto position = claim();
         if (!position) {
             position = search();
@@ -76,11 +88,13 @@ void BoardWorker::run(TaskRunner& runner) noexcept {
             sleep();
             continue;
         }
+        no_longer_idle();
         if (!execute(*position, runner) || results_.is_damaged()) {
             control_.phase.store(WorkerPhase::damaged);
+            end = WorkerEnd::damaged;
             break;
         }
-        if (left != 0 && --left == 0) {
+        if ((left != 0 && --left == 0) || is_too_large()) {
             control_.phase.store(WorkerPhase::retired);
             break;
         }
@@ -88,6 +102,47 @@ void BoardWorker::run(TaskRunner& runner) noexcept {
     if (untold_) {
         tell();
     }
+    return end;
+}
+
+/// The parent may have taken it back by now; from here on it cannot.
+bool BoardWorker::hears_of_end() noexcept {
+    MP_FAILPOINT("worker: end seen");
+    std::uint32_t told = retire_told;
+    return control_.retire.compare_exchange_strong(told, retire_heard) || told != 0;
+}
+
+/// The whole of a time without a task counts, however often something else woke it.
+mp::Deadline BoardWorker::idle_deadline() noexcept {
+    if (options_.idle_timeout.is_forever() || idle_told_) {
+        return mp::Deadline(mp::forever);
+    }
+    if (!idle_end_) {
+        idle_end_.emplace(options_.idle_timeout);
+    }
+    return *idle_end_;
+}
+
+/// The parent decides whether it is to end.
+void BoardWorker::tell_idle() noexcept {
+    idle_told_ = true;
+    MP_FAILPOINT("worker: before idle is told");
+    control_.idled.store(1);
+    mp::detail::EventFd::ring(options_.doorbell);
+    MP_FAILPOINT("worker: idle told");
+}
+
+void BoardWorker::no_longer_idle() noexcept {
+    if (idle_end_) [[unlikely]] {
+        idle_end_.reset();
+        if (std::exchange(idle_told_, false)) {
+            control_.idled.store(0);
+        }
+    }
+}
+
+bool BoardWorker::is_too_large() const noexcept {
+    return options_.max_memory != 0 && memory_size().resident > options_.max_memory;
 }
 
 // ---- claiming
@@ -192,7 +247,8 @@ void BoardWorker::found_by_search() noexcept {
     MP_FAILPOINT("worker: stopped searching");
     bool others = false;
     bool sleepers = false;
-    for (std::size_t i = 0; i < view_.set_words(); ++i) {
+    const std::size_t words = BoardView::set_words(view_.places_used());
+    for (std::size_t i = 0; i < words; ++i) {
         others = others || header_.searching.word(i).load() != 0;
         sleepers = sleepers || header_.sleepers.word(i).load() != 0;
     }
@@ -219,8 +275,13 @@ void BoardWorker::sleep() noexcept {
     // order: pairs with Board::wake_for_work.
     mp::os::full_fence();
     MP_FAILPOINT("worker: before sleep");
-    if (looks_empty() && header_.stop.load() == 0 && header_.trims.load() == trims_) {
-        futex_wait(control_.park, 0, mp::Deadline(mp::forever), FutexScope::shared);
+    const bool stays = header_.stop.load() == 0 && control_.retire.load() == 0;
+    if (looks_empty() && stays && header_.trims.load() == trims_) {
+        const mp::Deadline deadline = idle_deadline();
+        futex_wait(control_.park, 0, deadline, FutexScope::shared);
+        if (deadline.expired()) {
+            tell_idle();
+        }
     }
     MP_FAILPOINT("worker: after sleep");
     sleepers.fetch_and(~bit);
@@ -240,12 +301,48 @@ void BoardWorker::give_memory_back() noexcept {
 
 // ---- running
 
+/// A call is done, and what it used is about to be destroyed. Killed from here on, the
+/// worker leaves the result; the parent takes no notice of it before.
+class BoardWorker::ReadyResult final : public mp::detail::CallDone {
+public:
+    ReadyResult(BoardWorker& worker, std::uint64_t position) noexcept
+        : worker_(worker), position_(position) {}
+
+    void call_done() noexcept override {
+        worker_.put_result(position_, ResultKind::value);
+        worker_.ring_[worker_.written_ & worker_.mask_].position = position_;
+        MP_FAILPOINT("worker: before result ready");
+        // order: pairs with the end of this process, so that the entry is seen.
+        worker_.control_.results_ready.store(
+            worker_.written_ + 1, std::memory_order_release
+        );
+        MP_FAILPOINT("worker: result ready");
+        is_there_ = true;
+    }
+
+    bool is_there() const noexcept { return is_there_; }
+
+private:
+    BoardWorker& worker_;
+    const std::uint64_t position_;
+    bool is_there_ = false;
+};
+
 /// False, and nothing has run, if that is not the call that the parent wrote.
 bool BoardWorker::execute(std::uint64_t position, TaskRunner& runner) noexcept {
     CallCopy copy;
-    const auto call = call_at(position, copy);
+    auto call = call_at(position, copy);
     if (!call) {
         return false;
+    }
+    ReadyResult ready(*this, position);
+    runner.head = {position, copy.about.attempt};
+    runner.head.done = &ready;
+    if (copy.about.has_trailer != 0) [[unlikely]] {
+        call = read_trailer(*call, runner.head);
+        if (!call) {
+            return false;
+        }
     }
     Slot& slot = slots_[position & mask_];
     MP_FAILPOINT("worker: before running");
@@ -257,7 +354,9 @@ bool BoardWorker::execute(std::uint64_t position, TaskRunner& runner) noexcept {
     MP_FAILPOINT("worker: after running");
     const ResultKind kind = runner.run(*call, out_);
     MP_FAILPOINT("worker: after run");
-    put_result(position, kind);
+    if (!ready.is_there()) {
+        put_result(position, kind);
+    }
     commit(position);
     out_.reset();
     store_.release();
@@ -278,6 +377,45 @@ BoardWorker::call_at(std::uint64_t position, CallCopy& copy) const noexcept {
         return std::nullopt;
     }
     return std::span<const std::byte>(call_arena_ + block.offset, block.size);
+}
+
+/// The call without its trailer; nothing if that is not what the parent wrote.
+std::optional<std::span<const std::byte>>
+BoardWorker::read_trailer(std::span<const std::byte> message, TaskHead& head) noexcept {
+    const auto trailed = without_trailer(message);
+    if (!trailed) {
+        return std::nullopt;
+    }
+    head.name = trailed->name;
+    head.priority = trailed->priority;
+    if (!trailed->limit.is_forever()) {
+        head.deadline = mp::Deadline(trailed->limit);
+        begin_limited(head, trailed->limit.duration());
+    }
+    return trailed->call;
+}
+
+/// Before anything of the program runs. Killed or stopped in here, the parent finds the
+/// task by its own look.
+void BoardWorker::begin_limited(
+    const TaskHead& head, std::chrono::nanoseconds limit
+) noexcept {
+    const std::chrono::nanoseconds deadline =
+        head.deadline.time_point().time_since_epoch();
+    MP_FAILPOINT("worker: before limit");
+    control_.limited_since.store((deadline - limit).count());
+    MP_FAILPOINT("worker: limit half told");
+    control_.limited_task.store(head.position + 1);
+    MP_FAILPOINT("worker: limit told");
+    // Pairs with Board::begin_look: it stores next_look, then looks at our words; we
+    // stored them, then look at next_look. One of us sees the other.
+    const std::int64_t next_look = header_.next_look.load();
+    if (next_look == 0 || next_look > deadline.count()) {
+        header_.look_wanted.store(1);
+        MP_FAILPOINT("worker: look wanted");
+        mp::detail::EventFd::ring(options_.doorbell);
+        MP_FAILPOINT("worker: rang for limit");
+    }
 }
 
 void BoardWorker::put_result(std::uint64_t position, ResultKind kind) noexcept {

@@ -7,6 +7,8 @@
 
 #include "data/code_place.hpp"
 #include "os/exec.hpp"
+#include "process_pool/crash_message.hpp"
+#include "process_pool/source_lines.hpp"
 #include "util/demangle.hpp"
 #include "util/hex.hpp"
 
@@ -22,6 +24,7 @@
 #include <string_view>
 #include <ucontext.h>
 #include <unwind.h>
+#include <utility>
 #include <vector>
 
 namespace futures::detail {
@@ -33,7 +36,7 @@ using mp::detail::CodePlace;
 // ---- in a worker -------------------------------------------------------------------
 
 // Set before the handlers are.
-std::array<char, CrashRecord::max_path> program_path{};
+std::array<char, CrashStack::max_path> program_path{};
 pid_t worker_thread = 0;
 // Of that thread.
 volatile std::uintptr_t frames_below = 0;
@@ -65,14 +68,14 @@ std::optional<Origin> origin_of(const void* context) noexcept {
 }
 
 std::uint32_t
-module_number(CrashRecord& record, const mp::detail::LoadedCode& code) noexcept {
+module_number(CrashStack& record, const mp::detail::LoadedCode& code) noexcept {
     std::uint32_t i = 0;
     for (; i < record.modules && record.module[i].base != code.base; ++i) {
     }
-    if (i < record.modules || i >= CrashRecord::max_modules) {
+    if (i < record.modules || i >= CrashStack::max_modules) {
         return i;
     }
-    CrashRecord::Module& added = record.module[i];
+    CrashStack::Module& added = record.module[i];
     added.is_program = *code.path == '\0' ? 1 : 0;
     const char* const path = added.is_program != 0 ? program_path.data() : code.path;
     const std::size_t length = std::strlen(path);
@@ -88,14 +91,14 @@ module_number(CrashRecord& record, const mp::detail::LoadedCode& code) noexcept 
     return i;
 }
 
-void add_frame(CrashRecord& record, std::uintptr_t address, bool exact) noexcept {
-    if (record.frames >= CrashRecord::max_frames) {
+void add_frame(CrashStack& record, std::uintptr_t address, bool exact) noexcept {
+    if (record.frames >= CrashStack::max_frames) {
         return;
     }
-    CrashRecord::Frame& frame = record.frame[record.frames];
+    CrashStack::Frame& frame = record.frame[record.frames];
     frame.address = address;
     frame.exact = exact ? 1 : 0;
-    frame.module = CrashRecord::max_modules;
+    frame.module = CrashStack::max_modules;
     if (const auto code = mp::detail::loaded_code_at(address - (exact ? 0 : 1))) {
         frame.module = module_number(record, *code);
         frame.offset = address - code->base;
@@ -105,7 +108,7 @@ void add_frame(CrashRecord& record, std::uintptr_t address, bool exact) noexcept
 
 // A call to where no code is leaves the unwinder nothing to go by. Its caller is where
 // a call puts it.
-void add_caller_of_no_code(CrashRecord& record, const Origin& origin) noexcept {
+void add_caller_of_no_code(CrashStack& record, const Origin& origin) noexcept {
     std::uintptr_t caller = origin.link;
     if (caller == 0) {
         const iovec to{.iov_base = &caller, .iov_len = sizeof caller};
@@ -124,7 +127,7 @@ void add_caller_of_no_code(CrashRecord& record, const Origin& origin) noexcept {
 }
 
 struct Walk {
-    CrashRecord& record;
+    CrashStack& record;
     const std::optional<Origin>& origin;
     std::uintptr_t below;
     bool begun = false;
@@ -145,8 +148,8 @@ _Unwind_Reason_Code visit(_Unwind_Context* context, void* to) noexcept {
         add_frame(walk.record, address, !walk.begun || exact != 0);
     }
     walk.begun = true;
-    return walk.record.frames >= CrashRecord::max_frames ? _URC_END_OF_STACK
-                                                         : _URC_NO_REASON;
+    return walk.record.frames >= CrashStack::max_frames ? _URC_END_OF_STACK
+                                                        : _URC_NO_REASON;
 }
 
 // ---- in the parent -----------------------------------------------------------------
@@ -157,15 +160,13 @@ struct Line {
     std::string text;
 };
 
-// By value: another process may be writing there.
-Line in_words(const CrashRecord& record, CrashRecord::Frame frame) {
-    const auto modules =
-        std::min<std::size_t>(record.modules, CrashRecord::max_modules);
+Line in_words(const CrashStack& record, const CrashStack::Frame& frame) {
+    const auto modules = std::min<std::size_t>(record.modules, CrashStack::max_modules);
     if (frame.module >= modules) {
         return {
             .symbol = {}, .module = {}, .text = mp::detail::hex_number(frame.address)};
     }
-    const CrashRecord::Module& in = record.module[frame.module];
+    const CrashStack::Module& in = record.module[frame.module];
     const auto length = ::strnlen(in.path.data(), in.path.size());
     const auto id_size = std::min<std::size_t>(in.build_id_size, in.build_id.size());
     CodePlace place{
@@ -179,16 +180,31 @@ Line in_words(const CrashRecord& record, CrashRecord::Frame frame) {
     }
     Line line;
     line.module = path.substr(path.rfind('/') + 1);
-    line.symbol = mp::detail::symbol_at(place);
+    auto sources = source_lines_at(place.build_id, place.offset);
+    if (sources.empty()) {
+        sources.emplace_back();
+    }
+    // Of a module that only the worker had loaded, the names that its file tells.
+    SourceLine& function = sources.back();
+    if (function.symbol.empty()) {
+        function.symbol = mp::detail::symbol_at(place);
+    }
+    line.symbol = function.symbol;
     const std::string where =
         (path.empty() ? "?" : path) + "+" + mp::detail::hex_number(frame.offset);
-    if (line.symbol.empty()) {
-        line.text = where;
-        return line;
-    }
-    line.text = mp::detail::demangled(line.symbol.c_str());
-    if (!own) {
-        line.text += " (" + where + ")";
+    for (const SourceLine& source : sources) {
+        line.text += line.text.empty() ? "" : "\n";
+        line.text += source.symbol.empty()
+                         ? where
+                         : mp::detail::demangled(source.symbol.c_str());
+        if (!source.file.empty()) {
+            line.text += " at " + source.file + ":" + std::to_string(source.line);
+        }
+        if (&source != &function) {
+            line.text += ", inlined";
+        } else if (!own && !source.symbol.empty()) {
+            line.text += " (" + where + ")";
+        }
     }
     return line;
 }
@@ -239,7 +255,13 @@ void leave_out_frames_below(const void* frame) noexcept {
     frames_below = reinterpret_cast<std::uintptr_t>(frame);
 }
 
-void write_crash_frames(CrashRecord& record, const void* context) noexcept {
+CrashPlace crash_place(const void* context) noexcept {
+    const auto origin = origin_of(context);
+    return origin ? CrashPlace{.code = origin->code, .stack = origin->stack}
+                  : CrashPlace{};
+}
+
+void write_crash_frames(CrashStack& record, const void* context) noexcept {
     record.frames = 0;
     record.modules = 0;
     const auto origin = origin_of(context);
@@ -257,15 +279,15 @@ void write_crash_frames(CrashRecord& record, const void* context) noexcept {
     }
 }
 
-std::string crash_frames_in_words(const CrashRecord& record) {
-    const auto frames = std::min<std::size_t>(record.frames, CrashRecord::max_frames);
+std::string crash_frames_in_words(const CrashStack& record, int signal) {
+    const auto frames = std::min<std::size_t>(record.frames, CrashStack::max_frames);
     std::vector<Line> lines;
     for (std::size_t i = 0; i < frames; ++i) {
         lines.push_back(in_words(record, record.frame[i]));
     }
     // The way from abort() to the signal says no more than the signal.
     auto first = lines.begin();
-    if (record.signal.load() == SIGABRT) {
+    if (signal == SIGABRT) {
         first = std::find_if_not(first, lines.end(), is_c_library);
     }
     auto last = lines.end();
@@ -280,7 +302,7 @@ std::string crash_frames_in_words(const CrashRecord& record) {
     for (; first != last; ++first) {
         text += first->text + "\n";
     }
-    return text;
+    return printable(std::move(text));
 }
 
 }  // namespace futures::detail

@@ -19,11 +19,21 @@ void leave_out_frames_below(const void* frame) noexcept;
 
 /// Writes the frames from where the signal came on. `context` as a handler gets it.
 /// Async-signal-safe.
-void write_crash_frames(CrashRecord& record, const void* context) noexcept;
+void write_crash_frames(CrashStack& record, const void* context) noexcept;
 
-/// In the parent: one frame a line, the innermost first. A function of the program by
-/// its name, one of a library by its name and "(path+offset)"; "path+offset" where the
-/// name is not known. The record may hold anything.
-std::string crash_frames_in_words(const CrashRecord& record);
+/// Where the signal came, and where the stack pointer was: 0 where it is not known.
+struct CrashPlace {
+    std::uintptr_t code = 0;
+    std::uintptr_t stack = 0;
+};
+
+/// Async-signal-safe.
+CrashPlace crash_place(const void* context) noexcept;
+
+/// In the parent: one frame a line, the innermost first, and a line for each function
+/// that was inlined. A function of the program by its name, with "at file:line" where
+/// that is known, one of a library with "(path+offset)", too; "path+offset" where the
+/// name is not known. The record is nobody else's any more, and may hold anything.
+std::string crash_frames_in_words(const CrashStack& record, int signal);
 
 }  // namespace futures::detail

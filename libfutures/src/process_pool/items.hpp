@@ -11,6 +11,7 @@
 #include "process_pool/item_sum.hpp"
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -31,12 +32,23 @@ enum class MessagePlace : std::uint8_t {
     arena,  ///< the item's bytes are a BlockReference
 };
 
+/// What is said of a call beside its message.
+struct CallAbout {
+    static constexpr std::uint16_t most_attempts = 0x7fff;
+
+    std::uint16_t attempt : 15;     ///< 1 for the first; no more than most_attempts
+    std::uint16_t has_trailer : 1;  ///< its message ends with a CallTrailer
+};
+
+static_assert(sizeof(CallAbout) == 2);
+
 /// A call, on its way to a worker; in a slot.
 struct CallItem {
     /// What a ByteWriter keeps itself; what is longer grew into an arena.
     static constexpr std::size_t capacity = mp::detail::ByteWriter::inline_size;
 
     std::uint32_t sum;
+    CallAbout about;
     std::uint8_t length;
     MessagePlace place;
     std::array<std::byte, capacity> bytes;
@@ -51,16 +63,21 @@ inline std::uint32_t copy_call(
     const std::byte* from,
     std::size_t length,
     MessagePlace place,
-    std::uint64_t position
+    std::uint64_t position,
+    CallAbout about = {}
 ) noexcept {
     ItemSum sum(position);
-    sum.add(std::uint64_t{length} << 8U | static_cast<std::uint64_t>(place));
+    sum.add(
+        std::uint64_t{std::bit_cast<std::uint16_t>(about)} << 16U |
+        std::uint64_t{length} << 8U | static_cast<std::uint64_t>(place)
+    );
     sum.add_copying(to, from, length);
     return sum.value();
 }
 
 /// What stands in an item.
 struct CallCopy {
+    CallAbout about;
     std::uint8_t length;
     MessagePlace place;
     std::array<std::byte, CallItem::capacity> bytes;
@@ -83,6 +100,7 @@ inline bool
 copy_call(CallCopy& to, const CallItem& item, std::uint64_t position) noexcept {
     const std::uint8_t length = copied(item.length);
     const MessagePlace place = copied(item.place);
+    to.about = copied(item.about);
     to.length = length;
     to.place = place;
     const bool possible =
@@ -91,10 +109,16 @@ copy_call(CallCopy& to, const CallItem& item, std::uint64_t position) noexcept {
             : place == MessagePlace::arena && length == sizeof(BlockReference);
     return possible &&
            copied(item.sum) ==
-               copy_call(to.bytes.data(), item.bytes.data(), length, place, position);
+               copy_call(
+                   to.bytes.data(), item.bytes.data(), length, place, position, to.about
+               );
 }
 
-enum class ResultKind : std::uint8_t { value, exception };
+enum class ResultKind : std::uint8_t {
+    value,
+    exception,
+    stopped,  ///< an exception, because the call was asked to stop
+};
 
 /// A result, on its way back; in its worker's ring.
 struct alignas(32) ResultItem {

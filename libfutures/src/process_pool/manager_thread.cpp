@@ -25,6 +25,9 @@ namespace {
 // What epoll reports; the pidfd of a worker has the worker's index.
 constexpr std::uint64_t doorbell_tag = ~std::uint64_t{0};
 constexpr std::uint64_t guard_tag = doorbell_tag - 1;
+constexpr std::uint64_t steps_tag = doorbell_tag - 2;
+constexpr std::uint64_t limit_tag = doorbell_tag - 3;
+constexpr std::uint64_t delays_tag = doorbell_tag - 4;
 
 }  // namespace
 
@@ -32,6 +35,7 @@ ManagerThread::ManagerThread(Board& board, ManagerDuties& duties)
     : board_(board), duties_(duties) {
     epoll_.add(board_.doorbell().fileno(), doorbell_tag);
     epoll_.add(board_.guard_timer().fileno(), guard_tag);
+    epoll_.add(board_.limit_timer().fileno(), limit_tag);
 }
 
 ManagerThread::~ManagerThread() {
@@ -73,6 +77,10 @@ bool ManagerThread::is_current() const noexcept {
     return board_.managed_here();
 }
 
+void ManagerThread::turn_once() {
+    turn(mp::Deadline(mp::forever));
+}
+
 void ManagerThread::join_at_exit() {
     left_to_exit_ = true;
     for (std::thread next = next_to_join(); next.joinable(); next = next_to_join()) {
@@ -91,6 +99,14 @@ void ManagerThread::watch(std::uint32_t worker, int pidfd) {
 
 void ManagerThread::unwatch(int pidfd) noexcept {
     epoll_.remove(pidfd);
+}
+
+void ManagerThread::watch_steps(int timer) {
+    epoll_.add(timer, steps_tag);
+}
+
+void ManagerThread::watch_delays() {
+    board_.allow_delays([this](int timer) { epoll_.add(timer, delays_tag); });
 }
 
 void ManagerThread::run(const std::shared_ptr<void>& keep_alive) {
@@ -141,6 +157,10 @@ void ManagerThread::turn(const mp::Deadline& deadline) {
     // In a flood of results, workers still die and want to be replaced.
     constexpr int busy_turns = 64;
     const bool results = board_.drain() > 0 || spin();
+    if (board_.is_asked()) {
+        duties_.asked();
+    }
+    board_.settle_thrown();
     const std::size_t callbacks = board_.run_callbacks();
     if (results && ++busy_turns_ < busy_turns) {
         return;
@@ -161,7 +181,7 @@ bool ManagerThread::spin() noexcept {
     mp::detail::Search search(
         spins_, {.pauses = 0, .yields = board_.options().policy.yields}
     );
-    while (board_.manager_needed() && search.again()) {
+    while (board_.manager_needed() && !board_.is_asked() && search.again()) {
         if (board_.drain() > 0) {
             return true;
         }
@@ -180,6 +200,13 @@ void ManagerThread::look(const mp::Deadline& deadline) noexcept {
             if (board_.guard()) {
                 duties_.idle();
             }
+        } else if (tag == steps_tag) {
+            duties_.step_due();
+        } else if (tag == limit_tag) {
+            board_.limit_timer().answer();
+            board_.want_look();
+        } else if (tag == delays_tag) {
+            board_.end_delays();
         } else {
             duties_.worker_gone(static_cast<std::uint32_t>(tag));
         }

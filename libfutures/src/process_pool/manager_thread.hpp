@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // ManagerThread: one thread per pool. It takes results when no client does, runs
 // callbacks, and sees to its workers: it sleeps only in epoll, on the doorbell, the
-// guard timer and the workers' pidfds.
+// guard timer, the limit timer and the workers' pidfds.
 // Python:  concurrent.futures.process._ExecutorManagerThread.
 #pragma once
 
@@ -30,8 +30,14 @@ public:
     /// the thread is to end.
     virtual bool housekeeping() noexcept = 0;
 
+    /// Workers ask for something over their links.
+    virtual void asked() noexcept {}
+
     /// The pool has been idle for a while.
     virtual void idle() noexcept = 0;
+
+    /// The descriptor of watch_steps() is readable. housekeeping() follows.
+    virtual void step_due() noexcept {}
 
     /// The process of this worker is gone.
     virtual void worker_gone(std::uint32_t worker) noexcept = 0;
@@ -55,17 +61,26 @@ public:
 
     bool is_current() const noexcept;
 
+    /// For the manager itself, in a callback: goes on with what it does, until woken.
+    void turn_once();
+
     /// For the manager itself: it is joined when the program exits.
     void join_at_exit();
 
     /// In a forked child, where the thread does not exist: forgets it.
     void abandon() noexcept;
 
+    /// Tasks may wait for their time from now on. Throws std::system_error.
+    void watch_delays();
+
     // -- the manager itself, or before start()
 
     /// worker_gone() is called when this descriptor becomes readable.
     void watch(std::uint32_t worker, int pidfd);
     void unwatch(int pidfd) noexcept;
+
+    /// step_due() is called when this descriptor becomes readable.
+    void watch_steps(int timer);
 
 private:
     void run(const std::shared_ptr<void>& keep_alive) MP_EXCLUDES(thread_mutex_);

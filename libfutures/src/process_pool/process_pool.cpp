@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "futures/process_pool.hpp"
 
-#include "mp/detail/code_ref.hpp"
 #include "mp/errors.hpp"
 
 #include "process_pool/process_pool_core.hpp"
+#include "util/number_text.hpp"
 
 #include <signal.h>
 
@@ -13,11 +13,6 @@ namespace futures {
 namespace detail {
 
 // ---- PoolTask
-
-std::string TaskName::text() const {
-    return function_ != nullptr ? mp::detail::function_name(function_)
-                                : std::string(type_);
-}
 
 std::span<std::byte> CallStore::grow(std::span<const std::byte> written, Room room) {
     block_ = moved_to_larger_block(
@@ -40,6 +35,40 @@ GivenToPool::GivenToPool(const ProcessPool& pool) noexcept
 
 PoolTask::PoolTask(std::shared_ptr<ProcessPool> pool, TaskName task_name) noexcept
     : name(task_name), pool_(std::move(pool)), board_(pool_->board()) {}
+
+std::string PoolTask::label() const {
+    return control != nullptr && !control->name.empty() ? control->name : name.text();
+}
+
+std::exception_ptr PoolTask::timeout_error(const std::string& how) const {
+    return std::make_exception_ptr(TaskTimeout(
+        "the task " + label() + " ran longer than its limit of " +
+        mp::detail::seconds_text(control->limit.duration()) + ": " + how
+    ));
+}
+
+void PoolTask::settle_stop() noexcept {
+    if (stop == TaskStop::cancelled || end == TaskEnd::stopped) {
+        pool_->note_stopped(*this);
+    }
+    if (stop == TaskStop::cancelled) {
+        message.clear();
+        failure = nullptr;
+        end = TaskEnd::cancelled;
+    } else if (end == TaskEnd::stopped) {
+        message.clear();
+        end = TaskEnd::failed;
+        try {
+            failure = timeout_error("it ended when it was asked to");
+        } catch (...) {
+            failure = std::current_exception();
+        }
+    }
+}
+
+StopAnswer PoolTask::stop_running() {
+    return pool_->stop(*this);
+}
 
 void throw_serialization_error(mp::SerializationPhase phase, const std::string& task) {
     const auto name = [&] {
@@ -108,20 +137,52 @@ void ProcessPoolExecutor::check_accepting() const {
     pool_->check_accepting();
 }
 
+void ProcessPoolExecutor::check_accepting(SubmitOptions& options) const {
+    detail::check_options_of_task(options);
+    check_accepting();
+    pool_->complete(options);
+}
+
+/// Each item gets the pool's limit when it is submitted.
+MapOptions ProcessPoolExecutor::with_task_timeout(MapOptions options) const {
+    if (pool_ && !pool_->task_timeout().is_forever() && options.chunksize.value() > 1) {
+        options.chunksize = 1;
+    }
+    return options;
+}
+
 void ProcessPoolExecutor::submit_call(
-    detail::PoolTask& task, std::span<const std::byte> call
+    detail::PoolTask& task, std::span<const std::byte> call, bool is_to_fit
 ) {
+    if (is_to_fit && pool_->memory_limit(task)) [[unlikely]] {
+        try {
+            pool_->check_size(task, call);
+        } catch (const mp::ResourceLimitExceeded&) {
+            task.message.clear();
+            task.failure = std::current_exception();
+            fail(task);
+            return;
+        }
+    }
     pool_->submit(task, call);
+}
+
+void ProcessPoolExecutor::await(detail::WaitingTask& task) {
+    pool_->await(task);
 }
 
 void ProcessPoolExecutor::fail_unsent(detail::PoolTask& task) noexcept {
     try {
         detail::throw_serialization_error(
-            mp::SerializationPhase::encode_task, "the task " + task.name.text()
+            mp::SerializationPhase::encode_task, "the task " + task.label()
         );
     } catch (...) {
         task.failure = std::current_exception();
     }
+    fail(task);
+}
+
+void ProcessPoolExecutor::fail(detail::PoolTask& task) noexcept {
     task.end = detail::TaskEnd::failed;
     if (task.finish()) {
         task.finish_callbacks();
@@ -146,6 +207,23 @@ void ProcessPoolExecutor::kill_workers() {
     if (pool_) {
         pool_->force_shutdown(SIGKILL);
     }
+}
+
+void ProcessPoolExecutor::resize(Count max_workers) {
+    check_accepting();
+    pool_->resize(max_workers);
+}
+
+void ProcessPoolExecutor::bootup() {
+    check_accepting();
+    pool_->bootup();
+}
+
+void ProcessPoolExecutor::reset() {
+    if (!pool_) {
+        throw mp::StateError("this ProcessPoolExecutor was moved from, or is gone");
+    }
+    pool_->reset();
 }
 
 std::vector<pid_t> ProcessPoolExecutor::workers() const {

@@ -25,21 +25,50 @@ constexpr auto signal_grace = 5s;
 bool ProcessPool::housekeeping() noexcept {
     kill_faulty_workers();
     break_if_damaged();
-    if (has_limits_) {
-        stop_overdue_tasks();
+    if (watching_) {
+        watch_tasks();
     }
+    watch_steps();
+    take_asks();
+    settle_nested();
+    settle_size();
     for (;;) {
+        tell_boots();
+        // A task asks before it ends: what it has asked for is seen once it is over.
+        const bool quiet = board_.outstanding() == 0;
+        if (quiet) {
+            take_asks();
+        }
         bool ending = false;
         bool none_left = false;
         {
             const MutexLock lock(mutex_);
             ending =
-                broken_ || forced_ != 0 || (shut_down_ && board_.outstanding() == 0);
+                broken_ || forced_ != 0 ||
+                // In this order: what waits goes to the board before it leaves the
+                // room.
+                (shut_down_ && waiting_.empty() && quiet && board_.outstanding() == 0);
             none_left = workers_.count() == 0;
             if (ending && none_left) {
+                if (!waiting_.empty() || forcing_ != 0) {
+                    return true;  // their callbacks are still to be told; then it rings
+                }
+                if (board_.has_callbacks_left() && !reset_wanted_) {
+                    return true;  // one of them may want to go on with the pool
+                }
+                if (reset_wanted_ && !shut_down_) {
+                    renew();
+                    continue;
+                }
                 stage_ = Stage::over;
-                return false;
+                revived_.notify_all();
             }
+        }
+        if (ending && none_left) {
+            if (output_) {
+                output_->finish();
+            }
+            return false;
         }
         if (ending) {
             end_workers();
@@ -54,9 +83,16 @@ bool ProcessPool::housekeeping() noexcept {
                 start_failure_ = std::current_exception();
                 max_now_ = alive;
             }
+            watch_steps();  // theirs, too
             continue;
         }
         if (start_failure_ && none_left && board_.outstanding() > 0) {
+            if (waits_for_next_start()) {
+                if (next_start_) {
+                    return true;
+                }
+                continue;
+            }
             cannot_start(std::exchange(start_failure_, nullptr));
             continue;
         }
@@ -65,7 +101,7 @@ bool ProcessPool::housekeeping() noexcept {
 }
 
 void ProcessPool::idle() noexcept {
-    calls_->trim(options_.trim_threshold / (max_workers_ + 1));
+    calls_->trim(options_.trim_threshold / (first_size_ + 1));
     board_.trim();
 }
 
@@ -81,7 +117,7 @@ void ProcessPool::end_workers() noexcept {
         }
         next_signal_ = gently ? SIGTERM : SIGKILL;
         end_grace_.emplace(gently ? idle_grace : signal_grace);
-    } else if (end_grace_->expired()) {
+    } else if (end_grace_->expired() && !ends_wait_for_finalizers()) {
         mp::detail::log_warning("workers of a process pool do not end: signalling them"
         );
         signal_workers(std::exchange(next_signal_, SIGKILL));
@@ -93,7 +129,7 @@ void ProcessPool::end_workers() noexcept {
 /// A worker that wrote over its counters can no longer be believed: its tasks are lost
 /// with it, as with any other that dies. One that cannot be killed now is tried again.
 void ProcessPool::kill_faulty_workers() noexcept {
-    for (std::uint32_t index = 0; index < max_workers_; ++index) {
+    for (std::uint32_t index = 0; index < board_.places_used(); ++index) {
         if (!board_.is_faulty(index)) {
             continue;
         }
@@ -103,7 +139,7 @@ void ProcessPool::kill_faulty_workers() noexcept {
             continue;
         }
         try {
-            worker.process->kill();
+            end_worker(worker, SIGKILL);
             worker.condemned = Condemned::faulty;
         } catch (const std::exception& error) {
             if (!std::exchange(worker.unkillable, true)) {

@@ -3,17 +3,24 @@
 // Python:  concurrent.futures.process._process_worker.
 #pragma once
 
+#include "futures/detail/limited_call.hpp"
 #include "mp/call.hpp"
 #include "mp/detail/carried.hpp"
 
 #include "data/spawning.hpp"
 #include "os/spin.hpp"
+#include "process_pool/board_layout.hpp"
+#include "process_pool/worker_settings.hpp"
 
 #include <boost/serialization/split_member.hpp>
 
+#include <array>
 #include <cstdint>
+#include <string>
 
 namespace futures::detail {
+
+class WorkerOutput;
 
 /// A descriptor that a child gets: the same number under fork, otherwise one handed
 /// over with it. Does not own it.
@@ -53,9 +60,21 @@ struct WorkerStart {
     std::uint32_t workers = 0;  ///< that it has places for
     std::uint32_t index = 0;
     std::uint64_t max_tasks = 0;
+    bool captures_output = false;
+    bool captures_crashes = true;
+    std::array<TravellingFd, 2> output;  ///< stdout and stderr, if they are captured
+    WorkerOutput* parents_output = nullptr;  ///< under fork, a copy of it; if captured
+    std::uint64_t max_memory = 0;
+    LimitNumbers limits;
     mp::detail::SpinPolicy policy{};
     mp::Call shared;
     mp::Call initializer;
+    mp::Call finalizer;
+    WorkerSettings settings;
+    std::int64_t idle_nanoseconds = 0;  ///< 0: for ever
+    bool keeps_orphans = false;
+    bool tells_of_end = false;  ///< rings when its finalizer begins
+    std::uint32_t depth = 1;    ///< of pools inside each other
 
     template <class Archive>
     void serialize(Archive& archive, unsigned) {
@@ -67,16 +86,34 @@ struct WorkerStart {
         archive& workers;
         archive& index;
         archive& max_tasks;
+        archive& captures_output;
+        archive& captures_crashes;
+        if (captures_output) {
+            archive& output[0];
+            archive& output[1];
+        }
+        archive& max_memory;
+        archive& limits;
         archive& policy.pauses;
         archive& policy.yields;
         archive& shared;
         archive& initializer;
+        archive& finalizer;
+        archive& settings;
+        archive& idle_nanoseconds;
+        archive& keeps_orphans;
+        archive& tells_of_end;
+        archive& depth;
     }
 };
 
 /// What processes share of both, in the order by which tasks name it.
-mp::detail::Carried
-given_to_workers(const mp::Call& shared, const mp::Call& initializer);
+mp::detail::Carried given_to_workers(
+    const mp::Call& shared, const mp::Call& initializer, const mp::Call& finalizer
+);
+
+/// What the parent is to log of a finalizer that threw: printable, and short.
+std::string text_of_last_step(const WorkerControl& control);
 
 /// The target of a worker's process.
 void run_worker(const WorkerStart& start);

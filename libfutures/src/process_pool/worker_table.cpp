@@ -12,7 +12,7 @@
 
 namespace futures::detail {
 
-std::string end_of_worker(const Worker& worker) {
+std::string end_of_worker(const Worker& worker, const CrashReport& report) {
     const std::string who = "worker '" + worker.process->name() + "' (pid " +
                             std::to_string(worker.process->pid()) + ") ";
     if (worker.condemned == Condemned::faulty &&
@@ -20,7 +20,13 @@ std::string end_of_worker(const Worker& worker) {
         return who +
                "wrote over the memory that it shares with the pool, and was killed";
     }
-    return who + end_in_words(worker.process->exitcode());
+    return who + report.cause();
+}
+
+std::string end_of_worker(const Worker& worker) {
+    CrashReport report;
+    set_end(report, worker.process->exitcode());
+    return end_of_worker(worker, report);
 }
 
 std::vector<std::uint32_t> WorkerTable::free_indices(std::size_t count) const {
@@ -60,14 +66,6 @@ std::vector<pid_t> WorkerTable::pids() const {
         }
     }
     return pids;
-}
-
-void WorkerTable::send_all(int signal) const noexcept {
-    for (const Worker& worker : workers_) {
-        if (worker.process) {
-            send(*worker.process, signal);
-        }
-    }
 }
 
 void WorkerTable::resume_all() const noexcept {

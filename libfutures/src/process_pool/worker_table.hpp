@@ -4,7 +4,9 @@
 // Threads: none of its own; the pool's mutex guards it.
 #pragma once
 
+#include "futures/errors.hpp"
 #include "mp/process.hpp"
+#include "mp/timeout.hpp"
 
 #include <sys/types.h>
 
@@ -19,19 +21,33 @@ namespace futures::detail {
 /// Why the pool itself killed a worker.
 enum class Condemned : std::uint8_t {
     no,
-    out_of_time,  ///< its task ran too long
-    faulty,       ///< it wrote over what it shares with the pool
+    stopped,     ///< its task ran too long, or was cancelled
+    faulty,      ///< it wrote over what it shares with the pool
+    slow_start,  ///< its initializer took too long
+    slow_end,    ///< its finalizer took too long
 };
+
+/// What of a worker's life has a time limit of the pool.
+enum class Step : std::uint8_t { none, start, end };
 
 struct Worker {
     std::unique_ptr<mp::Process> process;  ///< null: none
     int sentinel = -1;
     Condemned condemned = Condemned::no;
-    bool unkillable = false;  ///< the log has it
+    bool out_of_memory = false;   ///< it has ended, and the kernel has done it
+    bool unkillable = false;      ///< the log has it
+    bool began = false;           ///< it was seen to take tasks
+    bool retiring = false;        ///< was told to end, behind its task
+    bool told_to_retire = false;  ///< once; it may since have been told to stay
+    Step step = Step::none;
+    mp::Deadline step_end{mp::forever};
 };
 
 /// "worker 'NAME' (pid N) was killed by signal 9 (SIGKILL)". Requires: it has ended.
 std::string end_of_worker(const Worker& worker);
+
+/// The same with what else a report tells in one line.
+std::string end_of_worker(const Worker& worker, const CrashReport& report);
 
 class WorkerTable {
 public:
@@ -52,9 +68,6 @@ public:
     std::size_t count() const noexcept;
 
     std::vector<pid_t> pids() const;
-
-    /// To each; see send().
-    void send_all(int signal) const noexcept;
 
     /// Those that are stopped go on.
     void resume_all() const noexcept;

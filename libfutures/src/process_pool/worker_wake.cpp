@@ -18,11 +18,12 @@ void wake_worker(const BoardView& view, std::uint32_t worker) noexcept {
 
 bool wake_one_worker(const BoardView& view) noexcept {
     BoardHeader& header = view.header();
-    for (std::size_t i = 0; i < view.set_words(); ++i) {
+    const std::uint32_t used = view.places_used();
+    for (std::size_t i = 0; i < BoardView::set_words(used); ++i) {
         auto& sleepers = header.sleepers.word(i);
         // Bits of no worker are left to the parent's watch.
         const auto load = [&] {
-            return sleepers.load() & view.set_mask(i);
+            return sleepers.load() & BoardView::set_mask(i, used);
         };
         for (auto seen = load(); seen != 0; seen = load()) {
             const auto bit = seen & ~(seen - 1);

@@ -61,6 +61,11 @@ public:
 
     std::size_t sleeping() const noexcept { return sleeping_.load(); }
 
+    /// Some thread searches or sleeps.
+    bool any() const noexcept {
+        return sleeping_.load() != 0 || searching_.load() != 0;
+    }
+
 private:
     // Own synchronisation.
     alignas(64) std::atomic<std::size_t> sleeping_{0};   // size of sleepers_

@@ -2,9 +2,11 @@
 #include "futures/thread_pool.hpp"
 
 #include "mp/cpu_count.hpp"
+#include "mp/detail/code_ref.hpp"
 #include "mp/errors.hpp"
 
 #include "thread_pool/thread_pool_core.hpp"
+#include "util/demangle.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -12,10 +14,12 @@
 
 namespace futures {
 
-std::exception_ptr detail::thread_ended_in_task() {
-    return std::make_exception_ptr(
-        mp::StateError("the task ended its thread by pthread_exit()")
-    );
+std::string detail::name_of_function(const void* function) {
+    return mp::detail::function_name(function);
+}
+
+std::string detail::name_of_class(const std::type_info& type) {
+    return mp::detail::demangled(type.name());
 }
 
 namespace {
@@ -42,7 +46,8 @@ std::shared_ptr<detail::ThreadPool> made(ThreadPoolOptions options) {
     auto pool = std::make_shared<detail::ThreadPool>(
         static_cast<std::size_t>(workers),
         std::move(options.thread_name_prefix),
-        std::move(options.initializer)
+        std::move(options.initializer),
+        std::move(options.finalizer)
     );
     pool->register_for_exit();
     return pool;
@@ -78,11 +83,41 @@ void ThreadPoolExecutor::close() noexcept {
     pool_.reset();
 }
 
+void ThreadPoolExecutor::give_control(detail::Work& work, SubmitOptions& options) {
+    const bool may_wait = is_retried(options) && !options.retry_delay.is_zero();
+    if (options.timeout.is_forever() && options.name.empty() && options.priority == 0 &&
+        !may_wait) {
+        return;
+    }
+    if (options.priority != 0 && pool_ != nullptr) {
+        pool_->allow_priorities();
+    }
+    auto* const control = new detail::ThreadControl(options);
+    work.set_control(control);
+    if (pool_ == nullptr) {
+        return;
+    }
+    if (!control->limit.is_forever()) {
+        control->timer = &pool_->timer();
+    } else if (may_wait) {
+        pool_->timer();
+    }
+}
+
 void ThreadPoolExecutor::submit_work(detail::Work& work) {
     if (pool_ == nullptr) {
         throw mp::StateError("this ThreadPoolExecutor was moved from, or is gone");
     }
+    pool_->inherit_priority(work);
     pool_->submit(work);
+}
+
+void ThreadPoolExecutor::await(detail::WaitingTask& task, detail::Work& work) {
+    if (pool_ == nullptr) {
+        throw mp::StateError("this ThreadPoolExecutor was moved from, or is gone");
+    }
+    pool_->inherit_priority(work);
+    pool_->await(task);
 }
 
 void ThreadPoolExecutor::shutdown(ShutdownOptions options) {

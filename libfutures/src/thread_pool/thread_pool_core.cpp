@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: BSL-1.0
-// Submitting work, and the threads that do it; thread_pool_shutdown.cpp has the end.
+// Submitting work, and the threads that do it; thread_pool_waits.cpp has what tasks do
+// that wait for others, thread_pool_shutdown.cpp the end.
 #include "thread_pool/thread_pool_core.hpp"
 
 #include "mp/detail/forced_unwind.hpp"
 #include "mp/errors.hpp"
 
-#include "future/exception_text.hpp"
+#include "executor/exit_hook.hpp"
 #include "os/spin.hpp"
-#include "util/diagnostics.hpp"
 #include "util/library_thread.hpp"
 
 #include <pthread.h>
 #include <sched.h>
 
 #include <algorithm>
+#include <memory>
+#include <optional>
 #include <system_error>
 #include <utility>
 
@@ -22,11 +24,26 @@ namespace futures::detail {
 namespace {
 
 struct ThisThread {
-    const ThreadPool* pool = nullptr;
+    ThreadPool* pool = nullptr;
+    const WorkerState* worker = nullptr;
     const std::string* name = nullptr;
 };
 
 thread_local ThisThread this_thread;
+
+/// A thread that has ended, or is about to.
+// NOLINTNEXTLINE(cppcoreguidelines-special-member-functions): of one place only
+struct Joined {
+    explicit Joined(std::thread ended) noexcept : thread(std::move(ended)) {}
+
+    ~Joined() {
+        if (thread.joinable()) {
+            thread.join();
+        }
+    }
+
+    std::thread thread;
+};
 
 std::size_t max_searchers() noexcept {
     static const std::size_t cpus = std::max(1U, std::thread::hardware_concurrency());
@@ -35,19 +52,14 @@ std::size_t max_searchers() noexcept {
 
 }  // namespace
 
-ThreadPool::ThreadPool(
-    std::size_t max_workers, std::string prefix, std::function<void()> init
-)
-    : max_workers_(max_workers),
-      prefix_(std::move(prefix)),
-      initializer_(std::move(init)) {}
-
 ThreadPoolStatistics ThreadPool::statistics() const {
+    const std::uint64_t internal = internal_.load();
+    const std::uint64_t internal_begun = internal_begun_.load();
     return {
         .threads = threads_.load(),
         .sleeping = idle_.sleeping(),
-        .submitted = queue_.pushed(),
-        .begun = queue_.popped(),
+        .submitted = queue_.pushed() - internal + waiting_.size() + waiting_.ended(),
+        .begun = queue_.popped() - internal_begun + waiting_.ended(),
     };
 }
 
@@ -62,11 +74,85 @@ void ThreadPool::submit(Work& work) {
     if (threads_.load(std::memory_order_relaxed) < max_workers_ && all_are_busy()) {
         need_worker();
     }
+    work.set_queued_in(number_);
     queue_.push(work);
     idle_.wake_unless_one_searches();
+    // Sequentially consistent with relieve(): it says that all are blocked, then looks
+    // at the queue.
+    if (all_blocked_.load()) [[unlikely]] {
+        relieve();
+    }
     if (mode_.load() != Mode::open) {
         check_accepted(work);
     }
+}
+
+void ThreadPool::inherit_from_this_task(Work& work) const {
+    const WorkerState* const worker = is_own_thread() ? this_thread.worker : nullptr;
+    if (worker == nullptr || worker->slot.task == nullptr) {
+        return;
+    }
+    // A thread of a pool has nothing else in its slot.
+    const auto& parent = static_cast<const Work&>(*worker->slot.task);
+    const ThreadControl* const control = parent.control_if_any();
+    if (control != nullptr && control->priority != 0) {
+        ThreadControl& child = work.control();
+        if (child.priority == 0) {
+            child.priority = ThreadControl::level_of_child(control->priority);
+        }
+    }
+}
+
+void ThreadPool::await(WaitingTask& task) {
+    if (mode_.load() != Mode::open || !creator_.is_here()) {
+        check_open();
+    }
+    if (threads_.load() == 0) {
+        need_worker();  // the one that the pool's end waits for
+    }
+    if (!waiting_.add(task)) {
+        check_open();
+        throw mp::StateError("the thread pool " + prefix_ + " was shut down");
+    }
+}
+
+std::exception_ptr ThreadPool::release(Work& work) {
+    try {
+        if (!creator_.is_here()) {
+            check_open();
+        }
+        if (threads_.load() < max_workers_ && all_are_busy()) {
+            need_worker();
+        }
+        work.set_queued_in(number_);
+        queue_.push(work);
+    } catch (...) {
+        return std::current_exception();
+    }
+    idle_.wake_unless_one_searches();
+    if (all_blocked_.load()) {  // as in submit()
+        relieve();
+    }
+    if (mode_.load() == Mode::broken) {
+        fail_queued();
+    }
+    return nullptr;
+}
+
+/// Not while tasks wait for what they depend on, or for their next call, unless nobody
+/// would run them.
+bool ThreadPool::is_ending() const noexcept {
+    const Mode mode = mode_.load();
+    return mode == Mode::broken ||
+           (mode == Mode::closed && waiting_.empty() && aside_.load() == 0);
+}
+
+SoftTimer& ThreadPool::timer() {
+    const mp::detail::MutexLock lock(mutex_);
+    if (timer_ == nullptr) {
+        timer_ = SoftTimer::of_program();
+    }
+    return *timer_;
 }
 
 void ThreadPool::check_open() const {
@@ -116,18 +202,19 @@ bool ThreadPool::all_are_busy() const noexcept {
         completed += worker->completed.load(std::memory_order_acquire);
     }
     // order: relaxed, need_worker() looks again.
-    return queue_.pushed() - completed >= threads_.load(std::memory_order_relaxed);
+    return queue_.pushed() + queue_.pushed_again() - completed >=
+           threads_.load(std::memory_order_relaxed);
 }
 
 void ThreadPool::need_worker() {
     const mp::detail::MutexLock lock(mutex_);
     const std::size_t number = threads_.load();
-    if (number >= max_workers_ || mode_.load() != Mode::open || !all_are_busy()) {
+    if (number >= max_workers_ || is_ending() || !all_are_busy()) {
         return;
     }
     idle_.reserve(number + 1);
-    Worker& worker = workers_.emplace_back();
-    worker.name = prefix_ + "_" + std::to_string(number);
+    Worker& worker =
+        workers_.emplace_back(*this, prefix_ + "_" + std::to_string(number), number);
     try {
         start_thread(worker, nullptr);
     } catch (const std::system_error& error) {
@@ -144,68 +231,143 @@ void ThreadPool::need_worker() {
     }
     threads_ = number + 1;
     ++alive_;
+    count_blocked();
 }
 
+/// A new worker, or one whose thread has ended; that one is joined at the end.
 void ThreadPool::start_thread(Worker& worker, Work* first) {
-    worker.older = newest_.load();
-    worker.thread = std::thread([pool = shared_from_this(),
-                                 &worker,
-                                 first,
-                                 counted = mp::detail::LibraryThread()] {
-        pool->work(worker, first);
-    });
-    newest_ = &worker;
+    const auto before = worker.ended && worker.thread.joinable()
+                            ? std::make_shared<Joined>(std::move(worker.thread))
+                            : nullptr;
+    if (!worker.ended) {
+        worker.older = newest_.load();
+    }
+    try {
+        worker.thread = std::thread([pool = shared_from_this(),
+                                     &worker,
+                                     first,
+                                     before,
+                                     counted = mp::detail::LibraryThread()] {
+            pool->work(worker, first);
+        });
+    } catch (...) {
+        if (before != nullptr) {
+            worker.thread = std::move(before->thread);
+        }
+        throw;
+    }
+    if (!worker.ended) {
+        newest_ = &worker;
+    }
+    worker.ended = false;
+    if (left_) {
+        join_at_exit(std::move(worker.thread));
+    }
 }
 
 // Working
 
-/// `first` is what a thread was at that ended itself.
+/// `first`, if any, is a task that a thread waits for, with one reference.
 void ThreadPool::work(Worker& self, Work* first) {
-    this_thread = {this, &self.name};
+    this_thread = {this, &self, &self.name};
+    std::optional<TaskSlotScope> slot_scope(std::in_place, self.WorkerState::slot);
     pthread_setname_np(pthread_self(), self.name.substr(0, 15).c_str());
-    Work* work = first;
     bool ready = false;
+    bool is_over = false;
     try {
         ready = initialise();
         if (ready) {
-            if (work == nullptr) {
-                work = queue_.pop();
-            }
-            while (work != nullptr || (work = search(self)) != nullptr) {
-                work->run(self.completed);
-                work = queue_.pop();
-            }
-        } else if (work != nullptr) {
-            work->run(self.completed);
+            self.is_this_thread();
+            work_on(self, first);
+            Worker::is_no_thread();
+            is_over = true;
+            // From here on another thread may have its place.
+            slot_scope.reset();
+            this_thread.worker = nullptr;
+            finalise();
+        } else {
+            finish(self);
         }
     } catch (const mp::detail::ForcedUnwind&) {
-        if (ready) {
-            thread_ended(self, work);
-        } else if (work != nullptr) {
-            work->run(self.completed);
+        Worker::is_no_thread();
+        if (ready && !is_over) {
+            thread_ended(self);
+        } else if (!ready) {
+            finish(self);
+            if (first != nullptr) {
+                first->release();
+            }
         }
         this_thread = {};
         throw;
     }
+    if (!ready && first != nullptr) {
+        first->release();
+    }
     this_thread = {};
+}
+
+void ThreadPool::work_on(Worker& self, Work* first) {
+    finish(self);
+    if (first != nullptr) {
+        run_first(self, *first);
+    }
+    Work* work = queue_.pop();
+    try {
+        while (work != nullptr || (work = search(self)) != nullptr) {
+            self.task.work = work;
+            work->run(self);
+            leave_graph(self.task);
+            // order: relaxed, retire() looks again.
+            if (surplus_.load(std::memory_order_relaxed) && retire(self)) [[unlikely]] {
+                return;
+            }
+            work = queue_.pop();
+        }
+    } catch (const mp::detail::ForcedUnwind&) {
+        self.unfinished.insert(self.unfinished.begin(), work);
+        leave_graph(self.task);
+        throw;
+    }
+}
+
+/// What another thread was at that ended itself, the innermost first.
+void ThreadPool::finish(Worker& self) {
+    while (!self.unfinished.empty()) {
+        Work* const work = self.unfinished.back();
+        self.unfinished.pop_back();
+        self.task.work = work;
+        // NOLINTNEXTLINE(cppcoreguidelines-special-member-functions): of one place only
+        const struct Left {
+            TaskFrame& task;
+
+            ~Left() { leave_graph(task); }
+        } left{self.task};
+        try {
+            work->run_rest(self);
+        } catch (const mp::detail::ForcedUnwind&) {
+            // In front: behind it stands what ran inside of it.
+            self.unfinished.insert(self.unfinished.begin(), work);
+            throw;
+        }
+    }
 }
 
 /// A task or a callback called pthread_exit() in this thread: another one takes its
 /// place.
-void ThreadPool::thread_ended(Worker& self, Work* unfinished) noexcept {
-    if (replace_thread(self, unfinished)) {
+void ThreadPool::thread_ended(Worker& self) noexcept {
+    if (replace_thread(self)) {
         return;
     }
-    if (unfinished != nullptr) {
-        unfinished->run(self.completed);
-    }
-    --threads_;  // a submit() makes one as soon as there can be one
+    finish(self);
     bool last = false;
     {
         const mp::detail::MutexLock lock(mutex_);
+        --threads_;  // a submit() makes one as soon as there can be one
         last = --alive_ == 0;
     }
-    if (last && !queue_.is_empty()) {
+    relieve();
+    if (last && (!queue_.is_empty() || aside_.load() != 0)) {
         break_with(std::make_exception_ptr(mp::StateError(
             "the last thread of " + prefix_ +
             " ended itself by pthread_exit(), and no other can be made"
@@ -213,55 +375,23 @@ void ThreadPool::thread_ended(Worker& self, Work* unfinished) noexcept {
     }
 }
 
-bool ThreadPool::replace_thread(const Worker& ended, Work* unfinished) noexcept {
+bool ThreadPool::replace_thread(Worker& ended) noexcept {
     try {
         const mp::detail::MutexLock lock(mutex_);
         idle_.reserve(threads_.load());
-        Worker& worker = workers_.emplace_back();
+        Worker& worker = workers_.emplace_back(*this, ended.name, ended.index);
+        worker.unfinished.swap(ended.unfinished);
         try {
-            worker.name = ended.name;
-            start_thread(worker, unfinished);
+            start_thread(worker, nullptr);
             return true;
         } catch (...) {
+            ended.unfinished.swap(worker.unfinished);
             workers_.pop_back();
         }
     } catch (...) {
         static_cast<void>(0);  // no memory for it
     }
     return false;
-}
-
-bool ThreadPool::initialise() {
-    if (initializer_ == nullptr) {
-        return true;
-    }
-    try {
-        initializer_();
-        return true;
-    } catch (const mp::detail::ForcedUnwind&) {
-        // Another thread would not fare better.
-        initializer_failed(std::make_exception_ptr(
-            mp::StateError("the initializer ended its thread by pthread_exit()")
-        ));
-        throw;
-    } catch (...) {
-        try {
-            mp::detail::log_error(
-                "exception in the initializer of a thread of " + prefix_ + ": " +
-                current_exception_text()
-            );
-        } catch (...) {
-            mp::detail::log_error("exception in the initializer of a thread pool");
-        }
-        initializer_failed(std::current_exception());
-        return false;
-    }
-}
-
-void ThreadPool::initializer_failed(std::exception_ptr cause) {
-    break_with(std::move(cause));
-    const mp::detail::MutexLock lock(mutex_);
-    --alive_;
 }
 
 /// The next work, or null when the worker is to end.
@@ -275,7 +405,7 @@ Work* ThreadPool::search(Worker& self) noexcept {
             }
             // order: relaxed, may_end() looks again.
             return work != nullptr ||
-                   mode_.load(std::memory_order_relaxed) != Mode::open;
+                   (mode_.load(std::memory_order_relaxed) != Mode::open && is_ending());
         };
         if (others < max_searchers()) {
             mp::detail::spin(found);
@@ -288,7 +418,15 @@ Work* ThreadPool::search(Worker& self) noexcept {
             }
             return work;
         }
-        if (mode_.load() != Mode::open) {
+        // order: relaxed, retire() looks again.
+        if (surplus_.load(std::memory_order_relaxed) && retire(self)) [[unlikely]] {
+            // It may have been woken for work.
+            if (idle_.end_search() && idle_.sleeping() != 0 && !queue_.is_empty()) {
+                idle_.wake_one();
+            }
+            return nullptr;
+        }
+        if (is_ending()) {
             if (may_end()) {
                 idle_.end_search();
                 return nullptr;
@@ -304,10 +442,12 @@ Work* ThreadPool::search(Worker& self) noexcept {
 
 bool ThreadPool::may_end() noexcept {
     const mp::detail::MutexLock lock(mutex_);
-    if (mode_.load() == Mode::closed && !queue_.is_empty()) {
+    if (mode_.load() == Mode::closed &&
+        (aside_.load() != 0 || !queue_.is_empty() || !waiting_.empty())) {
         return false;
     }
     --alive_;
+    count_blocked();
     return true;
 }
 
@@ -315,12 +455,16 @@ bool ThreadPool::may_end() noexcept {
 /// worker as searching.
 bool ThreadPool::sleep(Worker& self) noexcept {
     idle_.prepare_sleep(self.sleeper);
-    if ((!queue_.is_empty() || mode_.load() != Mode::open) &&
+    if ((!queue_.is_empty() || is_ending() || surplus_.load()) &&
         idle_.cancel_sleep(self.sleeper)) {
         return false;
     }
     IdleWorkers::sleep(self.sleeper);
     return true;
+}
+
+ThreadPool* ThreadPool::of_this_thread() noexcept {
+    return this_thread.pool;
 }
 
 bool ThreadPool::is_own_thread() const noexcept {

@@ -5,6 +5,7 @@
 #include "mp/errors.hpp"
 
 #include "executor/exit_hook.hpp"
+#include "future/ready.hpp"
 #include "thread_pool/thread_pool_core.hpp"
 #include "util/exit_function.hpp"
 
@@ -15,6 +16,7 @@ namespace futures::detail {
 void ThreadPool::register_for_exit() {
     check_not_exiting();
     exit_part_ = detail::finish_at_exit(weak_from_this());
+    can_be_found();
 }
 
 void ThreadPool::check_not_exiting() {
@@ -24,6 +26,7 @@ void ThreadPool::check_not_exiting() {
 }
 
 void ThreadPool::close(Mode mode) noexcept {
+    waiting_.close();  // first: a worker that sees the mode finds all that wait
     Mode open = Mode::open;
     mode_.compare_exchange_strong(open, mode);
     idle_.wake_all();
@@ -40,9 +43,11 @@ void ThreadPool::shutdown(ShutdownOptions options) {
     }
     close(Mode::closed);
     if (options.cancel_futures) {
+        waiting_.cancel_all();
         cancel_queued();
     }
     if (options.wait) {
+        waiting_.warn_of_hand_made(prefix_.c_str());
         join();
     }
 }
@@ -52,45 +57,76 @@ void ThreadPool::finish_at_exit() noexcept {
     // A task that exits the program is not waited for, and neither is what waits for
     // it.
     if (!is_own_thread()) {
+        waiting_.warn_of_hand_made("the end of the program");
         join();
+        drop_timer();
     }
+}
+
+/// No task of ours runs any more.
+void ThreadPool::drop_timer() noexcept {
+    std::shared_ptr<SoftTimer> timer;
+    const mp::detail::MutexLock lock(mutex_);
+    timer.swap(timer_);
 }
 
 void ThreadPool::leave() noexcept {
     if (creator_.is_here()) {
         close(Mode::closed);
         mp::detail::drop_exit_part(exit_part_);
-        join();
+        waiting_.warn_of_hand_made(prefix_.c_str());
+        if (is_own_thread()) {
+            leave_threads();
+        } else {
+            join();
+        }
     }
 }
 
-/// All threads but the calling one.
-void ThreadPool::join() noexcept {
-    const mp::detail::MutexLock joining(join_mutex_);
-    const Worker* joined = nullptr;
+/// In a task of its own, which what is left may depend on: the end of the program waits
+/// for the threads, and for those that are still to be made.
+void ThreadPool::leave_threads() noexcept {
+    {
+        const mp::detail::MutexLock lock(mutex_);
+        left_ = true;
+    }
     for (;;) {
-        Worker* newest = nullptr;
-        {
-            // Submitters add none any more; a thread that ends in the middle of a task
-            // adds one before it can be joined.
-            const mp::detail::MutexLock lock(mutex_);
-            newest = newest_.load();
-        }
-        if (newest == joined) {
+        std::thread thread = thread_to_join();
+        if (!thread.joinable()) {
             return;
         }
-        for (Worker* worker = newest; worker != joined; worker = worker->older) {
-            if (!worker->thread.joinable()) {
-                continue;
-            }
-            if (worker->thread.get_id() == std::this_thread::get_id()) {
-                join_at_exit(std::move(worker->thread));
-            } else {
-                worker->thread.join();
-            }
-        }
-        joined = newest;
+        join_at_exit(std::move(thread));
     }
+}
+
+/// All threads but the calling one. Submitters add none any more; a thread that ends in
+/// the middle of a task, or that waits, adds one before it can be joined.
+void ThreadPool::join() noexcept {
+    Ready::run_all_here();
+    const mp::detail::MutexLock joining(join_mutex_);
+    for (;;) {
+        std::thread thread = thread_to_join();
+        if (!thread.joinable()) {
+            return;
+        }
+        if (thread.get_id() == std::this_thread::get_id()) {
+            join_at_exit(std::move(thread));
+            const mp::detail::MutexLock lock(mutex_);
+            left_ = true;
+        } else {
+            thread.join();
+        }
+    }
+}
+
+std::thread ThreadPool::thread_to_join() noexcept {
+    const mp::detail::MutexLock lock(mutex_);
+    for (Worker& worker : workers_) {
+        if (worker.thread.joinable()) {
+            return std::move(worker.thread);
+        }
+    }
+    return {};
 }
 
 // Work that is left
@@ -103,8 +139,10 @@ void ThreadPool::break_with(std::exception_ptr cause) {
         }
         mode_ = Mode::broken;
     }
+    waiting_.close();
     idle_.wake_all();
     fail_queued();
+    waiting_.fail_all([this] { return broken(); });
 }
 
 /// Each future, and each submit(), gets an exception object of its own.
@@ -127,10 +165,23 @@ void ThreadPool::fail_queued() {
     while (Work* const work = queue_.pop()) {
         work->fail(broken());
     }
+    // Left first: what they tell may wait for the pool's end.
+    while (Work* const work = take_any_from_aside()) {
+        one_less_aside();
+        work->fail(broken());
+    }
 }
 
 void ThreadPool::cancel_queued() {
     while (Work* const work = queue_.pop()) {
+        work->cancel_work();
+    }
+    {
+        const mp::detail::MutexLock lock(mutex_);
+        cancelling_ = true;
+    }
+    while (Work* const work = take_any_from_aside()) {
+        one_less_aside();
         work->cancel_work();
     }
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "thread_pool/work_queue.hpp"
 
+#include "futures/detail/thread_task.hpp"
+
 #include "os/spin.hpp"
 
 #include <sched.h>
@@ -109,48 +111,105 @@ void WorkQueue::lock_head() noexcept {
     }
 }
 
-Work* WorkQueue::pop() noexcept {
-    lock_head();
-    Work* work = nullptr;
+inline void WorkQueue::unlock_head() noexcept {
+    // order: release pairs with lock_head().
+    head_locked_.store(false, std::memory_order_release);
+}
+
+/// Under the lock: where the next item is or will be; null at the end of a segment.
+[[gnu::always_inline]] inline std::atomic<Work*>* WorkQueue::head_cell() noexcept {
     if (head_offset_ == segment_size) {
         // order: acquire pairs with push(), so that the cells are visible.
         Segment* const next = head_segment_->next.load(std::memory_order_acquire);
-        if (next != nullptr) {
-            Segment* const used = std::exchange(head_segment_, next);
-            head_offset_ = 0;
-            // order: release pairs with looks_empty(), so that the cells are visible.
-            head_cell_.store(next->cells.data(), std::memory_order_release);
-            // order: relaxed load, the exchange decides.
-            used->next_spare = spare_.load(std::memory_order_relaxed);
-            // order: release pairs with new_segment().
-            while (!spare_.compare_exchange_weak(
-                used->next_spare, used, std::memory_order_release
-            )) {
-            }
+        if (next == nullptr) {
+            return nullptr;
+        }
+        Segment* const used = std::exchange(head_segment_, next);
+        head_offset_ = 0;
+        // order: release pairs with looks_empty(), so that the cells are visible.
+        head_cell_.store(next->cells.data(), std::memory_order_release);
+        // order: relaxed load, the exchange decides.
+        used->next_spare = spare_.load(std::memory_order_relaxed);
+        // order: release pairs with new_segment().
+        while (!spare_.compare_exchange_weak(
+            used->next_spare, used, std::memory_order_release
+        )) {
         }
     }
+    return &head_segment_->cells[head_offset_];
+}
+
+/// Under the lock: the item there is taken.
+[[gnu::always_inline]] inline void WorkQueue::pass_head(std::atomic<Work*>* cell
+) noexcept {
+    ++head_offset_;
+    // order: relaxed, under the lock; readers take it as a hint.
+    head_.store(head_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     if (head_offset_ < segment_size) {
-        auto* const cell = &head_segment_->cells[head_offset_];
+        // order: release, as above.
+        head_cell_.store(cell + 1, std::memory_order_release);
+        // The next item will be wanted soon, by this worker or another.
+        // order: relaxed, only the address is used.
+        __builtin_prefetch(cell[1].load(std::memory_order_relaxed));
+    }
+}
+
+Work* WorkQueue::pop() noexcept {
+    lock_head();
+    Work* work = nullptr;
+    if (auto* const cell = head_cell(); cell != nullptr) {
         // order: acquire pairs with push(), so that the work is visible.
         work = cell->load(std::memory_order_acquire);
         if (work != nullptr) {
-            ++head_offset_;
-            // order: relaxed, under the lock; readers take it as a hint.
+            pass_head(cell);
+        }
+    }
+    unlock_head();
+    return work;
+}
+
+Work* WorkQueue::take_begun() noexcept {
+    // The producers' lock, without an item; only here both are held.
+    // order: relaxed load, the exchange decides.
+    auto tail = tail_.load(std::memory_order_relaxed);
+    Backoff backoff;
+    while ((tail & 1) != 0 || !tail_.compare_exchange_weak(tail, tail | 1)) {
+        if ((tail & 1) != 0) {
+            backoff.once();
+            // order: relaxed, as above.
+            tail = tail_.load(std::memory_order_relaxed);
+        }
+    }
+    lock_head();
+    Work* found = nullptr;
+    // order: acquire pairs with push(), so that the work is visible.
+    if (auto* const cell = head_cell(); cell != nullptr) {
+        Work* const work = cell->load(std::memory_order_acquire);
+        if (work != nullptr && work->is_begun()) {
+            found = work;
+            pass_head(cell);
+        }
+    }
+    if (found == nullptr && tail_offset_ > 0 &&
+        (tail_segment_ != head_segment_ || tail_offset_ > head_offset_)) {
+        auto& cell = tail_segment_->cells[tail_offset_ - 1];
+        // order: relaxed, written under the lock that is held.
+        Work* const work = cell.load(std::memory_order_relaxed);
+        if (work->is_begun()) {
+            found = work;
+            // order: relaxed, as above.
+            cell.store(nullptr, std::memory_order_relaxed);
+            --tail_offset_;
+            // Taken, if not at the head. order: relaxed, as in pass_head().
             head_.store(
                 head_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed
             );
-            if (head_offset_ < segment_size) {
-                // order: release, as above.
-                head_cell_.store(cell + 1, std::memory_order_release);
-                // The next item will be wanted soon, by this worker or another.
-                // order: relaxed, only the address is used.
-                __builtin_prefetch(cell[1].load(std::memory_order_relaxed));
-            }
         }
     }
-    // order: release pairs with lock_head().
-    head_locked_.store(false, std::memory_order_release);
-    return work;
+    unlock_head();
+    // order: release pairs with the exchange, so that the next producer sees this.
+    tail_.store(tail, std::memory_order_release);
+    return found;
 }
 
 bool WorkQueue::looks_empty() const noexcept {

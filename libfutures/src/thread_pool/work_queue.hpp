@@ -27,6 +27,11 @@ public:
     /// The oldest item; null when there is none, or the next one is just being added.
     Work* pop() noexcept;
 
+    /// An item from one end or the other that was begun without being taken; null when
+    /// both ends are such as are still to be done. Without it a recursion, whose waits
+    /// run what they wait for, would fill the queue with what is done.
+    Work* take_begun() noexcept;
+
     /// A hint for a thread that looks again and again: reads what a producer writes
     /// last.
     bool looks_empty() const noexcept;
@@ -58,6 +63,9 @@ private:
 
     Segment* new_segment() noexcept;
     void lock_head() noexcept;
+    void unlock_head() noexcept;
+    std::atomic<Work*>* head_cell() noexcept;
+    void pass_head(std::atomic<Work*>* cell) noexcept;
 
     // Producers: number of the next item, times 2, plus 1 while one is being added.
     alignas(64) std::atomic<std::uint64_t> tail_{0};

@@ -34,5 +34,7 @@
 #include "mp/start_method.hpp"
 #include "mp/synchronize.hpp"
 #include "mp/timeout.hpp"
+#include "mp/units.hpp"
 #include "mp/value.hpp"
 #include "mp/wait.hpp"
+#include "mp/worker_local.hpp"

@@ -13,6 +13,7 @@
 #include "mp/detail/bytes.hpp"
 #include "mp/detail/child_body.hpp"
 #include "mp/detail/creator.hpp"
+#include "mp/detail/environment.hpp"
 #include "mp/detail/process_target.hpp"
 #include "mp/errors.hpp"
 #include "mp/identity.hpp"
@@ -59,6 +60,11 @@ struct ProcessOptions {
     /// terminate() and kill() of such a child work (by SIGKILL) also when one of the
     /// two has become another user since.
     bool die_with_parent = false;
+    /// Variables that it gets besides this process's, in their place, or not. Under
+    /// spawn they are there before the program's static initialisers run.
+    Environment environment{};
+    /// This process's own if empty. start() throws SpawnError if it cannot be entered.
+    std::string working_directory{};
     /// How long start() waits for the child to say that it runs.
     Timeout start_timeout = std::chrono::seconds(30);
 };

@@ -9,6 +9,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <optional>
@@ -47,6 +48,12 @@ public:
     /// and spawn it is at least what this process had resident when it started the
     /// child.
     std::size_t peak_memory_bytes() const;
+    /// The CPU time, of user and system, that it and the children that it had waited
+    /// for took, as wait4() tells it; 0 while it runs, and when somebody else reaped
+    /// it.
+    std::chrono::microseconds cpu_time() const;
+    /// Whether it left a core dump; false while it runs, and when it is not known.
+    bool dumped_core() const;
     /// Waits for the end of the child; returns whether it has ended.
     bool join(Timeout timeout = forever) const;
     /// SIGTERM, as BaseProcess::terminate().

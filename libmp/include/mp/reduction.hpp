@@ -66,15 +66,21 @@ void decode_into(ByteReader& in, T& value) {
     decode_at(in, value, false);
 }
 
+/// In a function of its own, so that the value is made where it is wanted.
+template <class T>
+T decode_in_place(ByteReader& in) {
+    T value = make_for_decoding<T>();
+    decode_at(in, value, true);
+    return value;
+}
+
 /// The next value; more may follow it.
 template <class T>
 T decode(ByteReader& in) {
     if constexpr (!std::is_same_v<DecodedAs<T>, T>) {
         return T(decode<DecodedAs<T>>(in));
     } else {
-        T value = make_for_decoding<T>();
-        decode_at(in, value, true);
-        return value;
+        return decode_in_place<T>(in);
     }
 }
 

@@ -5,6 +5,8 @@
 #include "mp/errors.hpp"
 #include "mp/remote_error.hpp"
 
+#include "data/ended_early.hpp"
+
 #include <algorithm>
 #include <any>
 #include <array>
@@ -324,6 +326,7 @@ bool list_known_types() {
     );
     list<BufferTooShort>(save_buffer_too_short, make_buffer_too_short);
     list<SpawnError>(save_spawn_error, make_spawn_error);
+    list<EndedEarly>(save_spawn_error, make_spawn_error);
     list<SerializationError>(save_serialization_error, make_serialization_error);
     list<RemoteError>(save_remote_error, make_remote_error);
     list<SystemExit>(save_system_exit, make_system_exit);

@@ -59,6 +59,13 @@ bool is_on_own_stack(std::uintptr_t address) noexcept {
     return address >= stack.lowest && address < stack.end;
 }
 
+bool half_of_stack_is_left() noexcept {
+    const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+    const Stack& stack = stack_of_thread();
+    return is_on_own_stack(here) &&
+           here - stack.lowest >= (stack.end - stack.lowest) / 2;
+}
+
 int levels_to_destroy() noexcept {
     // What the destructors of one level may take: half the stack at most, as what
     // stands inside of the innermost object is destroyed there, too.

@@ -2,6 +2,7 @@
 #include "os/control_group.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <fstream>
 #include <limits>
 #include <locale>
@@ -34,16 +35,21 @@ std::size_t number_in(const std::string& path, std::size_t otherwise) {
     return file >> value ? value : otherwise;  // "max" is no number
 }
 
-std::size_t reclaimable(const std::string& group, std::string_view name) {
-    std::ifstream file(group + "/memory.stat");
+/// Of a file with a name and a number in each line.
+std::optional<std::uint64_t> value_in(const std::string& path, std::string_view name) {
+    std::ifstream file(path);
     file.imbue(std::locale::classic());
-    std::size_t value = 0;
+    std::uint64_t value = 0;
     for (std::string key; file >> key >> value;) {
         if (key == name) {
             return value;
         }
     }
-    return 0;
+    return std::nullopt;
+}
+
+std::size_t reclaimable(const std::string& group, std::string_view name) {
+    return value_in(group + "/memory.stat", name).value_or(0);
 }
 
 std::size_t left_in_group(const std::string& group, const Names& names) {
@@ -68,10 +74,10 @@ left_on_the_way_up(const std::string& root, std::string group, const Names& name
     return std::min(left, left_in_group(root, names));
 }
 
-bool names_memory(std::string_view controllers) {
+bool is_among(std::string_view controllers, std::string_view wanted) {
     while (!controllers.empty()) {
         const std::size_t comma = controllers.find(',');
-        if (controllers.substr(0, comma) == "memory") {
+        if (controllers.substr(0, comma) == wanted) {
             return true;
         }
         controllers.remove_prefix(
@@ -81,21 +87,12 @@ bool names_memory(std::string_view controllers) {
     return false;
 }
 
-}  // namespace
-
-std::string control_group() {
-    std::ifstream file("/proc/self/cgroup");
-    for (std::string line; std::getline(file, line);) {
-        // The line of the unified hierarchy: "0::/path".
-        if (line.rfind("0::", 0) == 0) {
-            return line.substr(3);
-        }
-    }
-    return {};
-}
-
-std::size_t left_in_control_groups(const ControlGroupFiles& files) {
-    std::size_t left = no_limit;
+/// Calls `visit(root, group, is_divided)` for the hierarchies that may have the
+/// controller: the divided one of it, and the unified one.
+template <class Visit>
+void for_each_group(
+    const ControlGroupFiles& files, const std::string& controller, Visit visit
+) {
     std::ifstream file(files.membership);
     for (std::string line; std::getline(file, line);) {
         // A hierarchy: "number:its controllers:/path".
@@ -107,14 +104,81 @@ std::size_t left_in_control_groups(const ControlGroupFiles& files) {
         }
         const std::string controllers = line.substr(first + 1, second - first - 1);
         const std::string group = line.substr(second + 1);
-        if (names_memory(controllers)) {
-            const std::string root = files.folder + "/memory";
-            left = std::min(left, left_on_the_way_up(root, group, divided));
+        if (is_among(controllers, controller)) {
+            visit(files.folder + "/" + controller, group, true);
         } else if (controllers.empty()) {
-            left = std::min(left, left_on_the_way_up(files.folder, group, unified));
+            visit(files.folder, group, false);
         }
     }
+}
+
+/// In processors; 0: no limit.
+double quota_of(const std::string& group, bool is_divided) {
+    double quota = 0;
+    double period = 0;
+    const auto read = [](std::ifstream& file, double& number) {
+        file.imbue(std::locale::classic());
+        file >> number;  // "max" is no number, and -1 no limit
+        return file && number > 0;
+    };
+    std::ifstream first(group + (is_divided ? "/cpu.cfs_quota_us" : "/cpu.max"));
+    if (!read(first, quota)) {
+        return 0;
+    }
+    std::ifstream other(is_divided ? group + "/cpu.cfs_period_us" : std::string());
+    return read(is_divided ? other : first, period) ? quota / period : 0;
+}
+
+}  // namespace
+
+int cpus_in_control_groups(int all, const ControlGroupFiles& files) {
+    double least = all;
+    for_each_group(
+        files,
+        "cpu",
+        [&](const std::string& root, std::string group, bool is_divided) {
+            const auto look = [&](const std::string& folder) {
+                if (const double quota = quota_of(folder, is_divided); quota > 0) {
+                    least = std::min(least, std::ceil(quota));
+                }
+            };
+            while (!group.empty() && group != "/") {
+                look(root + group);
+                group.erase(group.rfind('/'));
+            }
+            look(root);
+        }
+    );
+    return std::max(1, static_cast<int>(least));
+}
+
+std::size_t left_in_control_groups(const ControlGroupFiles& files) {
+    std::size_t left = no_limit;
+    for_each_group(
+        files,
+        "memory",
+        [&](const std::string& root, const std::string& group, bool is_divided) {
+            const Names& names = is_divided ? divided : unified;
+            left = std::min(left, left_on_the_way_up(root, group, names));
+        }
+    );
     return left;
+}
+
+std::optional<std::uint64_t> oom_kills(const ControlGroupFiles& files) {
+    std::optional<std::uint64_t> kills;
+    for_each_group(
+        files,
+        "memory",
+        [&](const std::string& root, const std::string& group, bool is_divided) {
+            const auto here = value_in(
+                root + group + (is_divided ? "/memory.oom_control" : "/memory.events"),
+                "oom_kill"
+            );
+            kills = here ? here : kills;
+        }
+    );
+    return kills;
 }
 
 }  // namespace mp::os

@@ -7,9 +7,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <fstream>
-#include <locale>
-#include <string>
+#include <charconv>
+#include <cstdlib>
+#include <cstring>
+#include <system_error>
 
 namespace mp {
 namespace {
@@ -32,26 +33,16 @@ int affinity_count(int all) {
     return all;
 }
 
-// The tightest "quota period" on the way up; `all` where there is none.
-int quota_count(int all) {
-    std::string group = os::control_group();
-    int least = all;
-    while (!group.empty()) {
-        std::ifstream file("/sys/fs/cgroup" + (group == "/" ? "" : group) + "/cpu.max");
-        file.imbue(std::locale::classic());
-        double quota = 0;
-        double period = 0;
-        if (file >> quota >> period && period > 0) {
-            const double cpus = quota / period;
-            const int whole = static_cast<int>(cpus);
-            least = std::min(least, std::max(1, whole + (cpus > whole ? 1 : 0)));
-        }
-        group = group == "/" ? "" : group.substr(0, group.rfind('/'));
-        if (group.empty()) {
-            break;
-        }
+/// What the variable says, where that is a number of processors; else `all`.
+int cap_count(int all) {
+    const char* const text = std::getenv("LIBMP_MAX_CPU_COUNT");
+    if (text == nullptr) {
+        return all;
     }
-    return least;
+    int count = 0;
+    const char* const end = text + std::strlen(text);
+    const auto read = std::from_chars(text, end, count);
+    return read.ec == std::errc() && read.ptr == end && count > 0 ? count : all;
 }
 
 }  // namespace
@@ -64,7 +55,10 @@ int cpu_count() noexcept {
 int usable_cpu_count() noexcept {
     const int all = cpu_count();
     try {
-        return std::max(1, std::min(affinity_count(all), quota_count(all)));
+        const int allowed = std::min(
+            {affinity_count(all), cap_count(all), os::cpus_in_control_groups(all)}
+        );
+        return std::max(1, allowed);
     } catch (...) {
         // No memory for a file name: the machine's number is the best answer left.
         return all;

@@ -26,6 +26,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <string_view>
 
 // Not in a C library before 2.34.
 // NOLINTNEXTLINE(bugprone-reserved-identifier,readability-identifier-naming)
@@ -116,8 +117,13 @@ bool act_as_one_user(uid_t user, gid_t group) noexcept {
     char* const* environment,
     std::span<const int> keep,
     bool as_one_user,
+    const char* directory,
     volatile int& error
 ) noexcept {
+    if (directory[0] != '\0' && ::chdir(directory) != 0) {
+        error = last_error().value();
+        ::_exit(127);
+    }
     if (as_one_user && !act_as_one_user(::geteuid(), ::getegid())) {
         error = last_error().value();
         ::_exit(127);
@@ -144,6 +150,7 @@ bool act_as_one_user(uid_t user, gid_t group) noexcept {
     char* const* environment,
     std::span<const int> keep,
     bool as_one_user,
+    const char* directory,
     volatile int& error
 ) {
     // A handler that ran in the child would do so in our memory.
@@ -153,12 +160,40 @@ bool act_as_one_user(uid_t user, gid_t group) noexcept {
     const bool without_handlers = under_tsan && ::_Fork != nullptr;
     const pid_t pid = without_handlers ? ::_Fork() : ::vfork();
     if (pid == 0) {
-        become(program, arguments, environment, keep, as_one_user, error);
+        become(program, arguments, environment, keep, as_one_user, directory, error);
     }
     if (pid < 0) {
         error = last_error().value();
     }
     return pid;
+}
+
+/// Adds what is set; the strings live as long as what is returned.
+std::vector<std::string>
+add_changes(std::vector<char*>& environment, const Surroundings& surroundings) {
+    std::vector<std::string> set;
+    if (surroundings.environment != nullptr) {
+        set.reserve(surroundings.environment->size());
+        for (const auto& [name, value] : *surroundings.environment) {
+            if (value) {
+                environment.push_back(
+                    set.emplace_back(std::string(name) + "=" + *value).data()
+                );
+            }
+        }
+    }
+    return set;
+}
+
+/// Looks into an entry only where something is to change: another thread may be
+/// changing them.
+bool is_changed(const char* entry, const Surroundings& surroundings) {
+    if (surroundings.environment == nullptr || surroundings.environment->empty()) {
+        return false;
+    }
+    const std::string_view text(entry);
+    const auto name = text.substr(0, text.find('='));
+    return surroundings.environment->count(std::string(name)) != 0;
 }
 
 }  // namespace
@@ -167,7 +202,8 @@ pid_t start_program(
     const std::string& program,
     const std::vector<std::string>& arguments,
     std::span<const int> keep,
-    const std::string& variable
+    const std::string& variable,
+    const Surroundings& surroundings
 ) {
     // All that needs memory, before there is a child.
     std::vector<char*> argv;
@@ -182,8 +218,11 @@ pid_t start_program(
         // another thread may be changing them.
         environment.push_back(const_cast<char*>(variable.c_str()));
     }
+    const std::vector<std::string> changed = add_changes(environment, surroundings);
     for (char** entry = ::environ; entry != nullptr && *entry != nullptr; ++entry) {
-        environment.push_back(*entry);
+        if (!is_changed(*entry, surroundings)) {
+            environment.push_back(*entry);
+        }
     }
     environment.push_back(nullptr);
     volatile int error = 0;  // the child writes here
@@ -193,6 +232,7 @@ pid_t start_program(
         environment.data(),
         keep,
         has_several_users(),
+        surroundings.directory.c_str(),
         error
     );
     if (error != 0) {

@@ -2,6 +2,8 @@
 // exec: starts a program that inherits exactly the descriptors it is given.
 #pragma once
 
+#include "mp/detail/environment.hpp"
+
 #include <sys/types.h>
 
 #include <span>
@@ -10,17 +12,25 @@
 
 namespace mp::os {
 
+/// What a program finds otherwise than this process has it.
+struct Surroundings {
+    const Environment* environment = nullptr;  ///< changes of it
+    std::string directory{};                   ///< this one if empty
+};
+
 /// Starts `program` with `arguments` (without argv[0], which is the program's path).
 /// Besides 0, 1 and 2 (which are /dev/null if they are closed here) it inherits the
 /// descriptors in `keep`, under their numbers, and nothing else. It starts with the
 /// signal mask that the library was loaded with, and with this environment, with
-/// `variable` ("NAME=value") added. Returns its pid; the child is the
-/// caller's to reap. Throws std::system_error when it cannot be created or executed.
+/// `variable` ("NAME=value") added, and as `surroundings` says. Returns its pid; the
+/// child is the caller's to reap. Throws std::system_error when it cannot be created or
+/// executed.
 pid_t start_program(
     const std::string& program,
     const std::vector<std::string>& arguments,
     std::span<const int> keep,
-    const std::string& variable = {}
+    const std::string& variable = {},
+    const Surroundings& surroundings = {}
 );
 
 /// The path under which this very program can be executed again, even when its file has

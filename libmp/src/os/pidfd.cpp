@@ -82,6 +82,10 @@ int kill_by_number(int pidfd, int signal) {
     return ::kill(pid, signal);
 }
 
+std::chrono::microseconds time_of(const timeval& time) noexcept {
+    return std::chrono::seconds(time.tv_sec) + std::chrono::microseconds(time.tv_usec);
+}
+
 }  // namespace
 
 UniqueFd pidfd_open(pid_t pid) {
@@ -148,6 +152,7 @@ std::optional<ExitStatus> pidfd_reap(int pidfd) {
     status.code = info.si_code == CLD_EXITED ? info.si_status : -info.si_status;
     status.dumped_core = info.si_code == CLD_DUMPED;
     status.peak_memory_bytes = static_cast<std::size_t>(used.ru_maxrss) * 1024;
+    status.cpu_time = time_of(used.ru_utime) + time_of(used.ru_stime);
     return status;
 }
 

@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstddef>
 #include <optional>
 
@@ -30,7 +31,8 @@ bool pidfd_ended(int pidfd);
 struct ExitStatus {
     int code = 0;
     bool dumped_core = false;
-    std::size_t peak_memory_bytes = 0;  ///< largest resident size; 0 when unknown
+    std::size_t peak_memory_bytes = 0;     ///< largest resident size; 0 when unknown
+    std::chrono::microseconds cpu_time{};  ///< of user and system; 0 when unknown
 };
 
 /// Reaps a child of this process that has ended. Nothing when it still runs.

@@ -9,10 +9,12 @@
 #include "mp/start_method.hpp"
 
 #include "data/spawning.hpp"
+#include "os/failpoint.hpp"
 #include "os/fork.hpp"
 #include "os/signals.hpp"
 #include "os/stream_text.hpp"
 #include "process/child_link.hpp"
+#include "process/child_place.hpp"
 #include "process/preparation.hpp"
 #include "process/resource_tracker_client.hpp"
 #include "util/diagnostics.hpp"
@@ -36,6 +38,7 @@ void settle_in(const Preparation& preparation) {
     os::restore_signals();
     inherit_start_method(preparation.start_method);
     set_log_level(preparation.log_level);
+    change_environment(preparation.environment);
     if (!preparation.directory.empty() && ::chdir(preparation.directory.c_str()) != 0) {
         log_warning("the parent's directory is gone: " + preparation.directory);
     }
@@ -53,6 +56,7 @@ void settle_in(const Preparation& preparation) {
 // Receives what this process is to be, becomes that and runs it; its exit code.
 int receive_and_run(int socket) {
     StartMessage message;
+    MP_FAILPOINT("child: before the message");
     try {
         message = receive_start(socket);
     } catch (const BinaryMismatch& mismatch) {
@@ -61,6 +65,7 @@ int receive_and_run(int socket) {
     } catch (const EOFError&) {
         return 1;  // The parent is gone, or gave up.
     }
+    MP_FAILPOINT("child: message received");
     // Not before: one that never begins may be killed while it looks, and what a
     // sanitizer has started for that would be left.
     look_for_leaks_at_end();
@@ -70,7 +75,9 @@ int receive_and_run(int socket) {
     const auto body = reinterpret_cast<ChildBody>(const_cast<void*>(read_code_ref(in)));
     Preparation preparation = Preparation::read(in);
     settle_in(preparation);
+    MP_FAILPOINT("child: before the answer");
     send_answer(socket, {});
+    MP_FAILPOINT("child: answered");
     ::close(socket);
     return body(std::move(preparation), in);
 }

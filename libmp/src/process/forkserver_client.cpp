@@ -7,6 +7,7 @@
 #include "mp/errors.hpp"
 #include "mp/forkserver.hpp"
 
+#include "data/ended_early.hpp"
 #include "os/check.hpp"
 #include "os/fd_passing.hpp"
 #include "os/per_process.hpp"
@@ -23,6 +24,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <chrono>
 #include <iterator>
 #include <system_error>
 #include <utility>
@@ -116,10 +118,11 @@ std::shared_ptr<ForkServer> start_server(
         if (error != nullptr && !os::peer_is_gone(*error)) {
             throw;
         }
-        throw SpawnError(
+        throw EndedEarly(
             SpawnStage::handshake,
             "the fork server ended before it said that it runs; does main() begin with "
-            "mp::freeze_support(argc, argv)?"
+            "mp::freeze_support(argc, argv)?",
+            server->exitcode()
         );
     }
     return server;
@@ -245,9 +248,16 @@ ForkServer::Started ForkServer::fork_child(const Deadline& deadline) {
         throw SpawnError(SpawnStage::timeout, "the fork server did not answer in time");
     } catch (const EOFError&) {
         hung_up_ = true;
-        throw SpawnError(SpawnStage::forkserver, "the fork server is gone");
+        throw EndedEarly(
+            SpawnStage::forkserver, "the fork server is gone", std::nullopt
+        );
     } catch (const std::system_error& error) {
         hung_up_ = true;
+        if (os::peer_is_gone(error)) {
+            throw EndedEarly(
+                SpawnStage::forkserver, "the fork server is gone", std::nullopt
+            );
+        }
         throw SpawnError(
             SpawnStage::forkserver,
             std::string("the fork server is gone: ") + error.what()
@@ -349,7 +359,10 @@ void ForkServer::read_reply(const Deadline& deadline) {
         break;
     case ForkReplyKind::ended:
         ended_[reply.serial] = {
-            .code = reply.value, .peak_memory_bytes = reply.peak_memory_bytes};
+            .code = reply.value,
+            .dumped_core = reply.dumped_core != 0,
+            .peak_memory_bytes = reply.peak_memory_bytes,
+            .cpu_time = std::chrono::microseconds(reply.cpu_microseconds)};
         break;
     }
 }
@@ -386,7 +399,7 @@ void ForkServer::stop() noexcept {
             os::pidfd_send_signal(pidfd_.get(), SIGKILL);
             os::wait_readable(pidfd_.get(), Deadline(killed_server_grace));
         }
-        os::pidfd_collect(pidfd_.get());
+        exitcode_ = os::pidfd_collect(pidfd_.get());
     } catch (const std::exception&) {
         // It cannot be waited for; it ends by itself.
     }

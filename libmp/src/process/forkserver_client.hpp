@@ -68,6 +68,9 @@ public:
     /// Closes the socket, which ends the server, and waits for that.
     void stop() noexcept;
 
+    /// After stop(): how it ended; nothing when nobody can tell.
+    std::optional<int> exitcode() const noexcept { return exitcode_; }
+
     /// In a forked child, whose parent's server it is: closes the copies of its
     /// descriptors. Takes no lock.
     void abandon() noexcept MP_NO_THREAD_SAFETY_ANALYSIS;
@@ -87,6 +90,8 @@ private:
     const Creator creator_;
     const os::Credentials credentials_;
     UniqueFd pidfd_;
+    // The stopping thread's own.
+    std::optional<int> exitcode_;
     // Own synchronisation. The socket of a server that ends is closed before its pidfd
     // says so.
     std::atomic<bool> hung_up_ = false;

@@ -356,7 +356,10 @@ void Server::report_ended() {
                 {.serial = child.serial,
                  .kind = ForkReplyKind::ended,
                  .value = status->code,
-                 .peak_memory_bytes = status->peak_memory_bytes}
+                 .peak_memory_bytes = status->peak_memory_bytes,
+                 .cpu_microseconds =
+                     static_cast<std::uint64_t>(status->cpu_time.count()),
+                 .dumped_core = status->dumped_core ? 1U : 0U}
             );
         }
         return status.has_value();

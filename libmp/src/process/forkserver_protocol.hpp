@@ -30,6 +30,9 @@ struct ForkReply {
     ForkReplyKind kind = ForkReplyKind::started;
     std::int32_t value = 0;
     std::uint64_t peak_memory_bytes = 0;  ///< of one that ended
+    std::uint64_t cpu_microseconds = 0;   ///< the same
+    std::uint32_t dumped_core = 0;        ///< the same
+    std::uint32_t unused = 0;
 };
 
 }  // namespace mp::detail

@@ -36,7 +36,11 @@ Executable& executable() {
 
 }  // namespace
 
-pid_t start_own_program(const std::string& kind, const UniqueFd& socket) {
+pid_t start_own_program(
+    const std::string& kind,
+    const UniqueFd& socket,
+    const os::Surroundings& surroundings
+) {
     std::string program;
     {
         Executable& chosen = executable();
@@ -79,7 +83,11 @@ pid_t start_own_program(const std::string& kind, const UniqueFd& socket) {
     const std::array<int, 1> keep{socket.get()};
     mark_socket(socket);
     try {
-        return os::start_program(program, arguments, keep, child_variable());
+        os::Surroundings found = surroundings;
+        if (program.front() != '/' || arguments.front() != kind) {
+            found.directory.clear();  // the child goes there itself, once it is found
+        }
+        return os::start_program(program, arguments, keep, child_variable(), found);
     } catch (const std::system_error& error) {
         std::throw_with_nested(SpawnError(
             SpawnStage::exec,

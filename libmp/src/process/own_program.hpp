@@ -4,6 +4,8 @@
 
 #include "mp/fd.hpp"
 
+#include "os/exec.hpp"
+
 #include <sys/types.h>
 
 #include <string>
@@ -17,6 +19,10 @@ inline constexpr const char* server_argument = "--multiprocessing-forkserver";
 
 /// Runs this program again, with `kind` and the number of `socket` as its arguments; it
 /// inherits that socket only. Throws SpawnError{exec}.
-pid_t start_own_program(const std::string& kind, const UniqueFd& socket);
+pid_t start_own_program(
+    const std::string& kind,
+    const UniqueFd& socket,
+    const os::Surroundings& surroundings = {}
+);
 
 }  // namespace mp::detail

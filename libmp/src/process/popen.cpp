@@ -4,6 +4,7 @@
 
 #include "mp/errors.hpp"
 
+#include "data/ended_early.hpp"
 #include "os/check.hpp"
 #include "os/poll.hpp"
 #include "process/child_link.hpp"
@@ -75,8 +76,12 @@ std::optional<int> Popen::poll_now() {
 }
 
 std::size_t Popen::peak_memory_bytes() {
+    return status().value_or(os::ExitStatus{}).peak_memory_bytes;
+}
+
+std::optional<os::ExitStatus> Popen::status() {
     const MutexLock held(mutex_);
-    return status_ ? status_->peak_memory_bytes : 0;
+    return status_;
 }
 
 void Popen::hold(Lifeline lifeline) noexcept {
@@ -174,11 +179,12 @@ void LinkedPopen::throw_ended_early() {
         kill_and_reap();
     }
     const auto code = poll();
-    throw SpawnError(
+    throw EndedEarly(
         SpawnStage::handshake,
         "the child " + in_words(code.value_or(os::unknown_code)) +
             " before it said that it runs; does main() begin with "
-            "mp::freeze_support(argc, argv)?"
+            "mp::freeze_support(argc, argv)?",
+        code == os::unknown_code ? std::nullopt : code
     );
 }
 

@@ -61,6 +61,9 @@ public:
     /// Its largest resident size, once its end has been collected; 0 when unknown.
     std::size_t peak_memory_bytes();
 
+    /// All that is known of its end, once that has been collected.
+    std::optional<os::ExitStatus> status();
+
     /// Does nothing when the process has ended. A process that may not be signalled is
     /// killed by its lifeline, by SIGTERM, too. Throws std::system_error: EPERM when
     /// there is none.

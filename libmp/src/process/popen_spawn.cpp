@@ -12,12 +12,12 @@
 
 namespace mp::detail {
 
-std::shared_ptr<PopenSpawn> PopenSpawn::launch() {
+std::shared_ptr<PopenSpawn> PopenSpawn::launch(const os::Surroundings& surroundings) {
     try {
         auto [ours, childs] = os::make_socketpair(os::SocketKind::stream);
         os::name_senders(childs.get());
         auto child = std::make_shared<PopenSpawn>(std::move(ours));
-        const pid_t pid = start_own_program(child_argument, childs);
+        const pid_t pid = start_own_program(child_argument, childs, surroundings);
         // Until it has received its message the child cannot end of its own will, so
         // the pid is still its own; if it was killed, its zombie keeps the pid for us.
         child->own(pid, os::pidfd_of_new_child(pid));

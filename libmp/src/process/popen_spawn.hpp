@@ -2,6 +2,7 @@
 // popen_spawn: a child that is this program, executed again.
 #pragma once
 
+#include "os/exec.hpp"
 #include "process/popen.hpp"
 
 #include <memory>
@@ -13,7 +14,7 @@ public:
     using LinkedPopen::LinkedPopen;
 
     /// Executes the program; it waits for send(). Throws SpawnError{os, exec}.
-    static std::shared_ptr<PopenSpawn> launch();
+    static std::shared_ptr<PopenSpawn> launch(const os::Surroundings& surroundings);
 
 private:
     std::optional<os::ExitStatus> collect(const Deadline& deadline) override {

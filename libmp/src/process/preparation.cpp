@@ -16,6 +16,26 @@ std::span<const std::byte> get_bytes(ByteReader& in) {
     return in.view(in.get_value<std::uint64_t>());
 }
 
+void put_environment(ByteWriter& out, const Environment& environment) {
+    out.put_value(static_cast<std::uint32_t>(environment.size()));
+    for (const auto& [name, value] : environment) {
+        out.put_text(name);
+        out.put_value(static_cast<std::uint8_t>(value.has_value()));
+        out.put_text(value.value_or(std::string()));
+    }
+}
+
+Environment get_environment(ByteReader& in) {
+    Environment environment;
+    for (auto left = in.get_value<std::uint32_t>(); left > 0; --left) {
+        const std::string name = in.get_text();
+        const bool set = in.get_value<std::uint8_t>() != 0;
+        std::string value = in.get_text();
+        environment[name] = set ? std::optional(std::move(value)) : std::nullopt;
+    }
+    return environment;
+}
+
 }  // namespace
 
 void Preparation::write(ByteWriter& out) const {
@@ -24,6 +44,7 @@ void Preparation::write(ByteWriter& out) const {
     out.put_value(KeyTravel::hand_over(authkey));
     out.put_text(parent_name);
     out.put_text(directory);
+    put_environment(out, environment);
     out.put_value(static_cast<std::uint8_t>(daemon));
     out.put_value(static_cast<std::uint8_t>(die_with_parent));
     out.put_value(parent_pid);
@@ -42,6 +63,7 @@ Preparation Preparation::read(ByteReader& in) {
     p.authkey = KeyTravel::take_over(in.get_value<std::uint32_t>());
     p.parent_name = in.get_text();
     p.directory = in.get_text();
+    p.environment = get_environment(in);
     p.daemon = in.get_value<std::uint8_t>() != 0;
     p.die_with_parent = in.get_value<std::uint8_t>() != 0;
     p.parent_pid = in.get_value<pid_t>();

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "mp/detail/bytes.hpp"
+#include "mp/detail/environment.hpp"
 #include "mp/identity.hpp"
 #include "mp/start_method.hpp"
 
@@ -25,6 +26,8 @@ struct Preparation {
     pid_t parent_pid = 0;
     std::optional<StartMethod> start_method;
     std::string directory;
+    bool elsewhere = false;   ///< that is not its parent's; a forked child's own
+    Environment environment;  ///< changes of the parent's
     int log_level = 0;
     std::uint32_t parent_watch_fd = 0;  ///< index among the descriptors that travel
     std::int32_t tracker_fd = -1;       ///< likewise; -1 when no tracker runs

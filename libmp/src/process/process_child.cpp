@@ -4,9 +4,13 @@
 
 #include "mp/process.hpp"
 
+#include "process/child_place.hpp"
 #include "process/current_process.hpp"
 #include "process/process_body.hpp"
+#include "util/diagnostics.hpp"
 #include "util/parent_watch.hpp"
+
+#include <unistd.h>
 
 #include <memory>
 #include <utility>
@@ -35,6 +39,10 @@ void settle_in_fork(
     Self next = self_from(told, state);
     next.object = &object;
     become(std::move(next));
+    change_environment(told.environment);
+    if (told.elsewhere && ::chdir(told.directory.c_str()) != 0) {
+        log_error("the working directory is gone: " + told.directory);
+    }
     if (told.die_with_parent) {
         die_with_parent();
     }

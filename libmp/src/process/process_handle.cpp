@@ -51,6 +51,15 @@ std::size_t ProcessHandle::peak_memory_bytes() const {
     return exitcode() ? popen_->peak_memory_bytes() : 0;
 }
 
+std::chrono::microseconds ProcessHandle::cpu_time() const {
+    return exitcode() ? popen_->status().value_or(os::ExitStatus{}).cpu_time
+                      : std::chrono::microseconds{};
+}
+
+bool ProcessHandle::dumped_core() const {
+    return exitcode() && popen_->status().value_or(os::ExitStatus{}).dumped_core;
+}
+
 bool ProcessHandle::join(Timeout timeout) const {
     return popen_->wait(Deadline(timeout)) && exitcode().has_value();
 }

@@ -5,6 +5,7 @@
 
 #include "data/spawning.hpp"
 #include "process/active_children.hpp"
+#include "process/child_place.hpp"
 #include "process/current_process.hpp"
 #include "process/freeze_support.hpp"
 #include "process/popen_fork.hpp"
@@ -21,7 +22,6 @@
 #include <unistd.h>
 
 #include <exception>
-#include <filesystem>
 #include <system_error>
 #include <utility>
 
@@ -144,7 +144,11 @@ void BaseProcess::launch_linked(StartMethod method) {
     const Deadline& deadline = *state_->start_deadline;
     std::shared_ptr<detail::LinkedPopen> popen;
     if (method == StartMethod::spawn) {
-        popen = detail::PopenSpawn::launch();
+        const auto& options = state_->options;
+        popen = detail::PopenSpawn::launch(
+            {.environment = &options.environment,
+             .directory = told.elsewhere ? told.directory : std::string()}
+        );
     } else {
         popen = detail::PopenForkserver::launch(deadline);
     }
@@ -174,8 +178,10 @@ detail::Preparation BaseProcess::preparation() const {
     told.parent_pid = ::getpid();
     told.start_method = get_start_method({.allow_none = true});
     told.log_level = detail::log_level();
-    std::error_code gone;
-    told.directory = std::filesystem::current_path(gone).string();
+    told.directory = detail::directory_of_child(state_->options.working_directory);
+    detail::check_names(state_->options.environment);
+    told.elsewhere = !state_->options.working_directory.empty();
+    told.environment = state_->options.environment;
     return told;
 }
 

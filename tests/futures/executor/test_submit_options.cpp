@@ -35,7 +35,10 @@ TEST_CASE(
 ) {
     futures::ThreadPoolExecutor threads(1);
     CHECK_THROWS_AS(
-        threads.submit({.timeout = 1s}, total, 1, 2), std::invalid_argument
+        threads.submit({.kill_after = 1s}, total, 1, 2), std::invalid_argument
+    );
+    CHECK_THROWS_AS(
+        threads.submit({.timeout = 0s}, total, 1, 2), std::invalid_argument
     );
     CHECK_THROWS_AS(threads.submit({.retries = 1}, total, 1, 2), std::invalid_argument);
     CHECK(threads.statistics().submitted == 0);

@@ -5,6 +5,7 @@
 
 #include "support/catch.hpp"
 
+#include <chrono>
 #include <string>
 
 namespace {
@@ -55,6 +56,16 @@ TEST_CASE("error_types: WorkerLost brings its crash report") {
     report.stack = "frame";
     report.peak_memory_bytes = 4096;
     report.last_output = "oh";
+    report.attempt = 2;
+    report.ran_for = std::chrono::milliseconds(250);
+    report.si_code = 1;
+    report.core_dumped = true;
+    report.out_of_memory = true;
+    report.stack_overflow = true;
+    report.message = "why";
+    report.cpu_time = std::chrono::milliseconds(40);
+    report.last_stdout = "out";
+    report.last_stderr = "err";
     const futures::WorkerLost lost("lost", report);
     try {
         std::rethrow_exception(sent(std::make_exception_ptr(lost)));
@@ -69,5 +80,16 @@ TEST_CASE("error_types: WorkerLost brings its crash report") {
         CHECK(error.report().stack == "frame");
         CHECK(error.report().peak_memory_bytes == 4096);
         CHECK(error.report().last_output == "oh");
+        CHECK(error.report().attempt == 2);
+        CHECK(error.report().ran_for == std::chrono::milliseconds(250));
+        CHECK(error.report().si_code == 1);
+        CHECK(error.report().core_dumped);
+        CHECK(error.report().out_of_memory);
+        CHECK(error.report().stack_overflow);
+        CHECK(error.report().message == "why");
+        CHECK(error.report().cpu_time == std::chrono::milliseconds(40));
+        CHECK(error.report().last_stdout == "out");
+        CHECK(error.report().last_stderr == "err");
+        CHECK(error.report().to_string() == report.to_string());
     }
 }

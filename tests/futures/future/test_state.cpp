@@ -161,7 +161,7 @@ TEST_CASE("State: callbacks are left to who may run them", "[state]") {
     CHECK(callbacks == 0);
     CHECK(task->done());
     task->run_callbacks();
-    task->drop_reference();
+    task->end_telling();
     CHECK(callbacks == 1);
     task->add_callback(std::make_unique<Count>(true, callbacks));
     CHECK(callbacks == 2);

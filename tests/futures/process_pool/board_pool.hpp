@@ -80,6 +80,9 @@ public:
             intact ? std::to_integer<int>(fill_of(call.id)) : 0,
             call.result_size
         );
+        if (call.id % 2 == 0) {
+            head.done->call_done();  // as what has arguments to destroy
+        }
         return ResultKind::value;
     }
 
@@ -167,6 +170,7 @@ public:
         manager_.unwatch(worker.pidfd.get());
         worker.pid = 0;
         ++deaths;  // first: the lost ones are counted as soon as they end
+        board.take_ready_result(index);
         board.recover(index, [](BoardTask&) {
             return std::make_exception_ptr(std::runtime_error("lost"));
         });

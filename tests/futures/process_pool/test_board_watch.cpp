@@ -213,6 +213,8 @@ TEST_CASE("Board: a worker that waits in vain for room is given up", "[board]") 
 TEST_CASE("Board: nobody sleeps or searches by a number that is free", "[board]") {
     Played pool;
     pool.submit(2);
+    pool.board.prepare(1, std::make_shared<ResultArenaReader>(1U << 20U));
+    pool.board.recover(1, [](BoardTask&) { return std::exception_ptr(); });
     BoardHeader& header = pool.board.view().header();
     const std::array sets{&header.sleepers, &header.searching};
     const auto bit = WorkerSet::bit_of(1);

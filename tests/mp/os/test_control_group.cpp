@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <limits>
+#include <optional>
 #include <string>
 
 using mp::os::ControlGroupFiles;
@@ -28,14 +29,19 @@ public:
         std::ofstream(file) << text;
     }
 
-    std::size_t left() const {
-        return left_in_control_groups(
-            {.membership = directory_.path() / "membership",
-             .folder = directory_.path() / "groups"}
-        );
-    }
+    std::size_t left() const { return left_in_control_groups(files()); }
+
+    std::optional<std::uint64_t> kills() const { return mp::os::oom_kills(files()); }
+
+    int cpus(int all) const { return mp::os::cpus_in_control_groups(all, files()); }
 
 private:
+    ControlGroupFiles files() const {
+        return {
+            .membership = directory_.path() / "membership",
+            .folder = directory_.path() / "groups"};
+    }
+
     test::TempDir directory_;
 };
 
@@ -90,4 +96,85 @@ TEST_CASE("control groups: a container sees only its own part of the path", "[os
     tree.write("groups/memory.max", "1000\n");
     tree.write("groups/memory.current", "400\n");
     CHECK(tree.left() == 600);
+}
+
+TEST_CASE("control groups: how many processes the kernel killed for memory", "[os]") {
+    const Hierarchies none("0::/a\n");
+    CHECK_FALSE(none.kills());
+    Hierarchies tree("0::/a/b\n");
+    tree.write("groups/a/memory.events", "oom 9\noom_kill 9\n");
+    CHECK_FALSE(tree.kills());  // those of others
+    tree.write("groups/a/b/memory.events", "low 0\noom 4\noom_kill 3\noom_group 1\n");
+    CHECK(tree.kills() == 3);
+    Hierarchies divided("4:memory:/c\n1:cpu:/x\n0::/\n");
+    divided.write(
+        "groups/memory/c/memory.oom_control",
+        "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n"
+    );
+    CHECK(divided.kills() == 2);
+}
+
+TEST_CASE(
+    "loky::cpu_count::cgroup_quota: half a processor is one, one and a half are two, "
+    "and without a quota there are all",
+    "[os]"
+) {
+    Hierarchies tree("0::/a/b\n");
+    CHECK(tree.cpus(8) == 8);
+    tree.write("groups/a/b/cpu.max", "max 100000\n");
+    CHECK(tree.cpus(8) == 8);
+    tree.write("groups/a/b/cpu.max", "50000 100000\n");
+    CHECK(tree.cpus(8) == 1);
+    tree.write("groups/a/b/cpu.max", "150000 100000\n");
+    CHECK(tree.cpus(8) == 2);
+    CHECK(tree.cpus(1) == 1);
+    tree.write("groups/a/b/cpu.max", "9000000 100000\n");
+    CHECK(tree.cpus(8) == 8);
+    // The tightest level counts.
+    tree.write("groups/a/cpu.max", "300000 100000\n");
+    CHECK(tree.cpus(8) == 3);
+
+    Hierarchies divided("3:cpu,cpuacct:/a\n4:memory:/b\n0::/\n");
+    CHECK(divided.cpus(8) == 8);
+    divided.write("groups/cpu/a/cpu.cfs_quota_us", "-1\n");
+    divided.write("groups/cpu/a/cpu.cfs_period_us", "100000\n");
+    CHECK(divided.cpus(8) == 8);
+    divided.write("groups/cpu/a/cpu.cfs_quota_us", "150000\n");
+    CHECK(divided.cpus(8) == 2);
+    divided.write("groups/cpu/cpu.cfs_quota_us", "50000\n");
+    divided.write("groups/cpu/cpu.cfs_period_us", "100000\n");
+    CHECK(divided.cpus(8) == 1);
+}
+
+TEST_CASE(
+    "loky::cpu_count::cgroup_odd_content: a file without numbers is no limit", "[os]"
+) {
+    Hierarchies tree("0::/a\n");
+    for (const char* const text :
+         {"",
+          "max",
+          "max\n",
+          "\n\n",
+          "100000",
+          "100000\n",
+          "100000 0\n",
+          "0 100000\n",
+          "-1 100000\n",
+          "100000 -5\n",
+          "many of them\n",
+          "nan nan\n",
+          "inf 1\n",
+          "1e999 1\n"}) {
+        CAPTURE(text);
+        tree.write("groups/a/cpu.max", text);
+        CHECK(tree.cpus(8) == 8);
+    }
+    Hierarchies divided("3:cpu:/\n");
+    divided.write("groups/cpu/cpu.cfs_quota_us", "50000\n");
+    CHECK(divided.cpus(8) == 8);
+    divided.write("groups/cpu/cpu.cfs_period_us", "");
+    CHECK(divided.cpus(8) == 8);
+    for (const char* const membership : {"", "\n", "0:\n", "0::a\n", ":::\n"}) {
+        CHECK(Hierarchies(membership).cpus(8) == 8);
+    }
 }

@@ -5,8 +5,11 @@
 // Threads: see each field.  Owns: the task's message, later its result's.
 #pragma once
 
+#include "futures/detail/stop_answer.hpp"
+
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -122,7 +125,18 @@ private:
 enum class TaskEnd : std::uint8_t {
     value,      ///< `message` is what the call wrote
     exception,  ///< `message` is an encoded exception
+    stopped,    ///< the same, and the call ended because it was asked to
+    cancelled,  ///< while it ran
     failed,     ///< `failure` says why: its worker was lost, its result is unreadable
+};
+
+class StateBase;
+
+/// Why a task that runs is being stopped.
+enum class TaskStop : std::uint8_t {
+    no,
+    timeout,    ///< its time is up: what it returns all the same is its result
+    cancelled,  ///< by cancel(running): however it ends, its future is cancelled
 };
 
 class BoardTask {
@@ -141,19 +155,44 @@ public:
     /// others are left for another call.
     virtual void finish_callbacks() = 0;
 
+    /// It ends, and is being stopped: `end` may have to say something else. Called
+    /// before finish().
+    virtual void settle_stop() noexcept {}
+
     /// Cancels the future of a task that the board took back. Runs callbacks.
     virtual void cancel_future() = 0;
 
     /// The future is done: finish() was called, or it was cancelled.
     virtual bool is_finished() const noexcept = 0;
 
+    /// It threw, and `message` is what: its call may be needed once more. Under the
+    /// board's drain lock.
+    virtual void keep_call(Message /*call*/) noexcept {}
+
+    /// It threw, or its time was up and it ended when it was asked to: whether it is to
+    /// be run again. Then `message` is its call, and `not_before` says when. Otherwise
+    /// `failure` may be what it threw, decoded. Decodes, so no lock is held. In the
+    /// manager.
+    virtual bool is_to_run_again() noexcept { return false; }
+
+    /// Its future, if it has one of this process.
+    virtual StateBase* future_state() noexcept { return nullptr; }
+
     // Guarded by the board's mutex until the task is placed, by its drain lock after.
     std::uint64_t position = unplaced;
     BoardTask* next = nullptr;
     BoardTask* previous = nullptr;
     Message message;
-    bool keep_message = false;  ///< it may have to run twice
-    bool begun = false;         ///< it counts as running, whatever its word says
+    bool keep_message = false;     ///< it may have to run twice
+    bool begun = false;            ///< it counts as running, whatever its word says
+    bool may_throw_again = false;  ///< how it ends is asked about before it is told
+    bool waits_apart = false;      ///< for its time, or its turn: see WaitingTasks
+    bool has_trailer = false;      ///< its message ends with a CallTrailer
+    TaskStop stop = TaskStop::no;
+    int priority = 0;
+    std::uint32_t attempt = 1;  ///< 2 when it runs again
+    std::uint64_t turn = 0;     ///< of equal ones, the smaller is first
+    std::chrono::steady_clock::time_point not_before = {};
     std::uint32_t retries = 0;  ///< so often, if its worker is lost
     TaskEnd end = TaskEnd::value;
     std::exception_ptr failure;
@@ -175,6 +214,10 @@ public:
     /// True: no worker has run it and none will, and finish() will not be called.
     /// Exact: false only if a worker claimed it.
     virtual bool cancel(BoardTask& task) noexcept = 0;
+
+    /// Stops a task that a worker has. Exact: after `yes` its future will be cancelled,
+    /// after `no` it has ended or will end otherwise.
+    virtual StopAnswer stop(BoardTask& task) = 0;
 
     /// To be called when a task that cancel() took back is finished.
     virtual void cancelled(const BoardTask& task) noexcept = 0;

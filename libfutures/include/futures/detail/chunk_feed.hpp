@@ -9,6 +9,7 @@
 #include "futures/detail/map_feed.hpp"
 #include "futures/detail/zip.hpp"
 #include "futures/future.hpp"
+#include "futures/submit_options.hpp"
 #include "mp/timeout.hpp"
 
 #include <cstddef>
@@ -59,8 +60,15 @@ public:
     using Result = ChunkResult<E, Fn, Item>;
 
     template <class F>
-    ChunkFeed(E& executor, std::ptrdiff_t chunksize, F&& fn, Ranges&&... ranges)
+    ChunkFeed(
+        E& executor,
+        std::ptrdiff_t chunksize,
+        SubmitOptions options,
+        F&& fn,
+        Ranges&&... ranges
+    )
         : executor_(executor),
+          options_(std::move(options)),
           fn_(std::forward<F>(fn)),
           input_(std::forward<Ranges>(ranges)...),
           chunksize_(chunksize) {}
@@ -147,6 +155,13 @@ public:
         next_ = 0;
     }
 
+    void cancel(bool also_running) override {
+        lazy_ = false;
+        for (const Chunk& chunk : chunks_) {
+            also_running ? chunk.future.cancel(running) : chunk.future.cancel();
+        }
+    }
+
 private:
     struct Chunk {
         Future<std::vector<ItemOutcome<Result>>> future;
@@ -165,12 +180,24 @@ private:
                 items.push_back(input_.next());
             }
             const std::size_t count = items.size();
-            chunks_.push_back({executor.submit_chunk(fn_, std::move(items)), count});
+            chunks_.push_back({submit(executor, std::move(items)), count});
             in_flight_ += static_cast<std::ptrdiff_t>(count);
         }
     }
 
+    template <class Locked>
+    auto submit(Locked& executor, std::vector<Item> items) {
+        if constexpr (requires {
+                          executor.submit_chunk(fn_, std::move(items), options_);
+                      }) {
+            return executor.submit_chunk(fn_, std::move(items), options_);
+        } else {
+            return executor.submit_chunk(fn_, std::move(items));
+        }
+    }
+
     WeakExecutor<E> executor_;
+    const SubmitOptions options_;
     Fn fn_;
     Zip<Ranges...> input_;
     const std::ptrdiff_t chunksize_;

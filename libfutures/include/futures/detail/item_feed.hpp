@@ -5,9 +5,11 @@
 // Threads: one.
 #pragma once
 
+#include "futures/detail/future_arguments.hpp"
 #include "futures/detail/map_feed.hpp"
 #include "futures/detail/zip.hpp"
 #include "futures/future.hpp"
+#include "futures/submit_options.hpp"
 #include "mp/timeout.hpp"
 
 #include <cstddef>
@@ -21,16 +23,31 @@
 
 namespace futures::detail {
 
+/// What the call of an item gives. Where items are futures, the executor knows what
+/// becomes of them.
+template <class E, class Fn, class Item>
+struct ItemResult : CallWithItem<Fn, Item> {};
+
+template <class E, class Fn, class... Args>
+    requires(FutureArgument<Args> || ...)
+struct ItemResult<E, Fn, std::tuple<Args...>> {
+    using Result = typename decltype(std::declval<E&>().submit(
+        std::declval<SubmitOptions>(), std::declval<Fn&>(), std::declval<Args>()...
+    ))::value_type;
+};
+
 /// One future an item.
 template <class E, class Fn, class... Ranges>
 class ItemFeed final
-    : public MapFeed<typename CallWithItem<Fn, typename Zip<Ranges...>::Item>::Result> {
+    : public MapFeed<
+          typename ItemResult<E, Fn, typename Zip<Ranges...>::Item>::Result> {
 public:
-    using Result = typename CallWithItem<Fn, typename Zip<Ranges...>::Item>::Result;
+    using Result = typename ItemResult<E, Fn, typename Zip<Ranges...>::Item>::Result;
 
     template <class F>
-    ItemFeed(E& executor, F&& fn, Ranges&&... ranges)
+    ItemFeed(E& executor, SubmitOptions options, F&& fn, Ranges&&... ranges)
         : executor_(executor),
+          options_(std::move(options)),
           fn_(std::forward<F>(fn)),
           input_(std::forward<Ranges>(ranges)...) {}
 
@@ -98,6 +115,13 @@ public:
         futures_.clear();
     }
 
+    void cancel(bool also_running) override {
+        lazy_ = false;
+        for (const auto& future : futures_) {
+            also_running ? future.cancel(running) : future.cancel();
+        }
+    }
+
 private:
     void submit(E& executor) {
         constexpr bool copies = (is_copied<RangeItem<Ranges>> && ...);
@@ -114,13 +138,26 @@ private:
     void submit_next(E& executor) {
         futures_.push_back(std::apply(
             [&](auto&&... args) {
-                return executor.submit(fn_, std::forward<decltype(args)>(args)...);
+                if constexpr (requires {
+                                  executor.submit(
+                                      options_,
+                                      fn_,
+                                      std::forward<decltype(args)>(args)...
+                                  );
+                              }) {
+                    return executor.submit(
+                        options_, fn_, std::forward<decltype(args)>(args)...
+                    );
+                } else {
+                    return executor.submit(fn_, std::forward<decltype(args)>(args)...);
+                }
             },
             input_.next()
         ));
     }
 
     WeakExecutor<E> executor_;
+    const SubmitOptions options_;
     Fn fn_;
     Zip<Ranges...> input_;
     std::deque<Future<Result>> futures_;

@@ -6,6 +6,7 @@
 // Threads: any; types only.
 #pragma once
 
+#include "futures/detail/future_arguments.hpp"
 #include "futures/detail/zip.hpp"
 #include "mp/detail/refusal.hpp"
 
@@ -23,18 +24,63 @@ struct NoRange {
     using Result = mp::detail::Refused;
 };
 
+/// Futures whose values the call cannot have.
+template <mp::detail::Refusal why>
+struct RefusedItem {
+    static constexpr auto refusal = why;
+    static constexpr auto refusal_with_result = why;
+    using Result = mp::detail::Refused;
+};
+
+/// An item as submit() would see it: there may be other handles of a future that is
+/// not given away.
+template <class Range>
+using ItemArgument = std::conditional_t<
+    GivenAway<Range>,
+    RangeItem<Range>,
+    const std::remove_cvref_t<RangeItem<Range>>&>;
+
+/// Some of these are ranges of futures, of which the call gets the values.
+template <FuturesTravel travel, class Fn, class... Ranges>
+constexpr bool awaits_items() {
+    if constexpr (sizeof...(Ranges) == 0 || !(ZipRange<Ranges> && ...)) {
+        return false;
+    } else if constexpr ((FutureArgument<RangeItem<Ranges>> || ...)) {
+        return FutureArguments<travel, const Fn&, ItemArgument<Ranges>...>::any;
+    } else {
+        return false;
+    }
+}
+
 /// The call of one item. `Call` is what submit() asks: mp::detail::CallTraits where
 /// items travel, LocalCall where they stay.
-template <template <class...> class Call, class Fn, class... Ranges>
+template <
+    template <class, class...>
+    class Call,
+    FuturesTravel travel,
+    class Fn,
+    class... Ranges>
 constexpr auto call_of_item() {
     if constexpr (sizeof...(Ranges) == 0 || !(ZipRange<Ranges> && ...)) {
         return std::type_identity<NoRange>();
+    } else if constexpr (awaits_items<travel, Fn, Ranges...>()) {
+        using Futures = FutureArguments<travel, const Fn&, ItemArgument<Ranges>...>;
+        if constexpr (Futures::refusal != mp::detail::Refusal::none) {
+            return std::type_identity<RefusedItem<Futures::refusal>>();
+        } else {
+            return std::type_identity<typename Futures::template Call<Call>>();
+        }
     } else {
         return std::type_identity<Call<const Fn&, RangeItem<Ranges>...>>();
     }
 }
 
-template <template <class...> class Call, class Fn, class... Ranges>
-using MapCheck = typename decltype(call_of_item<Call, Fn, Ranges...>())::type;
+template <
+    template <class, class...>
+    class Call,
+    FuturesTravel travel,
+    class Fn,
+    class... Ranges>
+using MapCheck = typename decltype(call_of_item<Call, travel, Fn, Ranges...>())::type;
 
 }  // namespace futures::detail

@@ -79,6 +79,9 @@ public:
     virtual void drop_first() = 0;
     /// Cancels what has not begun; no result is left.
     virtual void cancel_rest() noexcept = 0;
+    /// Cancels what has been submitted, also what runs or not; submits no more. The
+    /// results stay where they are.
+    virtual void cancel(bool also_running) = 0;
 };
 
 }  // namespace futures::detail

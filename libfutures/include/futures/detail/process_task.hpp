@@ -9,16 +9,20 @@
 #include "futures/detail/board_task.hpp"
 #include "futures/detail/recycle.hpp"
 #include "futures/detail/state.hpp"
+#include "futures/detail/task_control.hpp"
+#include "futures/detail/task_name.hpp"
+#include "futures/limits.hpp"
+#include "futures/retry.hpp"
+#include "futures/submit_options.hpp"
 #include "mp/call.hpp"
 #include "mp/detail/carried.hpp"
 #include "mp/remote_error.hpp"
-#include "mp/timeout.hpp"
 
-#include <chrono>
 #include <cstddef>
+#include <cstdint>
+#include <exception>
 #include <memory>
 #include <new>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -28,27 +32,45 @@ namespace futures::detail {
 
 class ProcessPool;
 
-/// What a task calls, for messages: a function, or an object of a named type.
-class TaskName {
-public:
-    template <class Fn>
-    static TaskName of(const Fn& fn) noexcept {
-        TaskName name;
-        if constexpr (mp::detail::is_function_pointer<std::decay_t<const Fn&>>) {
-            name.function_ =
-                reinterpret_cast<const void*>(static_cast<std::decay_t<const Fn&>>(fn));
-        } else {
-            static constexpr std::string_view type = mp::detail::type_name<Fn>();
-            name.type_ = type;
+/// What a task has that may be run again when it has thrown, or that waits before.
+struct RetryPlan {
+    RetryOn on;
+    RetryDelay delay;
+    /// The call, while the task has its result.
+    Message call = {};
+    std::uint32_t ended = 0;  ///< how often it ended so that it is retried
+};
+
+/// What options say of a task, made before the task is.
+struct TaskOptions {
+    explicit TaskOptions(SubmitOptions& options)
+        : retries(options.retries),
+          priority(options.priority),
+          retry(plan_of(options)),
+          limits(
+              options.limits.any() ? std::make_unique<const Limits>(options.limits)
+                                   : nullptr
+          ),
+          control(
+              TaskControl::is_needed(options) ? std::make_unique<TaskControl>(options)
+                                              : nullptr
+          ) {}
+
+    /// Null: only losses make it run again, and at once.
+    static std::unique_ptr<RetryPlan> plan_of(const SubmitOptions& options) {
+        if (!options.retry_on && options.retry_delay.is_zero() &&
+            (options.retries == 0 || options.timeout.is_forever())) {
+            return nullptr;
         }
-        return name;
+        return std::make_unique<RetryPlan>(RetryPlan{
+            options.retry_on, options.retry_delay});
     }
 
-    std::string text() const;
-
-private:
-    const void* function_ = nullptr;
-    std::string_view type_;
+    std::uint32_t retries;
+    int priority;
+    std::unique_ptr<RetryPlan> retry;
+    std::unique_ptr<const Limits> limits;
+    std::unique_ptr<TaskControl> control;
 };
 
 /// The part of a task that does not depend on its result's type.
@@ -56,22 +78,65 @@ class PoolTask : public BoardTask {
 public:
     PoolTask(std::shared_ptr<ProcessPool> pool, TaskName task_name) noexcept;
 
+    /// Before it is submitted.
+    void take(TaskOptions&& options) noexcept {
+        retries = options.retries;
+        priority = options.priority;
+        retry = std::move(options.retry);
+        limits = std::move(options.limits);
+        control = std::move(options.control);
+        has_trailer = control != nullptr;
+        may_throw_again = retries > 0 && ((retry && retry->on) || has_limit());
+    }
+
+    /// What messages call it.
+    std::string label() const;
+
+    void settle_stop() noexcept override;
+
+    /// "... ran longer than its limit of 2 s: " and how that ended.
+    std::exception_ptr timeout_error(const std::string& how) const;
+
+    bool has_limit() const noexcept {
+        return control != nullptr && !control->limit.is_forever();
+    }
+
     // Set before it is submitted.
     const TaskName name;
-    mp::Timeout time_limit = mp::forever;
+    std::unique_ptr<const Limits> limits = {};  ///< null: the pool's
+    std::unique_ptr<TaskControl> control = {};  ///< null: nothing was said of it
+
+    /// How often it failed so far: its workers died, its time was up, it threw.
+    std::uint32_t failures() const noexcept {
+        return losses + (retry ? retry->ended : 0);
+    }
+
+    /// After a failure that is not the last one: when it is to be run again.
+    void run_again_later() noexcept;
+
+    // -- for the board
+
+    void keep_call(Message call) noexcept override;
+    bool is_to_run_again() noexcept override;
+
+    // Set before it is submitted; then the manager's own, but for `call`, which is the
+    // board's.
+    std::unique_ptr<RetryPlan> retry = {};
 
     // The manager's own.
-    std::uint32_t losses = 0;  ///< how many workers died while it ran
-    bool timed_out = false;    ///< its worker was killed for it
-    std::optional<std::chrono::steady_clock::time_point> seen_running = {};
-    std::uint64_t seen_position = unplaced;  ///< where it was seen running
+    std::uint32_t time_outs = 0;  ///< of its losses
+    std::uint32_t losses = 0;     ///< how many workers died while it ran
 
 protected:
     ~PoolTask() = default;
 
     TaskBoard& board() const noexcept { return board_; }
 
+    StopAnswer stop_running();
+
 private:
+    bool is_retried_exception() noexcept;
+
     std::shared_ptr<ProcessPool> pool_;
     TaskBoard& board_;  ///< the pool's
 };
@@ -121,7 +186,7 @@ struct ReadResult<void> {};
 
 template <class R, class Read = ReadResult<R>>
 // NOLINTNEXTLINE(cppcoreguidelines-virtual-class-destructor): it deletes itself
-class ProcessTask final : public State<R>, public PoolTask, public Recycled {
+class ProcessTask : public State<R>, public PoolTask, public Recycled {
 public:
     ProcessTask(std::shared_ptr<ProcessPool> pool, TaskName task_name) noexcept
         : State<R>(Settler::executor), PoolTask(std::move(pool), task_name) {}
@@ -133,7 +198,10 @@ public:
         case TaskEnd::value:
             return this->conclude(Outcome::raw_value);
         case TaskEnd::exception:
+        case TaskEnd::stopped:
             return this->conclude(Outcome::raw_exception);
+        case TaskEnd::cancelled:
+            return this->conclude(Outcome::cancelled);
         case TaskEnd::failed:
             break;
         }
@@ -143,25 +211,34 @@ public:
 
     void finish_callbacks() override {
         this->run_callbacks();
+        this->end_telling();
+    }
+
+    void cancel_future() override {
+        this->add_reference();  // the pool's goes in it, and callbacks come after that
+        this->cancel();
         this->drop_reference();
     }
 
-    void cancel_future() override { this->cancel(); }
-
     bool is_finished() const noexcept override { return this->done(); }
 
-private:
+    StateBase* future_state() noexcept override { return this; }
+
+protected:
     ~ProcessTask() override = default;
 
     // -- for the future
 
     bool request_cancel() noexcept override { return board().cancel(*this); }
 
+    StopAnswer request_stop() override { return stop_running(); }
+
     void discard_work() noexcept override {
         board().cancelled(*this);
         this->drop_reference();  // the pool's
     }
 
+private:
     FutureState observe() const noexcept override {
         return board().is_running(*this) ? FutureState::running : FutureState::pending;
     }
@@ -172,7 +249,7 @@ private:
 
     void materialise() override {
         mp::detail::ByteReader in(message.bytes());
-        if (end == TaskEnd::exception) {
+        if (end != TaskEnd::value) {
             this->store_exception(mp::detail::decode_exception(in));
         } else {
             try {

@@ -10,6 +10,7 @@
 
 #include "futures/detail/copying.hpp"
 #include "futures/detail/state_word.hpp"
+#include "futures/detail/stop_answer.hpp"
 #include "futures/detail/watcher.hpp"
 #include "mp/detail/futex.hpp"
 #include "mp/timeout.hpp"
@@ -25,6 +26,11 @@
 #include <utility>
 
 namespace futures::detail {
+
+class DependsOn;
+class PoolThread;
+class Ready;
+class Work;
 
 /// What may settle the future.
 enum class Settler : std::uint8_t {
@@ -56,18 +62,45 @@ public:
         // order: acquire pairs with the release of other droppers, so that dispose()
         // comes after all they did. With one reference left no other thread can change
         // it.
-        if (references(word_.load(std::memory_order_acquire)) == 1 ||
+        Word word = word_.load(std::memory_order_acquire);
+        do {
+            if ((word & lent_bit) != 0) [[unlikely]] {
+                drop_lent();
+                return;
+            }
+            if (references(word) == 1) {
+                dispose();
+                return;
+            }
             // order: as above.
-            references(word_.fetch_sub(one_reference, std::memory_order_acq_rel)) ==
-                1) {
-            dispose();
-        }
+        } while (!word_.compare_exchange_weak(
+            word,
+            word - one_reference,
+            std::memory_order_acq_rel,
+            std::memory_order_acquire
+        ));
     }
 
-    /// The caller's is the only reference: it may move the value out.
-    bool is_sole() const noexcept {
+    /// From now on what waits for it may have handles of it. When only those are left,
+    /// nobody can complete it, and what waits is told. Requires: a plain future.
+    void lend() noexcept {
+        // order: relaxed, whoever drops a reference has seen it or comes before.
+        word_.fetch_or(lent_bit, std::memory_order_relaxed);
+    }
+
+    /// The caller's is the only reference, but for that of an executor which has told
+    /// all it had to tell: it may move the value out.
+    bool is_sole() noexcept {
         // order: acquire pairs with drop_reference(), so that what others did is over.
-        return references(word_.load(std::memory_order_acquire)) == 1;
+        const auto word = word_.load(std::memory_order_acquire);
+        return references(word) == 1 ||
+               ((word & telling_bit) != 0 && references(word) == 2 && all_are_told());
+    }
+
+    /// An executor of this program settles it, not set_result().
+    bool is_owned() const noexcept {
+        // order: relaxed, it never changes.
+        return (word_.load(std::memory_order_relaxed) & owned_bit) != 0;
     }
 
     // -- looking
@@ -92,6 +125,16 @@ public:
         return (word_.load(std::memory_order_acquire) & raised_bit) != 0;
     }
 
+    /// The task of a thread pool whose future this is; null for others.
+    virtual Work* as_work() noexcept { return nullptr; }
+
+    /// What it waits for before there can be anything to run; null for most.
+    virtual DependsOn* depends_on() noexcept { return nullptr; }
+
+    /// The thread whose stack makes its value right now (Making::this_thread()), as far
+    /// as that is known.
+    virtual const void* maker() const noexcept { return nullptr; }
+
     bool has_callbacks() const noexcept {
         // order: relaxed, a hint; conclude() looks again.
         return (word_.load(std::memory_order_relaxed) & callback_bit) != 0;
@@ -100,9 +143,8 @@ public:
     // -- waiting
 
     /// Waits until done(); false when the deadline passed first. Never runs callbacks.
-    bool wait(const mp::Deadline& deadline) {
-        return done() || wait_until_done(deadline);
-    }
+    /// Throws DeadlockError when it would wait for ever.
+    bool wait(const mp::Deadline& deadline) { return done() || wait_or_help(deadline); }
 
     /// Like wait(), but a cancelled future counts only when its executor knows it.
     bool wait_until_told(const mp::Deadline& deadline);
@@ -119,6 +161,14 @@ public:
     /// True when it is cancelled now or was before. Runs callbacks.
     bool cancel();
 
+    /// The same, but `callbacks` says whether run_all_callbacks() is still to be
+    /// called.
+    bool cancel_before_callbacks(bool& callbacks);
+
+    /// The same for a call that may have begun: it is stopped, if its executor can.
+    /// True when it is cancelled, now or as soon as it has ended.
+    bool cancel_running();
+
     /// A callback; told at once, in this thread, if already done.
     void add_callback(std::unique_ptr<Watcher> callback);
 
@@ -126,6 +176,15 @@ public:
     /// notified). It must be removed before it is destroyed.
     bool add_waiter(Watcher& waiter);
     void remove_waiter(Watcher& waiter) noexcept;
+
+    /// A callback or an edge; false when it is done. An edge may be removed: false when
+    /// a thread has taken it out to tell it.
+    bool try_add(Watcher& watcher) noexcept;
+
+    /// What try_add() will touch, for one who will add to many. A guess.
+    void fetch_last_watcher() const noexcept { __builtin_prefetch(last_watcher()); }
+
+    bool remove_edge(Watcher& edge) noexcept;
 
     /// Python's Future.set_running_or_notify_cancel(), for plain futures.
     bool set_running_or_notify_cancel();
@@ -154,6 +213,21 @@ public:
         return false;
     }
 
+    /// Running to pending: it is to be run again, and can be cancelled until start().
+    void pause() noexcept {
+        // order: relaxed load, the exchange below decides.
+        auto word = word_.load(std::memory_order_relaxed);
+        // order: release pairs with cancel(), so that discard_work() has the work
+        // alone.
+        while (!word_.compare_exchange_weak(
+            word,
+            with_state(word, FutureState::pending),
+            std::memory_order_release,
+            std::memory_order_relaxed
+        )) {
+        }
+    }
+
     void store_exception(std::exception_ptr exception) noexcept {
         exception_ = std::move(exception);
     }
@@ -161,7 +235,7 @@ public:
     /// Publishes the outcome, wakes and tells all that wait. Without callbacks it also
     /// drops the executor's reference and returns false: the state may be gone. With
     /// callbacks it returns true, and the caller sees to it that run_callbacks() and
-    /// then drop_reference() are called by a thread that may run user code.
+    /// then end_telling() are called by a thread that may run user code.
     [[nodiscard]] bool conclude(Outcome outcome) noexcept {
         // order: relaxed load, the exchange below decides.
         auto word = word_.load(std::memory_order_relaxed);
@@ -183,17 +257,38 @@ public:
         return conclude_watched(outcome);
     }
 
-    /// conclude(), the callbacks, and drop_reference().
+    /// conclude(), the callbacks, and end_telling().
     void finish(Outcome outcome) {
         if (conclude(outcome)) {
-            const Kept kept{*this};
-            run_all_callbacks();
+            run_callbacks_and_end();
         }
     }
 
-    /// In order, each once, outside any lock. What one throws is logged. One that ends
-    /// its thread leaves the others for the next call.
+    /// What is to be done after conclude() returned true, in a thread of the program.
+    void run_callbacks_and_end() {
+        const Telling telling{*this};
+        run_all_callbacks();
+    }
+
+    /// In order, each once, outside any lock, and what depends on them in this thread.
+    /// What one throws is logged. One that ends its thread leaves the others for the
+    /// next call.
     void run_callbacks();
+
+    /// After conclude() returned true, in a thread that may not run the program's code
+    /// for it: tells what may be told at once, as far as nothing comes before it. True
+    /// when that was all.
+    bool tell_at_once();
+
+    /// Drops the executor's reference, after conclude() returned true.
+    void end_telling() noexcept {
+        // order: as in drop_reference().
+        if (references(
+                word_.fetch_sub(one_reference | telling_bit, std::memory_order_acq_rel)
+            ) == 1) {
+            dispose();
+        }
+    }
 
     /// For a thread of the program: the others are run before the thread ends.
     void run_all_callbacks();
@@ -220,6 +315,9 @@ protected:
     /// Pending, and cancel() was called: true when it will certainly never run, and
     /// always the same answer then. From there on the executor does not conclude it.
     virtual bool request_cancel() noexcept { return true; }
+
+    /// Not pending, as far as cancel() saw: stops the call.
+    virtual StopAnswer request_stop() { return StopAnswer::no; }
 
     /// Once, in the thread that cancelled it: the work can be thrown away.
     virtual void discard_work() noexcept {}
@@ -251,29 +349,52 @@ protected:
     }
 
 private:
-    /// A reference, dropped at the end.
+    /// The executor's reference, dropped at the end.
     // NOLINTNEXTLINE(cppcoreguidelines-special-member-functions): of one place only
-    struct Kept {
+    struct Telling {
         StateBase& state;
 
-        ~Kept() { state.drop_reference(); }
+        ~Telling() { state.end_telling(); }
     };
 
     [[noreturn]] void throw_invalid(const char* call) const;
     bool conclude_watched(Outcome outcome) noexcept;
     void tell_waiters() noexcept;
+    bool wait_or_help(const mp::Deadline& deadline);
+    bool sleep_as(PoolThread* thread, bool told, const mp::Deadline& deadline);
+    bool all_are_told() noexcept;
+    Watcher* take_callback() noexcept;
+    void run_listed(Ready& ready);
+    void give_up() noexcept;
+    void drop_lent() noexcept;
+    Watcher* unlink_lent() noexcept;
+    static void tell_lost(Watcher* first) noexcept;
     void sleep_on(Word seen, const mp::Deadline& deadline) noexcept;
     void wake_all() noexcept;
     Word lock_list() noexcept;
     void unlock_list(Word set) noexcept;
     void append(Watcher& watcher) noexcept;
+    void prepend(Watcher& watcher) noexcept;
+    Watcher* first_watcher() const noexcept;
+
+    Watcher* last_watcher() const noexcept {
+        // order: relaxed, under the list lock, or to guess.
+        return last_watcher_.load(std::memory_order_relaxed);
+    }
+
+    void set_last_watcher(Watcher* watcher) noexcept {
+        // order: relaxed, under the list lock.
+        last_watcher_.store(watcher, std::memory_order_relaxed);
+    }
+
+    void fetch_watchers() const noexcept;
     void unlink(Watcher& watcher) noexcept;
     mp::detail::FutexWord& futex_word() noexcept;
 
     // Own synchronisation.
     std::atomic<Word> word_;
     // Guarded by lock_bit of word_.
-    Watcher* watchers_ = nullptr;
+    std::atomic<Watcher*> last_watcher_{nullptr};
     // Written before the state becomes finished, or by the thread that decodes.
     std::exception_ptr exception_;
 };

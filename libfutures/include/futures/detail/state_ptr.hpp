@@ -38,6 +38,9 @@ public:
         }
     }
 
+    /// Gives the reference away.
+    S* release() noexcept { return std::exchange(state_, nullptr); }
+
     S* get() const noexcept { return state_; }
 
     S& operator*() const noexcept { return *state_; }

@@ -26,6 +26,7 @@ enum class Outcome : std::uint8_t {
     exception,      ///< store_exception() was called
     raw_value,      ///< materialise() will make the value when a thread asks
     raw_exception,  ///< materialise() will make the exception
+    cancelled,      ///< the call was stopped; there is neither
 };
 
 /// The names of the bits; StateBase derives from it as std::ctype does from
@@ -45,6 +46,9 @@ struct StateWord {
     static constexpr Word settling_bit = 1U << 10;  // a set_result() stores its value
     static constexpr Word taken_bit = 1U << 11;     // the value was moved out
     static constexpr Word owned_bit = 1U << 12;     // an executor settles it
+    static constexpr Word telling_bit = 1U << 13;   // its executor's reference is only
+                                                    // held for the list
+    static constexpr Word lent_bit = 1U << 14;  // what waits for it has handles of it
     static constexpr Word one_reference = Word{1} << 32;
 
     static constexpr FutureState state_of(Word word) noexcept {
@@ -71,8 +75,11 @@ struct StateWord {
             outcome == Outcome::exception || outcome == Outcome::raw_exception;
         const bool raw =
             outcome == Outcome::raw_value || outcome == Outcome::raw_exception;
-        return (with_state(word, FutureState::finished) & ~settling_bit) |
-               (raises ? raised_bit : 0) | (raw ? raw_bit : 0);
+        const FutureState state = outcome == Outcome::cancelled
+                                      ? FutureState::cancelled_and_notified
+                                      : FutureState::finished;
+        return (with_state(word, state) & ~settling_bit) | (raises ? raised_bit : 0) |
+               (raw ? raw_bit : 0);
     }
 };
 

@@ -16,6 +16,7 @@
 
 namespace futures::detail {
 
+class PoolThread;
 class ThreadDuties;
 
 class Waiter {
@@ -34,7 +35,8 @@ public:
     bool watch(StateBase& state, std::size_t number);
 
     /// The number of the next future that ended, in the order they ended; `none` when
-    /// the deadline passed first.
+    /// the deadline passed first. A thread of a pool runs the last one that is left if
+    /// nobody has begun it. Throws DeadlockError when it would wait for ever.
     std::size_t next(const mp::Deadline& deadline);
 
 private:
@@ -54,13 +56,19 @@ private:
         Node* next_ended_ = nullptr;
     };
 
+    class WaitForFirst;
+
     std::size_t take();
+    bool run_last(PoolThread& thread, const mp::Deadline& deadline);
+    std::size_t sleep_as(PoolThread* thread, const mp::Deadline& deadline);
     std::size_t next_in_turns(ThreadDuties& duties, const mp::Deadline& deadline);
-    static void leave(Node& node) noexcept;
+    void leave(Node& node) noexcept;
 
     // Used by the waiting thread only.
     std::deque<Node> nodes_;
     Node* ended_ = nullptr;  // in order
+    std::size_t first_ = 0;  // before it all have been left
+    std::size_t left_ = 0;   // so many have not
     // Own synchronisation: those that ended, the latest first.
     std::atomic<Node*> latest_{nullptr};
     mp::detail::FutexWord sleeps_{0};

@@ -27,11 +27,41 @@ enum class CallPhase : std::uint8_t {
     describe,  ///< asked for by call_name(): write the function's name, do not call it
 };
 
+/// Hears that a call is done, before what it used is destroyed: the callable, the
+/// arguments, what it returned. That may run code of the program, which may end the
+/// process.
+class CallDone {
+public:
+    CallDone() = default;
+    CallDone(const CallDone&) = delete;
+    CallDone& operator=(const CallDone&) = delete;
+
+    /// The result stands in `out`. Nothing is thrown after it.
+    virtual void call_done() noexcept = 0;
+
+protected:
+    ~CallDone() = default;
+};
+
 struct CallFrame {
     ByteReader& in;
     ByteWriter& out;
     CallPhase phase = CallPhase::decode;
+    CallDone* done = nullptr;  ///< to be told; null: nobody wants to know
 };
+
+inline void tell_done(CallFrame& frame) noexcept {
+    frame.phase = CallPhase::done;
+    if (frame.done != nullptr) {
+        frame.done->call_done();
+    }
+}
+
+/// Destroying them may run code of the program. What may throw there is part of the
+/// call.
+template <class... T>
+inline constexpr bool ends_with_code = !(std::is_trivially_destructible_v<T> && ...) &&
+                                       (std::is_nothrow_destructible_v<T> && ...);
 
 using Thunk = void (*)(CallFrame&);
 
@@ -187,6 +217,34 @@ decltype(auto) invoke_stored(Function& function, std::tuple<Stored...>& stored) 
     }
 }
 
+/// The same; `then` gets the result, or nothing, while all that was used is still
+/// there: in one expression with the call, at whose end its parameters are destroyed.
+template <class Function, class... Stored, class Then>
+void invoke_stored_then(
+    Function& function, std::tuple<Stored...>& stored, const Then& then
+) {
+    constexpr bool is_void = std::is_void_v<decltype(invoke_stored(function, stored))>;
+    if constexpr (std::is_member_pointer_v<Function>) {
+        if constexpr (is_void) {
+            invoke_stored(function, stored);
+            then();
+        } else {
+            then(invoke_stored(function, stored));
+        }
+    } else {
+        std::apply(
+            [&](Stored&... args) {
+                if constexpr (is_void) {
+                    static_cast<void>((function(std::move(args)...), then()));
+                } else {
+                    then(function(std::move(args)...));
+                }
+            },
+            stored
+        );
+    }
+}
+
 template <CallResult kept, class Function, class... Stored>
 void call_thunk(CallFrame& frame) {
     if (frame.phase == CallPhase::describe) [[unlikely]] {
@@ -206,8 +264,20 @@ void call_thunk(CallFrame& frame) {
     }
     frame.phase = CallPhase::run;
     using Returned = decltype(invoke_stored(function, stored));
-    if constexpr (kept == CallResult::dropped || std::is_void_v<Returned>) {
+    if constexpr (kept == CallResult::dropped) {
         static_cast<void>(invoke_stored(function, stored));
+    } else if constexpr (std::is_void_v<Returned>) {
+        if constexpr (ends_with_code<Function, Stored...>) {
+            invoke_stored_then(function, stored, [&] { tell_done(frame); });
+        } else {
+            invoke_stored(function, stored);
+        }
+    } else if constexpr (ends_with_code<Returned, Function, Stored...>) {
+        invoke_stored_then(function, stored, [&](const auto& result) {
+            frame.phase = CallPhase::encode;
+            write_value<std::decay_t<Returned>>(frame.out, result);
+            tell_done(frame);
+        });
     } else {
         const auto& result = invoke_stored(function, stored);
         frame.phase = CallPhase::encode;

@@ -59,6 +59,9 @@ bool is_on_own_stack(std::uintptr_t address) noexcept;
            is_on_own_stack(address);
 }
 
+/// This thread runs on its own stack, and half of it at least is left.
+bool half_of_stack_is_left() noexcept;
+
 /// How many levels of destructors the stack of this thread can take from here.
 int levels_to_destroy() noexcept;
 

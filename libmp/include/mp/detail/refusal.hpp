@@ -83,6 +83,12 @@
 #define MP_DETAIL_TEXT_not_a_range                                                     \
     "map() takes a range (a std::vector, an array, a view) for each parameter of "     \
     "the function; for one call there is submit()"
+#define MP_DETAIL_TEXT_future_without_value                                            \
+    "a Future<void> has no value to pass as an argument: name it in .after = {f}, "    \
+    "and leave the argument out"
+#define MP_DETAIL_TEXT_future_of_uncopyable                                            \
+    "the value of this future can only be moved out of it, which takes it from every " \
+    "handle: give the future away, std::move(f)"
 
 namespace mp::detail {
 
@@ -114,6 +120,8 @@ enum class Refusal {
     reference_member,
     bit_field,
     not_a_range,
+    future_without_value,
+    future_of_uncopyable,
 };
 
 constexpr const char* refusal_text(Refusal why) {
@@ -168,6 +176,10 @@ constexpr const char* refusal_text(Refusal why) {
         return MP_DETAIL_TEXT_bit_field;
     case Refusal::not_a_range:
         return MP_DETAIL_TEXT_not_a_range;
+    case Refusal::future_without_value:
+        return MP_DETAIL_TEXT_future_without_value;
+    case Refusal::future_of_uncopyable:
+        return MP_DETAIL_TEXT_future_of_uncopyable;
     case Refusal::none:
         break;
     }
@@ -216,6 +228,12 @@ constexpr bool accepts() {
     static_assert(why != Refusal::reference_member, MP_DETAIL_TEXT_reference_member);
     static_assert(why != Refusal::bit_field, MP_DETAIL_TEXT_bit_field);
     static_assert(why != Refusal::not_a_range, MP_DETAIL_TEXT_not_a_range);
+    static_assert(
+        why != Refusal::future_without_value, MP_DETAIL_TEXT_future_without_value
+    );
+    static_assert(
+        why != Refusal::future_of_uncopyable, MP_DETAIL_TEXT_future_of_uncopyable
+    );
     return why == Refusal::none;
 }
 
@@ -244,6 +262,8 @@ constexpr bool accepts() {
 #undef MP_DETAIL_TEXT_reference_member
 #undef MP_DETAIL_TEXT_bit_field
 #undef MP_DETAIL_TEXT_not_a_range
+#undef MP_DETAIL_TEXT_future_without_value
+#undef MP_DETAIL_TEXT_future_of_uncopyable
 
 template <class... Whys>
 constexpr Refusal first_refusal(Whys... whys) {

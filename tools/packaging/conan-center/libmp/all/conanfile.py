@@ -21,10 +21,12 @@ class LibmpConan(ConanFile):
     topics = ("multiprocessing", "process-pool", "futures", "ipc")
     package_type = "library"
     settings = "os", "arch", "compiler", "build_type"
-    options = {"shared": [True, False], "fPIC": [True, False]}
+    # source_lines: the files and lines of a crashed worker's stack, read by libbacktrace.
+    options = {"shared": [True, False], "fPIC": [True, False], "source_lines": [True, False]}
     default_options = {
         "shared": False,
         "fPIC": True,
+        "source_lines": False,
         "boost/*:without_serialization": False,
     }
     implements = ["auto_shared_fpic"]
@@ -40,6 +42,8 @@ class LibmpConan(ConanFile):
                       options={"shared": True} if self.options.shared else None)
         self.requires("spdlog/[>=1.10 <2]", transitive_headers=True, transitive_libs=True)
         self.requires("openssl/[>=3 <4]")
+        if self.options.source_lines:
+            self.requires("libbacktrace/cci.20210118")
 
     def build_requirements(self):
         self.tool_requires("cmake/[>=3.25]")
@@ -67,6 +71,7 @@ class LibmpConan(ConanFile):
         toolchain.cache_variables["MP_CCACHE"] = False
         toolchain.cache_variables["MP_LLD"] = False
         toolchain.cache_variables["LIBMP_LINK_OPENSSL"] = True
+        toolchain.cache_variables["LIBMP_SOURCE_LINES"] = bool(self.options.source_lines)
         toolchain.generate()
 
     def build(self):
@@ -106,6 +111,8 @@ class LibmpConan(ConanFile):
         futures = self.cpp_info.components["futures"]
         futures.libs = ["futures"]
         futures.requires = ["mp"]
+        if self.options.source_lines:
+            futures.requires.append("libbacktrace::libbacktrace")
 
         for name in "mp", "main", "futures":
             self.cpp_info.components[name].set_property("cmake_target_name", f"libmp::{name}")

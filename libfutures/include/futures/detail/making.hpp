@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: BSL-1.0
+// Making: that a thread makes the value of a derived future, which it may not wait for.
+// Python:  none.
+// Differs: nothing to differ from.
+// Threads: each has its own.
+#pragma once
+
+namespace futures::detail {
+
+/// A scope: while this thread makes one.
+class Making {
+public:
+    Making() noexcept { ++depth(); }
+
+    ~Making() { --depth(); }
+
+    Making(const Making&) = delete;
+    Making& operator=(const Making&) = delete;
+
+    static bool is_here() noexcept { return depth() != 0; }
+
+    /// Another one for each.
+    static const void* this_thread() noexcept { return &depth(); }
+
+private:
+    static unsigned& depth() noexcept;
+};
+
+}  // namespace futures::detail

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: BSL-1.0
+// Ready: the dependents that may go on, in the thread that completed what they waited
+// for, in order. It is what keeps a chain of ten thousand from being ten thousand calls
+// deep: what one of them completes adds to the list instead of calling it, once a few
+// such lists are under way in the thread.
+// Threads: each has its own lists; an object is a scope of one.
+#pragma once
+
+#include "futures/detail/dependencies.hpp"
+
+namespace futures::detail {
+
+/// While it lives, what becomes ready in this thread comes here, and what is ready
+/// outside waits: it may need what the program holds while a callback runs.
+// NOLINTNEXTLINE(cppcoreguidelines-special-member-functions): a scope
+class Ready {
+public:
+    Ready() noexcept : outer_(this_threads()), outside_(innermost()) {
+        this_threads() = {};
+        innermost() = this;
+    }
+
+    /// What is left is for the scope outside.
+    ~Ready();
+
+    Ready(const Ready&) = delete;
+    Ready& operator=(const Ready&) = delete;
+
+    /// Lets all go on, unless too many scopes of this thread do so already. One that
+    /// ends its thread (pthread_exit) does so after the others.
+    void run();
+
+    static void add(Dependencies& dependent) noexcept;
+
+    /// Some wait for their turn in this thread.
+    static bool any_here() noexcept;
+
+    /// This one does.
+    static bool is_here(const Dependencies& dependent) noexcept {
+        // order: relaxed, what is looked for was written by this thread.
+        return dependent.ready_in_.load(std::memory_order_relaxed) == &this_threads();
+    }
+
+    /// Runs it before its turn. Requires: it is here.
+    static void run_now(Dependencies& dependent);
+
+    /// Runs all that is here: the thread is about to wait for what may need it.
+    static void run_all_here();
+
+private:
+    static constexpr unsigned deepest = 16;
+
+    struct List {
+        Dependencies* first = nullptr;
+        Dependencies* last = nullptr;
+    };
+
+    static List& this_threads() noexcept {
+        thread_local constinit List list;
+        return list;
+    }
+
+    static Ready*& innermost() noexcept {
+        thread_local constinit Ready* scope = nullptr;
+        return scope;
+    }
+
+    static Dependencies* first_here() noexcept;
+    static bool remove(List& list, Dependencies& dependent) noexcept;
+    static void run_all();
+
+    List outer_;
+    Ready* const outside_;
+};
+
+}  // namespace futures::detail

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: BSL-1.0
+// stopped_process: a process that stands still while somebody looks at what it does.
+#pragma once
+
+#include <sys/types.h>
+
+namespace futures::detail {
+
+/// SIGSTOP. False when it may not be: the process or this one has become another user.
+/// Throws std::system_error for other errors.
+bool stop_process(int pidfd);
+
+/// Until it stands still or is gone, or for 50 ms: a process that is stopped stands
+/// within microseconds, unless it is in a system call that cannot be interrupted.
+void wait_until_stopped(pid_t pid, int pidfd);
+
+/// SIGCONT.
+void resume_process(int pidfd) noexcept;
+
+}  // namespace futures::detail

@@ -1,0 +1,438 @@
+// SPDX-License-Identifier: BSL-1.0
+// A worker's link to its pool: what is asked, what comes back, and the futures.
+#include "process_pool/worker_link.hpp"
+
+#include "futures/this_task.hpp"
+#include "mp/detail/event_fd.hpp"
+#include "mp/errors.hpp"
+
+#include "os/failpoint.hpp"
+#include "os/fence.hpp"
+#include "os/signals.hpp"
+#include "os/spin.hpp"
+#include "util/diagnostics.hpp"
+#include "util/library_thread.hpp"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <utility>
+
+namespace futures::detail {
+
+using mp::detail::FutexScope;
+using mp::detail::MutexLock;
+
+namespace {
+
+/// No frame of the parent is longer; it has sums.
+constexpr std::uint64_t any_length = std::uint64_t{1} << 40U;
+
+std::size_t index_of(LinkSleeper who) noexcept {
+    return static_cast<std::size_t>(who);
+}
+
+}  // namespace
+
+WorkerLink::WorkerLink(
+    BoardView view,
+    std::uint32_t worker,
+    int doorbell,
+    const mp::detail::Carried& given,
+    StackRunner& runner
+)
+    : view_(view),
+      worker_(worker),
+      doorbell_(doorbell),
+      given_(given),
+      runner_(runner),
+      memory_(view.link(worker)),
+      asks_(memory_.asks),
+      tells_(memory_.tells, any_length) {
+    // What a worker before us has left, or anybody has written there. The parent looks
+    // at it from `has_link` on.
+    memory_.asks.reset();
+    memory_.tells.reset();
+    memory_.sleeper.store(LinkSleeper::helper);
+    memory_.waits_in.store(0);
+    const mp::os::SignalsBlocked blocked;  // they are the task's business
+    helper_ =
+        std::thread([this, counted = mp::detail::LibraryThread()] { run_helper(); });
+    MP_FAILPOINT("link: before it is told of");
+    view_.control(worker_).has_link.store(1);
+}
+
+WorkerLink::~WorkerLink() {
+    if (!creator_.is_here()) {
+        helper_.detach();  // it is not in this process
+        return;
+    }
+    ending_ = true;
+    ring_bell(LinkSleeper::helper);
+    helper_.join();
+}
+
+void WorkerLink::enter_task(std::uint64_t position, int priority) noexcept {
+    position_ = position;
+    priority_ = priority;
+    is_this_thread();
+}
+
+void WorkerLink::leave_task() noexcept {
+    is_no_thread();
+}
+
+// ---- the helper
+
+void WorkerLink::run_helper() noexcept {
+    pthread_setname_np(pthread_self(), "mp-link");
+    are_this_threads();
+    while (!ending_) {
+        turn_unless([this] { return ending_.load(); }, mp::Deadline(mp::forever));
+    }
+}
+
+/// A callback that waits for futures comes here.
+void WorkerLink::turn(const mp::Deadline& deadline) {
+    turn_unless([] { return false; }, deadline);
+}
+
+void WorkerLink::turn_unless(
+    const std::function<bool()>& over, const mp::Deadline& deadline
+) {
+    auto& bell = memory_.bells[index_of(LinkSleeper::helper)];
+    const std::uint32_t seen = bell.load();
+    const bool some = drain();
+    if (run_callbacks() == 0 && !some && !over()) {
+        futex_wait(bell, seen, deadline, FutexScope::shared);
+    }
+}
+
+/// Sequentially consistent with the helper: it says that it waits, then looks whether
+/// it has what it waits for; the caller has taken that, and looks whether it waits.
+void WorkerLink::wake_waiting_helper() noexcept {
+    if (helper_waits_.load() != 0) {
+        ring_bell(LinkSleeper::helper);
+    }
+}
+
+void WorkerLink::ring_bell(LinkSleeper who) noexcept {
+    auto& bell = memory_.bells[index_of(who)];
+    bell.fetch_add(1);
+    futex_wake(bell, 1, FutexScope::shared);
+}
+
+std::size_t WorkerLink::run_callbacks() {
+    for (std::size_t ran = 0;; ++ran) {
+        NestedCallBase* call = nullptr;
+        {
+            const MutexLock lock(mutex_);
+            if (with_callbacks_.empty()) {
+                return ran;
+            }
+            call = with_callbacks_.front();
+            with_callbacks_.pop_front();
+        }
+        call->finish_callbacks();
+        if (memory_.sleeper.load() == LinkSleeper::task) {
+            ring_bell(LinkSleeper::task
+            );  // what depends on it may be what it waits for
+        }
+    }
+}
+
+// ---- asking
+
+void WorkerLink::ask(const AskHead& head, std::span<const std::byte> bytes) {
+    const std::vector<std::byte> frame = frame_of(head, bytes);
+    const MutexLock lock(ask_mutex_);
+    asks_.begin(frame);
+    MP_FAILPOINT("link: before it asks");
+    while (!asks_.go_on()) {
+        if (asks_.is_damaged()) {
+            mp::detail::log_error("somebody wrote over a worker's link to its pool");
+            std::abort();
+        }
+        if (asks_.want_room()) {
+            ring_parent();
+            MP_FAILPOINT("link: waits for room");
+            futex_wait(
+                memory_.asks.room_wanted,
+                1,
+                mp::Deadline(mp::forever),
+                FutexScope::shared
+            );
+        }
+    }
+    MP_FAILPOINT("link: asked, not rung");
+    ring_parent();
+    MP_FAILPOINT("link: rung");
+}
+
+void WorkerLink::ring_parent() noexcept {
+    const auto bit = WorkerSet::bit_of(worker_);
+    if ((view_.header().asking.word_of(worker_).fetch_or(bit) & bit) == 0) {
+        MP_FAILPOINT("link: bit set, not rung");
+        mp::detail::EventFd::ring(doorbell_);
+    }
+}
+
+void WorkerLink::submit(
+    NestedCallBase& call,
+    const SubmitOptions& options,
+    const TaskName& name,
+    std::span<const std::byte> bytes
+) {
+    call.number = ++numbers_;
+    mp::detail::ByteWriter out;
+    write_submitted(
+        out, options, options.priority != 0 ? options.priority : priority_, name, bytes
+    );
+    {
+        const MutexLock lock(mutex_);
+        calls_[call.number] = &call;
+    }
+    try {
+        ask({AskKind::submit, call.number, position_}, out.data());
+    } catch (...) {
+        remove(call.number);
+        throw;
+    }
+}
+
+/// Asks the parent, and waits for its answer.
+std::uint64_t WorkerLink::ask_and_wait(AskKind kind, std::uint64_t number) {
+    Question question;
+    std::uint64_t ticket = 0;
+    {
+        const MutexLock lock(mutex_);
+        ticket = ++tickets_;
+        questions_[ticket] = &question;
+    }
+    try {
+        ask({kind, number, ticket});
+    } catch (...) {
+        const MutexLock lock(mutex_);
+        questions_.erase(ticket);
+        throw;
+    }
+    const bool helps = ThreadDuties::of_this_thread() == this;
+    helper_waits_ += helps ? 1 : 0;
+    while (question.answered.load() == 0) {
+        if (helps) {
+            // The helper itself, in a callback: it takes the answer, or the task does.
+            auto& bell = memory_.bells[index_of(LinkSleeper::helper)];
+            const std::uint32_t seen = bell.load();
+            if (!drain() && question.answered.load() == 0) {
+                futex_wait(bell, seen, mp::Deadline(mp::forever), FutexScope::shared);
+            }
+        } else {
+            futex_wait(
+                question.answered, 0, mp::Deadline(mp::forever), FutexScope::process
+            );
+        }
+    }
+    helper_waits_ -= helps ? 1 : 0;
+    const MutexLock lock(mutex_);  // whoever answered is done with it
+    return question.answer;
+}
+
+bool WorkerLink::cancel(NestedCallBase& call) noexcept {
+    if (call.taken_back) {
+        return true;
+    }
+    if (!creator_.is_here()) {
+        return false;
+    }
+    try {
+        if (ask_and_wait(AskKind::cancel, call.number) != 0) {
+            call.taken_back = true;
+        }
+    } catch (const std::bad_alloc&) {
+        return call.taken_back;  // as if a worker had it
+    }
+    return call.taken_back;
+}
+
+StopAnswer WorkerLink::stop(NestedCallBase& call) {
+    if (!creator_.is_here()) {
+        return StopAnswer::no;
+    }
+    return static_cast<StopAnswer>(ask_and_wait(AskKind::stop, call.number));
+}
+
+bool WorkerLink::is_running(const NestedCallBase& call) const noexcept {
+    if (!creator_.is_here()) {
+        return false;
+    }
+    try {
+        return const_cast<WorkerLink*>(this)->ask_and_wait(
+                   AskKind::look, call.number
+               ) != 0;
+    } catch (const std::bad_alloc&) {
+        return false;
+    }
+}
+
+void WorkerLink::cancelled(NestedCallBase& call) noexcept {
+    remove(call.number);
+    // Whoever waits for it has it now.
+    ring_bell(LinkSleeper::task);
+    ring_bell(LinkSleeper::helper);
+}
+
+/// One of them has come back, or will not.
+bool WorkerLink::any_gone(const std::vector<std::uint64_t>& numbers) noexcept {
+    const MutexLock lock(mutex_);
+    return std::any_of(numbers.begin(), numbers.end(), [&](std::uint64_t number) {
+        return !calls_.contains(number);
+    });
+}
+
+NestedCallBase* WorkerLink::remove(std::uint64_t number) noexcept {
+    const MutexLock lock(mutex_);
+    const auto found = calls_.find(number);
+    if (found == calls_.end()) {
+        return nullptr;
+    }
+    NestedCallBase* const call = found->second;
+    calls_.erase(found);
+    return call;
+}
+
+bool WorkerLink::help(NestedCallBase& call, const mp::Deadline& deadline) {
+    if (!creator_.is_here()) {
+        throw mp::StateError(
+            "this future belongs to a task of another process, which alone gets its "
+            "result: a forked child cannot wait for it"
+        );
+    }
+    if (ThreadDuties::of_this_thread() == this) {
+        const auto done = [&] {
+            return call.future_state().done();
+        };
+        ++helper_waits_;
+        while (!done() && !deadline.expired()) {
+            turn_unless(done, deadline);
+        }
+        --helper_waits_;
+    }
+    TaskContext* const task = task_of_this_thread();
+    if (task != nullptr && PoolThread::of_this_thread() == nullptr &&
+        task->pool_link() == this) {
+        // One that has not used the pool itself, and waits for what another has left.
+        while (deadline.is_forever() && !call.future_state().done() &&
+               run_awaited(call.future_state())) {
+        }
+    }
+    return call.future_state().done();
+}
+
+// ---- what comes back
+
+bool WorkerLink::drain() noexcept {
+    const MutexLock lock(drain_mutex_);
+    return drain_locked();
+}
+
+bool WorkerLink::drain_locked() noexcept {
+    bool some = false;
+    try {
+        std::vector<std::byte> frame;
+        for (;;) {
+            const auto look = tells_.next(frame);
+            if (look == FrameReader::Look::nothing) {
+                break;
+            }
+            if (look == FrameReader::Look::damaged) {
+                mp::detail::log_error("somebody wrote over a worker's link to its pool"
+                );
+                std::abort();
+            }
+            some = true;
+            take(frame);
+        }
+    } catch (const std::exception& error) {
+        // Something would be waited for in vain.
+        mp::detail::log_error(
+            std::string("a worker cannot take what its pool tells: ") + error.what()
+        );
+        std::abort();
+    }
+    if (tells_.take_room_wanted()) {
+        ring_parent();
+    }
+    return some;
+}
+
+void WorkerLink::take(std::span<const std::byte> frame) {
+    mp::detail::ByteReader in(frame);
+    const auto head = in.get_value<TellHead>();
+    switch (head.kind) {
+    case TellKind::result:
+        take_result(head, in.rest());
+        return;
+    case TellKind::answer: {
+        {
+            const MutexLock lock(mutex_);
+            const auto asked = questions_.find(head.number);
+            if (asked != questions_.end()) {
+                Question& question = *asked->second;
+                questions_.erase(asked);
+                question.answer = head.about;
+                question.answered.store(1);
+                futex_wake(question.answered, 1, FutexScope::process);
+            }
+        }
+        wake_waiting_helper();
+        return;
+    }
+    case TellKind::run: {
+        ToRun to_run{head.number, static_cast<int>(head.about), in.get_text(), {}};
+        to_run.call.assign(in.rest().begin(), in.rest().end());
+        {
+            const MutexLock lock(mutex_);
+            if (awaits_) {
+                to_run_.push_back(std::move(to_run));
+                break;
+            }
+        }
+        refuse(to_run);
+        return;
+    }
+    case TellKind::deadlock: {
+        const MutexLock lock(mutex_);
+        deadlocked_wait_ = head.number;
+        deadlock_ = in.get_text();
+        break;
+    }
+    }
+    ring_bell(LinkSleeper::task);
+}
+
+void WorkerLink::take_result(const TellHead& head, std::span<const std::byte> bytes) {
+    NestedCallBase* const call = remove(head.number);
+    if (call == nullptr) {
+        return;
+    }
+    Message message;
+    message.assign(bytes);
+    settle(*call, static_cast<TaskEnd>(head.about), std::move(message));
+    if (memory_.sleeper.load() == LinkSleeper::task) {
+        ring_bell(LinkSleeper::task);  // it may be what it waits for
+    }
+    wake_waiting_helper();
+}
+
+void WorkerLink::settle(NestedCallBase& call, TaskEnd end, Message message) noexcept {
+    if (call.settle(end, std::move(message))) {
+        {
+            const MutexLock lock(mutex_);
+            with_callbacks_.push_back(&call);
+        }
+        ring_bell(LinkSleeper::helper);
+    }
+}
+
+}  // namespace futures::detail
