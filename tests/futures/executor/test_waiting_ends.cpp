@@ -155,11 +155,16 @@ TEST_CASE("threads: a task that was cancelled on another one's stack counts once
             futures::this_task().check_cancelled();
         });
         submitted.release();
-        CHECK_THROWS_AS(inner->result(), CancelledError);
+        bool cancelled = false;
+        try {
+            inner->result();
+        } catch (const CancelledError&) {
+            cancelled = true;
+        }
         // The queue lets go of it before the next one.
         threads.submit([] {}).result();
         const auto helper = threads.submit([&] { reached.release(); });
-        return reached.try_acquire_for(test::patience(1s));
+        return cancelled && reached.try_acquire_for(test::patience(1s));
     });
     submitted.acquire();
     REQUIRE(test::soon([&] { return inner->running(); }));
