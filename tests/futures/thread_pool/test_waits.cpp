@@ -82,12 +82,15 @@ TEST_CASE("waits: a task drops its pool's last handle, and a thread is added the
     const int before = threads_here();
     auto threads = std::make_shared<ThreadPoolExecutor>(1);
     auto* const last = new std::shared_ptr<ThreadPoolExecutor>(threads);
-    const auto outer = threads->submit([last] {
+    std::binary_semaphore dropped(0);
+    const auto outer = threads->submit([&dropped, last] {
         const auto inner = (*last)->submit(inc, 1);
+        dropped.acquire();
         delete last;
         return inner.result(10min);  // not on its own stack
     });
     threads.reset();
+    dropped.release();
     CHECK(outer.result() == 2);
     CHECK(test::soon([&] { return threads_here() == before; }));
 }
@@ -99,13 +102,16 @@ TEST_CASE("waits: a task drops its pool's last handle, and another may begin the
     const Future<int> f;
     std::binary_semaphore end(0);
     Future<Future<int>> there;
-    const auto outer = threads->submit([&end, last, f, there] {
+    std::binary_semaphore dropped(0);
+    const auto outer = threads->submit([&end, &dropped, last, f, there] {
         const auto after = (*last)->submit({.after = {f}}, inc, 1);
+        dropped.acquire();
         delete last;
         there.set_result(after);
         end.acquire();
     });
     threads.reset();
+    dropped.release();
     const auto after = there.result();
     f.set_result(0);
     CHECK(after.result() == 2);
