@@ -118,21 +118,21 @@ std::int64_t time_of_inner(const std::string& gate) {
 }  // namespace
 
 TEST_CASE("pebble::process_pool::child_process: a task starts a process and joins it") {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     ProcessPoolExecutor pool(on(context, 1));
     CHECK(pool.submit(start_and_join).result() == 1);
 }
 
 TEST_CASE("pebble::process_pool::child_pool pebble::process_pool::child_pebble: a task "
           "makes a pool of one worker, and returns its result") {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     ProcessPoolExecutor pool(on(context, 1));
     CHECK(pool.submit(one_in_own_pool).result() == 1);
 }
 
 TEST_CASE("mpire::pool::daemon.nested_allowed: four tasks each map in a pool of their "
           "own") {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     ProcessPoolExecutor pool(on(context, 4));
     std::vector<Future<int>> all;
     for (int i = 0; i < 4; ++i) {
@@ -174,7 +174,7 @@ TEST_CASE("ProcessPoolExecutor: max_depth is for each pool to say") {
 }
 
 TEST_CASE("a pool in a task has its share of the processors, unless it says a number") {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     ProcessPoolExecutor pool(on(context, 1));
     const auto all = static_cast<std::size_t>(mp::usable_cpu_count());
     CHECK(default_workers() == all);
@@ -196,7 +196,7 @@ TEST_CASE("loky::reusable_executor::nested_reusable_exit: pools in workers whose
 
 TEST_CASE("ray::test_worker_capping::dependency_runs_later: a task that waits for one "
           "which is run again after its crash lets that run") {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     ProcessPoolExecutor pool(on(context, 1, OnWorkerLoss::isolate));
     CHECK(pool.submit(wait_for_retried).result() == 5);
 }

@@ -214,7 +214,7 @@ int cancel_in_task(const std::string& bell) {
 }  // namespace
 
 TEST_CASE("this_pool: a task submits to its own pool, and gets the result") {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     const int workers = GENERATE(1, 2, 8);
     ProcessPoolExecutor pool(on(context, workers));
     CHECK(pool.submit(add_in_pool, 2, 3).result() == 5);
@@ -231,7 +231,7 @@ TEST_CASE("this_pool: arguments and results may be of any length") {
 }
 
 TEST_CASE("this_pool: what the inner task throws arrives as it is") {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     ProcessPoolExecutor pool(on(context, 2));
     CHECK(pool.submit(caught_in_pool).result() == "not five");
 }
@@ -281,7 +281,7 @@ TEST_CASE("this_pool: fib(25) with one submit a call ends on two workers", "[slo
 }
 
 TEST_CASE("dask::test_client::secede_many: ten tasks each submit eleven and wait") {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     ProcessPoolExecutor pool(on(context, 2, OnWorkerLoss::isolate));
     std::vector<Future<int>> all;
     for (int i = 0; i < 10; ++i) {
@@ -311,7 +311,7 @@ TEST_CASE(
 }
 
 TEST_CASE("this_pool: the death of the inner task's worker is the inner task's loss") {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     ProcessPoolExecutor pool(on(context, 2, OnWorkerLoss::isolate));
     CHECK_THAT(pool.submit(loss_in_pool).result(), test::ContainsSubstring("crash"));
     CHECK(pool.submit(inc, 1).result() == 2);
@@ -319,7 +319,7 @@ TEST_CASE("this_pool: the death of the inner task's worker is the inner task's l
 
 TEST_CASE("ray::test_cancel::recursive: cancelling a running task cancels what it has "
           "submitted") {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     const Gate bell;
     ProcessPoolExecutor pool(on(context, 2, OnWorkerLoss::isolate));
     auto outer = pool.submit(submit_hold, bell.path(), false);
@@ -429,7 +429,7 @@ TEST_CASE("this_pool: what is submitted from outside runs while all workers wait
 }
 
 TEST_CASE("this_pool: the pool may be shut down and ended while tasks wait") {
-    const auto context = each_start_method();
+    const auto context = each_pool_start_method();
     const Gate bell;
     {
         ProcessPoolExecutor pool(on(context, 2));
