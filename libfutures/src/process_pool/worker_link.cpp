@@ -419,12 +419,9 @@ void WorkerLink::take_result(const TellHead& head, std::span<const std::byte> by
     Message message;
     message.assign(bytes);
     settle(*call, static_cast<TaskEnd>(head.about), std::move(message));
-    if (memory_.sleeper.load() == LinkSleeper::task) {
-        ring_bell(LinkSleeper::task);  // it may be what it waits for
-    }
-    wake_waiting_helper();
 }
 
+/// And wakes whoever may wait for it: the task, and the helper in a callback.
 void WorkerLink::settle(NestedCallBase& call, TaskEnd end, Message message) noexcept {
     if (call.settle(end, std::move(message))) {
         {
@@ -432,6 +429,11 @@ void WorkerLink::settle(NestedCallBase& call, TaskEnd end, Message message) noex
             with_callbacks_.push_back(&call);
         }
         ring_bell(LinkSleeper::helper);
+    } else {
+        wake_waiting_helper();
+    }
+    if (memory_.sleeper.load() == LinkSleeper::task) {
+        ring_bell(LinkSleeper::task);
     }
 }
 
