@@ -78,6 +78,40 @@ void use_pool(const mp::Context& context, int workers, std::size_t size, int cou
     }
 }
 
+std::string sends_too_much(std::size_t length) {
+    const auto size_of = [](const std::string& text) {
+        return text.size();
+    };
+    try {
+        futures::this_pool().submit(size_of, text_of(length)).result();
+    } catch (const mp::SerializationError&) {
+        return mp::describe_exception(std::current_exception());
+    }
+    return "";
+}
+
+/// In a process of its own.
+int submit_too_much_in_a_task(const mp::Context& context) {
+    return test::run_in_fork([&] {
+        set_limit(RLIMIT_FSIZE, 32 * megabyte);
+        {
+            futures::ProcessPoolExecutor pool({.max_workers = 2, .mp_context = context}
+            );
+            const std::string text =
+                pool.submit(sends_too_much, std::size_t{40'000'000}).result();
+            const bool told = text.find("too long") != std::string::npos;
+            const bool lost = pool.statistics().workers_lost != 0;
+            if (!told || lost) {
+                std::cerr << "a call that is too long: " << text << std::endl;
+                mp::stop_helpers();
+                return 1;
+            }
+        }
+        mp::stop_helpers();
+        return 0;
+    });
+}
+
 /// All of it within the limits, in a process of its own.
 int use_all(const mp::Context& context, Limits limits, int workers, std::size_t size) {
     return test::run_in_fork([&] {
@@ -195,4 +229,10 @@ TEST_CASE(
         return 0;
     });
     CHECK(status == 0);
+}
+
+TEST_CASE(
+    "R9: a call of a task that is too long for the pool costs no worker", "[faults]"
+) {
+    CHECK(submit_too_much_in_a_task(each_pool_start_method()) == 0);
 }

@@ -170,6 +170,7 @@ private:
                 "argument of the pool's initializer"
             );
             encode(out);
+            detail::check_length(link, out.size());
         } catch (...) {
             detail::fail_unsent(*call, name);
             return future;

@@ -54,7 +54,11 @@ public:
     std::uint64_t give_away(std::uint64_t offset) noexcept;
 
     /// A longer one is refused.
-    std::size_t longest_message() const noexcept { return segment_.size() / 2; }
+    std::size_t longest_message() const noexcept { return longest_in(segment_.size()); }
+
+    static constexpr std::size_t longest_in(std::size_t arena) noexcept {
+        return arena / 2;
+    }
 
     std::uint64_t bytes_in_use() const noexcept { return in_use_; }
 

@@ -41,6 +41,7 @@ struct AskHead {
 struct WaitFlags {
     static constexpr std::uint64_t may_run = 1;   ///< on its stack, what it waits for
     static constexpr std::uint64_t for_ever = 2;  ///< it has no deadline
+    static constexpr std::uint64_t hears = 4;     ///< that it is in vain
 };
 
 /// So many calls are named by a wait at most.

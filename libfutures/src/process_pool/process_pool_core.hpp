@@ -259,6 +259,7 @@ private:
         std::span<const std::byte> numbers
     );
     bool settle_waits();
+    bool can_start_after_all();
     bool run_on_stack(std::uint32_t index, NestedLink& link, std::uint64_t number);
     bool run_any_on_stack();
     NestedTaskPtr awaited_in_queue();
@@ -331,7 +332,8 @@ private:
     std::atomic<int> forcing_{0};        ///< threads in force_shutdown()
     std::atomic<bool> watching_{false};  ///< some task had a limit, or was stopped
     DeadlineTimer step_timer_;           ///< for a worker's start, and its end
-    NestedCalls nested_{board_, calls_->longest_message()};
+    /// A frame has a little more than its call.
+    NestedCalls nested_{board_, calls_->longest_message() + (std::uint64_t{1} << 16U)};
 
     // Guarded by mutex_.
     mutable mp::detail::Mutex mutex_;

@@ -3,6 +3,7 @@
 // bound; beyond it a task that is waited for is run on the stack of the one that waits.
 // docs/protocols/nested_submission.md is the protocol.
 #include "mp/errors.hpp"
+#include "mp/remote_error.hpp"
 
 #include "process_pool/call_trailer.hpp"
 #include "process_pool/process_pool_core.hpp"
@@ -153,6 +154,40 @@ void ProcessPool::set_spares(std::uint32_t count) noexcept {
     board_.tell_of_spares(count);
 }
 
+/// All workers wait, for calls that nobody can begin: there is no other worker, and
+/// none can be had. True when one may be tried to start again; otherwise the guard
+/// looks again, or those that wait are told that it is in vain.
+bool ProcessPool::can_start_after_all() {
+    if (start_failure_ && waits_for_next_start()) {
+        return !next_start_;
+    }
+    std::string text = "this wait would never end: all workers of the pool wait, and "
+                       "there can be no other one";
+    if (start_failure_) {
+        text += ": " + mp::detail::describe_exception(start_failure_);
+    }
+    mp::detail::ByteWriter out;
+    out.put_text(text);
+    bool told = false;
+    for (std::uint32_t index = 0; index < board_.places_used(); ++index) {
+        NestedLink* const link = nested_.link_of(index);
+        if (link != nullptr && is_waiting(index, *link) &&
+            (link->wait_flags & WaitFlags::hears) != 0) {
+            nested_.tell(
+                index,
+                *link,
+                frame_of(TellHead{TellKind::deadlock, link->wait, 0}, out.data())
+            );
+            link->wait = 0;
+            told = true;
+        }
+    }
+    if (!told) {
+        break_pool(text, start_failure_);
+    }
+    return false;
+}
+
 /// True when there may be more to do.
 bool ProcessPool::settle_waits() {
     std::size_t waiting = 0;
@@ -184,7 +219,7 @@ bool ProcessPool::settle_waits() {
             return true;
         }
         if (!may_grow) {
-            return false;
+            return active == 0 && awaited_in_queue() && can_start_after_all();
         }
     }
     const NestedTaskPtr task = awaited_in_queue();

@@ -5,6 +5,7 @@
 #include "mp/errors.hpp"
 
 #include <stdexcept>
+#include <string>
 
 namespace futures {
 
@@ -34,6 +35,16 @@ void check_options_of_nested(const SubmitOptions& options) {
         throw std::invalid_argument(
             "submit(): a task that submits to its own pool cannot say .after: it can "
             "wait for these futures itself"
+        );
+    }
+}
+
+void check_length(const PoolLink& link, std::uint64_t length) {
+    if (length > link.longest_call()) {
+        throw mp::ResourceLimitExceeded(
+            "a call of " + std::to_string(length) +
+            " bytes is too long for the pool, which takes " +
+            std::to_string(link.longest_call())
         );
     }
 }

@@ -136,7 +136,8 @@ public:
         std::uint32_t worker,
         int doorbell,
         StopWatch& stops,
-        const mp::detail::Carried& given
+        const mp::detail::Carried& given,
+        std::uint64_t longest_call
     )
         : where_(std::move(where)),
           view_(view),
@@ -144,6 +145,7 @@ public:
           doorbell_(doorbell),
           stops_(stops),
           given_(given),
+          longest_call_(longest_call),
           control_(view.control(worker)) {}
 
     ResultKind run(std::span<const std::byte> call, ByteWriter& out) noexcept override {
@@ -203,8 +205,9 @@ private:
     PoolLink& link_for(const TaskHead& task) override {
         if (!link_) {
             StackRunner& stack = *this;
-            link_ =
-                std::make_unique<WorkerLink>(view_, worker_, doorbell_, given_, stack);
+            link_ = std::make_unique<WorkerLink>(
+                view_, worker_, doorbell_, given_, longest_call_, stack
+            );
         }
         if (!std::exchange(uses_link_, true)) {
             link_->enter_task(task.position, task.priority);
@@ -267,6 +270,7 @@ private:
     const int doorbell_;
     StopWatch& stops_;
     const mp::detail::Carried& given_;
+    const std::uint64_t longest_call_;
     WorkerControl& control_;
     TaskSlot slot_;
     const TaskSlotScope slot_scope_{slot_};
@@ -383,7 +387,15 @@ void run_worker(const WorkerStart& start) {
     const auto given =
         given_to_workers(start.shared, start.initializer, start.finalizer);
     StopWatch stops(control);
-    PoolRunner runner(where(), view, start.index, options.doorbell, stops, given);
+    PoolRunner runner(
+        where(),
+        view,
+        start.index,
+        options.doorbell,
+        stops,
+        given,
+        BlockTable::longest_in(calls.size())
+    );
     if (start.shared || start.initializer || start.settings.any()) {
         control.phase.store(WorkerPhase::initialising);
         try {

@@ -4,6 +4,7 @@
 
 #include "futures/this_task.hpp"
 #include "mp/detail/event_fd.hpp"
+#include "mp/detail/forced_unwind.hpp"
 #include "mp/errors.hpp"
 
 #include "os/failpoint.hpp"
@@ -40,12 +41,14 @@ WorkerLink::WorkerLink(
     std::uint32_t worker,
     int doorbell,
     const mp::detail::Carried& given,
+    std::uint64_t longest_call,
     StackRunner& runner
 )
     : view_(view),
       worker_(worker),
       doorbell_(doorbell),
       given_(given),
+      longest_call_(longest_call),
       runner_(runner),
       memory_(view.link(worker)),
       asks_(memory_.asks),
@@ -56,21 +59,32 @@ WorkerLink::WorkerLink(
     memory_.tells.reset();
     memory_.sleeper.store(LinkSleeper::helper);
     memory_.waits_in.store(0);
-    const mp::os::SignalsBlocked blocked;  // they are the task's business
-    helper_ =
-        std::thread([this, counted = mp::detail::LibraryThread()] { run_helper(); });
+    start_helper();
     MP_FAILPOINT("link: before it is told of");
     view_.control(worker_).has_link.store(1);
 }
 
 WorkerLink::~WorkerLink() {
     if (!creator_.is_here()) {
-        helper_.detach();  // it is not in this process
+        for (std::thread& helper : helpers_) {
+            helper.detach();  // it is not in this process
+        }
         return;
     }
     ending_ = true;
     ring_bell(LinkSleeper::helper);
-    helper_.join();
+    for (;;) {
+        std::thread next;
+        {
+            const MutexLock lock(helpers_mutex_);
+            if (helpers_.empty()) {
+                return;
+            }
+            next = std::move(helpers_.back());
+            helpers_.pop_back();
+        }
+        next.join();
+    }
 }
 
 void WorkerLink::enter_task(std::uint64_t position, int priority) noexcept {
@@ -85,7 +99,35 @@ void WorkerLink::leave_task() noexcept {
 
 // ---- the helper
 
-void WorkerLink::run_helper() noexcept {
+void WorkerLink::start_helper() {
+    const mp::os::SignalsBlocked blocked;  // they are the task's business
+    const MutexLock lock(helpers_mutex_);
+    helpers_.reserve(helpers_.size() + 1);
+    helpers_.emplace_back([this, counted = mp::detail::LibraryThread()] {
+        try {
+            run_helper();
+        } catch (const mp::detail::ForcedUnwind&) {
+            replace_helper();
+            throw;
+        }
+    });
+}
+
+/// A callback has ended the thread: another one goes on. Without one, what comes is
+/// settled for nobody who does not wait in the task's thread.
+void WorkerLink::replace_helper() noexcept {
+    try {
+        start_helper();
+    } catch (const std::exception& error) {
+        mp::detail::log_error(
+            std::string("no thread can be had for the callbacks of a task's calls: ") +
+            error.what()
+        );
+        std::abort();  // the pool tells of it, rather than that nobody does
+    }
+}
+
+void WorkerLink::run_helper() {
     pthread_setname_np(pthread_self(), "mp-link");
     are_this_threads();
     while (!ending_) {
@@ -134,7 +176,13 @@ std::size_t WorkerLink::run_callbacks() {
             call = with_callbacks_.front();
             with_callbacks_.pop_front();
         }
-        call->finish_callbacks();
+        try {
+            call->finish_callbacks();
+        } catch (const mp::detail::ForcedUnwind&) {
+            const MutexLock lock(mutex_);
+            with_callbacks_.push_front(call);  // the others of it
+            throw;
+        }
         if (memory_.sleeper.load() == LinkSleeper::task) {
             ring_bell(LinkSleeper::task
             );  // what depends on it may be what it waits for

@@ -51,6 +51,7 @@ public:
         std::uint32_t worker,
         int doorbell,
         const mp::detail::Carried& given,
+        std::uint64_t longest_call,
         StackRunner& runner
     );
     ~WorkerLink();
@@ -64,6 +65,8 @@ public:
     // -- PoolLink
 
     const mp::detail::Carried& given() const noexcept override { return given_; }
+
+    std::uint64_t longest_call() const noexcept override { return longest_call_; }
 
     void submit(
         NestedCallBase& call,
@@ -103,7 +106,9 @@ private:
     void turn_unless(const std::function<bool()>& over, const mp::Deadline& deadline);
     void ring() noexcept override { ring_bell(LinkSleeper::helper); }
 
-    void run_helper() noexcept;
+    void start_helper();
+    void replace_helper() noexcept;
+    void run_helper();
     void ring_bell(LinkSleeper who) noexcept;
     void wake_waiting_helper() noexcept;
     bool any_gone(const std::vector<std::uint64_t>& numbers) noexcept;
@@ -133,6 +138,7 @@ private:
     const std::uint32_t worker_;
     const int doorbell_;
     const mp::detail::Carried& given_;
+    const std::uint64_t longest_call_;
     StackRunner& runner_;
     LinkMemory& memory_;
 
@@ -167,7 +173,9 @@ private:
     std::uint64_t tickets_ MP_GUARDED_BY(mutex_) = 0;
     std::unordered_map<std::uint64_t, Question*> questions_ MP_GUARDED_BY(mutex_);
 
-    std::thread helper_;
+    // Guarded by helpers_mutex_: the latest, and those that callbacks have ended.
+    mp::detail::Mutex helpers_mutex_;
+    std::vector<std::thread> helpers_ MP_GUARDED_BY(helpers_mutex_);
 };
 
 }  // namespace futures::detail

@@ -136,7 +136,8 @@ bool WorkerLink::await(
     std::uint64_t wait = 0;
     try {
         wait = tell_of_wait(
-            WaitFlags::for_ever | (may_run ? WaitFlags::may_run : 0), numbers
+            WaitFlags::for_ever | WaitFlags::hears | (may_run ? WaitFlags::may_run : 0),
+            numbers
         );
     } catch (const std::bad_alloc&) {
         memory_.sleeper.store(LinkSleeper::helper);

@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: BSL-1.0
 // Tasks of a process pool that wait for more than one of the calls which they have
-// submitted, or for what another thread makes of them.
+// submitted, for what another thread makes of them, or for what cannot be run.
 #include "futures/futures.hpp"
 
 #include "support/catch.hpp"
 #include "support/pools.hpp"
 #include "support/start_methods.hpp"
 
+#include <pthread.h>
+
+#include <chrono>
+#include <semaphore>
+#include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -17,6 +22,7 @@ using futures::ProcessPoolExecutor;
 using futures::this_pool;
 using futures::ThreadPoolExecutor;
 using test::on;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -86,6 +92,29 @@ int waits_in_a_callback() {
     return told.result();
 }
 
+/// Of another worker, for what has a limit runs on no stack.
+std::string waits_for_another() {
+    mp::set_executable("/nowhere/at/all");
+    try {
+        this_pool().submit({.timeout = 60s}, nested_inc, 1).result();
+    } catch (const futures::DeadlockError& error) {
+        return error.what();
+    }
+    return "";
+}
+
+int ends_a_thread_in_a_callback() {
+    const auto first = this_pool().submit(nested_inc, 1);
+    std::binary_semaphore told(0);
+    first.add_done_callback([](const auto&) { pthread_exit(nullptr); });
+    first.add_done_callback([&](const auto&) { told.release(); });
+    told.acquire();
+    const auto second = this_pool().submit(nested_inc, 2);
+    second.add_done_callback([&](const auto&) { told.release(); });
+    told.acquire();
+    return first.result() + second.result();
+}
+
 }  // namespace
 
 TEST_CASE("this_pool: trees of tasks that wait for several at once end") {
@@ -105,4 +134,22 @@ TEST_CASE("this_pool: a task may wait for what a thread makes of its calls") {
         CHECK(pool.submit(asks_in_a_callback).result() == 3);
         CHECK(pool.submit(waits_in_a_callback).result() == 3);
     }
+}
+
+TEST_CASE("this_pool: who waits for a worker that cannot be started is told") {
+    ProcessPoolExecutor pool(
+        on(mp::get_context(mp::StartMethod::spawn), 1, OnWorkerLoss::isolate)
+    );
+    pool.submit(nested_inc, 1).result();
+    mp::set_executable("/nowhere/at/all");
+    const auto waits = pool.submit(waits_for_another);
+    const std::string text = waits.result();
+    mp::set_executable("");
+    CHECK_THAT(text, test::ContainsSubstring("all workers of the pool wait"));
+    CHECK(pool.submit(nested_inc, 1).result() == 2);
+}
+
+TEST_CASE("this_pool: a callback may end its thread, and the others run", "[no-asan]") {
+    ProcessPoolExecutor pool(on(quick_pool_context(), 2));
+    CHECK(pool.submit(ends_a_thread_in_a_callback).result() == 5);
 }

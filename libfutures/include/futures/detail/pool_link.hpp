@@ -54,6 +54,9 @@ public:
     /// What processes share and a call may take along.
     virtual const mp::detail::Carried& given() const noexcept = 0;
 
+    /// How many bytes a call may have.
+    virtual std::uint64_t longest_call() const noexcept = 0;
+
     /// Any thread. Sends it; the executor's reference is the link's from now on.
     virtual void submit(
         NestedCallBase& call,
@@ -85,6 +88,9 @@ PoolLink& this_pool_link();
 
 /// Throws std::invalid_argument for an option that such a call cannot have.
 void check_options_of_nested(const SubmitOptions& options);
+
+/// Throws mp::ResourceLimitExceeded for a call that is longer than the pool can take.
+void check_length(const PoolLink& link, std::uint64_t length);
 
 /// Fails the future of a call that could not be encoded, with the exception that is
 /// being handled.
