@@ -85,7 +85,7 @@ std::string sends_too_much(std::size_t length) {
     try {
         futures::this_pool().submit(size_of, text_of(length)).result();
     } catch (const mp::SerializationError&) {
-        return mp::describe_exception(std::current_exception());
+        return mp::detail::describe_exception(std::current_exception());
     }
     return "";
 }
