@@ -189,9 +189,12 @@ TEST_CASE("L9: a callback blocks, and others have their results", "[faults]") {
     const Gate bell;
     const Gate gate;
     ProcessPoolExecutor pool(pool_of_some());
-    pool.submit(inc, 0).add_done_callback([&](const Future<int>&) {
+    const Gate first;
+    const auto held = pool.submit(test::pass, first.path());
+    held.add_done_callback([&](const auto&) {
         ring_and_pass(bell.path(), gate.path(), 0);
     });
+    first.open(1);
     REQUIRE(bell.wait_for(1));
     for (int i = 0; i < 20; ++i) {
         CHECK(pool.submit(inc, i).result(60s) == i + 1);

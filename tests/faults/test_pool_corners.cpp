@@ -116,6 +116,11 @@ std::string give_long_text(std::size_t size) {
     return std::string(size, 'x');
 }
 
+std::string ring_and_give_long_text(const std::string& bell, std::size_t size) {
+    test::ring(bell);
+    return give_long_text(size);
+}
+
 int hang_at_exit() {
     std::atexit([] { test::block_until_killed(); });
     return 1;
@@ -268,17 +273,22 @@ TEST_CASE("C29: a task leaves its session, and so does its child", "[faults]") {
 
 TEST_CASE("D7: a long result comes while nobody takes results", "[faults]") {
     constexpr std::size_t size = 50'000'000;
+    const Gate first;
     const Gate bell;
     const Gate gate;
+    const Gate given;
     ProcessPoolExecutor pool(corner_pool());
-    pool.submit(inc, 0).add_done_callback([&](const Future<int>&) {
+    const auto held = pool.submit(test::pass, first.path());
+    held.add_done_callback([&](const auto&) {
         ring_and_pass(bell.path(), gate.path(), 0);
     });
+    first.open(1);
     REQUIRE(bell.wait_for(1));
     std::vector<Future<std::string>> all;
     for (int i = 0; i < 4; ++i) {
-        all.push_back(pool.submit(give_long_text, size));
+        all.push_back(pool.submit(ring_and_give_long_text, given.path(), size));
     }
+    REQUIRE(given.wait_for(1));
     gate.open(1);
     for (const auto& one : all) {
         CHECK(one.result(60s).size() == size);
@@ -345,16 +355,20 @@ TEST_CASE("L5: an input that blocks holds up no other task", "[faults]") {
     const Gate bell;
     const Gate gate;
     ProcessPoolExecutor pool(corner_pool());
+    std::vector<int> mapped;
     std::thread mapping([&] {
         BlockingInput input(bell.path(), gate.path());
         for (const int result : pool.map(inc, input)) {
-            CHECK(result == 2);
+            mapped.push_back(result);
         }
     });
-    REQUIRE(bell.wait_for(1));
-    CHECK(pool.submit(inc, 1).result(60s) == 2);
+    const bool blocks = bell.wait_for(1);
+    const int meanwhile = pool.submit(inc, 1).result(60s);
     gate.open(1);
     mapping.join();
+    CHECK(blocks);
+    CHECK(meanwhile == 2);
+    CHECK(mapped == std::vector{2});
 }
 
 TEST_CASE("L6: what a callback throws harms nobody", "[faults]") {

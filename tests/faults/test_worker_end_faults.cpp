@@ -84,6 +84,7 @@ TEST_CASE(
         CHECK(pool.submit(inc, i).result() == i + 1);
     }
     CHECK(pool.statistics().tasks_lost == 0);
+    CHECK(pool.statistics().finalizers_run == 0);  // it died there
 }
 
 TEST_CASE(

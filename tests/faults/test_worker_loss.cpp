@@ -354,10 +354,13 @@ TEST_CASE("J8: two threads shut down, a third submits", "[faults]") {
 TEST_CASE("J7: shutdown from a callback does not wait for itself", "[faults]") {
     ProcessPoolExecutor pool(isolating(each_pool_start_method(), 1));
     const Gate bell;
-    pool.submit(inc, 1).add_done_callback([&](const Future<int>&) {
+    const Gate gate;
+    const auto future = pool.submit(test::pass, gate.path());
+    future.add_done_callback([&](const auto&) {
         pool.shutdown();
         test::ring(bell.path());
     });
+    gate.open(1);
     REQUIRE(bell.wait_for(1));
     CHECK_THROWS_AS(pool.submit(inc, 1), mp::StateError);
 }

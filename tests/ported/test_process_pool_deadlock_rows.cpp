@@ -265,10 +265,13 @@ TEST_CASE(
     const Gate gate;  // the callback may be in it until the pool has ended
     const Gate bell;
     ProcessPoolExecutor pool(on(each_pool_start_method(), 1));
-    pool.submit(inc, 0).add_done_callback([&](const Future<int>&) {
+    const Gate first;
+    const auto held = pool.submit(test::pass, first.path());
+    held.add_done_callback([&](const auto&) {
         test::ring(bell.path());
         test::pass(gate.path());
     });
+    first.open(1);
     REQUIRE(bell.wait_for(1));
     std::vector<Future<int>> all;
     for (int i = 0; i < 100; ++i) {

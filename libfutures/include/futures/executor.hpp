@@ -342,6 +342,14 @@ inline SubmitOptions task_options(const MapOptions& options) {
     return task;
 }
 
+/// Where the executor limits each task: items travel one by one, each with the limit.
+inline MapOptions one_by_one(MapOptions options) {
+    if (options.chunksize.value() > 1) {
+        options.chunksize = 1;
+    }
+    return options;
+}
+
 /// map() of an executor that runs item by item.
 template <class E, class Fn, class... Ranges>
 auto map_items(E& executor, const MapOptions& options, Fn&& fn, Ranges&&... ranges) {

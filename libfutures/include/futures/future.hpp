@@ -137,7 +137,8 @@ public:
     /// Waits for the value. The reference lives as long as any handle of the future.
     /// Throws: what the call threw, CancelledError, TimeoutError when it is not done in
     /// time (0 does not wait), InvalidStateError when the value was moved out before,
-    /// DeadlockError in a task of a thread pool for which this would wait in turn.
+    /// DeadlockError where it could never end: in a task, or a function of then(), for
+    /// which this would wait in turn.
     std::add_lvalue_reference_t<const T>
     result(mp::Timeout timeout = mp::forever) const& {
         detail::await_value(base(), timeout);
@@ -165,7 +166,7 @@ public:
     }
 
     /// Waits; null when the call returned a value. Throws: CancelledError,
-    /// TimeoutError.
+    /// TimeoutError, DeadlockError.
     std::exception_ptr exception(mp::Timeout timeout = mp::forever) const {
         return detail::await_exception(base(), timeout);
     }

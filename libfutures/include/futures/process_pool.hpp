@@ -8,7 +8,7 @@
 //          is shutdown(wait=True).
 // Threads: any.  Processes: in a forked child it is an empty shell: submit() throws.
 // Owns:    its workers, which end with it or with this process, however that ends; one
-//          manager thread; shared memory without a name.
+//          manager thread, with capture_output one more; shared memory without a name.
 // Read next: libfutures/src/process_pool/process_pool_core.hpp,
 //          docs/concepts/process_pool.md, docs/protocols/board.md
 #pragma once

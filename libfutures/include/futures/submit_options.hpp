@@ -21,13 +21,14 @@ namespace futures {
 /// cannot be stopped from outside: ThreadPoolExecutor::submit() throws
 /// std::invalid_argument for what needs that.
 struct SubmitOptions {
-    /// Longest time to run, decoding of the arguments included, waiting for a worker
-    /// not. Then the task is stopped: this_task().stop_requested() says so, after
+    /// Longest time to run, decoding of the arguments and their destruction included,
+    /// waiting for a worker not. Then the task is stopped: this_task().stop_requested()
+    /// says so, after
     /// `.grace` its worker gets SIGTERM, after `.kill_after` SIGKILL. The future raises
     /// TaskTimeout, the worker is replaced; no other task is harmed, the pool does not
     /// break. A task is never stopped early, and one that ends before it is stopped has
     /// its result. In a thread pool the task is asked to stop, and no more. 0 and less
-    /// are std::invalid_argument.
+    /// are std::invalid_argument; for the next two less than 0 is 0.
     mp::Timeout timeout = mp::forever;
     /// How long a task that is to stop may go on after it was asked, before its worker
     /// is ended. mp::forever: it is only asked.
@@ -51,9 +52,9 @@ struct SubmitOptions {
     /// Of the tasks that wait, those with the larger number run first; equal ones in
     /// the order in which they were submitted. Of all tasks that wait, the one that
     /// waits for longest is passed by at most 256 others that came later; then it is
-    /// next, whatever its number. In a thread pool a task that another one of that pool
-    /// submits without a priority, or with 0, has that of the other one, and goes
-    /// before those that were given it.
+    /// next, whatever its number. A task that another one of its pool submits, to a
+    /// thread pool or by this_pool(), without a priority, or with 0, has that of the
+    /// other one, and goes before those that were given it.
     int priority = 0;
     /// The task begins when these are done: `.after = {f, g}`. If one fails, it is not
     /// run and raises DependencyError; if one is cancelled, CancelledError.
@@ -65,6 +66,7 @@ struct SubmitOptions {
     std::string name = {};
     /// Of a task that a task submits, see this_pool(): it goes on when that one is
     /// cancelled or times out, or its worker dies. Without, it is cancelled then.
+    /// Elsewhere it says nothing; thread pools refuse it.
     bool detached = false;
 };
 

@@ -111,7 +111,10 @@ public:
         if constexpr (mp::detail::accepts<Check::refusal_with_result, Fn, Ranges...>(
                       )) {
             return detail::map_chunks(
-                *this, options, std::forward<Fn>(fn), std::forward<Ranges>(ranges)...
+                *this,
+                detail::map_options_of_nested(options),
+                std::forward<Fn>(fn),
+                std::forward<Ranges>(ranges)...
             );
         } else {
             return MapResults<typename Check::Result>();

@@ -43,6 +43,12 @@ void check_options_of_thread(const SubmitOptions& options) {
     if (options.limits.any()) {
         refuse("limits");
     }
+    if (options.detached) {
+        throw std::invalid_argument(
+            "submit(): a task of a thread pool cannot be .detached: it is not part of "
+            "the one that submits it"
+        );
+    }
 }
 
 }  // namespace futures::detail

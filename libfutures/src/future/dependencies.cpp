@@ -14,6 +14,9 @@
 
 namespace futures::detail {
 
+// A graph has many. docs/concepts/dependencies.md tells this number.
+static_assert(sizeof(void*) != 8 || sizeof(Edge) == 48);
+
 // Edge. Of the thread that tells it and the one that takes it out of the list, the
 // first to move its phase goes on; the other one waits for it, so that neither the
 // future nor the edge goes away under it. No lock of the list is held while one waits.

@@ -145,10 +145,8 @@ void ProcessPoolExecutor::check_accepting(SubmitOptions& options) const {
 
 /// Each item gets the pool's limit when it is submitted.
 MapOptions ProcessPoolExecutor::with_task_timeout(MapOptions options) const {
-    if (pool_ && !pool_->task_timeout().is_forever() && options.chunksize.value() > 1) {
-        options.chunksize = 1;
-    }
-    return options;
+    const bool limits = pool_ && !pool_->task_timeout().is_forever();
+    return limits ? detail::one_by_one(options) : options;
 }
 
 void ProcessPoolExecutor::submit_call(

@@ -102,6 +102,7 @@ ProcessPool::make_process(std::uint32_t index, const ResultArenaReader& arena) {
         start.idle_nanoseconds = options_.idle_timeout.duration().count();
     }
     start.keeps_orphans = options_.kill_descendants;
+    start.limits_tasks = !options_.task_timeout.is_forever();
     start.settings.has_nice = options_.nice.has_value();
     start.settings.nice = options_.nice.value_or(0);
     start.settings.cpus = options_.affinity.of_worker(index);

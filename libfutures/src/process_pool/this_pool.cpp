@@ -39,12 +39,16 @@ void check_options_of_nested(const SubmitOptions& options) {
     }
 }
 
+MapOptions map_options_of_nested(MapOptions options) {
+    return this_pool_link().pool().limits_tasks ? one_by_one(options) : options;
+}
+
 void check_length(const PoolLink& link, std::uint64_t length) {
-    if (length > link.longest_call()) {
+    if (length > link.pool().longest_call) {
         throw mp::ResourceLimitExceeded(
             "a call of " + std::to_string(length) +
             " bytes is too long for the pool, which takes " +
-            std::to_string(link.longest_call())
+            std::to_string(link.pool().longest_call)
         );
     }
 }

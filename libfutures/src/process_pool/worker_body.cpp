@@ -137,7 +137,7 @@ public:
         int doorbell,
         StopWatch& stops,
         const mp::detail::Carried& given,
-        std::uint64_t longest_call
+        const LinkedPool& pool
     )
         : where_(std::move(where)),
           view_(view),
@@ -145,7 +145,7 @@ public:
           doorbell_(doorbell),
           stops_(stops),
           given_(given),
-          longest_call_(longest_call),
+          pool_(pool),
           control_(view.control(worker)) {}
 
     ResultKind run(std::span<const std::byte> call, ByteWriter& out) noexcept override {
@@ -206,7 +206,7 @@ private:
         if (!link_) {
             StackRunner& stack = *this;
             link_ = std::make_unique<WorkerLink>(
-                view_, worker_, doorbell_, given_, longest_call_, stack
+                view_, worker_, doorbell_, given_, pool_, stack
             );
         }
         if (!std::exchange(uses_link_, true)) {
@@ -270,7 +270,7 @@ private:
     const int doorbell_;
     StopWatch& stops_;
     const mp::detail::Carried& given_;
-    const std::uint64_t longest_call_;
+    const LinkedPool pool_;
     WorkerControl& control_;
     TaskSlot slot_;
     const TaskSlotScope slot_scope_{slot_};
@@ -394,7 +394,9 @@ void run_worker(const WorkerStart& start) {
         options.doorbell,
         stops,
         given,
-        BlockTable::longest_in(calls.size())
+        LinkedPool{
+            .longest_call = BlockTable::longest_in(calls.size()),
+            .limits_tasks = start.limits_tasks}
     );
     if (start.shared || start.initializer || start.settings.any()) {
         control.phase.store(WorkerPhase::initialising);

@@ -75,6 +75,7 @@ struct WorkerStart {
     bool keeps_orphans = false;
     bool tells_of_end = false;  ///< rings when its finalizer begins
     std::uint32_t depth = 1;    ///< of pools inside each other
+    bool limits_tasks = false;  ///< each, if it says no limit itself
 
     template <class Archive>
     void serialize(Archive& archive, unsigned) {
@@ -104,6 +105,7 @@ struct WorkerStart {
         archive& keeps_orphans;
         archive& tells_of_end;
         archive& depth;
+        archive& limits_tasks;
     }
 };
 

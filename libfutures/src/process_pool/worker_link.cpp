@@ -41,14 +41,14 @@ WorkerLink::WorkerLink(
     std::uint32_t worker,
     int doorbell,
     const mp::detail::Carried& given,
-    std::uint64_t longest_call,
+    const LinkedPool& pool,
     StackRunner& runner
 )
-    : view_(view),
+    : PoolLink(pool),
+      view_(view),
       worker_(worker),
       doorbell_(doorbell),
       given_(given),
-      longest_call_(longest_call),
       runner_(runner),
       memory_(view.link(worker)),
       asks_(memory_.asks),

@@ -51,7 +51,7 @@ public:
         std::uint32_t worker,
         int doorbell,
         const mp::detail::Carried& given,
-        std::uint64_t longest_call,
+        const LinkedPool& pool,
         StackRunner& runner
     );
     ~WorkerLink();
@@ -65,8 +65,6 @@ public:
     // -- PoolLink
 
     const mp::detail::Carried& given() const noexcept override { return given_; }
-
-    std::uint64_t longest_call() const noexcept override { return longest_call_; }
 
     void submit(
         NestedCallBase& call,
@@ -138,7 +136,6 @@ private:
     const std::uint32_t worker_;
     const int doorbell_;
     const mp::detail::Carried& given_;
-    const std::uint64_t longest_call_;
     StackRunner& runner_;
     LinkMemory& memory_;
 

@@ -203,7 +203,7 @@ TEST_CASE("The limit of a task holds for the destructors of its arguments, too")
     ProcessPoolExecutor pool(options);
     pool.bootup();
     const auto hangs = pool.submit(
-        {.timeout = 300ms, .kill_after = 0s}, take_telling, Telling(ends, true)
+        {.timeout = 2s, .kill_after = 0s}, take_telling, Telling(ends, true)
     );
     CHECK(hangs.result(60s) == 7);
     const auto cancelled = pool.submit(take_telling, Telling(ends, true));

@@ -114,7 +114,7 @@ std::string refused(const std::function<void()>& call) {
 
 /// With a worker forked from a worker that has a timer.
 std::string burn_in_inner_pool() {
-    ProcessPoolExecutor pool(on(mp::Context(mp::StartMethod::fork), 1));
+    ProcessPoolExecutor pool(on(quick_pool_context(), 1));
     auto burning = pool.submit({.limits = {.cpu_time = 50ms}}, burn);
     return refused([&] { burning.result(); });
 }

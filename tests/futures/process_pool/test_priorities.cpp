@@ -178,19 +178,25 @@ TEST_CASE(
 TEST_CASE("Priorities: a steady stream of urgent tasks starves none", "[pool]") {
     ProcessPoolExecutor pool(test::on(quick_pool_context(), 1));
     std::atomic<bool> over{false};
+    std::atomic<int> sent{0};
     std::thread stream([&] {
         std::vector<Future<int>> futures;
         while (!over) {
             futures.push_back(pool.submit({.priority = 5}, inc, 1));
+            ++sent;
             if (futures.size() > 20) {
                 futures.front().result(60s);
                 futures.erase(futures.begin());
             }
         }
     });
-    CHECK(pool.submit({.priority = -5}, inc, 1).result(60s) == 2);
+    while (sent < 40) {
+        std::this_thread::yield();
+    }
+    const int got = pool.submit({.priority = -5}, inc, 1).result(60s);
     over = true;
     stream.join();
+    CHECK(got == 2);
 }
 
 TEST_CASE("Priorities: tasks survive their workers", "[pool]") {

@@ -157,7 +157,9 @@ TEST_CASE("pebble::process_pool::stop_stopped_callback: a callback may end the p
     const Gate bell;
     {
         ProcessPoolExecutor pool(on(context, 1));
-        pool.submit(inc, 1).add_done_callback([&](const Future<int>&) {
+        const Gate gate;
+        const auto future = pool.submit(test::pass, gate.path());
+        future.add_done_callback([&](const auto&) {
             if (by_force) {
                 pool.terminate_workers();
             } else {
@@ -165,6 +167,7 @@ TEST_CASE("pebble::process_pool::stop_stopped_callback: a callback may end the p
             }
             test::ring(bell.path());
         });
+        gate.open(1);
         REQUIRE(bell.wait_for(1));
         CHECK_THROWS_AS(pool.submit(inc, 1), mp::StateError);
     }

@@ -279,7 +279,9 @@ TEST_CASE("capture_output: a worker has no ends of the others' pipes") {
     CHECK(test::soon([&] { return open_pipes() == before; }));
 }
 
-TEST_CASE("capture_output: what cannot be opened for all workers is closed again") {
+TEST_CASE(
+    "capture_output: what cannot be opened for all workers is closed again", "[no-tsan]"
+) {
     const int before = open_pipes();
     const rlimit usual = descriptors();
     ProcessPoolExecutor pool(capturing(mp::Context(mp::StartMethod::fork), 64));

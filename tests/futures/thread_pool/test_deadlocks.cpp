@@ -197,13 +197,18 @@ TEST_CASE("deadlocks: a wait with a timeout ends in time, whatever is queued") {
     std::binary_semaphore go(0);
     const auto outer = threads.submit([&] {
         const auto slow = threads.submit([&] { go.acquire(); });
-        CHECK_THROWS_AS(slow.result(1ms), futures::TimeoutError);
-        CHECK(futures::wait({slow}, 1ms).not_done.size() == 1);
+        bool timed_out = false;
+        try {
+            slow.result(1ms);
+        } catch (const futures::TimeoutError&) {
+            timed_out = true;
+        }
+        const auto not_done = futures::wait({slow}, 1ms).not_done.size();
         go.release();
         slow.result();
-        return 5;
+        return timed_out ? not_done : 0;
     });
-    CHECK(outer.result() == 5);
+    CHECK(outer.result() == 1);
 }
 
 TEST_CASE("deadlocks: a task that waits never runs an unrelated one") {
@@ -218,8 +223,7 @@ TEST_CASE("deadlocks: a task that waits never runs an unrelated one") {
         const std::lock_guard lock(mutex);
         const auto mine = threads.submit(inc, 1);
         const int got = mine.result();
-        CHECK_FALSE(unrelated);
-        return got;
+        return unrelated ? 0 : got;
     });
     CHECK(outer.result() == 2);
     threads.shutdown();

@@ -226,11 +226,13 @@ TEST_CASE(
     waited.acquire();  // else the pool may take its thread for blocked
     std::optional<Future<int>> self;
     std::binary_semaphore there(0);
+    std::atomic<bool> same{false};
     self = threads.submit([&] {
         there.acquire();
-        CHECK(gettid() == waiting);
+        same = gettid() == waiting;
         return self->result();
     });
     there.release();
     CHECK_THROWS_AS(self->result(), DeadlockError);
+    CHECK(same);
 }

@@ -10,6 +10,7 @@
 #include "futures/detail/state.hpp"
 #include "futures/detail/stop_answer.hpp"
 #include "futures/detail/task_name.hpp"
+#include "futures/executor.hpp"
 #include "futures/submit_options.hpp"
 #include "mp/detail/carried.hpp"
 #include "mp/timeout.hpp"
@@ -45,17 +46,24 @@ protected:
     ~NestedCallBase() = default;
 };
 
+/// What a worker knows of its pool.
+struct LinkedPool {
+    std::uint64_t longest_call = 0;  ///< bytes
+    bool limits_tasks = false;       ///< it has a task_timeout
+};
+
 class PoolLink {
 public:
-    PoolLink() = default;
+    explicit PoolLink(const LinkedPool& pool) noexcept : pool_(pool) {}
+
     PoolLink(const PoolLink&) = delete;
     PoolLink& operator=(const PoolLink&) = delete;
 
     /// What processes share and a call may take along.
     virtual const mp::detail::Carried& given() const noexcept = 0;
 
-    /// How many bytes a call may have.
-    virtual std::uint64_t longest_call() const noexcept = 0;
+    /// What the pool is like.
+    const LinkedPool& pool() const noexcept { return pool_; }
 
     /// Any thread. Sends it; the executor's reference is the link's from now on.
     virtual void submit(
@@ -80,6 +88,9 @@ public:
 
 protected:
     ~PoolLink() = default;
+
+private:
+    const LinkedPool pool_;
 };
 
 /// The link of the task that runs in this thread. Throws mp::StateError if that is none
@@ -88,6 +99,10 @@ PoolLink& this_pool_link();
 
 /// Throws std::invalid_argument for an option that such a call cannot have.
 void check_options_of_nested(const SubmitOptions& options);
+
+/// Where the pool limits each task, items travel one by one. Throws as
+/// this_pool_link().
+MapOptions map_options_of_nested(MapOptions options);
 
 /// Throws mp::ResourceLimitExceeded for a call that is longer than the pool can take.
 void check_length(const PoolLink& link, std::uint64_t length);
