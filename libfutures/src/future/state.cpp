@@ -67,10 +67,6 @@ bool StateBase::wait_or_help(const mp::Deadline& deadline) {
     return done() || wait_until_done(deadline);
 }
 
-bool StateBase::wait_until_done(const mp::Deadline& deadline) {
-    return sleep_until(false, deadline);
-}
-
 bool StateBase::wait_until_told(const mp::Deadline& deadline) {
     return wait(deadline) && sleep_until(true, deadline);
 }
@@ -215,6 +211,8 @@ bool StateBase::cancel_before_callbacks(bool& callbacks) {
     if ((word & (watched_bit | lock_bit)) != 0) {
         if (is_told(cancelled)) {
             tell_waiters();
+        } else {
+            tell_waiters_of_cancel();
         }
         callbacks = true;
     }

@@ -164,6 +164,21 @@ void StateBase::tell_waiters() noexcept {
     unlock_list(0);
 }
 
+/// Cancelled, and its executor is still to hear of it.
+void StateBase::tell_waiters_of_cancel() noexcept {
+    lock_list();
+    for (Watcher* at = first_watcher();
+         at != nullptr && at->kind_ == Watcher::Kind::waiter;) {
+        Watcher* const next = at == last_watcher() ? nullptr : at->next_;
+        if (at->hears_cancel_) {
+            unlink(*at);
+            at->told(*this);
+        }
+        at = next;
+    }
+    unlock_list(0);
+}
+
 /// The next callback or edge, with a reference if it will need one; taken in one with
 /// it, so that a value which is still to be told is not moved out.
 Watcher* StateBase::take_callback() noexcept {

@@ -26,6 +26,7 @@ public:
     void are_this_threads() noexcept { slot() = this; }
 
     /// Does what there is to do; sleeps until the deadline, ring(), or something to do.
+    /// Throws mp::StateError when there will be nothing any more.
     virtual void turn(const mp::Deadline& deadline) = 0;
 
     /// Ends the sleep of turn(), or the next one at once.

@@ -26,7 +26,16 @@ void Waiter::leave(Node& node) noexcept {
 }
 
 bool Waiter::watch(StateBase& state, std::size_t number) {
-    Node& node = nodes_.emplace_back(*this, state, number);
+    return watch(state, number, false);
+}
+
+bool Waiter::watch_until_done(StateBase& state, std::size_t number) {
+    // Cancelled before it was watched, it tells nobody of that.
+    return watch(state, number, true) && !state.done();
+}
+
+bool Waiter::watch(StateBase& state, std::size_t number, bool hears_cancel) {
+    Node& node = nodes_.emplace_back(*this, state, number, hears_cancel);
     if (!state.add_waiter(node)) {
         nodes_.pop_back();
         return false;
@@ -157,8 +166,14 @@ std::size_t Waiter::sleep_as(PoolThread* thread, const mp::Deadline& deadline) {
 }
 
 /// In a callback of a process pool, whose manager this thread is: the futures may need
-/// what the manager does.
+/// what the manager does. Throws what turn() throws.
 std::size_t Waiter::next_in_turns(ThreadDuties& duties, const mp::Deadline& deadline) {
+    // NOLINTNEXTLINE(cppcoreguidelines-special-member-functions): of one place only
+    const struct Rung {
+        std::atomic<ThreadDuties*>& by;
+
+        ~Rung() { by.store(nullptr); }
+    } rung{duties_};
     // Sequentially consistent with told(), as sleeps_ is.
     duties_.store(&duties);
     std::size_t number = take();
@@ -166,8 +181,20 @@ std::size_t Waiter::next_in_turns(ThreadDuties& duties, const mp::Deadline& dead
         duties.turn(deadline);
         number = take();
     }
-    duties_.store(nullptr);
     return number;
+}
+
+/// A thread with duties goes on with them: what it waits for may depend on them, in
+/// ways that nobody sees from here.
+bool StateBase::wait_until_done(const mp::Deadline& deadline) {
+    if (ThreadDuties::of_this_thread() == nullptr) {
+        return sleep_until(false, deadline);
+    }
+    Waiter waiter;
+    if (waiter.watch_until_done(*this, 0)) {
+        waiter.next(deadline);
+    }
+    return done();
 }
 
 }  // namespace futures::detail

@@ -177,6 +177,8 @@ private:
         MP_REQUIRES(mutex_);
     void start_failed(const std::exception_ptr& failure, std::size_t count)
         MP_REQUIRES(mutex_);
+    void give_up_starting(const std::exception_ptr& cause) noexcept MP_REQUIRES(mutex_);
+    void forget_start_failure() noexcept;
     bool waits_for_next_start() noexcept;
     void look_who_began() MP_REQUIRES(mutex_);
 
@@ -326,6 +328,7 @@ private:
     std::atomic<std::uint32_t> spares_{0};  ///< more of them, as some wait
     std::atomic<std::uint32_t> waiting_workers_{0};  ///< of them, when last counted
     std::atomic<std::uint32_t> booting_{0};          ///< threads in bootup()
+    std::atomic<bool> boot_wanted_{false};           ///< one of them began
     std::atomic<bool> sizes_change_;                 ///< workers may have to retire
     std::atomic<bool> begun_{false};
     std::atomic<bool> accepting_{true};

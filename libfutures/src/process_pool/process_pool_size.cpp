@@ -11,7 +11,6 @@
 #include <exception>
 #include <stdexcept>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace futures::detail {
@@ -59,6 +58,7 @@ void ProcessPool::bootup() {
             // order: pairs with submit().
             begun_.store(true, std::memory_order_release);
         }
+        boot_wanted_ = true;  // what failed before is tried again
         board_.doorbell().ring();
         while (!is_booted()) {
             started_.wait(mutex_);
@@ -78,7 +78,7 @@ void ProcessPool::bootup() {
         throw mp::StateError("the ProcessPoolExecutor was shut down meanwhile");
     }
     if (boot_failure_) {
-        std::rethrow_exception(std::exchange(boot_failure_, nullptr));
+        std::rethrow_exception(boot_failure_);  // others may wait for it, too
     }
 }
 

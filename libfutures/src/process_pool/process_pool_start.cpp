@@ -214,9 +214,22 @@ void ProcessPool::start_failed(const std::exception_ptr& failure, std::size_t co
         );
         return;
     }
-    start_failure_ = failure;
-    boot_failure_ = failure;
+    give_up_starting(failure);
+}
+
+/// For now: until a worker ends, or somebody asks again. The pool goes on with those
+/// that it has.
+void ProcessPool::give_up_starting(const std::exception_ptr& cause) noexcept {
+    start_failure_ = cause;
+    boot_failure_ = cause;
     max_now_ = workers_.count();
+    started_.notify_all();
+}
+
+void ProcessPool::forget_start_failure() noexcept {
+    start_failure_ = nullptr;
+    next_start_.reset();
+    max_now_ = max_workers;
 }
 
 /// Those that came so far as to take tasks: starting works.
@@ -243,9 +256,7 @@ bool ProcessPool::waits_for_next_start() noexcept {
         }
     }
     if (now >= *next_start_) {
-        next_start_.reset();
-        start_failure_ = nullptr;
-        max_now_ = max_workers;
+        forget_start_failure();
     } else {
         board_.guard_timer().arm();  // look again
     }

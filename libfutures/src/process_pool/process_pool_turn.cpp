@@ -32,6 +32,9 @@ bool ProcessPool::housekeeping() noexcept {
     take_asks();
     settle_nested();
     settle_size();
+    if (boot_wanted_.exchange(false)) {
+        forget_start_failure();
+    }
     for (;;) {
         tell_boots();
         // A task asks before it ends: what it has asked for is seen once it is over.
@@ -80,8 +83,8 @@ bool ProcessPool::housekeeping() noexcept {
             try {
                 start_workers(wanted - alive);
             } catch (...) {
-                start_failure_ = std::current_exception();
-                max_now_ = alive;
+                const MutexLock lock(mutex_);
+                give_up_starting(std::current_exception());
             }
             watch_steps();  // theirs, too
             continue;

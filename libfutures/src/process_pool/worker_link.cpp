@@ -30,6 +30,10 @@ namespace {
 /// No frame of the parent is longer; it has sums.
 constexpr std::uint64_t any_length = std::uint64_t{1} << 40U;
 
+constexpr const char* ends_text =
+    "the worker ends whose task has submitted this call to its pool: the result does "
+    "not come any more";
+
 std::size_t index_of(LinkSleeper who) noexcept {
     return static_cast<std::size_t>(who);
 }
@@ -78,12 +82,31 @@ WorkerLink::~WorkerLink() {
         {
             const MutexLock lock(helpers_mutex_);
             if (helpers_.empty()) {
-                return;
+                break;
             }
             next = std::move(helpers_.back());
             helpers_.pop_back();
         }
         next.join();
+    }
+    fail_the_rest();
+}
+
+/// Nobody gets their results any more. Some thread of the program may wait for one.
+void WorkerLink::fail_the_rest() noexcept {
+    for (;;) {
+        NestedCallBase* call = nullptr;
+        {
+            const MutexLock lock(mutex_);
+            if (calls_.empty()) {
+                return;
+            }
+            call = calls_.begin()->second;
+            calls_.erase(calls_.begin());
+        }
+        if (call->settle(std::make_exception_ptr(mp::StateError(ends_text)))) {
+            call->finish_callbacks();
+        }
     }
 }
 
@@ -130,25 +153,44 @@ void WorkerLink::replace_helper() noexcept {
 void WorkerLink::run_helper() {
     pthread_setname_np(pthread_self(), "mp-link");
     are_this_threads();
-    while (!ending_) {
+    bool last = false;
+    do {
+        last = ending_;  // once more: what has come has come
         turn_unless([this] { return ending_.load(); }, mp::Deadline(mp::forever));
-    }
+    } while (!last);
 }
 
 /// A callback that waits for futures comes here.
 void WorkerLink::turn(const mp::Deadline& deadline) {
-    turn_unless([] { return false; }, deadline);
+    turn_in_callback([] { return false; }, deadline);
 }
 
-void WorkerLink::turn_unless(
+/// Throws mp::StateError when the worker ends, and this one would keep it from that.
+void WorkerLink::turn_in_callback(
+    const std::function<bool()>& over, const mp::Deadline& deadline
+) {
+    const auto over_or_ending = [&] {
+        return over() || ending_.load();
+    };
+    if (!turn_unless(over_or_ending, deadline) && ending_ && !over()) {
+        throw mp::StateError(ends_text);
+    }
+}
+
+/// Unless it is over it sleeps when there is nothing to do. Whether there was.
+bool WorkerLink::turn_unless(
     const std::function<bool()>& over, const mp::Deadline& deadline
 ) {
     auto& bell = memory_.bells[index_of(LinkSleeper::helper)];
     const std::uint32_t seen = bell.load();
     const bool some = drain();
-    if (run_callbacks() == 0 && !some && !over()) {
+    if (run_callbacks() != 0 || some) {
+        return true;
+    }
+    if (!over()) {
         futex_wait(bell, seen, deadline, FutexScope::shared);
     }
+    return false;
 }
 
 /// Sequentially consistent with the helper: it says that it waits, then looks whether
@@ -360,11 +402,16 @@ bool WorkerLink::help(NestedCallBase& call, const mp::Deadline& deadline) {
         const auto done = [&] {
             return call.future_state().done();
         };
+        // NOLINTNEXTLINE(cppcoreguidelines-special-member-functions): of one place only
+        const struct Waits {
+            std::atomic<std::uint32_t>& count;
+
+            ~Waits() { --count; }
+        } waits{helper_waits_};
         ++helper_waits_;
         while (!done() && !deadline.expired()) {
-            turn_unless(done, deadline);
+            turn_in_callback(done, deadline);
         }
-        --helper_waits_;
     }
     TaskContext* const task = task_of_this_thread();
     if (task != nullptr && PoolThread::of_this_thread() == nullptr &&

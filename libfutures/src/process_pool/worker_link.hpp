@@ -101,7 +101,9 @@ private:
 
     // -- ThreadDuties, of the helper
     void turn(const mp::Deadline& deadline) override;
-    void turn_unless(const std::function<bool()>& over, const mp::Deadline& deadline);
+    bool turn_unless(const std::function<bool()>& over, const mp::Deadline& deadline);
+    void
+    turn_in_callback(const std::function<bool()>& over, const mp::Deadline& deadline);
     void ring() noexcept override { ring_bell(LinkSleeper::helper); }
 
     void start_helper();
@@ -126,7 +128,12 @@ private:
     std::uint64_t
     tell_of_wait(std::uint64_t flags, std::span<const std::uint64_t> numbers);
     void tell_wait_is_over() noexcept;
-    bool await(const std::function<bool()>& done, std::vector<std::uint64_t> numbers);
+    void fail_the_rest() noexcept;
+    bool await(
+        StateBase* awaited,
+        const std::function<bool()>& done,
+        std::vector<std::uint64_t> numbers
+    );
     void run_here(ToRun to_run);
     void refuse(const ToRun& to_run) noexcept;
 

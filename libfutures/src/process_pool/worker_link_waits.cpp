@@ -45,6 +45,37 @@ public:
     bool others = false;
 };
 
+/// While it lives, another thread that finishes this future wakes the task.
+class RingsTask final : private Watcher {
+public:
+    /// Null: nothing to watch.
+    RingsTask(LinkMemory& memory, StateBase* state) : Watcher(false), memory_(memory) {
+        set_hears_cancel(true);
+        if (state != nullptr && state->add_waiter(*this)) {
+            state_ = state;
+        }
+    }
+
+    ~RingsTask() override {
+        if (state_ != nullptr) {
+            state_->remove_waiter(*this);
+        }
+    }
+
+    RingsTask(const RingsTask&) = delete;
+    RingsTask& operator=(const RingsTask&) = delete;
+
+private:
+    void told(StateBase& /*state*/) noexcept override {
+        auto& bell = memory_.bells[static_cast<std::size_t>(LinkSleeper::task)];
+        bell.fetch_add(1);
+        futex_wake(bell, 1, FutexScope::shared);
+    }
+
+    LinkMemory& memory_;
+    StateBase* state_ = nullptr;
+};
+
 }  // namespace
 
 /// From here on the parent counts this worker as blocked.
@@ -70,7 +101,7 @@ void WorkerLink::tell_wait_is_over() noexcept {
 
 bool WorkerLink::run_awaited(StateBase& state) {
     if (auto* const call = dynamic_cast<NestedCallBase*>(&state)) {
-        return await([&] { return state.done(); }, {call->number});
+        return await(nullptr, [&] { return state.done(); }, {call->number});
     }
     if (state.depends_on() == nullptr) {
         return false;
@@ -83,7 +114,9 @@ bool WorkerLink::run_awaited(StateBase& state) {
     if (calls.others || calls.numbers.empty()) {
         return state.done();
     }
-    return await([&] { return state.done(); }, std::move(calls.numbers));
+    return await(
+        &state, [&] { return state.done(); }, std::move(calls.numbers)
+    );
 }
 
 bool WorkerLink::run_one_of(const Wait& wait) {
@@ -109,13 +142,16 @@ bool WorkerLink::run_one_of(const Wait& wait) {
             return state->done();
         });
     };
-    return !numbers.empty() && await(any_done, std::move(numbers));
+    return !numbers.empty() && await(nullptr, any_done, std::move(numbers));
 }
 
 /// Sleeps until it is done, one of the calls has come back, or was run here: the caller
-/// looks again. False: it does not sleep here.
+/// looks again. False: it does not sleep here. `awaited`, unless null, is what other
+/// threads than ours may finish.
 bool WorkerLink::await(
-    const std::function<bool()>& done, std::vector<std::uint64_t> numbers
+    StateBase* awaited,
+    const std::function<bool()>& done,
+    std::vector<std::uint64_t> numbers
 ) {
     mp::detail::spin([&] {
         if (drain_mutex_.try_lock()) {
@@ -127,6 +163,7 @@ bool WorkerLink::await(
     if (done()) {
         return true;
     }
+    const RingsTask rings_task(memory_, awaited);
     const bool may_run = depth_ < max_depth && mp::detail::half_of_stack_is_left();
     {
         const MutexLock lock(mutex_);
@@ -180,9 +217,9 @@ bool WorkerLink::await(
         to_run = std::exchange(to_run_, {});
     }
     for (ToRun& next : to_run) {
-        const bool awaited =
+        const bool is_awaited =
             std::find(numbers.begin(), numbers.end(), next.number) != numbers.end();
-        if (awaited && !done()) {
+        if (is_awaited && !done()) {
             run_here(std::move(next));
         } else {
             refuse(next);

@@ -4,6 +4,7 @@
 #include "futures/as_completed.hpp"
 #include "futures/process_pool.hpp"
 #include "futures/wait.hpp"
+#include "futures/when.hpp"
 
 #include "support/catch.hpp"
 #include "support/start_methods.hpp"
@@ -86,6 +87,49 @@ TEST_CASE(
                 sum += x;
             }
             return sum == 6;
+        }));
+    }
+}
+
+TEST_CASE(
+    "ProcessPool: a callback may wait for what is made of futures of its pool",
+    "[process_pool]"
+) {
+    const mp::Context context = each_pool_start_method();
+    const auto add_ten = [](int x) {
+        return x + 10;
+    };
+    for (const int workers : {1, 2}) {
+        INFO(workers << " workers");
+        CHECK(all_six(context, workers, [&](auto&, auto f, auto g) {
+            return f.then(add_ten).result() + g.result() == 15;
+        }));
+        CHECK(all_six(context, workers, [&](auto&, auto f, auto g) {
+            return f.then(add_ten).then(add_ten).result(30s) + g.result() == 25;
+        }));
+        CHECK(all_six(context, workers, [](auto&, auto f, auto g) {
+            const auto [x, y] = futures::when_all(f, g).result();
+            return x + y == 5;
+        }));
+        CHECK(all_six(context, workers, [](auto&, auto f, auto g) {
+            return futures::when_any(std::vector{f, g}).result().futures.size() == 2;
+        }));
+        CHECK(all_six(context, workers, [](auto&, auto f, auto) {
+            const Future<int> plain;
+            f.add_done_callback([plain](const Future<int>& done) {
+                plain.set_result(done.result());
+            });
+            return plain.result() == 2;
+        }));
+        CHECK(all_six(context, workers, [](auto&, auto f, auto) {
+            const Future<int> plain;
+            f.add_done_callback([plain](const Future<int>&) { plain.cancel(); });
+            try {
+                plain.result();
+                return false;
+            } catch (const futures::CancelledError&) {
+                return true;
+            }
         }));
     }
 }

@@ -4,6 +4,7 @@
 #include "futures/futures.hpp"
 
 #include "support/catch.hpp"
+#include "support/gate.hpp"
 #include "support/pools.hpp"
 #include "support/start_methods.hpp"
 
@@ -12,6 +13,7 @@
 #include <chrono>
 #include <semaphore>
 #include <string>
+#include <thread>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -92,6 +94,57 @@ int waits_in_a_callback() {
     return told.result();
 }
 
+int nested_held(const std::string& gate) {
+    test::pass(gate);
+    return 1;
+}
+
+/// Another thread ends what it waits for, while the call that it is made of runs.
+int waits_for_what_is_cancelled(const std::string& gate) {
+    const auto call = this_pool().submit({.timeout = 60s}, nested_held, gate);
+    const auto made = call.then(nested_inc);
+    std::thread canceller([made, call] {
+        while (!call.running()) {
+            std::this_thread::yield();
+        }
+        made.cancel();
+    });
+    int result = 0;
+    try {
+        made.result();
+    } catch (const futures::CancelledError&) {
+        result = 3;
+    }
+    canceller.join();
+    test::ring(gate);
+    return result + call.result();
+}
+
+/// When its worker is to end, a callback waits there for what nobody completes.
+int leaves_a_callback_that_waits() {
+    static const Future<int> never;
+    static std::binary_semaphore told(0);
+    const auto call = this_pool().submit(nested_inc, 1);
+    call.add_done_callback([](const auto&) {
+        told.release();
+        never.then(nested_inc).result();
+    });
+    told.acquire();
+    return call.result();
+}
+
+/// The same, for a call that nobody runs before the worker ends.
+int leaves_a_callback_that_waits_for_a_call(const std::string& gate) {
+    static std::binary_semaphore told(0);
+    const auto held = this_pool().submit({.timeout = 60s}, nested_held, gate);
+    this_pool().submit(nested_inc, 1).add_done_callback([held](const auto&) {
+        told.release();
+        held.result();
+    });
+    told.acquire();
+    return 2;
+}
+
 /// Of another worker, for what has a limit runs on no stack.
 std::string waits_for_another() {
     mp::set_executable("/nowhere/at/all");
@@ -152,4 +205,34 @@ TEST_CASE("this_pool: who waits for a worker that cannot be started is told") {
 TEST_CASE("this_pool: a callback may end its thread, and the others run", "[no-asan]") {
     ProcessPoolExecutor pool(on(quick_pool_context(), 2));
     CHECK(pool.submit(ends_a_thread_in_a_callback).result() == 5);
+}
+
+TEST_CASE("this_pool: a task is told that another thread cancelled what it awaits") {
+    ProcessPoolExecutor pool(on(quick_pool_context(), 2));
+    const test::Gate gate;
+    for (int round = 0; round < 5; ++round) {
+        CHECK(pool.submit(waits_for_what_is_cancelled, gate.path()).result() == 4);
+    }
+}
+
+TEST_CASE("this_pool: a callback that waits for ever does not keep its worker") {
+    auto options = on(mp::get_context(mp::StartMethod::spawn), 2);
+    options.max_tasks_per_child = 1;
+    ProcessPoolExecutor pool(std::move(options));
+    CHECK(pool.submit(leaves_a_callback_that_waits).result() == 2);
+    CHECK(pool.submit(nested_inc, 1).result() == 2);
+    CHECK(pool.submit(leaves_a_callback_that_waits).result() == 2);
+}
+
+TEST_CASE("this_pool: nor one that waits for a call of the pool") {
+    auto options = on(mp::get_context(mp::StartMethod::spawn), 3);
+    options.max_tasks_per_child = 1;
+    ProcessPoolExecutor pool(std::move(options));
+    const test::Gate gate;
+    CHECK(
+        pool.submit(leaves_a_callback_that_waits_for_a_call, gate.path()).result() == 2
+    );
+    CHECK(pool.submit(nested_inc, 1).result() == 2);
+    gate.open(1);
+    CHECK(pool.submit(nested_inc, 1).result() == 2);
 }

@@ -291,3 +291,16 @@ TEST_CASE(
         static_cast<std::size_t>(mp::usable_cpu_count())
     );
 }
+
+TEST_CASE("bootup() after a start that failed tries again", "[pool]") {
+    const test::LogCapture log;
+    ProcessPoolExecutor pool(on(mp::get_context(mp::StartMethod::spawn), 2));
+    pool.submit(inc, 1).result();
+    mp::set_executable("/nowhere/at/all");
+    CHECK_THROWS_AS(pool.bootup(), mp::SpawnError);
+    CHECK_THROWS_AS(pool.bootup(), mp::SpawnError);
+    mp::set_executable("");
+    CHECK(pool.submit(inc, 1).result() == 2);
+    pool.bootup();
+    CHECK(pool.workers().size() == 2);
+}

@@ -325,6 +325,7 @@ protected:
     /// Pending or running, for executors that keep that elsewhere.
     virtual FutureState observe() const noexcept { return FutureState::pending; }
 
+    /// Sleeps. A thread with duties goes on with them, which may throw.
     virtual bool wait_until_done(const mp::Deadline& deadline);
 
     /// Outcome::raw_*: called once, by the first thread that asks. Calls emplace() or
@@ -360,6 +361,7 @@ private:
     [[noreturn]] void throw_invalid(const char* call) const;
     bool conclude_watched(Outcome outcome) noexcept;
     void tell_waiters() noexcept;
+    void tell_waiters_of_cancel() noexcept;
     bool wait_or_help(const mp::Deadline& deadline);
     bool sleep_as(PoolThread* thread, bool told, const mp::Deadline& deadline);
     bool all_are_told() noexcept;

@@ -34,6 +34,9 @@ public:
     /// future must live until the waiter is gone or next() has returned its number.
     bool watch(StateBase& state, std::size_t number);
 
+    /// The same, of one that ends as soon as it is done(): cancel() is enough.
+    bool watch_until_done(StateBase& state, std::size_t number);
+
     /// The number of the next future that ended, in the order they ended; `none` when
     /// the deadline passed first. A thread of a pool runs the last one that is left if
     /// nobody has begun it. Throws DeadlockError when it would wait for ever.
@@ -42,8 +45,12 @@ public:
 private:
     class Node final : public Watcher {
     public:
-        Node(Waiter& waiter, StateBase& state, std::size_t number) noexcept
-            : Watcher(false), waiter_(waiter), state_(&state), number_(number) {}
+        Node(
+            Waiter& waiter, StateBase& state, std::size_t number, bool hears_cancel
+        ) noexcept
+            : Watcher(false), waiter_(waiter), state_(&state), number_(number) {
+            set_hears_cancel(hears_cancel);
+        }
 
         void told(StateBase& state) noexcept override;
 
@@ -58,6 +65,7 @@ private:
 
     class WaitForFirst;
 
+    bool watch(StateBase& state, std::size_t number, bool hears_cancel);
     std::size_t take();
     bool run_last(PoolThread& thread, const mp::Deadline& deadline);
     std::size_t sleep_as(PoolThread* thread, const mp::Deadline& deadline);

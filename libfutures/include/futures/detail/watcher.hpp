@@ -42,6 +42,9 @@ public:
 protected:
     void set_kind(Kind kind) noexcept { kind_ = kind; }
 
+    /// A waiter that is told of cancel(), too, before the executor knows of it.
+    void set_hears_cancel(bool hears_cancel) noexcept { hears_cancel_ = hears_cancel; }
+
     Kind kind() const noexcept { return kind_; }
 
     /// An edge: to tell it of a value runs no code of the program that may wait.
@@ -59,6 +62,7 @@ private:
     Kind kind_;
     bool at_once_ = false;
     bool has_handle_ = false;
+    bool hears_cancel_ = false;
 };
 
 }  // namespace futures::detail
