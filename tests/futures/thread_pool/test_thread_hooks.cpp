@@ -137,7 +137,10 @@ TEST_CASE("ThreadPoolExecutor: no finalizer runs where the initializer failed") 
     CHECK(ended == 0);
 }
 
-TEST_CASE("ThreadPoolExecutor: a finalizer may end its thread, and uses the library") {
+TEST_CASE(
+    "ThreadPoolExecutor: a finalizer may end its thread, and uses the library",
+    "[no-asan]"
+) {
     std::atomic<int> ended{0};
     {
         ThreadPoolExecutor pool({.max_workers = 2, .finalizer = [&ended] {

@@ -49,9 +49,9 @@ TEST_CASE(
     REQUIRE(::sched_setaffinity(0, sizeof one, &one) == 0);
     mp::stop_helpers();  // a fork server began with all of them
     process.start();
-    mp::stop_helpers();
     ::sched_setaffinity(0, sizeof before, &before);
-    process.join();
+    process.join();  // before its server ends, which alone learns of its exit code
+    mp::stop_helpers();
     CHECK(process.exitcode() == 1);
 }
 
