@@ -202,10 +202,7 @@ bool run_own_ready(const Wait& wait) {
         return false;
     }
     // Only this thread takes it from there.
-    if (ready.found != nullptr) {
-        Ready::run_now(*ready.found);
-    }
-    return ready.found != nullptr;
+    return ready.found != nullptr && Ready::run_now(*ready.found);
 }
 
 // What this thread makes itself

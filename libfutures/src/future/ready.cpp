@@ -5,23 +5,26 @@
 
 namespace futures::detail {
 
-namespace {
-
-/// How many scopes of this thread let their dependents go on.
-thread_local unsigned depth = 0;
-
+/// While it lives, one more scope lets its dependents go on. In a child that is forked
+/// meanwhile none does, but for its own.
 // NOLINTNEXTLINE(cppcoreguidelines-special-member-functions): of one place only
-struct Deeper {
-    Deeper() noexcept { ++depth; }
+class Ready::Deeper {
+public:
+    explicit Deeper(OfThread& here) noexcept : before_(here.depth++) {}
 
-    ~Deeper() { --depth; }
+    ~Deeper() { this_threads().depth = before_; }
+
+private:
+    const unsigned before_;
 };
 
-}  // namespace
-
 Ready::~Ready() {
-    innermost() = outside_;
-    List& list = this_threads();
+    OfThread& here = this_threads();
+    if (here.process != process_) {
+        return;
+    }
+    here.innermost = outside_;
+    List& list = here.list;
     if (outer_.first != nullptr) {
         if (list.first == nullptr) {
             list = outer_;
@@ -33,7 +36,7 @@ Ready::~Ready() {
 }
 
 void Ready::add(Dependencies& dependent) noexcept {
-    List& list = this_threads();
+    List& list = this_threads().list;
     dependent.next_ = nullptr;
     // order: relaxed, only this thread asks whether it is its own.
     dependent.ready_in_.store(&list, std::memory_order_relaxed);
@@ -42,10 +45,11 @@ void Ready::add(Dependencies& dependent) noexcept {
 }
 
 void Ready::run() {
-    if (this_threads().first == nullptr || depth >= deepest) {
+    OfThread& here = this_threads();
+    if (here.list.first == nullptr || here.depth >= deepest) {
         return;
     }
-    const Deeper deeper;
+    const Deeper deeper(here);
     try {
         run_all();
     } catch (const mp::detail::ForcedUnwind&) {
@@ -55,8 +59,9 @@ void Ready::run() {
 }
 
 Dependencies* Ready::first_here() noexcept {
-    Dependencies* first = this_threads().first;
-    for (const Ready* scope = innermost(); first == nullptr && scope != nullptr;
+    const OfThread& here = this_threads();
+    Dependencies* first = here.list.first;
+    for (const Ready* scope = here.innermost; first == nullptr && scope != nullptr;
          scope = scope->outside_) {
         first = scope->outer_.first;
     }
@@ -87,23 +92,23 @@ bool Ready::remove(List& list, Dependencies& dependent) noexcept {
     return false;
 }
 
-void Ready::run_now(Dependencies& dependent) {
-    bool removed = remove(this_threads(), dependent);
-    for (auto* scope = innermost(); !removed && scope != nullptr;
+bool Ready::run_now(Dependencies& dependent) {
+    OfThread& here = this_threads();
+    bool removed = remove(here.list, dependent);
+    for (auto* scope = here.innermost; !removed && scope != nullptr;
          scope = scope->outside_) {
         removed = remove(scope->outer_, dependent);
     }
     if (removed) {
         dependent.run();
     }
+    return removed;
 }
 
 void Ready::run_all() {
-    List& list = this_threads();
-    while (list.first != nullptr) {
-        Dependencies& next = *list.first;
-        list.first = next.next_;
-        next.run();
+    while (Dependencies* const next = this_threads().list.first) {
+        this_threads().list.first = next->next_;
+        next->run();
     }
 }
 

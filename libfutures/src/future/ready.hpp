@@ -4,9 +4,14 @@
 // deep: what one of them completes adds to the list instead of calling it, once a few
 // such lists are under way in the thread.
 // Threads: each has its own lists; an object is a scope of one.
+// Processes: a child that is forked in such a scope begins with empty lists: what waits
+// in the scopes of its parent is its parent's.
 #pragma once
 
 #include "futures/detail/dependencies.hpp"
+#include "mp/detail/creator.hpp"
+
+#include <cstdint>
 
 namespace futures::detail {
 
@@ -15,12 +20,10 @@ namespace futures::detail {
 // NOLINTNEXTLINE(cppcoreguidelines-special-member-functions): a scope
 class Ready {
 public:
-    Ready() noexcept : outer_(this_threads()), outside_(innermost()) {
-        this_threads() = {};
-        innermost() = this;
-    }
+    Ready() noexcept : Ready(this_threads()) {}
 
-    /// What is left is for the scope outside.
+    /// What is left is for the scope outside. In a child that was forked in the scope
+    /// nothing is.
     ~Ready();
 
     Ready(const Ready&) = delete;
@@ -38,11 +41,13 @@ public:
     /// This one does.
     static bool is_here(const Dependencies& dependent) noexcept {
         // order: relaxed, what is looked for was written by this thread.
-        return dependent.ready_in_.load(std::memory_order_relaxed) == &this_threads();
+        return dependent.ready_in_.load(std::memory_order_relaxed) ==
+               &this_threads().list;
     }
 
-    /// Runs it before its turn. Requires: it is here.
-    static void run_now(Dependencies& dependent);
+    /// Runs it before its turn. False: it is not here after all, but in a thread of
+    /// which this one is a forked copy.
+    static bool run_now(Dependencies& dependent);
 
     /// Runs all that is here: the thread is about to wait for what may need it.
     static void run_all_here();
@@ -55,14 +60,31 @@ private:
         Dependencies* last = nullptr;
     };
 
-    static List& this_threads() noexcept {
-        thread_local constinit List list;
-        return list;
+    /// What a thread has.
+    struct OfThread {
+        List list;
+        Ready* innermost = nullptr;
+        unsigned depth = 0;         ///< of its scopes that let their dependents go on
+        std::uint64_t process = 0;  ///< whose thread it is
+    };
+
+    class Deeper;
+
+    explicit Ready(OfThread& here) noexcept
+        : outer_(here.list), outside_(here.innermost), process_(here.process) {
+        here.list = {};
+        here.innermost = this;
     }
 
-    static Ready*& innermost() noexcept {
-        thread_local constinit Ready* scope = nullptr;
-        return scope;
+    /// To be asked for again behind whatever may fork.
+    static OfThread& this_threads() noexcept {
+        thread_local constinit OfThread here;
+        const std::uint64_t process = mp::detail::process_token();
+        if (here.process != process) {
+            here = OfThread();
+            here.process = process;
+        }
+        return here;
     }
 
     static Dependencies* first_here() noexcept;
@@ -71,6 +93,7 @@ private:
 
     List outer_;
     Ready* const outside_;
+    const std::uint64_t process_;
 };
 
 }  // namespace futures::detail

@@ -9,8 +9,14 @@
 #include "support/catch.hpp"
 #include "support/cause_of.hpp"
 #include "support/counted.hpp"
+#include "support/fork_child.hpp"
+#include "support/patience.hpp"
 #include "support/start_methods.hpp"
 
+#include <unistd.h>
+
+#include <exception>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -18,6 +24,7 @@
 #include <thread>
 #include <vector>
 
+using namespace std::chrono_literals;
 using futures::Future;
 using test::Counted;
 
@@ -389,4 +396,74 @@ TEST_CASE("then(): cancelling it against its future's last handle going", "[then
         other.join();
         REQUIRE(t.done());
     }
+}
+
+namespace {
+
+/// Calls `body` in a function within so many others, with a future that waits for its
+/// turn in this thread.
+void then_within(int depth, const std::function<void(const Future<void>&)>& body) {
+    const Future<void> f;
+    const auto next = std::make_shared<Future<void>>();
+    const auto t = f.then([depth, &body, next] {
+        if (depth == 0) {
+            body(*next);
+        } else {
+            then_within(depth - 1, body);
+        }
+    });
+    *next = f.then([] {});
+    f.set_result();
+}
+
+bool then_of_ones_own_works() {
+    const Future<int> own;
+    const auto last =
+        own.then([](int x) { return 2 * x; }).then([](int x) { return x + 1; });
+    own.set_result(1);
+    return last.done() && last.result() == 3;
+}
+
+/// A wait runs what it needs of this thread.
+bool then_is_made_here(const Future<void>& future) {
+    try {
+        future.result(1ms);
+        return true;
+    } catch (const std::exception&) {
+        return false;
+    }
+}
+
+}  // namespace
+
+TEST_CASE("then(): a child that a function forks leaves to it what waits", "[then]") {
+    const int depth = GENERATE(0, 30);
+    int status = -1;
+    bool done = true;
+    then_within(depth, [&](const Future<void>& next) {
+        status = test::run_in_fork_for(test::patience(1s), [&] {
+            return then_of_ones_own_works() && !then_is_made_here(next) ? 0 : 1;
+        });
+        done = next.done();
+    });
+    CHECK(status == 0);
+    CHECK_FALSE(done);
+}
+
+TEST_CASE("then(): a child that returns from the function that forked it", "[then]") {
+    const Future<int> f;
+    pid_t child = -1;
+    int others = 0;
+    const auto t = f.then([&](int x) {
+        child = ::fork();
+        return x;
+    });
+    const auto u = f.then([&](int) { ++others; });
+    f.set_result(1);
+    if (child == 0) {
+        ::_exit(others == 0 && then_of_ones_own_works() ? 0 : 1);
+    }
+    CHECK(test::exit_status(child) == 0);
+    CHECK(others == 1);
+    CHECK(u.done());
 }

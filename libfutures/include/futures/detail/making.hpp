@@ -2,7 +2,7 @@
 // Making: that a thread makes the value of a derived future, which it may not wait for.
 // Python:  none.
 // Differs: nothing to differ from.
-// Threads: each has its own.
+// Threads: each has its own. A child that is forked in a scope is in none.
 #pragma once
 
 namespace futures::detail {
@@ -10,9 +10,9 @@ namespace futures::detail {
 /// A scope: while this thread makes one.
 class Making {
 public:
-    Making() noexcept { ++depth(); }
+    Making() noexcept : before_(depth()++) {}
 
-    ~Making() { --depth(); }
+    ~Making() { depth() = before_; }
 
     Making(const Making&) = delete;
     Making& operator=(const Making&) = delete;
@@ -24,6 +24,8 @@ public:
 
 private:
     static unsigned& depth() noexcept;
+
+    const unsigned before_;
 };
 
 }  // namespace futures::detail
