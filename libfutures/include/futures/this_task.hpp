@@ -65,13 +65,14 @@ public:
     explicit ThisTask(detail::TaskContext& task) noexcept : task_(&task) {}
 
     /// Whether the task is to stop: its time is up, or cancel(running) was called. Any
-    /// thread; a load.
+    /// thread; a load. Never in a process that a task of a process pool has forked.
     bool stop_requested() const noexcept { return task_->stop_requested(); }
 
     /// The same as the standard library says it, for condition_variable_any, jthread
     /// and stop_callback. In a worker process a thread of the pool's looks after it
     /// from the first call on, and runs the callbacks. Any thread. Throws
-    /// std::system_error when no thread can be had.
+    /// std::system_error when no thread can be had, and mp::StateError in a process
+    /// that a task of a process pool has forked.
     std::stop_token stop_token() const { return task_->stop_token(); }
 
     /// Throws CancelledError if the task is to stop. A task that ends by that ends as

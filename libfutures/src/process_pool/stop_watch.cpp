@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "process_pool/stop_watch.hpp"
 
+#include "mp/errors.hpp"
+
 #include "os/signals.hpp"
 #include "util/library_thread.hpp"
 
@@ -12,6 +14,13 @@ using mp::detail::FutexScope;
 using mp::detail::MutexLock;
 
 StopWatch::~StopWatch() {
+    if (!creator_.is_here()) {
+        std::thread parents = std::move(thread_);
+        if (parents.joinable()) {
+            parents.detach();  // it is not in this process
+        }
+        return;
+    }
     std::thread thread;
     {
         const MutexLock lock(mutex_);
@@ -26,6 +35,12 @@ StopWatch::~StopWatch() {
 }
 
 std::stop_token StopWatch::token_of(std::uint64_t position) {
+    if (!creator_.is_here()) {
+        throw mp::StateError(
+            "the stop token of a task is for the process that runs it: a child that "
+            "the task has forked gets none"
+        );
+    }
     std::stop_source source(std::nostopstate);
     {
         const MutexLock lock(mutex_);

@@ -3,8 +3,10 @@
 // memory, and a thread that sleeps on it, for tasks that want a stop token.
 // docs/protocols/kill_ladder.md is the protocol.
 // Threads: any, but for the destructor.
+// Processes: in a child of the worker, which has no such memory, no task is to stop.
 #pragma once
 
+#include "mp/detail/creator.hpp"
 #include "mp/thread_safety.hpp"
 
 #include "process_pool/board_layout.hpp"
@@ -25,11 +27,11 @@ public:
 
     /// Whether the task at that position is to stop.
     bool is_to_stop(std::uint64_t position) const noexcept {
-        return control_.stopped_task.load() == position + 1;
+        return creator_.is_here() && control_.stopped_task.load() == position + 1;
     }
 
     /// The token of the task at that position, which runs. The first call makes the
-    /// thread: throws std::system_error.
+    /// thread: throws std::system_error. Throws mp::StateError in a child.
     std::stop_token token_of(std::uint64_t position);
 
 private:
@@ -37,6 +39,7 @@ private:
     bool pass_on() noexcept;
 
     // Set once in the constructor.
+    const mp::detail::Creator creator_;
     WorkerControl& control_;
 
     mp::detail::Mutex mutex_;

@@ -61,6 +61,23 @@ int refused_elsewhere() {
     return (in_thread ? 1 : 0) + (in_child ? 2 : 0) + (refused() ? 0 : 4);
 }
 
+/// What a child that the task forks learns of it by an object that it has kept.
+int kept_in_a_child(bool after_a_token) {
+    const auto task = this_task();
+    if (after_a_token && task.stop_token().stop_requested()) {
+        return -1;
+    }
+    return test::run_in_fork([&] {
+        task.check_cancelled();
+        try {
+            task.stop_token();
+            return 1;
+        } catch (const mp::StateError&) {
+            return task.stop_requested() ? 2 : 0;
+        }
+    });
+}
+
 }  // namespace
 
 TEST_CASE("this_task() in a worker tells of the task", "[this_task]") {
@@ -90,6 +107,12 @@ TEST_CASE("this_task() tells of the attempt", "[this_task]") {
 TEST_CASE("this_task() is for the task's own thread and process", "[this_task]") {
     ProcessPoolExecutor pool(on(quick_pool_context(), 1));
     CHECK(pool.submit(refused_elsewhere).result() == 7);
+}
+
+TEST_CASE("this_task() that was kept tells a forked child of no stop", "[this_task]") {
+    const bool after_a_token = GENERATE(false, true);
+    ProcessPoolExecutor pool(on(quick_pool_context(), 1));
+    CHECK(pool.submit(kept_in_a_child, after_a_token).result() == 0);
 }
 
 TEST_CASE("this_task() in a thread tells of the task", "[this_task]") {
