@@ -218,10 +218,13 @@ void kill_behind(
 
 void kill_tree(pid_t pid, int pidfd) noexcept {
     ProcessTree tree(pid, pidfd);
+    std::optional<StoppedProcess> standing;
     try {
-        if (!os::pidfd_ended(pidfd) && stop_process(pidfd)) {
-            wait_until_stopped(pid, pidfd);
-            tree.find();
+        if (!os::pidfd_ended(pidfd)) {
+            standing.emplace(pid, pidfd);
+            if (standing->is_stopped()) {
+                tree.find();
+            }
         }
     } catch (const std::exception& error) {
         mp::detail::log_warning(

@@ -84,20 +84,14 @@ bool ProcessPool::is_in_step(std::uint32_t index, Step step) const noexcept {
 /// It may be through in this very moment, and begin its first task: it is stopped
 /// first.
 void ProcessPool::kill_if_in_step(std::uint32_t index, Worker& worker) {
-    const bool stopped = stop_process(worker.sentinel);
-    if (stopped) {
-        wait_until_stopped(worker.process->pid(), worker.sentinel);
-    }
+    const StoppedProcess standing(worker.process->pid(), worker.sentinel);
     worker.step_end = mp::Deadline(mp::forever);
     if (is_in_step(index, worker.step)) {
+        end_worker(worker, SIGKILL);
         worker.condemned =
             worker.step == Step::start ? Condemned::slow_start : Condemned::slow_end;
-        end_worker(worker, SIGKILL);
     } else {
         worker.step = Step::none;
-        if (stopped) {
-            resume_process(worker.sentinel);
-        }
     }
 }
 

@@ -49,17 +49,11 @@ ProcessPool::Time ProcessPool::strike(std::uint32_t index) {
         ladder.rung == Ladder::Rung::killed) {
         return Time::max();
     }
-    const bool stopped = stop_process(worker.sentinel);
-    if (stopped) {
-        wait_until_stopped(worker.process->pid(), worker.sentinel);
-    }
+    const StoppedProcess standing(worker.process->pid(), worker.sentinel);
     board_.drain();
     if (still_runs(index, ladder.position)) {
-        strike_standing(worker, ladder, stopped);
+        strike_standing(worker, ladder, standing.is_stopped());
         return ladder.next;
-    }
-    if (stopped) {
-        resume_process(worker.sentinel);
     }
     return Time::max();
 }
@@ -77,21 +71,22 @@ bool ProcessPool::still_runs(std::uint32_t index, std::uint64_t position) {
     return found;
 }
 
+/// When it throws, the rung is where it was: it is tried again.
 void ProcessPool::strike_standing(Worker& worker, Ladder& ladder, bool may_signal) {
     const bool at_once =
         ladder.kill_after.duration() == std::chrono::nanoseconds::zero();
     if (ladder.rung == Ladder::Rung::asked && may_signal && !at_once) {
-        ladder.rung = Ladder::Rung::terminated;
-        ladder.next = later(std::chrono::steady_clock::now(), ladder.kill_after);
         // It comes before any instruction of the worker's: before the task's end, and
         // before another task. With it the worker goes on.
         end_worker(worker, SIGTERM);
+        ladder.rung = Ladder::Rung::terminated;
+        ladder.next = later(std::chrono::steady_clock::now(), ladder.kill_after);
         return;
     }
+    end_worker(worker, SIGKILL);
     ladder.rung = Ladder::Rung::killed;
     ladder.next = Time::max();
     worker.condemned = Condemned::stopped;
-    end_worker(worker, SIGKILL);
 }
 
 }  // namespace futures::detail

@@ -63,6 +63,12 @@ bool is_resource_tracker(pid_t pid) {
 
 }  // namespace
 
+ProcessTree::~ProcessTree() {
+    for (const Member& member : members_) {
+        resume_process(member.pidfd.get());
+    }
+}
+
 void ProcessTree::find() {
     const mp::Deadline deadline(longest_search);
     for (bool more = true; more;) {

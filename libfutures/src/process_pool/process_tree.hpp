@@ -23,6 +23,12 @@ public:
     /// Of the process that has this descriptor.
     ProcessTree(pid_t root, int pidfd) : root_(root), root_pidfd_(pidfd) {}
 
+    /// Those that were found, and not taken, go on, unless they were killed.
+    ~ProcessTree();
+
+    ProcessTree(const ProcessTree&) = delete;
+    ProcessTree& operator=(const ProcessTree&) = delete;
+
     /// Stops them, to a fixpoint: an orphan turns up among the children of the process
     /// that adopts it. Spared is a resource tracker. Where descriptors are short those
     /// found so far are killed, to make room. Requires: the root stands still. Throws

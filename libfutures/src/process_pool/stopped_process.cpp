@@ -61,4 +61,20 @@ void resume_process(int pidfd) noexcept {
     }
 }
 
+StoppedProcess::StoppedProcess(int pidfd)
+    : pidfd_(pidfd), is_stopped_(stop_process(pidfd)) {}
+
+// The object is there before the body: what throws in that destroys it.
+StoppedProcess::StoppedProcess(pid_t pid, int pidfd) : StoppedProcess(pidfd) {
+    if (is_stopped_) {
+        wait_until_stopped(pid, pidfd);
+    }
+}
+
+StoppedProcess::~StoppedProcess() {
+    if (is_stopped_) {
+        resume_process(pidfd_);
+    }
+}
+
 }  // namespace futures::detail

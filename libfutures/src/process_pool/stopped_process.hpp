@@ -17,4 +17,23 @@ void wait_until_stopped(pid_t pid, int pidfd);
 /// SIGCONT.
 void resume_process(int pidfd) noexcept;
 
+/// While it lives, a process stands still, if it may be stopped; then it goes on,
+/// however the scope is left. One that was killed meanwhile ends all the same.
+class StoppedProcess {
+public:
+    /// Throws as stop_process(), and then it does not stand still.
+    StoppedProcess(pid_t pid, int pidfd);
+    ~StoppedProcess();
+    StoppedProcess(const StoppedProcess&) = delete;
+    StoppedProcess& operator=(const StoppedProcess&) = delete;
+
+    bool is_stopped() const noexcept { return is_stopped_; }
+
+private:
+    explicit StoppedProcess(int pidfd);
+
+    const int pidfd_;
+    const bool is_stopped_;
+};
+
 }  // namespace futures::detail

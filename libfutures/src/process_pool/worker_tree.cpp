@@ -11,6 +11,7 @@
 #include <signal.h>
 
 #include <exception>
+#include <optional>
 #include <string>
 
 namespace futures::detail {
@@ -19,10 +20,13 @@ namespace os = mp::os;
 
 void end_worker_tree(const mp::Process& worker, int signal) {
     ProcessTree tree(worker.pid(), worker.sentinel());
+    std::optional<StoppedProcess> standing;
     try {
-        if (!os::pidfd_ended(worker.sentinel()) && stop_process(worker.sentinel())) {
-            wait_until_stopped(worker.pid(), worker.sentinel());
-            tree.find();
+        if (!os::pidfd_ended(worker.sentinel())) {
+            standing.emplace(worker.pid(), worker.sentinel());
+            if (standing->is_stopped()) {
+                tree.find();
+            }
         }
     } catch (const std::exception& error) {
         mp::detail::log_warning(
