@@ -101,6 +101,13 @@ void ProcessPool::revive() {
 
 /// Requires: no worker is there, and all that was submitted has ended.
 void ProcessPool::renew() {
+    // What was counted of waits was of workers that are gone; positions begin anew, so
+    // that those of tasks that stopped would be others'.
+    waiting_workers_ = 0;
+    static_cast<void>(nested_.take_stopped());
+    if (spares_ != 0) {
+        set_spares(0);  // before the board is made anew, by its size
+    }
     board_.renew();
     board_.want_ready(booting_ > 0);
     waiting_.open();

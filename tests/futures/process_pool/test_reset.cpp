@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 // reset(): a broken pool works again.
 #include "futures/process_pool.hpp"
+#include "futures/this_pool.hpp"
+#include "futures/when.hpp"
 #include "mp/errors.hpp"
 
 #include "faults/board_scribbling.hpp"
 #include "support/catch.hpp"
+#include "support/gate.hpp"
 #include "support/gone.hpp"
 #include "support/pools.hpp"
 #include "support/start_methods.hpp"
@@ -13,6 +16,7 @@
 
 #include <atomic>
 #include <future>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -26,6 +30,27 @@ namespace {
 
 void die_to_reset() {
     raise(SIGKILL);
+}
+
+int die_with_a_value() {
+    raise(SIGKILL);
+    return 0;
+}
+
+/// Several at once, for which a worker is added that may run them.
+int wait_for_those_that_die() {
+    const auto both = futures::when_all(
+        futures::this_pool().submit(die_with_a_value),
+        futures::this_pool().submit(die_with_a_value)
+    );
+    const auto [first, second] = both.result();
+    return first + second;
+}
+
+int ring_and_pass(const std::string& begun, const std::string& end) {
+    test::ring(begun);
+    test::pass(end);
+    return 1;
 }
 
 /// Over all that the pool and its workers share, but for arenas.
@@ -113,6 +138,32 @@ TEST_CASE("reset: in a callback of a future that tells of the break", "[pool]") 
     });
     CHECK(after.get_future().get() == 2);
     CHECK(pool.submit(inc, 2).result(60s) == 3);
+}
+
+TEST_CASE(
+    "reset: in the middle of waits, the pool has as many workers as ever", "[pool]"
+) {
+    const test::Gate begun;
+    const test::Gate end;
+    ProcessPoolExecutor pool(test::on(each_pool_start_method(), 2));
+    for (int round = 0; round < 2; ++round) {
+        const auto first = pool.submit(wait_for_those_that_die);
+        const auto second = pool.submit(wait_for_those_that_die);
+        CHECK_THROWS_AS(first.result(60s), BrokenProcessPool);
+        CHECK_THROWS_AS(second.result(60s), BrokenProcessPool);
+        pool.reset();
+        std::vector<Future<int>> tasks;
+        for (int i = 0; i < 3; ++i) {
+            tasks.push_back(pool.submit(ring_and_pass, begun.path(), end.path()));
+        }
+        CHECK(begun.wait_for(2));
+        CHECK(pool.workers().size() == 2);
+        end.open(tasks.size());
+        for (const auto& task : tasks) {
+            CHECK(task.result(60s) == 1);
+        }
+        CHECK(begun.wait_for(1));
+    }
 }
 
 TEST_CASE("reset: beside threads that submit, and others that reset", "[pool]") {
