@@ -136,6 +136,7 @@ private:
     );
     void run_here(ToRun to_run);
     void refuse(const ToRun& to_run) noexcept;
+    void tell_of_stacked(AskKind kind, std::uint64_t number) noexcept;
 
     // Set once in the constructor.
     const mp::detail::Creator creator_;

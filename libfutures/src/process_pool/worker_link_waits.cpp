@@ -244,13 +244,19 @@ void WorkerLink::run_here(ToRun to_run) {
     if (NestedCallBase* const call = remove(to_run.number)) {
         settle(*call, threw ? TaskEnd::exception : TaskEnd::value, std::move(result));
     }
-    ask({AskKind::ended, to_run.number, 0});
+    tell_of_stacked(AskKind::ended, to_run.number);
 }
 
 /// It came when nobody waited for it any more.
 void WorkerLink::refuse(const ToRun& to_run) noexcept {
+    tell_of_stacked(AskKind::not_run, to_run.number);
+}
+
+/// What became of a call for this stack. The parent, and all that depend on the call,
+/// would wait for it in vain: without memory for that this worker is lost.
+void WorkerLink::tell_of_stacked(AskKind kind, std::uint64_t number) noexcept {
     try {
-        ask({AskKind::not_run, to_run.number, 0});
+        ask({kind, number, 0});
     } catch (const std::bad_alloc&) {
         std::abort();
     }
