@@ -248,6 +248,7 @@ private:
     void answer(std::uint32_t index, NestedLink& link, const AskHead& head);
     void end_of_stacked(NestedLink& link, std::uint64_t number, bool has_run);
     void cancel_nested(NestedTask& task);
+    void cancel_calls_of_stopped();
     void settle_nested() noexcept;
     void close_link(std::uint32_t index);
 
@@ -364,6 +365,7 @@ private:
     bool damage_told_ = false;
     bool watch_failed_ = false;    ///< a task could not be stopped; the log has it
     std::vector<Ladder> ladders_;  ///< by worker
+    std::vector<std::uint64_t> stopped_;  ///< tasks whose calls are to be cancelled
     LossWindow losses_;
     StartTrouble start_trouble_;  ///< workers dead before their first task, in a row
     std::optional<StartTrouble::Clock::time_point> next_start_;  ///< not before that

@@ -233,21 +233,31 @@ void ProcessPool::cancel_nested(NestedTask& task) {
     }
 }
 
+/// A task of which not all calls could be cancelled stays noted.
+void ProcessPool::cancel_calls_of_stopped() {
+    for (;;) {
+        if (stopped_.empty()) {
+            // In this order: what a task submitted before it stopped is here then.
+            stopped_ = nested_.take_stopped();
+            if (stopped_.empty()) {
+                return;
+            }
+            take_asks();
+        }
+        const std::uint64_t owner = stopped_.back();
+        for (const NestedTaskPtr& task : nested_.calls_of(owner)) {
+            cancel_nested(*task);
+        }
+        std::erase(stopped_, owner);
+    }
+}
+
 void ProcessPool::settle_nested() noexcept {
     if (nested_.none()) {
         return;
     }
     try {
-        // In this order: what a task submitted before it stopped is here then.
-        const std::vector<std::uint64_t> stopped = nested_.take_stopped();
-        if (!stopped.empty()) {
-            take_asks();
-        }
-        for (const std::uint64_t owner : stopped) {
-            for (const NestedTaskPtr& task : nested_.calls_of(owner)) {
-                cancel_nested(*task);
-            }
-        }
+        cancel_calls_of_stopped();
         while (settle_waits()) {
         }
     } catch (const std::exception&) {

@@ -105,6 +105,7 @@ void ProcessPool::renew() {
     // that those of tasks that stopped would be others'.
     waiting_workers_ = 0;
     static_cast<void>(nested_.take_stopped());
+    stopped_.clear();
     if (spares_ != 0) {
         set_spares(0);  // before the board is made anew, by its size
     }
