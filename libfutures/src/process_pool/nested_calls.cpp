@@ -192,8 +192,11 @@ void NestedCalls::ended(NestedTask& task) noexcept {
             tell_locked(task.origin.worker, *link, std::move(frame));
         }
     } catch (const std::exception&) {
-        // No memory: its worker would wait for ever.
-        board_.kill_worker_of(task.origin.worker);
+        // No memory: its worker would wait for ever, if it is that one still.
+        const MutexLock lock(mutex_);
+        if (link_to(task.origin) != nullptr) {
+            board_.kill_worker_of(task.origin.worker);
+        }
     }
 }
 
