@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "futures/retry.hpp"
 
+#include "mp/detail/creator.hpp"
+
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <random>
 #include <stdexcept>
 
@@ -24,9 +27,16 @@ std::chrono::nanoseconds checked_delay(Seconds time) {
     );
 }
 
-/// From 0 to 1. Not for secrets.
+/// From 0 to 1. Not for secrets. A forked child begins anew: all children of a process
+/// would else have the same numbers, and retry in step.
 double random_part() {
-    thread_local std::minstd_rand generator(std::random_device{}());
+    thread_local std::minstd_rand generator;
+    thread_local std::uint64_t process_of_generator = 0;
+    const std::uint64_t process = mp::detail::process_token();
+    if (process_of_generator != process) {
+        generator.seed(std::random_device{}());
+        process_of_generator = process;
+    }
     return std::uniform_real_distribution<double>(0, 1)(generator);
 }
 

@@ -3,12 +3,14 @@
 #include "futures/retry.hpp"
 
 #include "support/catch.hpp"
+#include "support/fork_child.hpp"
 
 #include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <ios>
 #include <limits>
+#include <set>
 #include <stdexcept>
 #include <system_error>
 
@@ -57,6 +59,18 @@ TEST_CASE(
     }
     CHECK(differs);
     CHECK(backoff(0s, 10.0, 1s).before(4'000'000'000U) == 0s);
+}
+
+TEST_CASE("backoff: forked children do not wait in step", "[executor]") {
+    const RetryDelay delay = backoff(100ms, 2.0, 1s);
+    CHECK(delay.before(1) <= 100ms);  // this process has its numbers
+    std::set<int> parts;
+    for (int child = 0; child < 16; ++child) {
+        parts.insert(test::run_in_fork([&] {
+            return static_cast<int>(delay.before(1).count() % 97);
+        }));
+    }
+    CHECK(parts.size() > 1);
 }
 
 TEST_CASE("backoff: what makes no sense is an invalid argument", "[executor]") {
