@@ -170,6 +170,10 @@ bool WorkerLink::await(
         awaits_ = true;
     }
     memory_.sleeper.store(LinkSleeper::task);
+    // The same with the parent as behind the wait: it wakes this thread from here on,
+    // or drain() sees what it wrote. What drain() looks at first is not sequentially
+    // consistent.
+    mp::os::full_fence();
     std::uint64_t wait = 0;
     try {
         wait = tell_of_wait(
