@@ -45,6 +45,7 @@ CODE = [
     (r"\batomic_ref\b", ALL, [], "libc++ 16 has none"),
     (r"\bstable_partition\b", LIBRARIES, [], "takes a temporary buffer by a deprecated function"),
     (r"#\s*include <iostream>", LIBRARIES, ["libmp/src/os/stream_text.cpp"], "makes the standard streams in each program"),
+    (r"#\s*include <(?:fstream|sstream)>", LIBRARIES, ["libmp/src/os/stream_text.cpp"], "follows the program's locale: os/file_text.hpp reads"),
     (r"\bCatch::", ALL, ["tests/support/*"], "tests take Catch2's names from support/catch.hpp"),
 ]
 

@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """Every descriptor that the libraries make is above the standard streams: a system call that makes one
-stands inside new_fd(). (std::ifstream is none of its business: what is read and closed at once cannot be
-written to.)"""
+stands inside new_fd(), and is closed on exec, which a file stream's is not."""
 import re
 
 from lib_tree import code, files, finish
@@ -13,7 +12,7 @@ MAKERS = re.compile(
     r"|timerfd_create|signalfd|inotify_init1?|mkstemp|mkostemp|fopen|fdopen|opendir|tmpfile)\s*\("
     r"|\bSYS_(pidfd_open|pidfd_getfd|memfd_create|openat2?|open|socket|dup)\b"
     r"|\b(F_DUPFD\w*|recvmsg|recvmmsg)\b"
-    r"|\b(std::o?fstream|std::filesystem::(?:recursive_)?directory_iterator)\b"
+    r"|\b(std::[io]?fstream|std::filesystem::(?:recursive_)?directory_iterator)\b"
 )
 # What makes a descriptor of it that is ours.
 TAKERS = re.compile(r"(?:new_fd|try_new_fd|new_fd_pair|lifted)$")

@@ -2,16 +2,10 @@
 #include "process_pool/process_look.hpp"
 
 #include "os/check.hpp"
-#include "os/new_fd.hpp"
+#include "os/file_text.hpp"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <array>
-#include <cstddef>
 #include <filesystem>
-#include <sstream>
+#include <string_view>
 #include <system_error>
 
 namespace futures::detail {
@@ -26,34 +20,13 @@ bool means_gone(std::error_code error) noexcept {
            error == std::errc::no_such_process;
 }
 
-std::nullopt_t gone_or_throw(const std::string& path) {
-    if (!means_gone(os::last_error())) {
-        os::throw_last_error(path.c_str());
-    }
-    return std::nullopt;
-}
-
 /// Nothing when there is no such file: its process, or thread, is gone.
 std::optional<std::string> text_of(const std::string& path) {
-    const mp::UniqueFd file =
-        os::try_new_fd([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC); });
-    if (!file) {
-        return gone_or_throw(path);
+    auto text = os::text_of_file(path);
+    if (!text && !means_gone(os::last_error())) {
+        os::throw_last_error(path.c_str());
     }
-    std::string text;
-    std::array<char, 4096> part;
-    for (;;) {
-        const auto got = os::restarting([&] {
-            return ::read(file.get(), part.data(), part.size());
-        });
-        if (got < 0) {
-            return gone_or_throw(path);
-        }
-        if (got == 0) {
-            return text;
-        }
-        text.append(part.data(), static_cast<std::size_t>(got));
-    }
+    return text;
 }
 
 std::string folder_of(pid_t pid) {
@@ -75,23 +48,17 @@ std::vector<std::string> entries_of(const std::string& folder) {
     return names;
 }
 
-bool is_number(const std::string& name) {
-    return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
-        return c >= '0' && c <= '9';
-    });
-}
-
 /// By looking at all processes, where the kernel lists no children.
 std::vector<pid_t> children_by_search(pid_t parent) {
     std::vector<pid_t> children;
     for (const std::string& name : entries_of("/proc")) {
-        if (!is_number(name)) {
+        const auto pid = os::Words(name).next_number<pid_t>();
+        if (!pid) {
             continue;
         }
-        const auto pid = static_cast<pid_t>(std::stol(name));
-        const auto look = look_at_process(pid);
+        const auto look = look_at_process(*pid);
         if (look && look->parent == parent) {
-            children.push_back(pid);
+            children.push_back(*pid);
         }
     }
     return children;
@@ -106,9 +73,12 @@ std::optional<ProcessLook> look_at_process(pid_t pid) {
     if (name_end == std::string::npos) {
         return std::nullopt;
     }
-    std::istringstream rest(line->substr(name_end + 1));
+    os::Words rest(std::string_view(*line).substr(name_end + 1));
     ProcessLook look;
-    rest >> look.state >> look.parent;
+    if (const std::string_view state = rest.next(); !state.empty()) {
+        look.state = state.front();
+    }
+    look.parent = rest.next_number<pid_t>().value_or(0);
     return look;
 }
 
@@ -123,9 +93,9 @@ std::vector<pid_t> children_of(pid_t parent) {
     for (const std::string& thread : entries_of(threads)) {
         const auto list = text_of(threads + "/" + thread + "/children");
         listed = listed || list.has_value();
-        std::istringstream numbers(list.value_or(""));
-        for (pid_t pid = 0; numbers >> pid;) {
-            children.push_back(pid);
+        os::Words numbers(list ? *list : std::string_view());
+        while (const auto pid = numbers.next_number<pid_t>()) {
+            children.push_back(*pid);
         }
     }
     return listed ? children : children_by_search(parent);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "os/address_space.hpp"
 
+#include "os/file_text.hpp"
 #include "os/page.hpp"
 
 #include <sys/auxv.h>
@@ -8,9 +9,7 @@
 
 #include <algorithm>
 #include <bit>
-#include <fstream>
 #include <limits>
-#include <locale>
 
 namespace mp::os {
 
@@ -41,10 +40,7 @@ std::size_t all_addresses() noexcept {
 
 /// What RLIMIT_AS counts.
 std::size_t addresses_in_use() {
-    std::ifstream file("/proc/self/statm");
-    file.imbue(std::locale::classic());
-    std::size_t pages = 0;
-    return file >> pages ? pages * page_size() : 0;
+    return number_in_file<std::size_t>("/proc/self/statm").value_or(0) * page_size();
 }
 
 std::string text_of(std::size_t limit) {

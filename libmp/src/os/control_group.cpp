@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "os/control_group.hpp"
 
+#include "os/file_text.hpp"
+
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <limits>
-#include <locale>
 #include <string_view>
 
 namespace mp::os {
@@ -29,23 +29,20 @@ constexpr Names divided{
     "/memory.limit_in_bytes", "/memory.usage_in_bytes", "total_inactive_file"};
 
 std::size_t number_in(const std::string& path, std::size_t otherwise) {
-    std::ifstream file(path);
-    file.imbue(std::locale::classic());
-    std::size_t value = 0;
-    return file >> value ? value : otherwise;  // "max" is no number
+    return number_in_file<std::size_t>(path).value_or(otherwise);  // "max" is none
 }
 
 /// Of a file with a name and a number in each line.
 std::optional<std::uint64_t> value_in(const std::string& path, std::string_view name) {
-    std::ifstream file(path);
-    file.imbue(std::locale::classic());
-    std::uint64_t value = 0;
-    for (std::string key; file >> key >> value;) {
-        if (key == name) {
+    const std::string text = text_of_file(path).value_or("");
+    Words words(text);
+    for (;;) {
+        const std::string_view key = words.next();
+        const auto value = words.next_number<std::uint64_t>();
+        if (!value || key == name) {
             return value;
         }
     }
-    return std::nullopt;
 }
 
 std::size_t reclaimable(const std::string& group, std::string_view name) {
@@ -93,17 +90,18 @@ template <class Visit>
 void for_each_group(
     const ControlGroupFiles& files, const std::string& controller, Visit visit
 ) {
-    std::ifstream file(files.membership);
-    for (std::string line; std::getline(file, line);) {
+    const std::string text = text_of_file(files.membership).value_or("");
+    Words lines(text, "\n");
+    for (auto line = lines.next(); !line.empty(); line = lines.next()) {
         // A hierarchy: "number:its controllers:/path".
         const std::size_t first = line.find(':');
         const std::size_t second = line.find(':', first + 1);
-        if (first == std::string::npos || second == std::string::npos ||
+        if (first == std::string_view::npos || second == std::string_view::npos ||
             line.compare(second + 1, 1, "/") != 0) {
             continue;
         }
-        const std::string controllers = line.substr(first + 1, second - first - 1);
-        const std::string group = line.substr(second + 1);
+        const std::string_view controllers = line.substr(first + 1, second - first - 1);
+        const std::string group(line.substr(second + 1));
         if (is_among(controllers, controller)) {
             visit(files.folder + "/" + controller, group, true);
         } else if (controllers.empty()) {
@@ -114,19 +112,19 @@ void for_each_group(
 
 /// In processors; 0: no limit.
 double quota_of(const std::string& group, bool is_divided) {
-    double quota = 0;
-    double period = 0;
-    const auto read = [](std::ifstream& file, double& number) {
-        file.imbue(std::locale::classic());
-        file >> number;  // "max" is no number, and -1 no limit
-        return file && number > 0;
-    };
-    std::ifstream first(group + (is_divided ? "/cpu.cfs_quota_us" : "/cpu.max"));
-    if (!read(first, quota)) {
+    const std::string text =
+        text_of_file(group + (is_divided ? "/cpu.cfs_quota_us" : "/cpu.max"))
+            .value_or("");
+    Words words(text);
+    // "max" is no number, and -1 no limit.
+    const std::int64_t quota = words.next_number<std::int64_t>().value_or(0);
+    const auto period = is_divided
+                            ? number_in_file<std::int64_t>(group + "/cpu.cfs_period_us")
+                            : words.next_number<std::int64_t>();
+    if (quota <= 0 || period.value_or(0) <= 0) {
         return 0;
     }
-    std::ifstream other(is_divided ? group + "/cpu.cfs_period_us" : std::string());
-    return read(is_divided ? other : first, period) ? quota / period : 0;
+    return static_cast<double>(quota) / static_cast<double>(*period);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include "os/credentials.hpp"
 
 #include "os/check.hpp"
+#include "os/file_text.hpp"
 
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -16,8 +17,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
-#include <fstream>
-#include <locale>
+#include <string>
 #include <system_error>
 
 namespace mp::os {
@@ -44,11 +44,9 @@ uid_t number_of_unknown_users() {
     if (const uid_t number = known.load(std::memory_order_relaxed)) {
         return number;
     }
-    std::ifstream file("/proc/sys/kernel/overflowuid");
-    file.imbue(std::locale::classic());
-    uid_t number = 0;
     constexpr uid_t usual = 65534;
-    number = file >> number ? number : usual;
+    const uid_t number =
+        number_in_file<uid_t>("/proc/sys/kernel/overflowuid").value_or(usual);
     // order: relaxed, as above.
     known.store(number, std::memory_order_relaxed);
     return number;
@@ -62,16 +60,18 @@ bool all_users_are_mapped() {
         last_error() == std::errc::no_such_file_or_directory) {
         return true;
     }
-    std::ifstream file(map);
-    file.imbue(std::locale::classic());
-    std::uint64_t inside = 0;
-    std::uint64_t outside = 0;
-    std::uint64_t count = 0;
+    const std::string text = text_of_file(map).value_or("");
+    Words words(text);
     std::uint64_t all = 0;
-    while (file >> inside >> outside >> count) {
-        all += count;
+    for (;;) {
+        const auto inside = words.next_number<std::uint64_t>();
+        const auto outside = words.next_number<std::uint64_t>();
+        const auto count = words.next_number<std::uint64_t>();
+        if (!inside || !outside || !count) {
+            return all >= UINT32_MAX;  // the last number means "none"
+        }
+        all += *count;
     }
-    return all >= UINT32_MAX;  // the last number means "none"
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include "os/check.hpp"
 #include "os/credentials.hpp"
+#include "os/file_text.hpp"
 #include "os/fork.hpp"
 #include "os/sanitized.hpp"
 #include "os/signals.hpp"
@@ -25,7 +26,6 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
 #include <string_view>
 
 // Not in a C library before 2.34.
@@ -278,10 +278,10 @@ std::array<char, PATH_MAX> given_to_loader{};
 const std::vector<std::string>* loader_options = nullptr;
 
 std::vector<std::string> options_before_program(std::size_t arguments_of_program) {
-    std::ifstream file("/proc/self/cmdline", std::ios::binary);
-    std::vector<std::string> words;
-    for (std::string word; std::getline(file, word, '\0');) {
-        words.push_back(word);
+    const std::string text = text_of_file("/proc/self/cmdline").value_or("");
+    std::vector<std::string> words;  // which may be empty
+    for (std::size_t at = 0; at < text.size(); at += words.back().size() + 1) {
+        words.push_back(text.substr(at, text.find('\0', at) - at));
     }
     if (words.size() <= arguments_of_program) {
         return {};

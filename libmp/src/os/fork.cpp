@@ -4,6 +4,7 @@
 #include "mp/errors.hpp"
 
 #include "os/check.hpp"
+#include "os/file_text.hpp"
 #include "os/stream_text.hpp"
 
 #include <fcntl.h>
@@ -16,10 +17,8 @@
 #include <atomic>
 #include <cstdlib>
 #include <dirent.h>
-#include <fstream>
-#include <locale>
-#include <sstream>
 #include <stdexcept>
+#include <string_view>
 
 // Only there in a program that runs under ThreadSanitizer.
 // NOLINTNEXTLINE(bugprone-reserved-identifier,readability-identifier-naming)
@@ -40,10 +39,8 @@ thread_local bool handlers_run = false;
 /// for a moment.
 std::string name_of_thread(const std::string& id) {
     constexpr unsigned long exiting = 0x4;  // PF_EXITING
-    std::ifstream file("/proc/self/task/" + id + "/stat");
-    file.imbue(std::locale::classic());
-    std::string line;
-    std::getline(file, line);
+    const std::string line =
+        text_of_file("/proc/self/task/" + id + "/stat").value_or("");
     // "id (name) state ppid pgrp session tty tpgid flags ...": the name may hold
     // anything.
     const auto begin = line.find('(');
@@ -51,13 +48,14 @@ std::string name_of_thread(const std::string& id) {
     if (begin == std::string::npos || end == std::string::npos || end < begin) {
         return {};
     }
-    std::istringstream rest(line.substr(end + 1));
-    rest.imbue(std::locale::classic());
-    char state = 'X';
-    long number = 0;
-    unsigned long flags = 0;
-    rest >> state >> number >> number >> number >> number >> number >> flags;
-    if (state == 'X' || state == 'Z' || (flags & exiting) != 0) {
+    Words rest(std::string_view(line).substr(end + 1));
+    const std::string_view state = rest.next();
+    constexpr int between = 5;
+    for (int skipped = 0; skipped < between; ++skipped) {
+        rest.next();
+    }
+    const unsigned long flags = rest.next_number<unsigned long>().value_or(0);
+    if (state.empty() || state == "X" || state == "Z" || (flags & exiting) != 0) {
         return {};
     }
     return end == begin + 1 ? id : line.substr(begin + 1, end - begin - 1);

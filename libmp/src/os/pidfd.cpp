@@ -2,6 +2,7 @@
 #include "os/pidfd.hpp"
 
 #include "os/check.hpp"
+#include "os/file_text.hpp"
 #include "os/new_fd.hpp"
 
 #include <poll.h>
@@ -14,8 +15,8 @@
 #include <unistd.h>
 
 #include <cstdint>
-#include <fstream>
 #include <string>
+#include <string_view>
 
 // glibc 2.36 knows the type but not this member of the enumeration in C++ mode
 // everywhere.
@@ -70,12 +71,15 @@ bool may_be_refused(std::error_code error) noexcept {
 /// moment until kill() it may end, and its number come again only after all others.
 int kill_by_number(int pidfd, int signal) {
     const std::error_code refused = last_error();
-    std::ifstream info("/proc/self/fdinfo/" + std::to_string(pidfd));
-    std::string word;
-    pid_t pid = 0;
-    while (info >> word && word != "Pid:") {
+    const std::string text =
+        text_of_file("/proc/self/fdinfo/" + std::to_string(pidfd)).value_or("");
+    Words words(text);
+    std::string_view word = words.next();
+    while (!word.empty() && word != "Pid:") {
+        word = words.next();
     }
-    if (!(info >> pid) || pid <= 0) {
+    const pid_t pid = words.next_number<pid_t>().value_or(0);
+    if (pid <= 0) {
         set_last_error(refused.value());
         return -1;
     }

@@ -6,6 +6,7 @@
 #include "os/address_space.hpp"
 #include "os/check.hpp"
 #include "os/control_group.hpp"
+#include "os/file_text.hpp"
 #include "os/new_fd.hpp"
 #include "os/page.hpp"
 
@@ -18,10 +19,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <fstream>
 #include <limits>
-#include <locale>
 #include <string>
+#include <string_view>
 
 namespace mp::detail {
 
@@ -66,10 +66,7 @@ ipc::mapped_region map_whole(int fd, std::size_t size) {
 
 /// Then a page of a segment that the system has not promised to all is SIGBUS.
 bool overcommit_is_off() {
-    std::ifstream file("/proc/sys/vm/overcommit_memory");
-    file.imbue(std::locale::classic());
-    int mode = 0;
-    return file >> mode && mode == 2;
+    return os::number_in_file<int>("/proc/sys/vm/overcommit_memory") == 2;
 }
 
 }  // namespace
@@ -163,12 +160,14 @@ std::size_t available_memory() {
     std::size_t available = std::numeric_limits<std::size_t>::max();
     std::size_t commit_limit = available;
     std::size_t committed = 0;
-    std::ifstream file("/proc/meminfo");
-    file.imbue(std::locale::classic());
-    for (std::string key, rest; file >> key; std::getline(file, rest)) {
+    const std::string text = os::text_of_file("/proc/meminfo").value_or("");
+    os::Words lines(text, "\n");
+    for (auto line = lines.next(); !line.empty(); line = lines.next()) {
+        os::Words words(line);
+        const std::string_view key = words.next();
         const auto read_bytes = [&](std::size_t& bytes) {
-            if (std::size_t kilobytes = 0; file >> kilobytes) {
-                bytes = kilobytes * 1024;
+            if (const auto kilobytes = words.next_number<std::size_t>()) {
+                bytes = *kilobytes * 1024;
             }
         };
         if (key == "MemAvailable:") {

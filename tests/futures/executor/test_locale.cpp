@@ -5,18 +5,23 @@
 #include "futures/process_pool.hpp"
 #include "mp/cpu_count.hpp"
 #include "mp/detail/shm.hpp"
+#include "mp/queue.hpp"
 
+#include "support/block_until_killed.hpp"
 #include "support/catch.hpp"
 #include "support/error_of.hpp"
+#include "support/gone.hpp"
 #include "support/pools.hpp"
 #include "support/start_methods.hpp"
 
 #include <signal.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <locale>
 #include <sstream>
 #include <string>
+#include <vector>
 
 using namespace std::chrono_literals;
 using futures::Future;
@@ -65,6 +70,16 @@ void die() {
     raise(SIGKILL);
 }
 
+/// The numbers of the processes that it starts, one the child of the other.
+void start_pair_and_block(mp::Queue<int> told) {
+    if (fork() == 0) {
+        fork();
+        told.put(static_cast<int>(getpid()));
+        test::block_until_killed();
+    }
+    test::block_until_killed();
+}
+
 }  // namespace
 
 TEST_CASE("locale: it is one that changes numbers", "[executor]") {
@@ -110,4 +125,25 @@ TEST_CASE("locale: texts of a pool's errors, and its workers", "[executor]") {
         error_of_result(pool.submit(die), mp::forever),
         test::ContainsSubstring("pid " + std::to_string(worker))
     );
+}
+
+TEST_CASE(
+    "locale: a pool stops tasks, and ends what they have started", "[executor][no-tsan]"
+) {
+    const auto context = each_pool_start_method();
+    const ForeignLocale foreign;
+    mp::Queue<int> told;
+    auto options = test::on(context, 1, futures::OnWorkerLoss::isolate);
+    options.shared = {told};
+    ProcessPoolExecutor pool(std::move(options));
+    const auto future = pool.submit(start_pair_and_block, told);
+    std::vector<pid_t> pids;
+    for (int i = 0; i < 2; ++i) {
+        pids.push_back(static_cast<pid_t>(told.get(20s)));
+    }
+    CHECK(future.cancel(futures::running));
+    CHECK_THROWS_AS(future.result(60s), futures::CancelledError);
+    CHECK(test::gone_within(pids, 200ms));
+    CHECK(pool.submit(getpid).result(60s) > 0);
+    CHECK(pool.statistics().workers_lost == 0);
 }
