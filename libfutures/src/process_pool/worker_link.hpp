@@ -109,6 +109,10 @@ private:
     void start_helper();
     void replace_helper() noexcept;
     void run_helper();
+    mp::detail::FutexWord& bell_of(LinkSleeper who) const noexcept {
+        return memory_.bells[static_cast<std::size_t>(who)];
+    }
+
     void ring_bell(LinkSleeper who) noexcept;
     void wake_waiting_helper() noexcept;
     bool any_gone(const std::vector<std::uint64_t>& numbers) noexcept;

@@ -49,7 +49,8 @@ public:
 class RingsTask final : private Watcher {
 public:
     /// Null: nothing to watch.
-    RingsTask(LinkMemory& memory, StateBase* state) : Watcher(false), memory_(memory) {
+    RingsTask(mp::detail::FutexWord& bell, StateBase* state)
+        : Watcher(false), bell_(bell) {
         set_hears_cancel(true);
         if (state != nullptr && state->add_waiter(*this)) {
             state_ = state;
@@ -67,12 +68,11 @@ public:
 
 private:
     void told(StateBase& /*state*/) noexcept override {
-        auto& bell = memory_.bells[static_cast<std::size_t>(LinkSleeper::task)];
-        bell.fetch_add(1);
-        futex_wake(bell, 1, FutexScope::shared);
+        bell_.fetch_add(1);
+        futex_wake(bell_, 1, FutexScope::shared);
     }
 
-    LinkMemory& memory_;
+    mp::detail::FutexWord& bell_;
     StateBase* state_ = nullptr;
 };
 
@@ -163,7 +163,7 @@ bool WorkerLink::await(
     if (done()) {
         return true;
     }
-    const RingsTask rings_task(memory_, awaited);
+    const RingsTask rings_task(bell_of(LinkSleeper::task), awaited);
     const bool may_run = depth_ < max_depth && mp::detail::half_of_stack_is_left();
     {
         const MutexLock lock(mutex_);
@@ -187,7 +187,7 @@ bool WorkerLink::await(
         awaits_ = false;
         return false;
     }
-    auto& bell = memory_.bells[static_cast<std::size_t>(LinkSleeper::task)];
+    auto& bell = bell_of(LinkSleeper::task);
     std::string deadlock;
     for (;;) {
         const std::uint32_t seen = bell.load();
