@@ -3,6 +3,8 @@
 
 #include "mp/detail/forced_unwind.hpp"
 
+#include <algorithm>
+
 namespace futures::detail {
 
 /// While it lives, one more scope lets its dependents go on. In a child that is forked
@@ -12,7 +14,10 @@ class Ready::Deeper {
 public:
     explicit Deeper(OfThread& here) noexcept : before_(here.depth++) {}
 
-    ~Deeper() { this_threads().depth = before_; }
+    ~Deeper() {
+        OfThread& here = this_threads();
+        here.depth = std::min(here.depth, before_);
+    }
 
 private:
     const unsigned before_;

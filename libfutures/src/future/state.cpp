@@ -67,10 +67,6 @@ bool StateBase::wait_or_help(const mp::Deadline& deadline) {
     return done() || wait_until_done(deadline);
 }
 
-bool StateBase::wait_until_told(const mp::Deadline& deadline) {
-    return wait(deadline) && sleep_until(true, deadline);
-}
-
 bool StateBase::sleep_until(bool told, const mp::Deadline& deadline) {
     const auto reached = [this, told] {
         // order: acquire pairs with conclude(), so that the value is visible.

@@ -197,4 +197,18 @@ bool StateBase::wait_until_done(const mp::Deadline& deadline) {
     return done();
 }
 
+bool StateBase::wait_until_told(const mp::Deadline& deadline) {
+    if (!wait(deadline)) {
+        return false;
+    }
+    if (ThreadDuties::of_this_thread() == nullptr) {
+        return sleep_until(true, deadline);
+    }
+    Waiter waiter;
+    if (waiter.watch(*this, 0)) {
+        waiter.next(deadline);
+    }
+    return told();
+}
+
 }  // namespace futures::detail

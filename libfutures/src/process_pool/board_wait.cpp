@@ -5,6 +5,7 @@
 #include "mp/errors.hpp"
 
 #include "future/pool_thread.hpp"
+#include "future/thread_duties.hpp"
 #include "os/fence.hpp"
 #include "process_pool/board.hpp"
 
@@ -85,6 +86,9 @@ bool Board::help(BoardTask& task, const mp::Deadline& deadline) {
     if (managed_here()) {
         wait_in_manager(task, deadline);
         return task.is_finished();
+    }
+    if (ThreadDuties::of_this_thread() != nullptr) {
+        return false;  // it goes on with them, in case the task needs that
     }
     stay_awake();
     const bool found = spin(task);

@@ -230,7 +230,7 @@ void NestedCalls::flush(std::uint32_t worker, NestedLink& link) noexcept {
     const bool task = memory.sleeper.load() == LinkSleeper::task;
     auto& bell = memory.bells[task ? 1 : 0];
     bell.fetch_add(1);
-    futex_wake(bell, 1, FutexScope::shared);
+    futex_wake(bell, mp::detail::everybody, FutexScope::shared);
 }
 
 void NestedCalls::note_stopped(std::uint64_t position) noexcept {

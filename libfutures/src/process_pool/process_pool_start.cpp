@@ -42,9 +42,9 @@ void ProcessPool::start_workers(std::size_t count) {
     // Not under the lock: this takes as long as the slowest of them.
     std::exception_ptr failure = start_all(starting);
     const MutexLock lock(mutex_);
-    adopt(starting, failure);
     starting_ = false;
-    started_.notify_all();
+    started_.notify_all();  // once we have unlocked
+    adopt(starting, failure);
 }
 
 void ProcessPool::start_workers_locked(std::size_t count) {

@@ -65,6 +65,7 @@ bool ProcessPool::housekeeping() noexcept {
                 }
                 stage_ = Stage::over;
                 revived_.notify_all();
+                started_.notify_all();  // who is in bootup() is told, too
             }
         }
         if (ending && none_left) {

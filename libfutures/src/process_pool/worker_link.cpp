@@ -82,24 +82,9 @@ WorkerLink::~WorkerLink() {
         }
         next.join();
     }
-    fail_the_rest();
-}
-
-/// Nobody gets their results any more. Some thread of the program may wait for one.
-void WorkerLink::fail_the_rest() noexcept {
-    for (;;) {
-        NestedCallBase* call = nullptr;
-        {
-            const MutexLock lock(mutex_);
-            if (calls_.empty()) {
-                return;
-            }
-            call = calls_.begin()->second;
-            calls_.erase(calls_.begin());
-        }
-        if (call->settle(std::make_exception_ptr(mp::StateError(ends_text)))) {
-            call->finish_callbacks();
-        }
+    // Threads of the program that asked something have their answer.
+    for (auto users = users_.load(); users != 0; users = users_.load()) {
+        users_.wait(users);
     }
 }
 
@@ -151,6 +136,33 @@ void WorkerLink::run_helper() {
         last = ending_;  // once more: what has come has come
         turn_unless([this] { return ending_.load(); }, mp::Deadline(mp::forever));
     } while (!last);
+    close();
+}
+
+/// No more results and answers come. Some thread of the program may wait for one.
+void WorkerLink::close() {
+    std::unordered_map<std::uint64_t, NestedCallBase*> left;
+    {
+        const MutexLock lock(mutex_);
+        closed_ = true;
+        for (const auto& [ticket, question] : questions_) {
+            question->answered = true;
+        }
+        questions_.clear();
+        left.swap(calls_);
+        // One that was taken back is for the thread that cancels it.
+        std::erase_if(left, [](const auto& call) -> bool {
+            return call.second->taken_back;
+        });
+    }
+    ring_bell(LinkSleeper::helper);  // who has asked
+    for (const auto& [number, call] : left) {
+        if (call->settle(std::make_exception_ptr(mp::StateError(ends_text)))) {
+            const MutexLock lock(mutex_);
+            with_callbacks_.push_back(call);
+        }
+    }
+    run_callbacks();
 }
 
 /// A callback that waits for futures comes here.
@@ -186,10 +198,10 @@ bool WorkerLink::turn_unless(
     return false;
 }
 
-/// Sequentially consistent with the helper: it says that it waits, then looks whether
-/// it has what it waits for; the caller has taken that, and looks whether it waits.
-void WorkerLink::wake_waiting_helper() noexcept {
-    if (helper_waits_.load() != 0) {
+/// Sequentially consistent with who waits: it says that it waits, then looks whether it
+/// has what it waits for; the caller has taken that, and looks whether somebody waits.
+void WorkerLink::wake_bell_waits() noexcept {
+    if (bell_waits_.load() != 0) {
         ring_bell(LinkSleeper::helper);
     }
 }
@@ -197,7 +209,7 @@ void WorkerLink::wake_waiting_helper() noexcept {
 void WorkerLink::ring_bell(LinkSleeper who) noexcept {
     auto& bell = bell_of(who);
     bell.fetch_add(1);
-    futex_wake(bell, 1, FutexScope::shared);
+    futex_wake(bell, mp::detail::everybody, FutexScope::shared);
 }
 
 std::size_t WorkerLink::run_callbacks() {
@@ -230,6 +242,7 @@ void WorkerLink::cancelled(NestedCallBase& call) noexcept {
     // Whoever waits for it has it now.
     ring_bell(LinkSleeper::task);
     ring_bell(LinkSleeper::helper);
+    leave();
 }
 
 /// One of them has come back, or will not.
@@ -267,8 +280,8 @@ bool WorkerLink::help(NestedCallBase& call, const mp::Deadline& deadline) {
             std::atomic<std::uint32_t>& count;
 
             ~Waits() { --count; }
-        } waits{helper_waits_};
-        ++helper_waits_;
+        } waits{bell_waits_};
+        ++bell_waits_;
         while (!done() && !deadline.expired()) {
             turn_in_callback(done, deadline);
         }
@@ -336,11 +349,10 @@ void WorkerLink::take(std::span<const std::byte> frame) {
                 Question& question = *asked->second;
                 questions_.erase(asked);
                 question.answer = head.about;
-                question.answered.store(1);
-                futex_wake(question.answered, 1, FutexScope::process);
+                question.answered = true;
             }
         }
-        wake_waiting_helper();
+        wake_bell_waits();
         return;
     }
     case TellKind::run: {
@@ -385,7 +397,7 @@ void WorkerLink::settle(NestedCallBase& call, TaskEnd end, Message message) noex
         }
         ring_bell(LinkSleeper::helper);
     } else {
-        wake_waiting_helper();
+        wake_bell_waits();
     }
     if (memory_.sleeper.load() == LinkSleeper::task) {
         ring_bell(LinkSleeper::task);

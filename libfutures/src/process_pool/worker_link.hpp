@@ -79,10 +79,24 @@ public:
     bool help(NestedCallBase& call, const mp::Deadline& deadline) override;
 
 private:
-    /// A question that is not answered yet; it sleeps on `answered`.
+    /// A question that is not answered yet. Who asked sleeps on the helper's bell.
     struct Question {
         std::uint64_t answer = 0;
-        mp::detail::FutexWord answered{0};
+        std::atomic<bool> answered{false};
+    };
+
+    /// While it lives, the link does.
+    class User {
+    public:
+        explicit User(WorkerLink& link) noexcept : link_(link) { ++link.users_; }
+
+        ~User() { link_.leave(); }
+
+        User(const User&) = delete;
+        User& operator=(const User&) = delete;
+
+    private:
+        WorkerLink& link_;
     };
 
     /// A call that this worker is to run on its stack.
@@ -109,12 +123,14 @@ private:
     void start_helper();
     void replace_helper() noexcept;
     void run_helper();
+    void close();
+    void leave() noexcept;
     mp::detail::FutexWord& bell_of(LinkSleeper who) const noexcept {
         return memory_.bells[static_cast<std::size_t>(who)];
     }
 
     void ring_bell(LinkSleeper who) noexcept;
-    void wake_waiting_helper() noexcept;
+    void wake_bell_waits() noexcept;
     bool any_gone(const std::vector<std::uint64_t>& numbers) noexcept;
 
     void ask(const AskHead& head, std::span<const std::byte> bytes = {});
@@ -132,7 +148,6 @@ private:
     std::uint64_t
     tell_of_wait(std::uint64_t flags, std::span<const std::uint64_t> numbers);
     void tell_wait_is_over() noexcept;
-    void fail_the_rest() noexcept;
     bool await(
         StateBase* awaited,
         const std::function<bool()>& done,
@@ -160,8 +175,11 @@ private:
     // Own synchronisation.
     std::atomic<std::uint64_t> numbers_{0};
     std::atomic<bool> ending_{false};
-    /// The helper waits in a callback: it is woken for what another thread takes.
-    std::atomic<std::uint32_t> helper_waits_{0};
+    /// Threads that sleep on the helper's bell for what another one may take: who has
+    /// asked something, and the helper in a callback.
+    std::atomic<std::uint32_t> bell_waits_{0};
+    /// Threads that the end waits for: who asks, or cancels a call.
+    std::atomic<std::uint32_t> users_{0};
 
     // Guarded by ask_mutex_.
     mp::detail::Mutex ask_mutex_;
@@ -179,6 +197,7 @@ private:
     bool awaits_ MP_GUARDED_BY(mutex_) = false;  ///< the task's thread takes those
     std::string deadlock_ MP_GUARDED_BY(mutex_);
     std::uint64_t deadlocked_wait_ MP_GUARDED_BY(mutex_) = 0;
+    bool closed_ MP_GUARDED_BY(mutex_) = false;  ///< nothing is asked any more
     std::uint64_t tickets_ MP_GUARDED_BY(mutex_) = 0;
     std::unordered_map<std::uint64_t, Question*> questions_ MP_GUARDED_BY(mutex_);
 

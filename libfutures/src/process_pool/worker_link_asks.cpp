@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // What a worker asks its pool: over the ring of its link, any thread of it.
 #include "mp/detail/event_fd.hpp"
+#include "mp/errors.hpp"
 
 #include "os/failpoint.hpp"
 #include "process_pool/worker_link.hpp"
@@ -61,6 +62,11 @@ void WorkerLink::submit(
     );
     {
         const MutexLock lock(mutex_);
+        if (closed_) {
+            throw mp::StateError(
+                "this worker ends: a callback can submit nothing to its pool any more"
+            );
+        }
         calls_[call.number] = &call;
     }
     try {
@@ -71,12 +77,23 @@ void WorkerLink::submit(
     }
 }
 
-/// Asks the parent, and waits for its answer.
+/// The end need not wait for this thread any more.
+void WorkerLink::leave() noexcept {
+    users_.fetch_sub(1);
+    users_.notify_all();
+}
+
+/// Asks the parent, and waits for its answer; 0 when the link ends. It takes what comes
+/// itself: the helper may be in a callback that waits for something this thread holds.
 std::uint64_t WorkerLink::ask_and_wait(AskKind kind, std::uint64_t number) {
+    const User user(*this);
     Question question;
     std::uint64_t ticket = 0;
     {
         const MutexLock lock(mutex_);
+        if (closed_) {
+            return 0;
+        }
         ticket = ++tickets_;
         questions_[ticket] = &question;
     }
@@ -87,23 +104,15 @@ std::uint64_t WorkerLink::ask_and_wait(AskKind kind, std::uint64_t number) {
         questions_.erase(ticket);
         throw;
     }
-    const bool helps = ThreadDuties::of_this_thread() == this;
-    helper_waits_ += helps ? 1 : 0;
-    while (question.answered.load() == 0) {
-        if (helps) {
-            // The helper itself, in a callback: it takes the answer, or the task does.
-            auto& bell = bell_of(LinkSleeper::helper);
-            const std::uint32_t seen = bell.load();
-            if (!drain() && question.answered.load() == 0) {
-                futex_wait(bell, seen, mp::Deadline(mp::forever), FutexScope::shared);
-            }
-        } else {
-            futex_wait(
-                question.answered, 0, mp::Deadline(mp::forever), FutexScope::process
-            );
+    auto& bell = bell_of(LinkSleeper::helper);
+    ++bell_waits_;
+    while (!question.answered) {
+        const std::uint32_t seen = bell.load();
+        if (!drain() && !question.answered) {
+            futex_wait(bell, seen, mp::Deadline(mp::forever), FutexScope::shared);
         }
     }
-    helper_waits_ -= helps ? 1 : 0;
+    --bell_waits_;
     const MutexLock lock(mutex_);  // whoever answered is done with it
     return question.answer;
 }
@@ -115,8 +124,14 @@ bool WorkerLink::cancel(NestedCallBase& call) noexcept {
     if (!creator_.is_here()) {
         return false;
     }
+    const User user(*this);
     try {
-        if (ask_and_wait(AskKind::cancel, call.number) != 0) {
+        if (ask_and_wait(AskKind::cancel, call.number) == 0) {
+            return call.taken_back;  // by another thread, it may be
+        }
+        const MutexLock lock(mutex_);
+        if (!call.taken_back && calls_.contains(call.number)) {
+            ++users_;  // until cancelled()
             call.taken_back = true;
         }
     } catch (const std::bad_alloc&) {

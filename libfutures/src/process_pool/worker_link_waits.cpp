@@ -183,6 +183,8 @@ bool WorkerLink::await(
     } catch (const std::bad_alloc&) {
         memory_.sleeper.store(LinkSleeper::helper);
         tell_wait_is_over();
+        mp::os::full_fence();  // as below
+        drain();
         const MutexLock lock(mutex_);
         awaits_ = false;
         return false;

@@ -134,6 +134,35 @@ TEST_CASE(
     }
 }
 
+TEST_CASE(
+    "ProcessPool: a callback may wait for a task of another pool that needs its own",
+    "[process_pool]"
+) {
+    const mp::Context context = each_pool_start_method();
+    futures::ProcessPoolExecutor other({.max_workers = 1, .mp_context = context});
+    CHECK(all_six(context, 1, [&](auto&, auto f, auto) {
+        return other.submit(work, f).result() == 2;
+    }));
+    CHECK(all_six(context, 1, [&](auto&, auto f, auto) {
+        return futures::wait({other.submit(work, f)}).done.size() == 1;
+    }));
+}
+
+TEST_CASE("ProcessPool: a callback may wait until an executor knows of a cancel()") {
+    futures::ProcessPoolExecutor pool(1);
+    const Future<int> plain;
+    std::promise<std::size_t> done;
+    pool.submit(work, 1).add_done_callback([&](const Future<int>&) {
+        plain.cancel();
+        const auto knows = pool.submit(work, 2);
+        knows.add_done_callback([&](const Future<int>&) {
+            plain.set_running_or_notify_cancel();
+        });
+        done.set_value(futures::wait({plain}).done.size());
+    });
+    CHECK(done.get_future().get() == 1);
+}
+
 TEST_CASE("ProcessPool: a wait in a callback ends at its timeout", "[process_pool]") {
     futures::ProcessPoolExecutor pool(1);
     std::promise<std::size_t> left;

@@ -11,6 +11,7 @@
 #include <pthread.h>
 
 #include <chrono>
+#include <mutex>
 #include <semaphore>
 #include <string>
 #include <thread>
@@ -145,6 +146,54 @@ int leaves_a_callback_that_waits_for_a_call(const std::string& gate) {
     return 2;
 }
 
+/// When its worker ends, each of its calls still has the other one to ask for.
+int leaves_calls_that_ask(const std::string& gate) {
+    static Future<int> f = this_pool().submit({.timeout = 60s}, nested_held, gate);
+    static Future<int> g = this_pool().submit({.timeout = 60s}, nested_held, gate);
+    const auto ask = [](const Future<int>& other) {
+        static_cast<void>(other.running());
+        other.cancel();
+        static_cast<void>(other.exception());
+    };
+    f.add_done_callback([ask](const auto&) { ask(g); });
+    g.add_done_callback([ask](const auto&) { ask(f); });
+    return 2;
+}
+
+/// A thread of the program goes on asking while the worker ends.
+int leaves_a_thread_that_asks(const std::string& gate) {
+    static struct Asking {
+        std::thread thread;
+
+        ~Asking() { thread.join(); }
+    } asking;
+    const auto call = this_pool().submit({.timeout = 60s}, nested_held, gate);
+    asking.thread = std::thread([call] {
+        while (!call.done()) {
+            static_cast<void>(call.running());
+        }
+    });
+    return 2;
+}
+
+/// The callback of one wants what the thread of the task holds while it asks.
+int asks_under_a_lock() {
+    std::mutex mutex;
+    std::binary_semaphore told(0);
+    const auto first = this_pool().submit(nested_inc, 1);
+    const auto second = this_pool().submit(nested_inc, 2);
+    std::unique_lock lock(mutex);
+    first.add_done_callback([&](const auto&) {
+        told.release();
+        const std::lock_guard wanted(mutex);
+    });
+    told.acquire();
+    static_cast<void>(second.running());
+    second.cancel();
+    lock.unlock();
+    return first.result();
+}
+
 /// Of another worker, for what has a limit runs on no stack.
 std::string waits_for_another() {
     mp::set_executable("/nowhere/at/all");
@@ -235,4 +284,22 @@ TEST_CASE("this_pool: nor one that waits for a call of the pool") {
     CHECK(pool.submit(nested_inc, 1).result() == 2);
     gate.open(1);
     CHECK(pool.submit(nested_inc, 1).result() == 2);
+}
+
+TEST_CASE("this_pool: calls that are left when a worker ends are told, and may ask") {
+    auto options = on(mp::get_context(mp::StartMethod::spawn), 4);
+    options.max_tasks_per_child = 1;
+    ProcessPoolExecutor pool(std::move(options));
+    const test::Gate gate;
+    CHECK(pool.submit(leaves_calls_that_ask, gate.path()).result() == 2);
+    CHECK(pool.submit(leaves_a_thread_that_asks, gate.path()).result() == 2);
+    CHECK(pool.submit(nested_inc, 1).result() == 2);
+    pool.terminate_workers();
+}
+
+TEST_CASE("this_pool: a task may ask while it holds what a callback wants") {
+    ProcessPoolExecutor pool(on(quick_pool_context(), 3));
+    for (int round = 0; round < 5; ++round) {
+        CHECK(pool.submit(asks_under_a_lock).result() == 2);
+    }
 }

@@ -5,6 +5,8 @@
 // Threads: each has its own. A child that is forked in a scope is in none.
 #pragma once
 
+#include <algorithm>
+
 namespace futures::detail {
 
 /// A scope: while this thread makes one.
@@ -12,7 +14,7 @@ class Making {
 public:
     Making() noexcept : before_(depth()++) {}
 
-    ~Making() { depth() = before_; }
+    ~Making() { depth() = std::min(depth(), before_); }
 
     Making(const Making&) = delete;
     Making& operator=(const Making&) = delete;

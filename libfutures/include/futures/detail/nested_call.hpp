@@ -66,7 +66,7 @@ private:
     }
 
     bool wait_until_done(const mp::Deadline& deadline) override {
-        return link_.help(*this, deadline) || this->sleep_until(false, deadline);
+        return link_.help(*this, deadline) || StateBase::wait_until_done(deadline);
     }
 
     void materialise() override {

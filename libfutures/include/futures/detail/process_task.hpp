@@ -244,7 +244,7 @@ private:
     }
 
     bool wait_until_done(const mp::Deadline& deadline) override {
-        return board().help(*this, deadline) || this->sleep_until(false, deadline);
+        return board().help(*this, deadline) || StateBase::wait_until_done(deadline);
     }
 
     void materialise() override {
