@@ -244,9 +244,9 @@ public:
     void resize(Count max_workers);
 
     /// Starts all workers, as many as max_workers, and returns when they are ready: the
-    /// initializer has run in each. A start that failed before is tried again. Throws as
-    /// submit(), and what a failed start throws; mp::StateError in a callback of one of
-    /// its futures, which would wait for itself.
+    /// initializer has run in each. A start that failed before is tried again. Throws
+    /// as submit(), and what a failed start throws; mp::StateError in a callback of one
+    /// of its futures, which would wait for itself.
     void bootup();
 
     /// Revives a broken pool: waits until its old workers have ended, then new work is
