@@ -84,7 +84,7 @@ WorkerLink::~WorkerLink() {
     }
     // Threads of the program that asked something have their answer.
     for (auto users = users_.load(); users != 0; users = users_.load()) {
-        users_.wait(users);
+        futex_wait(users_, users, mp::Deadline(mp::forever), FutexScope::process);
     }
 }
 

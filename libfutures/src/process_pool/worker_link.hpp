@@ -179,7 +179,7 @@ private:
     /// asked something, and the helper in a callback.
     std::atomic<std::uint32_t> bell_waits_{0};
     /// Threads that the end waits for: who asks, or cancels a call.
-    std::atomic<std::uint32_t> users_{0};
+    mp::detail::FutexWord users_{0};
 
     // Guarded by ask_mutex_.
     mp::detail::Mutex ask_mutex_;

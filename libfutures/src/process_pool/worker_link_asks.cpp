@@ -80,7 +80,7 @@ void WorkerLink::submit(
 /// The end need not wait for this thread any more.
 void WorkerLink::leave() noexcept {
     users_.fetch_sub(1);
-    users_.notify_all();
+    futex_wake(users_, mp::detail::everybody, FutexScope::process);
 }
 
 /// Asks the parent, and waits for its answer; 0 when the link ends. It takes what comes

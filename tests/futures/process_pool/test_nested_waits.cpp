@@ -11,6 +11,8 @@
 #include <pthread.h>
 
 #include <chrono>
+#include <future>
+#include <memory>
 #include <mutex>
 #include <semaphore>
 #include <string>
@@ -178,21 +180,27 @@ int leaves_a_thread_that_asks(const std::string& gate) {
 
 /// The callback of one wants what the thread of the task holds while it asks.
 int asks_under_a_lock() {
-    std::mutex mutex;
-    std::binary_semaphore told(0);
+    struct Both {
+        std::mutex mutex;
+        std::promise<void> begun;
+        std::promise<void> ended;
+    };
+    const auto both = std::make_shared<Both>();
     const auto first = this_pool().submit(nested_inc, 1);
     const auto second = this_pool().submit(nested_inc, 2);
-    std::unique_lock lock(mutex);
-    first.add_done_callback([&, task = std::this_thread::get_id()](const auto&) {
-        told.release();
+    std::unique_lock lock(both->mutex);
+    first.add_done_callback([both, task = std::this_thread::get_id()](const auto&) {
+        both->begun.set_value();
         if (std::this_thread::get_id() != task) {  // it is, if the call is done by now
-            const std::lock_guard wanted(mutex);
+            const std::lock_guard wanted(both->mutex);
         }
+        both->ended.set_value();
     });
-    told.acquire();
+    both->begun.get_future().get();
     static_cast<void>(second.running());
     second.cancel();
     lock.unlock();
+    both->ended.get_future().get();
     return first.result();
 }
 
