@@ -198,6 +198,11 @@ bool ForkServer::is_gone() {
     return hung_up_ || os::pidfd_ended(pidfd_.get());
 }
 
+bool ForkServer::wait_for_end(const Deadline& deadline) const {
+    // Without one, in a forked child: the server is its parent's.
+    return !pidfd_ || os::wait_readable(pidfd_.get(), deadline);
+}
+
 void ForkServer::retire() noexcept {
     const MutexLock held(mutex_);
     // Under the lock: a start that is under way still gets its child.

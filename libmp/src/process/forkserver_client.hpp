@@ -60,6 +60,10 @@ public:
     /// Has the server ended, or hung up?
     bool is_gone();
 
+    /// Waits for the end of a server that hung up: by then another process has adopted
+    /// its children. False when it has not ended in time.
+    bool wait_for_end(const Deadline& deadline) const;
+
     /// From now on it forks nothing; it still tells how its children end.
     void retire() noexcept;
 

@@ -51,10 +51,17 @@ std::optional<os::ExitStatus> PopenForkserver::collect(const Deadline& deadline)
     } catch (const TimeoutError&) {
         return std::nullopt;
     } catch (const std::exception&) {
-        server_.reset();  // It is gone.
+        // It is gone. A process that adopts orphans, as the first one of a container
+        // does, has the child now, and reaps it.
+        if (!server_->wait_for_end(deadline)) {
+            return std::nullopt;
+        }
     }
-    return os::pidfd_remembered_status(sentinel())
-        .value_or(os::ExitStatus{.code = os::unknown_code});
+    const auto status = os::pidfd_collect_status(sentinel());
+    if (status) {
+        server_.reset();
+    }
+    return status;
 }
 
 }  // namespace mp::detail
