@@ -105,6 +105,8 @@ void Board::take_ready_result(std::uint32_t worker) noexcept {
 std::size_t Board::recover(std::uint32_t worker, const Verdict& verdict) {
     std::vector<BoardTask*> running;
     std::size_t lost = 0;
+    // Its memory, but for what was delivered from it: given back behind the lock.
+    std::shared_ptr<ResultArenaReader> arena;
     {
         const MutexLock draining(drain_mutex_);
         drain_ring(worker);  // the last thing that it finished is not lost
@@ -139,6 +141,7 @@ std::size_t Board::recover(std::uint32_t worker, const Verdict& verdict) {
             }
         }
         has_process_[worker] = 0;
+        arena = std::move(arenas_[worker]);
     }
     forget_worker(worker);
     // Something may have been written over its tasks, so that they were not found.

@@ -183,7 +183,9 @@ bool Board::take_result(
                                                   : TaskEnd::exception;
     try {
         if (item.place == MessagePlace::arena) {
-            return take_block(task, item, *arenas_[place.worker]);
+            // There is none where no worker is, whatever stands in its ring.
+            const auto& arena = arenas_[place.worker];
+            return arena != nullptr && take_block(task, item, *arena);
         }
         task.message.assign(bytes);
     } catch (...) {
