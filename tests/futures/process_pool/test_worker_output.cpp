@@ -10,8 +10,8 @@
 #include "support/start_methods.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -246,8 +246,8 @@ TEST_CASE("capture_output: a stream that takes nothing more holds up no kill") {
         // full pipe.
         const auto future = pool.submit(write_lines, 'x', 100'000);
         CHECK(test::soon([&] {
-            int there = 0;
-            return ::ioctl(ends[0], FIONREAD, &there) == 0 && there > 60'000;
+            pollfd poller{STDOUT_FILENO, POLLOUT, 0};
+            return ::poll(&poller, 1, 0) == 0;
         }));
         ::kill(pool.workers().at(0), SIGKILL);
         CHECK(lost_of(future).report().last_stdout.size() > 4000);

@@ -303,9 +303,11 @@ TEST_CASE("Listener: no descriptors left", "[listener]") {
     CHECK(error_of([&] { listener.accept(20s); }) == 0);
 }
 
+// The child is forked beside a thread; if that one is in AddressSanitizer's allocator
+// then, the child finds a lock there taken for ever.
 TEST_CASE(
     "Listener: a forked child accepts at the same address, and removes nothing",
-    "[listener]"
+    "[listener][no-asan]"
 ) {
     const test::TempDir directory;
     const std::string path = directory.path() / "socket";
