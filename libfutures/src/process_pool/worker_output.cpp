@@ -339,7 +339,10 @@ void print_into(const std::array<int, WorkerOutput::streams>& writers) {
     for (const int writer : writers) {
         ::close(writer);
     }
-    static_cast<void>(std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ));
+    // With a buffer of ours: one that a parent has written to before it forked goes on
+    // as it was.
+    static std::array<char, BUFSIZ> buffer;
+    static_cast<void>(std::setvbuf(stdout, buffer.data(), _IOLBF, buffer.size()));
 }
 
 }  // namespace futures::detail

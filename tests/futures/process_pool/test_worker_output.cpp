@@ -197,9 +197,12 @@ TEST_CASE("capture_output: all of it has been passed on when the pool has ended"
 
 TEST_CASE("capture_output: a line is passed on when it ends, as on a terminal") {
     const Diverted out(STDOUT_FILENO, a_file());
+    // As a file: a worker that is forked behind it has its buffer.
+    std::fputs("before\n", stdout);
+    std::fflush(stdout);
     ProcessPoolExecutor pool(capturing(each_pool_start_method(), 1));
     pool.submit(print, "now").result(60s);
-    CHECK(test::soon([&] { return out.text() == "now\n"; }));
+    CHECK(test::soon([&] { return out.text() == "before\nnow\n"; }));
 }
 
 TEST_CASE("capture_output: what has no end of line is there when the worker dies") {
