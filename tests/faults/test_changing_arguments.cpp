@@ -164,7 +164,7 @@ TEST_CASE(
     std::thread changing([&] {
         for (char c = 'a'; !stops.load(); c = c == 'a' ? 'b' : 'a') {
             for (char& byte : bytes) {
-                std::atomic_ref(byte).store(c);
+                static_cast<volatile char&>(byte) = c;
             }
         }
     });
