@@ -23,12 +23,11 @@ namespace futures {
 struct SubmitOptions {
     /// Longest time to run, decoding of the arguments and their destruction included,
     /// waiting for a worker not. Then the task is stopped: this_task().stop_requested()
-    /// says so, after
-    /// `.grace` its worker gets SIGTERM, after `.kill_after` SIGKILL. The future raises
-    /// TaskTimeout, the worker is replaced; no other task is harmed, the pool does not
-    /// break. A task is never stopped early, and one that ends before it is stopped has
-    /// its result. In a thread pool the task is asked to stop, and no more. 0 and less
-    /// are std::invalid_argument; for the next two less than 0 is 0.
+    /// says so, after `.grace` its worker gets SIGTERM, after `.kill_after` SIGKILL.
+    /// The future raises TaskTimeout, the worker is replaced; no other task is harmed,
+    /// the pool does not break. A task is never stopped early, and one that ends before
+    /// it is stopped has its result. In a thread pool the task is asked to stop, and no
+    /// more. 0 and less are std::invalid_argument; for the next two less than 0 is 0.
     mp::Timeout timeout = mp::forever;
     /// How long a task that is to stop may go on after it was asked, before its worker
     /// is ended. mp::forever: it is only asked.

@@ -339,8 +339,8 @@ void print_into(const std::array<int, WorkerOutput::streams>& writers) {
     for (const int writer : writers) {
         ::close(writer);
     }
-    // With a buffer of ours: one that a parent has written to before it forked goes on
-    // as it was.
+    // With a buffer of ours: a stream to which the parent wrote before it forked keeps
+    // the bounds of its old one, and does not look for the ends of lines.
     static std::array<char, BUFSIZ> buffer;
     static_cast<void>(std::setvbuf(stdout, buffer.data(), _IOLBF, buffer.size()));
 }
