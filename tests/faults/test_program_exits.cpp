@@ -146,6 +146,12 @@ void end_while_reading(const ProgramPlan& plan, ReadBy reader) {
     ::_exit(1);
 }
 
+void check_workers_are_gone(const ProgramPlan& plan) {
+    const auto workers = workers_in(plan.pids);
+    CHECK(workers.size() == 2);
+    CHECK(gone_within(workers, 1s));
+}
+
 }  // namespace
 
 TEST_CASE(
@@ -169,9 +175,7 @@ TEST_CASE(
         test::exit_code_of(context.Process(end_while_writing, plan, size)) ==
         code_of_end
     );
-    const auto workers = workers_in(plan.pids);
-    CHECK(workers.size() == 2);
-    CHECK(gone_within(workers, 1s));
+    check_workers_are_gone(plan);
     CHECK_FALSE(never.has_one());
     if (how == ProgramEnd::exit) {
         CHECK(bell.wait_for(tasks_before));  // what was submitted before is done
@@ -198,9 +202,7 @@ TEST_CASE(
         test::exit_code_of(context.Process(end_while_reading, plan, reader)) ==
         code_of_end
     );
-    const auto workers = workers_in(plan.pids);
-    CHECK(workers.size() == 2);
-    CHECK(gone_within(workers, 1s));
+    check_workers_are_gone(plan);
     if (how == ProgramEnd::exit && reader != ReadBy::callback) {
         CHECK(bell.wait_for(tasks_before));
     }
