@@ -32,7 +32,7 @@ using test::tasks::ring_and_pass;
 
 namespace {
 
-constexpr int task_count = 12;
+constexpr int task_count = 6;
 
 std::string ring_and_give_megabyte(const std::string& bell, int index) {
     test::ring(bell);
@@ -95,7 +95,7 @@ TEST_CASE(
     "[faults]"
 ) {
     const auto context = each_replacing_method();
-    const int workers = GENERATE(1, 2, 8);
+    const int workers = GENERATE(1, 4);
     auto options = on(context, workers, OnWorkerLoss::isolate);
     options.max_tasks_per_child = 1;
     const Gate bell;
@@ -118,7 +118,7 @@ TEST_CASE(
 TEST_CASE("K11: idle workers leave before their results are read", "[faults]") {
     const test::LogCapture log;
     const auto context = each_pool_start_method();
-    auto options = on(context, GENERATE(1, 2, 8), OnWorkerLoss::isolate);
+    auto options = on(context, GENERATE(1, 4), OnWorkerLoss::isolate);
     options.idle_timeout = 1ms;
     const Gate bell;
     ProcessPoolExecutor pool(options);

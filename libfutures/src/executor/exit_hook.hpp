@@ -30,6 +30,22 @@ int finish_at_exit(std::weak_ptr<Pool> watched) {
     return part;
 }
 
+/// Calls `pool->give_up_at_exit()` before that, while no other executor waits: for what
+/// cannot go on if the program ends in a thread of the pool. `part` is the number that
+/// finish_at_exit() gave, and is the number of both.
+template <class Pool>
+void give_up_at_exit(std::weak_ptr<Pool> watched, int part) {
+    mp::detail::add_exit_part(
+        mp::detail::ExitPhase::own_executor,
+        [watched = std::move(watched)] {
+            if (const auto pool = watched.lock()) {
+                pool->give_up_at_exit();
+            }
+        },
+        part
+    );
+}
+
 /// Joins `thread` when the program ends, with the executors (Python's exit order): for
 /// a thread that cannot be joined now, because it would wait for itself.
 void join_at_exit(std::thread thread);

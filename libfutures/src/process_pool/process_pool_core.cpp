@@ -313,6 +313,7 @@ void ProcessPool::start_all_parts() {
     const int exit_part = detail::finish_at_exit(weak_from_this());
     oom_kills_ = mp::os::oom_kills();
     try {
+        detail::give_up_at_exit(weak_from_this(), exit_part);
         if (method_ == mp::StartMethod::fork) {
             // All of them, before there is a thread of ours: a fork copies one thread,
             // and the locks that others hold.
@@ -453,11 +454,16 @@ void ProcessPool::close() noexcept {
     }
 }
 
+void ProcessPool::give_up_at_exit() {
+    if (manager_.is_current()) {
+        force_shutdown(SIGTERM);  // exit() in a callback: nobody could go on
+    }
+}
+
 void ProcessPool::finish_at_exit() noexcept {
     try {
         if (manager_.is_current()) {
-            force_shutdown(SIGTERM);  // exit() in a callback: nobody could go on
-            return;
+            return;  // it has given up
         }
         waiting_.warn_of_hand_made("the end of the program");
         shutdown({});

@@ -108,6 +108,10 @@ public:
     /// The executor is gone. Waits, unless this is the manager thread.
     void close() noexcept;
 
+    /// The program exits. If it does so in a callback in the manager's thread, nothing
+    /// of this pool can go on: its futures fail, its workers get SIGTERM.
+    void give_up_at_exit();
+
     /// The program exits: what was submitted is done first.
     void finish_at_exit() noexcept;
 

@@ -19,6 +19,7 @@ namespace mp::detail {
 namespace {
 
 constexpr std::array phases{
+    ExitPhase::own_executor,
     ExitPhase::executors,
     ExitPhase::finalizers,
     ExitPhase::children,
@@ -78,11 +79,14 @@ void run_part(const Part& part) noexcept {
 
 }  // namespace
 
-int add_exit_part(ExitPhase phase, std::function<void()> part) {
+int add_exit_part(
+    ExitPhase phase, std::function<void()> part, std::optional<int> with
+) {
     Parts& all = parts();
     const MutexLock held(all.mutex);
-    all.list.push_back({++all.last_number, phase, std::move(part)});
-    return all.last_number;
+    const int number = with ? *with : ++all.last_number;
+    all.list.push_back({number, phase, std::move(part)});
+    return number;
 }
 
 void drop_exit_part(int number) {

@@ -8,11 +8,13 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 
 namespace mp::detail {
 
 /// The parts of the step, in the order in which they run.
 enum class ExitPhase {
+    own_executor,     ///< give up what only the thread that ends the program could do
     executors,        ///< finish what was submitted, join the threads; newest first
     finalizers,       ///< Finalize objects with a priority >= 0
     children,         ///< SIGTERM to daemons, join every child
@@ -22,8 +24,11 @@ enum class ExitPhase {
 
 /// Registers a part. Parts of one phase run newest first. They belong to this process:
 /// a forked child starts with those of the phases that it registers itself. Returns a
-/// number for drop_exit_part().
-int add_exit_part(ExitPhase phase, std::function<void()> part);
+/// number for drop_exit_part(), a new one unless there is `with`, which is then the
+/// number of both.
+int add_exit_part(
+    ExitPhase phase, std::function<void()> part, std::optional<int> with = {}
+);
 void drop_exit_part(int number);
 
 /// Makes sure that the step runs when this process ends by exit() or a return from
