@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
-// What control of tasks costs: a limit of time, an edge between two tasks, and how soon
-// a task is gone whose time is up, or that is cancelled while it runs.
+// What control of tasks costs: a limit of time, an edge between two tasks, a call that a
+// task submits to its own pool, and how soon a task is gone whose time is up, or that is
+// cancelled while it runs.
 #include "futures/process_pool.hpp"
+#include "futures/this_pool.hpp"
 #include "futures/thread_pool.hpp"
 #include "futures/wait.hpp"
 
@@ -42,6 +44,15 @@ void go_on_for_ever() {
     for (;;) {
         ::pause();
     }
+}
+
+/// Seconds that so many calls take which a task submits and waits for, one by one.
+double seconds_of_nested(int calls) {
+    return seconds_of(1, [&] {
+        for (int i = 0; i != calls; ++i) {
+            keep(futures::this_pool().submit(same, i).result());
+        }
+    });
 }
 
 double microseconds_since(Clock::time_point start) {
@@ -183,6 +194,32 @@ void bench_control(Table& table, const Settings& settings) {
             {}};
         throughput.others.emplace_back("without", tasks_of / plain_ones);
         table.add(std::move(throughput));
+    }
+    {
+        // Three workers: one waits, as the main thread does in the plain case.
+        futures::ProcessPoolExecutor pool(workers + 1);
+        constexpr int calls = 1000;
+        std::vector<double> nested;
+        const auto [both, plain] = seconds_by_turns(10 * rounds, [&](bool is_nested) {
+            if (is_nested) {
+                nested.push_back(pool.submit(seconds_of_nested, calls).result());
+                return;
+            }
+            for (int i = 0; i != calls; ++i) {
+                keep(pool.submit(same, i).result());
+            }
+        });
+        keep(both);
+        Row row{
+            group,
+            "a nested submit and its result",
+            Unit::microseconds,
+            median(std::move(nested)) / calls * 1e6,
+            {},
+            "",
+            {}};
+        row.others.emplace_back("plain", plain / calls * 1e6);
+        table.add(std::move(row));
     }
     const int graphs = settings.quick ? 1 : 3;
     const auto add_edges = [&](const std::string& pools, auto& pool) {
