@@ -351,7 +351,7 @@ void ProcessPool::end_unwanted_workers() noexcept {
         }
         try {
             manager_.unwatch(worker.sentinel);
-            WorkerTable::send(*worker.process, SIGKILL);
+            end_if_possible(*worker.process, SIGKILL);
             worker.process->join();
             board_.recover(index, [](BoardTask&) { return std::exception_ptr(); });
             worker.process->close();

@@ -303,7 +303,8 @@ private:
     void mark_broken(const std::string& what) noexcept;
     void break_pool(const std::string& what, const std::exception_ptr& cause) noexcept;
     void signal_workers(int signal) noexcept MP_EXCLUDES(mutex_);
-    void end_worker(const Worker& worker, int signal) const;
+    void end_worker(const mp::Process& process, int signal) const;
+    void end_if_possible(const mp::Process& process, int signal) const noexcept;
 
     // process_pool_reset.cpp
     void revive() MP_EXCLUDES(mutex_);

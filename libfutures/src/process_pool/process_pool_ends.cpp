@@ -87,7 +87,7 @@ void ProcessPool::kill_if_in_step(std::uint32_t index, Worker& worker) {
     const StoppedProcess standing(worker.process->pid(), worker.sentinel);
     worker.step_end = mp::Deadline(mp::forever);
     if (is_in_step(index, worker.step)) {
-        end_worker(worker, SIGKILL);
+        end_worker(*worker.process, SIGKILL);
         worker.condemned =
             worker.step == Step::start ? Condemned::slow_start : Condemned::slow_end;
     } else {

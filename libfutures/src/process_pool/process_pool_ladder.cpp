@@ -78,12 +78,12 @@ void ProcessPool::strike_standing(Worker& worker, Ladder& ladder, bool may_signa
     if (ladder.rung == Ladder::Rung::asked && may_signal && !at_once) {
         // It comes before any instruction of the worker's: before the task's end, and
         // before another task. With it the worker goes on.
-        end_worker(worker, SIGTERM);
+        end_worker(*worker.process, SIGTERM);
         ladder.rung = Ladder::Rung::terminated;
         ladder.next = later(std::chrono::steady_clock::now(), ladder.kill_after);
         return;
     }
-    end_worker(worker, SIGKILL);
+    end_worker(*worker.process, SIGKILL);
     ladder.rung = Ladder::Rung::killed;
     ladder.next = Time::max();
     worker.condemned = Condemned::stopped;

@@ -287,28 +287,31 @@ void ProcessPool::break_pool(
 void ProcessPool::signal_workers(int signal) noexcept {
     const MutexLock lock(mutex_);
     for (std::uint32_t index = 0; index < board_.places_used(); ++index) {
-        const Worker& worker = workers_.at(index);
-        try {
-            if (worker.process) {
-                end_worker(worker, signal);
-            }
-        } catch (const std::exception& error) {
-            mp::detail::log_error(
-                std::string("a worker cannot be ended: ") + error.what()
-            );
+        if (const Worker& worker = workers_.at(index); worker.process) {
+            end_if_possible(*worker.process, signal);
         }
+    }
+}
+
+/// end_worker(), and what that throws is logged.
+void ProcessPool::end_if_possible(const mp::Process& process, int signal)
+    const noexcept {
+    try {
+        end_worker(process, signal);
+    } catch (const std::exception& error) {
+        mp::detail::log_error(std::string("a worker cannot be ended: ") + error.what());
     }
 }
 
 /// SIGTERM, with which a stopped one goes on, or SIGKILL; with all that its tasks have
 /// started, where the options say so.
-void ProcessPool::end_worker(const Worker& worker, int signal) const {
+void ProcessPool::end_worker(const mp::Process& process, int signal) const {
     if (options_.kill_descendants) {
-        end_worker_tree(*worker.process, signal);
+        end_worker_tree(process, signal);
     } else if (signal == SIGKILL) {
-        worker.process->kill();
+        process.handle().kill();
     } else {
-        WorkerTable::send(*worker.process, signal);
+        WorkerTable::send(process, signal);
     }
 }
 

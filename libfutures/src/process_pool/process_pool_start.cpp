@@ -169,7 +169,7 @@ void ProcessPool::adopt(std::vector<Starting>& starting, std::exception_ptr& fai
         } catch (...) {
             // Nobody would hear of its end.
             failure = std::current_exception();
-            WorkerTable::send(*started.process, SIGKILL);
+            end_if_possible(*started.process, SIGKILL);
             started.process->join();
             alive_.fetch_sub(1, std::memory_order_relaxed);  // order: a hint
             Worker unwatched;
@@ -185,7 +185,7 @@ void ProcessPool::adopt(std::vector<Starting>& starting, std::exception_ptr& fai
         ++counts_.workers_started;
         begin_start_limit(worker);
         if (forced_ != 0) {
-            WorkerTable::send(*worker.process, forced_);
+            end_if_possible(*worker.process, forced_);  // it may run a task already
         }
     }
     if (failure) {

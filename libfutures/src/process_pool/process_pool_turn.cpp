@@ -143,7 +143,7 @@ void ProcessPool::kill_faulty_workers() noexcept {
             continue;
         }
         try {
-            end_worker(worker, SIGKILL);
+            end_worker(*worker.process, SIGKILL);
             worker.condemned = Condemned::faulty;
         } catch (const std::exception& error) {
             if (!std::exchange(worker.unkillable, true)) {

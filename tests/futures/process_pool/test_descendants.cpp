@@ -293,6 +293,30 @@ TEST_CASE(
 }
 
 TEST_CASE(
+    "Descendants: those of workers that begin while others are still being started",
+    "[pool][no-tsan]"
+) {
+    const auto context = each_pool_start_method();
+    constexpr int workers = 6;
+    Told told;
+    std::vector<pid_t> pids;
+    {
+        auto pool = pool_with(context, told, workers);
+        for (int i = 0; i != workers; ++i) {
+            pool.submit(start_orderly_child_and_block, told);
+        }
+        pids = told_by(told, 1);
+        pool.terminate_workers();
+    }
+    while (!told.empty()) {
+        if (const int pid = told.get(); pid != last_word) {
+            pids.push_back(static_cast<pid_t>(pid));
+        }
+    }
+    CHECK(test::gone_within(pids, 1s));
+}
+
+TEST_CASE(
     "Descendants: where descriptors are short they are ended all the same",
     "[pool][no-tsan]"
 ) {
