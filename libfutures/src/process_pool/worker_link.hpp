@@ -99,6 +99,8 @@ private:
         WorkerLink& link_;
     };
 
+    class TaskHears;
+
     /// A call that this worker is to run on its stack.
     struct ToRun {
         std::uint64_t number;

@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <new>
+#include <optional>
 #include <utility>
 
 namespace futures::detail {
@@ -77,6 +78,30 @@ private:
 };
 
 }  // namespace
+
+/// While it lives, the parent wakes the task's thread for what it tells, and not the
+/// helper. Both ends are sequentially consistent with the parent, which writes, then
+/// looks whom to wake: it wakes the new one, or we see here what it wrote. What drain()
+/// looks at first is not sequentially consistent by itself.
+class WorkerLink::TaskHears {
+public:
+    explicit TaskHears(WorkerLink& link) noexcept : link_(link) {
+        link_.memory_.sleeper.store(LinkSleeper::task);
+        mp::os::full_fence();
+    }
+
+    ~TaskHears() {
+        link_.memory_.sleeper.store(LinkSleeper::helper);
+        mp::os::full_fence();
+        link_.drain();
+    }
+
+    TaskHears(const TaskHears&) = delete;
+    TaskHears& operator=(const TaskHears&) = delete;
+
+private:
+    WorkerLink& link_;
+};
 
 /// From here on the parent counts this worker as blocked.
 std::uint64_t
@@ -153,6 +178,7 @@ bool WorkerLink::await(
     const std::function<bool()>& done,
     std::vector<std::uint64_t> numbers
 ) {
+    std::optional<TaskHears> hears(std::in_place, *this);
     mp::detail::spin([&] {
         if (drain_mutex_.try_lock()) {
             drain_locked();
@@ -169,11 +195,6 @@ bool WorkerLink::await(
         const MutexLock lock(mutex_);
         awaits_ = true;
     }
-    memory_.sleeper.store(LinkSleeper::task);
-    // The same with the parent as behind the wait: it wakes this thread from here on,
-    // or drain() sees what it wrote. What drain() looks at first is not sequentially
-    // consistent.
-    mp::os::full_fence();
     std::uint64_t wait = 0;
     try {
         wait = tell_of_wait(
@@ -181,10 +202,8 @@ bool WorkerLink::await(
             numbers
         );
     } catch (const std::bad_alloc&) {
-        memory_.sleeper.store(LinkSleeper::helper);
         tell_wait_is_over();
-        mp::os::full_fence();  // as below
-        drain();
+        hears.reset();
         const MutexLock lock(mutex_);
         awaits_ = false;
         return false;
@@ -210,12 +229,8 @@ bool WorkerLink::await(
         }
         futex_wait(bell, seen, mp::Deadline(mp::forever), FutexScope::shared);
     }
-    memory_.sleeper.store(LinkSleeper::helper);
     tell_wait_is_over();
-    // Sequentially consistent with the parent, which writes, then looks who sleeps: it
-    // wakes the helper from here on, or we see here what it wrote.
-    mp::os::full_fence();
-    drain();
+    hears.reset();
     std::deque<ToRun> to_run;
     {
         const MutexLock lock(mutex_);
