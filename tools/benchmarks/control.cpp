@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// What control of tasks costs: a limit of time, an edge between two tasks, a call that a
-// task submits to its own pool, and how soon a task is gone whose time is up, or that is
-// cancelled while it runs.
+// What control of tasks costs: a limit of time, an edge between two tasks, a call that
+// a task submits to its own pool, and how soon a task is gone whose time is up, or that
+// is cancelled while it runs.
 #include "futures/process_pool.hpp"
 #include "futures/this_pool.hpp"
 #include "futures/thread_pool.hpp"
