@@ -111,32 +111,97 @@ bool act_as_one_user(uid_t user, gid_t group) noexcept {
 #endif
 }
 
-[[noreturn]] void become(
-    const char* program,
-    char* const* arguments,
-    char* const* environment,
-    std::span<const int> keep,
-    bool as_one_user,
-    const char* directory,
-    volatile int& error
-) noexcept {
-    if (directory[0] != '\0' && ::chdir(directory) != 0) {
-        error = last_error().value();
-        ::_exit(127);
+/// All that the child needs to know, made before there is one.
+struct Launch {
+    std::span<const char* const> programs;  // the first that can be executed
+    char* const* arguments;
+    char* const* environment;
+    std::span<const int> keep;
+    const char* directory;
+    bool as_one_user;
+    const ProgramStart* more = nullptr;
+};
+
+/// False when a call failed, of which last_error() tells.
+bool set_streams(std::array<int, 3> streams) noexcept {
+    constexpr int first_free = 3;
+    // One that is to get another number goes out of the way of the others first.
+    for (std::size_t i = 0; i < streams.size(); ++i) {
+        int& from = streams[i];
+        if (from >= 0 && from < first_free && from != static_cast<int>(i)) {
+            from = ::fcntl(from, F_DUPFD, first_free);
+            if (from < 0) {
+                return false;
+            }
+        }
     }
-    if (as_one_user && !act_as_one_user(::geteuid(), ::getegid())) {
+    for (std::size_t i = 0; i < streams.size(); ++i) {
+        const int stream = static_cast<int>(i);
+        const int from = streams[i];
+        if (from == stream ? ::fcntl(stream, F_SETFD, 0) != 0
+                           : from >= 0 && ::dup2(from, stream) < 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool set_groups(const std::vector<gid_t>& groups) noexcept {
+#ifdef SYS_setgroups32
+    return ::syscall(SYS_setgroups32, groups.size(), groups.data()) == 0;
+#else
+    return ::syscall(SYS_setgroups, groups.size(), groups.data()) == 0;
+#endif
+}
+
+bool set_up(const Launch& launch) noexcept {
+    if (launch.directory[0] != '\0' && ::chdir(launch.directory) != 0) {
+        return false;
+    }
+    const ProgramStart* more = launch.more;
+    if (more != nullptr) {
+        if (more->umask) {
+            ::umask(*more->umask);
+        }
+        if (!set_streams(more->streams) || (more->new_session && ::setsid() < 0) ||
+            (more->extra_groups && !set_groups(*more->extra_groups))) {
+            return false;
+        }
+    }
+    const bool given_ids = more != nullptr && (more->user || more->group);
+    if (!launch.as_one_user && !given_ids) {
+        return true;
+    }
+    const uid_t user = given_ids && more->user ? *more->user : ::geteuid();
+    const gid_t group = given_ids && more->group ? *more->group : ::getegid();
+    return act_as_one_user(user, group);
+}
+
+[[noreturn]] void become(const Launch& launch, volatile int& error) noexcept {
+    if (!set_up(launch)) {
         error = last_error().value();
         ::_exit(127);
     }
     // So that nothing that the program opens before it comes to us lands there.
     fill_standard_streams();
-    if (inherit_only(keep)) {
-        restore_signals();
-        ::execve(program, arguments, environment);
-        error = last_error().value();
-    } else {
+    if (!inherit_only(launch.keep)) {
         error = ENOSYS;
+        ::_exit(127);
     }
+    restore_signals();
+    int refused = 0;
+    for (const char* program : launch.programs) {
+        ::execve(program, launch.arguments, launch.environment);
+        const int failed = last_error().value();
+        // A file that is there says more than one that is not.
+        if (refused == 0 || (failed != ENOENT && failed != ENOTDIR)) {
+            refused = failed;
+        }
+        if (failed != ENOENT && failed != ENOTDIR && failed != EACCES) {
+            break;
+        }
+    }
+    error = refused == 0 ? ENOENT : refused;
     ::_exit(127);
 }
 
@@ -144,15 +209,7 @@ bool act_as_one_user(uid_t user, gid_t group) noexcept {
 
 /// Sets `error` and returns -1, or the pid of a child that is to be reaped, when there
 /// is no program. A function of its own: the child of vfork shares its variables.
-[[gnu::noinline]] pid_t vfork_program(
-    const char* program,
-    char* const* arguments,
-    char* const* environment,
-    std::span<const int> keep,
-    bool as_one_user,
-    const char* directory,
-    volatile int& error
-) {
+[[gnu::noinline]] pid_t vfork_program(const Launch& launch, volatile int& error) {
     // A handler that ran in the child would do so in our memory.
     const SignalsBlocked blocked;
     // ThreadSanitizer makes a fork of a vfork, with all its handlers: in the child they
@@ -160,7 +217,7 @@ bool act_as_one_user(uid_t user, gid_t group) noexcept {
     const bool without_handlers = under_tsan && ::_Fork != nullptr;
     const pid_t pid = without_handlers ? ::_Fork() : ::vfork();
     if (pid == 0) {
-        become(program, arguments, environment, keep, as_one_user, directory, error);
+        become(launch, error);
     }
     if (pid < 0) {
         error = last_error().value();
@@ -196,6 +253,28 @@ bool is_changed(const char* entry, const Surroundings& surroundings) {
     return surroundings.environment->count(std::string(name)) != 0;
 }
 
+pid_t launched(const Launch& launch) {
+    volatile int error = 0;  // the child writes here
+    const pid_t pid = vfork_program(launch, error);
+    if (error != 0) {
+        if (pid > 0) {
+            restarting([&] { return ::waitpid(pid, nullptr, 0); });
+        }
+        throw_error(error, (std::string("exec ") + launch.arguments[0]).c_str());
+    }
+    return pid;
+}
+
+/// As exec takes them; it changes none of them.
+std::vector<char*> pointers_to(const std::vector<std::string>& texts) {
+    std::vector<char*> pointers;
+    for (const std::string& text : texts) {
+        pointers.push_back(const_cast<char*>(text.c_str()));
+    }
+    pointers.push_back(nullptr);
+    return pointers;
+}
+
 }  // namespace
 
 pid_t start_program(
@@ -225,23 +304,41 @@ pid_t start_program(
         }
     }
     environment.push_back(nullptr);
-    volatile int error = 0;  // the child writes here
-    const pid_t pid = vfork_program(
-        program.c_str(),
-        argv.data(),
-        environment.data(),
-        keep,
-        has_several_users(),
-        surroundings.directory.c_str(),
-        error
+    const std::array programs{program.c_str()};
+    return launched(
+        {.programs = programs,
+         .arguments = argv.data(),
+         .environment = environment.data(),
+         .keep = keep,
+         .directory = surroundings.directory.c_str(),
+         .as_one_user = has_several_users()}
     );
-    if (error != 0) {
-        if (pid > 0) {
-            restarting([&] { return ::waitpid(pid, nullptr, 0); });
-        }
-        throw_error(error, ("exec " + program).c_str());
+}
+
+pid_t start_program(const ProgramStart& start) {
+    std::vector<const char*> programs;
+    for (const std::string& path : start.paths) {
+        programs.push_back(path.c_str());
     }
-    return pid;
+    const std::vector<char*> arguments = pointers_to(start.arguments);
+    std::vector<char*> environment;
+    if (start.environment) {
+        environment = pointers_to(*start.environment);
+    } else {
+        for (char** entry = ::environ; entry != nullptr && *entry != nullptr; ++entry) {
+            environment.push_back(*entry);
+        }
+        environment.push_back(nullptr);
+    }
+    return launched(
+        {.programs = programs,
+         .arguments = arguments.data(),
+         .environment = environment.data(),
+         .keep = start.keep,
+         .directory = start.directory.c_str(),
+         .as_one_user = has_several_users(),
+         .more = &start}
+    );
 }
 
 namespace {

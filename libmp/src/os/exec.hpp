@@ -6,6 +6,8 @@
 
 #include <sys/types.h>
 
+#include <array>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -32,6 +34,26 @@ pid_t start_program(
     const std::string& variable = {},
     const Surroundings& surroundings = {}
 );
+
+/// A program, and all that it may find otherwise than this process has it.
+struct ProgramStart {
+    std::vector<std::string> paths;      ///< the first that can be executed
+    std::vector<std::string> arguments;  ///< with its name, argv[0]
+    /// "NAME=value"; this process's if there is none.
+    std::optional<std::vector<std::string>> environment{};
+    std::string directory{};  ///< this one if empty; relative paths are found from it
+    /// What its 0, 1 and 2 are duplicates of; -1 for those of this process.
+    std::array<int, 3> streams{-1, -1, -1};
+    std::vector<int> keep{};  ///< descriptors that it inherits besides
+    bool new_session = false;
+    std::optional<uid_t> user{};
+    std::optional<gid_t> group{};
+    std::optional<std::vector<gid_t>> extra_groups{};
+    std::optional<mode_t> umask{};
+};
+
+/// The same as above for this.
+pid_t start_program(const ProgramStart& start);
 
 /// The path under which this very program can be executed again, even when its file has
 /// been replaced or removed since; that of the loader if it was started by hand.

@@ -144,3 +144,61 @@ TEST_CASE("own_program: is this very file", "[exec]") {
     CHECK(::access(mp::os::own_program().c_str(), X_OK) == 0);
     CHECK(std::string(mp::os::program_short_name()).size() > 0);
 }
+
+TEST_CASE("start_program: the first path that can be executed is it", "[exec]") {
+    mp::os::ProgramStart start;
+    start.paths = {"/nonexistent/sh", "/etc/passwd", "/bin/sh", "/bin/false"};
+    start.arguments = {"my-name", "-c", "test \"$0\" = my-name && exit 5"};
+    CHECK(status_of(mp::os::start_program(start)) == 5);
+}
+
+// ThreadSanitizer makes vfork a fork: the child cannot say why it failed.
+TEST_CASE("start_program: why none of the paths is it", "[exec][no-tsan]") {
+    mp::os::ProgramStart start;
+    start.paths = {"/nonexistent/sh", "/etc/passwd", "/bin/sh/none"};
+    start.arguments = {"sh"};
+    std::error_code error;
+    try {
+        mp::os::start_program(start);
+    } catch (const std::system_error& e) {
+        error = e.code();
+    }
+    CHECK(error == std::errc::permission_denied);
+    CHECK(::waitpid(-1, nullptr, WNOHANG) == -1);
+}
+
+TEST_CASE("start_program: streams may change their places", "[exec]") {
+    std::array<int, 2> pipe{-1, -1};
+    REQUIRE(::pipe2(pipe.data(), O_CLOEXEC) == 0);
+    const int status = test::run_in_fork([&] {
+        ::dup2(pipe[1], 1);
+        ::fcntl(2, F_SETFD, FD_CLOEXEC);
+        mp::os::ProgramStart start;
+        start.paths = {"/bin/sh"};
+        start.arguments = {"sh", "-c", "echo to-error >&2; test -e /dev/fd/1"};
+        start.streams = {-1, 2, 1};  // its error is our output
+        return status_of(mp::os::start_program(start));
+    });
+    ::close(pipe[1]);
+    CHECK(status == 0);
+    std::array<char, 32> text{};
+    CHECK(::read(pipe[0], text.data(), text.size()) == 9);
+    ::close(pipe[0]);
+    CHECK(std::string(text.data()) == "to-error\n");
+}
+
+TEST_CASE("start_program: an environment, a folder, a mask and a session", "[exec]") {
+    mp::os::ProgramStart start;
+    start.paths = {"/bin/sh"};
+    start.arguments = {
+        "sh",
+        "-c",
+        "read -r a b c d e f rest </proc/self/stat; test $f = $$ && test $(umask) = "
+        "0027 "
+        "&& test \"$(pwd -P)\" = / && test \"$A\" = 1 && test -z \"$HOME\""};
+    start.environment = {"A=1", "PATH=/bin:/usr/bin"};
+    start.directory = "/";
+    start.umask = 027;
+    start.new_session = true;
+    CHECK(status_of(mp::os::start_program(start)) == 0);
+}
