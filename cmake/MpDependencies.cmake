@@ -9,6 +9,37 @@ endif()
 # libmp itself needs no more than the headers: docs/decisions/002-openssl-on-demand.md.
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 find_package(Boost 1.81 CONFIG REQUIRED COMPONENTS headers serialization)
+# libmp::concurrency stands on Boost.Asio, whose headers a small Boost may lack. The other libraries
+# need none of it.
+set(LIBMP_ASIO OFF)
+if(LIBMP_CONCURRENCY)
+    get_target_property(folders Boost::headers INTERFACE_INCLUDE_DIRECTORIES)
+    find_file(LIBMP_ASIO_HEADER boost/asio.hpp PATHS ${folders})
+    mark_as_advanced(LIBMP_ASIO_HEADER)
+    if(LIBMP_ASIO_HEADER)
+        set(LIBMP_ASIO ON)
+    else()
+        message(STATUS "No Boost.Asio here: libmp::concurrency is left out")
+    endif()
+endif()
+# Child programs stand on the headers of Boost.Process v2, and those on Boost.Filesystem's. With Boost
+# 1.81 nothing of either is linked; later ones have a library of Boost.Process, which brings the other.
+set(LIBMP_PROCESSES OFF)
+set(LIBMP_BOOST_PROCESS)
+if(LIBMP_ASIO)
+    find_file(LIBMP_PROCESS_HEADER boost/process/v2/process.hpp PATHS ${folders})
+    find_file(LIBMP_FILESYSTEM_HEADER boost/filesystem/path.hpp PATHS ${folders})
+    mark_as_advanced(LIBMP_PROCESS_HEADER LIBMP_FILESYSTEM_HEADER)
+    if(LIBMP_PROCESS_HEADER AND LIBMP_FILESYSTEM_HEADER)
+        set(LIBMP_PROCESSES ON)
+        find_package(Boost 1.81 CONFIG QUIET OPTIONAL_COMPONENTS process)
+        if(TARGET Boost::process)
+            set(LIBMP_BOOST_PROCESS Boost::process)
+        endif()
+    else()
+        message(STATUS "No Boost.Process v2 here: libmp::concurrency has no child programs")
+    endif()
+endif()
 # For the lines of a crash's frames; without it they have names only. GCC brings it in a folder of
 # its own, from which other compilers link, too: docs/decisions/008-libbacktrace.md.
 set(LIBMP_BACKTRACE)

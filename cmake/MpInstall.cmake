@@ -1,5 +1,5 @@
-# Install and export: package libmp with components mp and futures, targets libmp::mp,
-# libmp::futures and libmp::main; mp.pc and futures.pc for everything but CMake. tests/install uses
+# Install and export: package libmp with components mp, futures and, where Boost.Asio is,
+# concurrency; targets of these names and libmp::main; mp.pc, futures.pc and concurrency.pc for everything but CMake. tests/install uses
 # it all as a stranger would. CMake's install component libmp-runtime is what a program needs to
 # run, libmp-dev what a compiler needs.
 include(GNUInstallDirs)
@@ -20,6 +20,17 @@ install(EXPORT libmp_targets
         NAMESPACE libmp:: FILE libmpTargets.cmake DESTINATION ${package_dir}
         COMPONENT libmp-dev)
 
+# A file of its own: who asks for mp and futures needs nothing that this library needs.
+if(LIBMP_ASIO)
+    install(TARGETS libmp_concurrency EXPORT libmp_concurrency_targets
+            LIBRARY COMPONENT libmp-runtime NAMELINK_COMPONENT libmp-dev
+            ARCHIVE COMPONENT libmp-dev
+            FILE_SET HEADERS COMPONENT libmp-dev)
+    install(EXPORT libmp_concurrency_targets
+            NAMESPACE libmp:: FILE libmpConcurrencyTargets.cmake DESTINATION ${package_dir}
+            COMPONENT libmp-dev)
+endif()
+
 configure_package_config_file(
     ${CMAKE_CURRENT_LIST_DIR}/libmpConfig.cmake.in
     ${CMAKE_CURRENT_BINARY_DIR}/libmpConfig.cmake
@@ -32,6 +43,9 @@ install(FILES
     DESTINATION ${package_dir} COMPONENT libmp-dev)
 mp_pkg_config(mp)
 mp_pkg_config(futures)
+if(LIBMP_ASIO)
+    mp_pkg_config(concurrency)
+endif()
 if(NOT MP_DEBIAN)  # which has copyright files of its own form
     install(FILES ${PROJECT_SOURCE_DIR}/LICENSE
             DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/libmp COMPONENT libmp-dev)

@@ -1,7 +1,8 @@
-# mp_test(<name> [LIBS <target>...] [LABELS <label>...] [ALONE] [APART] [FAILPOINTS]): a ctest entry for
-# <name>.cpp in this folder, called by its path from tests/, and an executable for it. With
-# MP_COMBINED_TESTS one executable holds all files but those marked ALONE; with MP_UNITY those
-# marked APART, which use a name that another file of the folder uses, are compiled on their own.
+# mp_test(<name> [LIBS <target>...] [LABELS <label>...] [ALONE] [ROOM] [APART] [FAILPOINTS]): a ctest entry
+# for <name>.cpp in this folder, called by its path from tests/, and an executable for it, or for
+# all files of the folder that are marked ROOM. With MP_COMBINED_TESTS one executable holds all
+# files but those marked ALONE or ROOM; with MP_UNITY those marked APART, which use a name that
+# another file of the folder uses, are compiled on their own.
 # FAILPOINTS links the library's sources that have failpoints once more, compiled with them
 # (support/failpoints.hpp).
 # Labels slow and stress give an entry more time; stress is not run by default, no-asan and
@@ -35,9 +36,21 @@ function(mp_test_name name variable)
 endfunction()
 
 function(mp_test name)
-    cmake_parse_arguments(arg "ALONE;APART;FAILPOINTS" "" "LIBS;LABELS" ${ARGN})
+    cmake_parse_arguments(arg "ALONE;ROOM;APART;FAILPOINTS" "" "LIBS;LABELS" ${ARGN})
     mp_test_name(${name} entry)
-    if(MP_COMBINED_TESTS AND NOT arg_ALONE AND NOT arg_FAILPOINTS)
+    if(arg_ROOM)
+        mp_test_name(tests target)
+        string(REPLACE "/" "_" target "${target}")
+        if(NOT TARGET ${target})
+            mp_test_target(${target})
+        endif()
+        target_sources(${target} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/${name}.cpp)
+        if(NOT arg_APART)
+            mp_unite(${target} ${CMAKE_CURRENT_SOURCE_DIR}/${name}.cpp)
+        endif()
+        add_test(NAME ${entry}
+            COMMAND ${target} --filenames-as-tags "[#${name}]~[.]${mp_test_filter}")
+    elseif(MP_COMBINED_TESTS AND NOT arg_ALONE AND NOT arg_FAILPOINTS)
         set(target mp_tests)
         target_sources(mp_tests PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/${name}.cpp)
         if(NOT arg_APART)
@@ -74,6 +87,11 @@ function(mp_stress name filter)
     cmake_parse_arguments(arg "" "SEEDS" "" ${ARGN})
     mp_test_name(${name} entry)
     string(REPLACE "/" "_" target "${entry}")
+    if(NOT TARGET ${target})
+        mp_test_name(tests target)
+        string(REPLACE "/" "_" target "${target}")
+        set(filter --filenames-as-tags "[#${name}]${filter}")
+    endif()
     if(NOT TARGET ${target})
         return()  # in the combined program, without a name of its own
     endif()

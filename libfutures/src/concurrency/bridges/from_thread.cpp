@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "concurrency/from_thread.hpp"
+
+#include "concurrency/detail/thread_call.hpp"
+#include "concurrency/loop/loop.hpp"
+
+namespace concurrency {
+
+namespace detail {
+
+std::shared_ptr<ThreadCall> call_of_this_thread() {
+    ThreadCall* call = ThreadCall::here();
+    if (call == nullptr) {
+        throw RuntimeError("this needs a thread that run_sync() has called, or the "
+                           "token of a loop");
+    }
+    return call->shared_from_this();
+}
+
+const EventLoopToken& token_of(const ThreadCall& call) noexcept {
+    return call.token();
+}
+
+void check_other_thread(const EventLoopToken& token) {
+    const Loop* loop = Loop::running();
+    if (loop != nullptr && loop->mailbox().get() == &token.mailbox()) {
+        throw RuntimeError("a call that waits for a loop, in the loop itself: await "
+                           "the coroutine");
+    }
+}
+
+}  // namespace detail
+
+void from_thread::check_cancelled() {
+    if (detail::call_of_this_thread()->cancelled()) {
+        throw Cancelled();
+    }
+}
+
+}  // namespace concurrency
