@@ -1,9 +1,17 @@
-# cmake -DPROGRAM=<main.cpp, built> -DSCRIPT=<main.py> -P compare.cmake
+# cmake -DPROGRAM=<main.cpp, built> -DSCRIPT=<main.py> [-DPYTHON=<program>] [-DNEEDS=<module>]
+#       -P compare.cmake
 cmake_minimum_required(VERSION 3.25)
-find_program(python NAMES python3)
+find_program(python NAMES ${PYTHON} python3)
 if(NOT python)
     message(STATUS "skipped: no python3")
     return()
+endif()
+if(NEEDS)
+    execute_process(COMMAND ${python} -c "import ${NEEDS}" RESULT_VARIABLE missing ERROR_QUIET)
+    if(missing)
+        message(STATUS "skipped: no ${NEEDS} for ${python}")
+        return()
+    endif()
 endif()
 execute_process(COMMAND ${PROGRAM} OUTPUT_VARIABLE ours RESULT_VARIABLE our_status TIMEOUT 100)
 execute_process(COMMAND ${python} ${SCRIPT} OUTPUT_VARIABLE theirs RESULT_VARIABLE their_status TIMEOUT 100)
