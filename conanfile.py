@@ -94,6 +94,7 @@ class LibmpConan(ConanFile):
         toolchain.cache_variables["MP_CCACHE"] = False
         toolchain.cache_variables["MP_LLD"] = False
         toolchain.cache_variables["LIBMP_LINK_OPENSSL"] = True
+        toolchain.cache_variables["LIBMP_CONCURRENCY"] = False
         toolchain.cache_variables["LIBMP_SOURCE_LINES"] = bool(self.options.source_lines)
         toolchain.generate()
 

@@ -103,5 +103,6 @@ void bench_threads(Table& table, const Settings& settings);
 void bench_lock(Table& table, const Settings& settings);
 void bench_signals(Table& table, const Settings& settings);
 void bench_shm(Table& table, const Settings& settings);
+void bench_async(Table& table, const Settings& settings);
 
 }  // namespace bench

@@ -34,7 +34,8 @@ int main(int argc, char** argv) {
         {"threads", bench::bench_threads},
         {"lock", bench::bench_lock},
         {"signals", bench::bench_signals},
-        {"shm", bench::bench_shm}};
+        {"shm", bench::bench_shm},
+        {"async", bench::bench_async}};
     std::vector<std::string> names;
     for (const auto& [name, run] : groups) {
         names.push_back(name);
@@ -50,7 +51,7 @@ int main(int argc, char** argv) {
            chosen,
            "start, pool, control, payload, connection, queue, serialisation, threads, "
            "lock, "
-           "signals, shm; default: all"
+           "signals, shm, async; default: all"
     )
         ->check(CLI::IsMember(names));
     app.add_option("--json", json, "write the figures to this file, too");

@@ -9,7 +9,10 @@ from lib_tree import code, files, finish, includes
 # What an #include starts with -> where it may stand.
 HEADERS = {
     "spdlog/": ["libmp/include/mp/log.hpp", "libmp/src/util/log.cpp", "tests/*"],
-    "boost/process": ["tests/support/program.cpp"],
+    "boost/process": [
+        "libfutures/src/concurrency/processes/child_program.cpp",
+        "tests/support/program.cpp",
+    ],
     "boost/interprocess": [
         "libmp/src/os/shm.cpp",
         "libmp/include/mp/shared_heap.hpp",
@@ -17,7 +20,20 @@ HEADERS = {
         "tests/mp/shared/test_shared_heap.cpp",
         "tools/benchmarks/*",
     ],
-    "boost/asio": ["tests/support/program.cpp", "tools/benchmarks/*"],
+    "boost/asio": [
+        "libfutures/include/concurrency/asio.hpp",
+        "libfutures/include/concurrency/run.hpp",
+        "libfutures/src/concurrency/asio/*",
+        "libfutures/src/concurrency/loop/asio_driver.hpp",
+        "libfutures/src/concurrency/loop/asio_driver.cpp",
+        "libfutures/src/concurrency/loop/drive.cpp",
+        "libfutures/src/concurrency/processes/child_program.cpp",
+        "libfutures/src/concurrency/processes/descriptor.hpp",
+        "tests/concurrency/*",
+        "tests/support/program.cpp",
+        "tools/benchmarks/*",
+        "docs/examples/70_mirrors/*",
+    ],
     "openssl/": ["libmp/src/os/hmac.cpp", "tools/mpsum/*"],
     "catch2/": ["tests/support/catch.hpp", "docs/recipes/catch2.cpp"],
     "CLI/": ["tools/*"],

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Counts how many behaviours are covered here that the tests of others check: those of CPython
-(tests/ported/rows.tsv), and those of other pools, pebble, mpire, loky and so on
-(tests/ported/pool_rows.tsv). A list has id, area, applicable (yes, adapted or no) of each row.
+(tests/ported/rows.tsv), those of other pools, pebble, mpire, loky and so on
+(tests/ported/pool_rows.tsv), and those of AnyIO, trio and lionpride (tests/ported/async_rows.tsv). A
+list has id, area, applicable (yes, adapted or no) of each row.
 
 A row is covered when a test case has its id in its name, or when docs/python_map.md says why C++
 cannot have it. In the areas that a list demands, every row must be one or the other; the others
@@ -20,6 +21,10 @@ DEMANDED = """process futures thread_pool process_pool as_completed wait_futures
 UNFINISHED = """cancel priority dependency deadlock limits exit_hook map""".split()
 DEMANDED_OF_POOLS = """errors shutdown callbacks thread_pool reuse lazy unordered timeout retry loss
     crash_report resize idle init worker_local chunk""".split()
+
+
+# Nothing is demanded yet: libmp::concurrency grows floor by floor.
+DEMANDED_OF_ASYNC = ()
 
 
 def read(name):
@@ -79,6 +84,12 @@ pool_total, pool_problems = count(
     shown.__contains__,
     section("Behaviours of other pools that C++ cannot have"),
 )
+async_rows = read("tests/ported/async_rows.tsv")
+async_total, async_problems = count(
+    "AnyIO, trio, ...", async_rows, DEMANDED_OF_ASYNC,
+    shown.__contains__,
+    section("Behaviours of AnyIO and trio that C++ cannot have"),
+)
 print("without a mark: demanded; +: not finished yet; -: later")
 
 
@@ -87,6 +98,7 @@ def covered(total, rows):
 
 
 finish(
-    problems + pool_problems,
-    f"{covered(total, rows)} rows of CPython covered, {covered(pool_total, pool_rows)} of other pools",
+    problems + pool_problems + async_problems,
+    f"{covered(total, rows)} rows of CPython covered, {covered(pool_total, pool_rows)} of other pools, "
+    f"{covered(async_total, async_rows)} of AnyIO, trio and lionpride",
 )

@@ -2,6 +2,7 @@
 """The folders of the libraries' sources are their floors: a section of tools/reading_order.txt
 each, includes that only go down, a README.md, and a place in docs/architecture.md."""
 import collections
+import posixpath
 import re
 
 from lib_tree import ORDER, ROOT, files, finish, includes, reading_order, resolve, text
@@ -11,7 +12,8 @@ PAGE = "docs/architecture.md"
 
 order = list(reading_order())
 sources = files(*(f"{library}/src/**" for library in LIBRARIES))
-folders = sorted({"/".join(name.split("/")[:3]) for name in sources if name.count("/") > 2})
+# concurrency/ is a library of its own in libfutures: its floors are the folders in it.
+folders = sorted({posixpath.dirname(name) for name in sources if name.count("/") > 2})
 problems = []
 
 # -- The reading order: a section for each folder.
@@ -26,7 +28,7 @@ for number, name, section in order:
     sections.setdefault(section, name)
     section_of[name] = last = section
     library, part, *rest = name.split("/")
-    folder = f"{library}/src/{rest[0]}" if len(rest) > 1 else f"{library} door"
+    folder = posixpath.dirname(name) if len(rest) > 1 else f"{library} door"
     if part == "src" and section != folder:
         problems.append(f"{ORDER}:{number}: {name} belongs under the heading `# {folder}: ...`, not under {section}")
     elif section is not None and not section.startswith(library):
@@ -60,8 +62,8 @@ for folder in folders:
 
 # -- The drawing of the floors names them all.
 drawing = re.search(r"^## Floors$.*?^```\n(.*?)^```$", text(PAGE), re.MULTILINE | re.DOTALL)
-drawn = re.findall(r"(?<![\w/])(\w+)/(?!\w)", drawing[1] if drawing else "")
-names = [folder.rpartition("/")[2] for folder in folders]
+drawn = re.findall(r"(?<![\w/])(\w+(?:/\w+)?)/(?!\w)", drawing[1] if drawing else "")
+names = [folder.partition("/src/")[2] for folder in folders]
 problems += [f"{PAGE}: the drawing of the floors has no `{name}/`" for name in names if name not in drawn]
 problems += [f"{PAGE}: the drawing of the floors has `{name}/`, which is no folder" for name in drawn if name not in names]
 

@@ -11,10 +11,13 @@ UNTESTED = {
     "libmp/include/mp/mp.hpp": "includes the others, nothing else",
     "libmp/include/mp/synchronize.hpp": "includes the others, nothing else",
     "libfutures/include/futures/futures.hpp": "includes the others, nothing else",
+    "libfutures/include/concurrency/concurrency.hpp": "includes the others, nothing else",
+    "libfutures/include/concurrency/patterns.hpp": "includes the others, nothing else",
 }
 
 problems = []
-headers = files("libmp/include/mp/*.hpp", "libfutures/include/futures/*.hpp")
+headers = files("libmp/include/mp/*.hpp", "libfutures/include/futures/*.hpp",
+                "libfutures/include/concurrency/*.hpp")
 headers = [name for name in headers if "/detail/" not in name]
 for name in headers:
     block = []
@@ -29,12 +32,14 @@ for name in headers:
         if label not in opening:
             problems.append(f"{name}:2: the first block has no `{label}`")
 
-# The names of tests are unique: where both libraries have a header, libfutures' test says so.
-tests = {posixpath.basename(name): name for name in files("tests/mp/*.cpp", "tests/futures/*.cpp")}
+# The names of tests are unique: where two libraries have a header, the test of the upper one says so.
+AREAS = ("mp", "futures", "concurrency")
+tests = {posixpath.basename(name): name for name in files(*(f"tests/{area}/*.cpp" for area in AREAS))}
 for name in headers:
     library, short = name.split("/")[2], posixpath.basename(name).removesuffix(".hpp")
-    in_both = library == "futures" and f"libmp/include/mp/{short}.hpp" in headers
-    wanted = f"test_{short}_futures.cpp" if in_both else f"test_{short}.cpp"
+    below = {other.split("/")[2] for other in headers if posixpath.basename(other) == f"{short}.hpp"}
+    in_both = any(AREAS.index(other) < AREAS.index(library) for other in below)
+    wanted = f"test_{short}_{library}.cpp" if in_both else f"test_{short}.cpp"
     tested = tests.get(wanted, "").startswith(f"tests/{library}/")
     if not tested and name not in UNTESTED:
         problems.append(f"{name}: no test is called tests/{library}/<folder>/{wanted}")

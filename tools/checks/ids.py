@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """The names of test cases: each is given once; ids of CPython's tests stand in tests/ported/, those
-of faults in tests/faults/, and each fault has its row in docs/faults.md. Ids of other pools' behaviours
-may stand in any folder, before the name's colon, and have their row in tests/ported/pool_rows.tsv."""
+of faults in tests/faults/, and each fault has its row in docs/faults.md. Ids of the behaviours of
+other pools and of asynchronous libraries may stand in any folder, before the name's colon, and have their
+row in tests/ported/pool_rows.tsv or async_rows.tsv."""
 import collections
 import re
 
@@ -14,7 +15,7 @@ def ids_in(name):
     return {line.split("\t")[0] for line in text(name).splitlines()[1:]}
 
 
-rows, behaviours = ids_in("tests/ported/rows.tsv"), ids_in("tests/ported/pool_rows.tsv")
+rows, behaviours = ids_in("tests/ported/rows.tsv"), ids_in("tests/ported/pool_rows.tsv") | ids_in("tests/ported/async_rows.tsv")
 # The ids in the first cell of a table's line.
 page = text(PAGE) if (ROOT / PAGE).is_file() else ""
 described = {one for cell in re.findall(r"^\|([^|]*)\|", page, re.MULTILINE) for one in re.findall(rf"\b{FAULT}\b", cell)}
@@ -36,7 +37,7 @@ for name in files("tests/*.cpp"):
         for one in set(re.findall(rf"\b{BEHAVIOUR}", title)) - set(ids):
             problems.append(f"{name}:{number}: {one} must stand before the name's colon, beside other ids only")
         for one in set(ids) - set(faults) - behaviours:
-            problems.append(f"{name}:{number}: tests/ported/pool_rows.tsv has no row {one}")
+            problems.append(f"{name}:{number}: neither tests/ported/pool_rows.tsv nor async_rows.tsv has a row {one}")
         if faults and not name.startswith("tests/faults/"):
             problems.append(f"{name}:{number}: {faults[0]} is a fault: the case belongs in tests/faults/")
             continue
@@ -50,5 +51,5 @@ problems += [f"{others[0]}: {where} has a case of that name, too" for where, *ot
 finish(
     problems,
     f"{len(places)} cases, {len(used)} faults, {len(rows)} rows of CPython's tests, "
-    f"{len(shown & behaviours)} of {len(behaviours)} behaviours of other pools",
+    f"{len(shown & behaviours)} of {len(behaviours)} behaviours of other pools and libraries",
 )

@@ -16,7 +16,7 @@ OUTPUT_DIRECTORY       = ..
 STRIP_FROM_PATH        = .
 STRIP_FROM_INC_PATH    = libmp/include libfutures/include
 USE_MDFILE_AS_MAINPAGE = docs/index.md
-EXCLUDE_SYMBOLS        = mp::detail mp::detail::* mp::connection::detail* futures::detail futures::detail::* std std::*
+EXCLUDE_SYMBOLS        = mp::detail mp::detail::* mp::connection::detail* futures::detail futures::detail::* concurrency::detail concurrency::detail::* std std::*
 PREDEFINED             = __clang__ "MP_GUARDED_BY(x)=" "MP_REQUIRES(x)="
 MACRO_EXPANSION        = YES
 EXPAND_ONLY_PREDEF     = YES
@@ -129,7 +129,8 @@ def build_site(folder):
     copies = folder / "copies"
     for old in (copies, folder / "html", folder / "xml"):
         shutil.rmtree(old, ignore_errors=True)
-    headers = [name for name in files("libmp/include/mp/*.hpp", "libfutures/include/futures/*.hpp") if "/detail/" not in name]
+    headers = [name for name in files("libmp/include/mp/*.hpp", "libfutures/include/futures/*.hpp",
+                                           "libfutures/include/concurrency/*.hpp") if "/detail/" not in name]
     pages = [name for name in files("*.md") if not name.startswith(("tests/", "tools/"))]
     linked = set()
     for name in headers + pages:

@@ -72,7 +72,7 @@ def reading_order():
     its heading names ("libmp/src/os"), or a place without one ("libmp door")."""
     section = None
     for number, line in enumerate(text(ORDER).splitlines(), 1):
-        if heading := re.match(r"# (lib\w+(?:/src/\w+| \w+)): ", line):
+        if heading := re.match(r"# (lib\w+(?:/src/[\w/]+| \w+)): ", line):
             section = heading[1]
         elif line and not line.startswith("#"):
             yield number, line, section
@@ -88,9 +88,12 @@ def cases(name):
         yield source.count("\n", 0, match.start()) + 1, title, tags
 
 
-# A fault of docs/faults.md, and a behaviour of another pool: project::place::name.
+# A fault of docs/faults.md, and a behaviour that the tests of others check: of another pool,
+# project::place::name, or of an asynchronous library, place::name.
 FAULT = r"[A-Z]\d+"
-BEHAVIOUR = r"(?:pebble|mpire|loky|billiard|mpi4py|dask|ray|taskflow)::[\w.:]*\w"
+POOLS = "pebble mpire loky billiard mpi4py dask ray taskflow".split()
+ASYNC = {line.partition("::")[0] for line in text("tests/ported/async_rows.tsv").splitlines()[1:]}
+BEHAVIOUR = rf"(?:{'|'.join(map(re.escape, sorted({*POOLS, *ASYNC}, key=len, reverse=True)))})::[\w.:]*\w"
 
 
 def ids_of(title):

@@ -10,6 +10,7 @@ vcpkg_extract_source_archive(SOURCE_PATH
 vcpkg_cmake_configure(
     SOURCE_PATH "${SOURCE_PATH}"
     OPTIONS
+        -DLIBMP_CONCURRENCY=OFF
         -DMP_BUILD_TESTS=OFF
         -DMP_BUILD_TOOLS=OFF
         -DMP_BUILD_EXAMPLES=OFF
