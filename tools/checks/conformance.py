@@ -16,11 +16,10 @@ DEMANDED = """process futures thread_pool process_pool as_completed wait_futures
     lock condition event barrier shared_memory value array resource_tracker
     queue connection listener poll wait fdpassing forkserver logging""".split()
 
-# Areas of other pools that are finished no sooner than the features of which they tell. An area that
-# is in neither list belongs to what comes later.
-UNFINISHED = """cancel priority dependency deadlock limits exit_hook map""".split()
+# An area of other pools that is not in this list belongs to what comes later.
 DEMANDED_OF_POOLS = """errors shutdown callbacks thread_pool reuse lazy unordered timeout retry loss
-    crash_report resize idle init worker_local chunk""".split()
+    crash_report resize idle init worker_local chunk cancel priority dependency deadlock limits exit_hook
+    map""".split()
 
 
 # Nothing is demanded yet: libmp::concurrency grows floor by floor.
@@ -62,7 +61,7 @@ def count(title, rows, demanded, is_tested, reasons):
     total = collections.Counter()
     for area in sorted(counts, key=lambda area: (area not in demanded, area)):
         total += counts[area]
-        mark = "" if area in demanded else "+" if area in UNFINISHED else "-"
+        mark = "" if area in demanded else "-"
         print(f"{f'{area} {mark}':18}" + "".join(f"{counts[area][kind]:16}" for kind in KINDS))
     print(f"{'all':18}" + "".join(f"{total[kind]:16}" for kind in KINDS) + "\n")
     return total, problems
@@ -90,7 +89,7 @@ async_total, async_problems = count(
     shown.__contains__,
     section("Behaviours of AnyIO and trio that C++ cannot have"),
 )
-print("without a mark: demanded; +: not finished yet; -: later")
+print("without a mark: demanded; -: later")
 
 
 def covered(total, rows):
