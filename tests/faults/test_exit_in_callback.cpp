@@ -147,6 +147,9 @@ TEST_CASE(
     const bool threads_are_older = GENERATE(true, false);
     // What the thread pool waits for ends, or does not.
     const bool ends = GENERATE(true, false);
+    enum class Waits { for_result, for_derived, with_argument };
+    const auto how =
+        GENERATE(Waits::for_result, Waits::for_derived, Waits::with_argument);
     const int status = test::run_in_fork_for(50s, [&]() -> int {
         const Gate bell;
         const Gate gate;
@@ -167,12 +170,24 @@ TEST_CASE(
         if (!threads_are_older) {
             threads = std::make_unique<ThreadPoolExecutor>(1);
         }
-        const auto waits = threads->submit([&] { return work.result(); });
+        const auto wait_for_it = [&] {
+            switch (how) {
+            case Waits::for_derived:
+                return threads->submit([derived = work.then(inc)] {
+                    return derived.result();
+                });
+            case Waits::with_argument:
+                return threads->submit(inc, work);
+            default:
+                return threads->submit([&] { return work.result(); });
+            }
+        };
+        const auto waits = wait_for_it();
         bell.wait_for(1);
         gate.open(1);
         try {
             waits.result();
-        } catch (const futures::BrokenProcessPool&) {
+        } catch (const std::exception&) {
             // The program is about to end.
         }
         test::block_until_killed();

@@ -355,18 +355,22 @@ Task<detail::AsioResult<Signature>> asio_op(Initiation&& initiation) {
 /// co_await socket.async_read_some(buffer, as_tuple(use_task)).
 struct UseTask {};
 
+/// The token itself.
 inline constexpr UseTask use_task{};
 
 }  // namespace concurrency
 
 namespace boost::asio {
 
+/// How an operation of Boost.Asio gives a Task.
 template <class... Args>
 class async_result<concurrency::UseTask, void(Args...)> {
 public:
+    /// What the operation's function returns.
     using return_type =
         concurrency::Task<concurrency::detail::AsioResult<void(Args...)>>;
 
+    /// A Task that starts the operation when it is awaited.
     template <class Initiation, class... InitiationArgs>
     static return_type
     initiate(Initiation initiation, concurrency::UseTask, InitiationArgs... args) {

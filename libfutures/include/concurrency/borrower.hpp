@@ -48,6 +48,7 @@ public:
     /// Nobody.
     Borrower() noexcept = default;
 
+    /// The task of this number.
     static Borrower task(std::uint64_t id) noexcept {
         Borrower borrower;
         borrower.value_ = id;
@@ -55,8 +56,10 @@ public:
         return borrower;
     }
 
+    /// Whether it stands for no borrower.
     bool is_nobody() const noexcept { return kind_ == Kind::nobody; }
 
+    /// For hash tables.
     std::size_t hash() const noexcept {
         // Fibonacci hashing: ids and addresses differ in few bits.
         const std::uint64_t mixed =

@@ -29,6 +29,7 @@ public:
     /// the order in which they came. Works outside a loop, too. Never suspends.
     void set();
 
+    /// Whether the flag is set.
     bool is_set() const noexcept { return is_set_; }
 
     /// Suspends until the flag is set; when it is set already, this is a checkpoint().
@@ -36,6 +37,7 @@ public:
     /// that was woken for the event returns. RuntimeError outside a loop.
     Task<> wait();
 
+    /// Who waits.
     EventStatistics statistics() const noexcept { return {waiters_.size()}; }
 
 private:

@@ -78,6 +78,7 @@ public:
     explicit EventLoopToken(std::shared_ptr<detail::Mailbox> mailbox) noexcept
         : mailbox_(std::move(mailbox)) {}
 
+    /// Where what is sent goes.
     detail::Mailbox& mailbox() const noexcept { return *mailbox_; }
 
 private:

@@ -42,6 +42,7 @@ public:
 
     // -- For the library.
 
+    /// Of futures that differ from one another.
     explicit FutureStream(std::vector<futures::Future<T>> distinct)
         : futures_(std::move(distinct)),
           completions_(std::make_unique<detail::Completions>()) {

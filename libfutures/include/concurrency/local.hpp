@@ -154,6 +154,7 @@ private:
 template <class T>
 class TaskLocal : public detail::LocalOf<T, detail::LocalPlace::task> {
 public:
+    /// What set() gives.
     using Token = LocalToken;
     using detail::LocalOf<T, detail::LocalPlace::task>::LocalOf;
 };
@@ -163,6 +164,7 @@ public:
 template <class T>
 class RunVar : public detail::LocalOf<T, detail::LocalPlace::loop> {
 public:
+    /// What set() gives.
     using Token = LocalToken;
     using detail::LocalOf<T, detail::LocalPlace::loop>::LocalOf;
 };

@@ -15,6 +15,7 @@ namespace concurrency {
 template <class Fn>
 class Owned {
 public:
+    /// Takes the callable over.
     explicit Owned(Fn&& fn) : fn_(std::move(fn)) {}
 
     /// Calls it.

@@ -32,7 +32,7 @@ struct PriorityQueueStatistics {
     double max_buffer_size;
     /// Tasks that wait in put(), and in get().
     std::size_t tasks_waiting_send;
-    std::size_t tasks_waiting_receive;
+    std::size_t tasks_waiting_receive;  ///< as above
 };
 
 /// The least priority comes first, as Compare orders them; of equal ones, what was put
@@ -128,6 +128,7 @@ public:
     /// Whether it holds as many items as it may.
     bool full() const noexcept { return items_.size() >= max_; }
 
+    /// What is in it, and who waits.
     PriorityQueueStatistics statistics() const noexcept {
         return {
             items_.size(), BufferSize(max_).number(), putters_.size(), getters_.size()};

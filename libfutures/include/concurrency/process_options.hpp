@@ -50,7 +50,14 @@ private:
 /// same as standard output (STDOUT, for standard error), or an open file.
 class Stdio {
 public:
-    enum class Kind { pipe, null, inherited, output, file };
+    /// The kinds.
+    enum class Kind {
+        pipe,       ///< PIPE
+        null,       ///< DEVNULL
+        inherited,  ///< that of this process
+        output,     ///< STDOUT
+        file,       ///< a descriptor
+    };
 
     constexpr explicit Stdio(Kind kind) noexcept : kind_(kind) {}
 
@@ -63,6 +70,7 @@ public:
     // NOLINTNEXTLINE(google-explicit-constructor): as above
     constexpr Stdio(int file) noexcept : kind_(Kind::file), file_(file) {}
 
+    /// Which kind it is.
     constexpr Kind kind() const noexcept { return kind_; }
 
     /// Of a Kind::file.
@@ -73,8 +81,11 @@ private:
     int file_ = -1;
 };
 
+/// A pipe to this process.
 inline constexpr Stdio PIPE{Stdio::Kind::pipe};
+/// /dev/null.
 inline constexpr Stdio DEVNULL{Stdio::Kind::null};
+/// Where the child's standard output goes; for its standard error.
 inline constexpr Stdio STDOUT{Stdio::Kind::output};
 
 /// How a child program is run; each function sets one thing and gives the object back.
@@ -145,16 +156,19 @@ public:
         return *this;
     }
 
+    /// The child's group.
     ProcessOptions& group(gid_t id) noexcept {
         values_.group = id;
         return *this;
     }
 
+    /// Its further groups.
     ProcessOptions& extra_groups(std::vector<gid_t> ids) {
         values_.extra_groups = std::move(ids);
         return *this;
     }
 
+    /// Its mask of file modes.
     ProcessOptions& umask(mode_t mask) noexcept {
         values_.umask = mask;
         return *this;
@@ -169,23 +183,26 @@ public:
 
     // -- For the library.
 
+    /// What was set.
     struct Values {
-        std::optional<std::string> input{};
-        bool check = true;
-        std::optional<Stdio> in{};
-        Stdio out = PIPE;
-        Stdio err = PIPE;
-        std::string cwd{};
-        std::optional<std::map<std::string, std::string>> env{};
-        bool start_new_session = false;
-        std::vector<int> pass_fds{};
-        std::optional<uid_t> user{};
-        std::optional<gid_t> group{};
-        std::optional<std::vector<gid_t>> extra_groups{};
-        std::optional<mode_t> umask{};
-        double grace = 5;
+        std::optional<std::string> input{};  ///< as its setter says
+        bool check = true;                   ///< as its setter says
+        std::optional<Stdio> in{};           ///< as its setter says
+        Stdio out = PIPE;                    ///< as its setter says
+        Stdio err = PIPE;                    ///< as its setter says
+        std::string cwd{};                   ///< as its setter says
+        std::optional<std::map<std::string, std::string>>
+            env{};                                         ///< as its setter says
+        bool start_new_session = false;                    ///< as its setter says
+        std::vector<int> pass_fds{};                       ///< as its setter says
+        std::optional<uid_t> user{};                       ///< as its setter says
+        std::optional<gid_t> group{};                      ///< as its setter says
+        std::optional<std::vector<gid_t>> extra_groups{};  ///< as its setter says
+        std::optional<mode_t> umask{};                     ///< as its setter says
+        double grace = 5;                                  ///< as its setter says
     };
 
+    /// All of it.
     const Values& values() const noexcept { return values_; }
 
 private:

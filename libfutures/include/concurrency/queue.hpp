@@ -31,6 +31,7 @@ public:
     explicit Queue(BufferSize max_size)
         : Queue(create_memory_object_stream<T>(max_size)) {}
 
+    /// One that holds so many items.
     static Queue with_maxsize(BufferSize max_size) { return Queue(max_size); }
 
     Queue(Queue&&) noexcept = default;
@@ -94,6 +95,7 @@ public:
         return static_cast<double>(now.current_buffer_used) >= now.max_buffer_size;
     }
 
+    /// What is in it, and who waits.
     QueueStatistics statistics() const { return sender_.statistics(); }
 
     /// The end by which put() sends: can be cloned, and closed on its own.

@@ -28,6 +28,7 @@ public:
 
     // -- For the library.
 
+    /// A task at this depth.
     RunningTask(TaskInfo info, std::size_t depth)
         : TaskInfo(std::move(info)), depth_(depth) {}
 

@@ -63,6 +63,7 @@ public:
     /// None when there is no limit.
     std::optional<std::int64_t> max_value() const noexcept { return max_value_; }
 
+    /// Who waits.
     SemaphoreStatistics statistics() const noexcept { return {waiters_.size()}; }
 
 private:

@@ -43,6 +43,7 @@ public:
 
     class State;
 
+    /// Of signals that are received already.
     explicit SignalReceiver(std::shared_ptr<State> state) noexcept;
 
 private:

@@ -35,10 +35,10 @@ struct MemoryObjectStreamStatistics {
     std::size_t max_buffer_used;
     /// Ends of each kind that are not closed.
     std::size_t open_send_streams;
-    std::size_t open_receive_streams;
+    std::size_t open_receive_streams;  ///< as above
     /// Tasks that wait to send, and to receive.
     std::size_t tasks_waiting_send;
-    std::size_t tasks_waiting_receive;
+    std::size_t tasks_waiting_receive;  ///< as above
 };
 
 namespace detail {

@@ -55,6 +55,7 @@ public:
 
     // -- For the library.
 
+    /// Of a program that has ended.
     CompletedProcess(
         std::vector<std::string> args, int returncode, std::string out, std::string err
     ) noexcept;
@@ -69,15 +70,19 @@ private:
 /// A child program ended with another code than 0.
 class CalledProcessError : public std::runtime_error {
 public:
+    /// Of a program that has ended.
     explicit CalledProcessError(const CompletedProcess& process);
 
+    /// How it ended, as of CompletedProcess.
     int returncode() const noexcept { return process_->returncode(); }
 
     /// The program and its arguments.
     const std::vector<std::string>& cmd() const noexcept { return process_->args(); }
 
+    /// What it wrote to its standard output, if that was a pipe.
     const std::string& stdout() const noexcept { return process_->stdout(); }
 
+    /// The same of its standard error.
     const std::string& stderr() const noexcept { return process_->stderr(); }
 
 private:
@@ -94,6 +99,7 @@ public:
     Process& operator=(Process&& other) noexcept;
     ~Process();
 
+    /// Its number, also when it has ended.
     pid_t pid() const noexcept;
 
     /// How it ended, as of CompletedProcess; nothing while it runs.

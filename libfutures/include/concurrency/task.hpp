@@ -153,6 +153,7 @@ template <class T>
 class [[nodiscard]] Task {
 public:
     using value_type = T;
+    /// What the compiler keeps in the coroutine's frame.
     using promise_type = detail::Promise<T>;
 
     /// Without a coroutine; awaiting it throws RuntimeError.
@@ -191,8 +192,10 @@ public:
         task.set_next(frame_);
     }
 
+    /// That of the coroutine. Requires: there is one.
     promise_type& promise() const noexcept { return frame_.promise(); }
 
+    /// Destroys the coroutine, wherever it stands.
     void reset() noexcept {
         if (frame_) {
             std::exchange(frame_, {}).destroy();

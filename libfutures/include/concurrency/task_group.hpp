@@ -177,9 +177,11 @@ public:
     }
 
 private:
+    /// The type of ignored().
     struct Ignored;
 };
 
+/// One that nobody looks at.
 template <class T>
 struct TaskStatus<T>::Ignored : TaskStatus<T> {
     Ignored() noexcept { this->is_ignored_ = true; }

@@ -352,6 +352,7 @@ void ProcessPool::end_unwanted_workers() noexcept {
         try {
             manager_.unwatch(worker.sentinel);
             end_if_possible(*worker.process, SIGKILL);
+            WorkerTable::send(*worker.process, SIGKILL);  // takes no memory
             worker.process->join();
             board_.recover(index, [](BoardTask&) { return std::exception_ptr(); });
             worker.process->close();
@@ -451,12 +452,6 @@ void ProcessPool::close() noexcept {
         mp::detail::log_error(
             std::string("shutting down a ProcessPoolExecutor failed: ") + error.what()
         );
-    }
-}
-
-void ProcessPool::give_up_at_exit() {
-    if (manager_.is_current()) {
-        force_shutdown(SIGTERM);  // exit() in a callback: nobody could go on
     }
 }
 

@@ -187,4 +187,16 @@ void ProcessPool::slow_worker_gone(std::uint32_t index, const Worker& worker) {
     }
 }
 
+void ProcessPool::give_up_at_exit() {
+    if (!manager_.is_current()) {
+        return;
+    }
+    force_shutdown(SIGTERM);  // exit() in a callback: nobody could go on
+    // What the manager would do: tell what depends on its futures, and whoever waits
+    // for its workers.
+    board_.run_callbacks();
+    started_.notify_all();
+    revived_.notify_all();
+}
+
 }  // namespace futures::detail

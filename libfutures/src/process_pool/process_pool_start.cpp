@@ -170,6 +170,7 @@ void ProcessPool::adopt(std::vector<Starting>& starting, std::exception_ptr& fai
             // Nobody would hear of its end.
             failure = std::current_exception();
             end_if_possible(*started.process, SIGKILL);
+            WorkerTable::send(*started.process, SIGKILL);  // takes no memory
             started.process->join();
             alive_.fetch_sub(1, std::memory_order_relaxed);  // order: a hint
             Worker unwatched;

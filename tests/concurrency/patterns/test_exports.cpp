@@ -74,7 +74,7 @@ TEST_CASE("wrapper_functions::test_wrapper_integration_timing: sleeping and a ca
           "come one after the other") {
     test::over_backends([]() -> concurrency::Task<> {
         const double start = names::current_time();
-        co_await names::sleep(0.01);
+        co_await concurrency::sleep(0.01);
         const double slept = names::current_time();
         CHECK(slept - start >= 0.01);
         const int number = co_await names::run_sync([] { return 6; });

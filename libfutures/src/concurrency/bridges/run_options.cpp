@@ -5,13 +5,14 @@
 #include "concurrency/running_tasks.hpp"
 #include "concurrency/signals.hpp"
 #include "concurrency/submit.hpp"
+#include "os/check.hpp"
 
 #include <unistd.h>
 
-#include <cerrno>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 namespace concurrency::detail {
@@ -24,7 +25,7 @@ void write_to_stderr(std::string_view text) noexcept {
         const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
         if (written > 0) {
             text.remove_prefix(static_cast<std::size_t>(written));
-        } else if (errno != EINTR) {
+        } else if (mp::os::last_error() != std::errc::interrupted) {
             return;
         }
     }
