@@ -99,5 +99,5 @@ def covered(total, rows):
 finish(
     problems + pool_problems + async_problems,
     f"{covered(total, rows)} rows of CPython covered, {covered(pool_total, pool_rows)} of other pools, "
-    f"{covered(async_total, async_rows)} of AnyIO, trio and lionpride",
+    f"{covered(async_total, async_rows)} of AnyIO, trio and lionpride (in tests that LIBMP_CONCURRENCY=ON builds)",
 )
