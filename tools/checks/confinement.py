@@ -22,6 +22,7 @@ HEADERS = {
     ],
     "boost/asio": [
         "libfutures/include/concurrency/asio.hpp",
+        "libfutures/include/concurrency/detail/loop_executor.hpp",
         "libfutures/include/concurrency/run.hpp",
         "libfutures/src/concurrency/asio/*",
         "libfutures/src/concurrency/loop/asio_driver.hpp",

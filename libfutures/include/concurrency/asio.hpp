@@ -12,6 +12,8 @@
 #pragma once
 
 #include "concurrency/detail/body.hpp"
+#include "concurrency/detail/letter.hpp"
+#include "concurrency/detail/loop_executor.hpp"
 #include "concurrency/detail/loop_task.hpp"
 #include "concurrency/detail/waiter.hpp"
 #include "concurrency/errors.hpp"
@@ -42,15 +44,17 @@ boost::asio::any_io_executor get_executor();
 namespace detail {
 
 /// An operation under way, which belongs to its handler and to the task that awaits it:
-/// whichever goes first, the other finds it in order. In the loop's executor only.
-class AsioOperation {
+/// whichever goes first, the other finds it in order. In the loop's executor, if
+/// nothing else is said.
+class AsioOperation : private Letter,
+                      public std::enable_shared_from_this<AsioOperation> {
 public:
-    explicit AsioOperation(LoopTask& task) : executor_(get_executor()), task_(&task) {}
+    explicit AsioOperation(LoopTask& task);
 
     AsioOperation(const AsioOperation&) = delete;
     AsioOperation& operator=(const AsioOperation&) = delete;
 
-    const boost::asio::any_io_executor& executor() const noexcept { return executor_; }
+    const LoopExecutor& executor() const noexcept { return executor_; }
 
     boost::asio::cancellation_slot slot() noexcept { return signal_.slot(); }
 
@@ -58,10 +62,10 @@ public:
 
     bool finished() const noexcept { return finished_; }
 
-    /// The task sleeps until finish().
+    /// The task sleeps until the handler is called or dropped.
     void park() noexcept { parked_ = true; }
 
-    /// Asks the operation to end early; it ends by finish() all the same.
+    /// Asks the operation to end early; it ends as it would otherwise.
     void cancel() noexcept;
 
     /// The task is gone, or has its result.
@@ -77,7 +81,7 @@ public:
     /// Throws if there is no result.
     void check() const;
 
-    // -- For the handler.
+    // -- For the handler, in any thread.
 
     /// The result is there, or `error` in its place.
     void finish(std::exception_ptr error) noexcept;
@@ -89,14 +93,26 @@ protected:
     ~AsioOperation() = default;
 
 private:
-    const boost::asio::any_io_executor executor_;
+    enum class How { pending, called, dropped };
+
+    void settle(How how) noexcept;
+    void settle_here() noexcept;
+
+    void arrive(Loop& loop) noexcept override;
+    void come_back() noexcept override;
+
+    const LoopExecutor executor_;
     boost::asio::cancellation_signal signal_;
     LoopTask* task_;  // null when nobody awaits it
-    std::exception_ptr error_;
     bool parked_ = false;
     bool finished_ = false;
     bool cancelled_ = false;
-    bool dropped_ = false;
+
+    // Written by the handler, read by the task when it has finished.
+    How how_ = How::pending;
+    std::exception_ptr error_;
+
+    std::shared_ptr<AsioOperation> on_its_way_;  // to the loop: this
 };
 
 template <class... Values>
@@ -107,11 +123,12 @@ public:
     std::optional<std::tuple<Values...>> result;
 };
 
-/// What the operation calls at its end: once, and through its executor.
+/// What the operation calls at its end: once, and through its executor. Called
+/// elsewhere, it sends its result there.
 template <class... Values>
 class AsioHandler {
 public:
-    using executor_type = boost::asio::any_io_executor;
+    using executor_type = LoopExecutor;
     using cancellation_slot_type = boost::asio::cancellation_slot;
 
     explicit AsioHandler(std::shared_ptr<AsioOperationFor<Values...>> operation

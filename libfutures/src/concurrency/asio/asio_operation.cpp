@@ -21,6 +21,20 @@ asio::any_io_executor get_executor() {
 
 namespace detail {
 
+namespace {
+
+LoopExecutor executor_of(const LoopTask& task) {
+    return {
+        task.loop().mailbox(),
+        asio::query(get_executor(), asio::execution::context),
+    };
+}
+
+}  // namespace
+
+AsioOperation::AsioOperation(LoopTask& task)
+    : executor_(executor_of(task)), task_(&task) {}
+
 void AsioOperation::cancel() noexcept {
     cancelled_ = true;
     try {
@@ -72,7 +86,7 @@ void AsioOperation::check() const {
     if (error_) {
         std::rethrow_exception(error_);
     }
-    if (dropped_) {
+    if (how_ == How::dropped) {
         if (cancelled_) {
             throw_cancelled();
         }
@@ -83,17 +97,41 @@ void AsioOperation::check() const {
 
 void AsioOperation::finish(std::exception_ptr error) noexcept {
     error_ = std::move(error);
+    settle(How::called);
+}
+
+void AsioOperation::drop() noexcept {
+    settle(How::dropped);
+}
+
+void AsioOperation::settle(How how) noexcept {
+    how_ = how;
+    if (executor_.is_here()) {
+        settle_here();
+        return;
+    }
+    on_its_way_ = shared_from_this();
+    if (!executor_.send(*this)) {
+        come_back();
+    }
+}
+
+void AsioOperation::settle_here() noexcept {
     finished_ = true;
     if (task_ != nullptr && parked_) {
         task_->wake();
     }
 }
 
-void AsioOperation::drop() noexcept {
-    if (task_ != nullptr) {
-        dropped_ = true;
-        finish(nullptr);
-    }
+void AsioOperation::arrive(Loop&) noexcept {
+    const std::shared_ptr<AsioOperation> self = std::move(on_its_way_);
+    settle_here();
+}
+
+void AsioOperation::come_back() noexcept {
+    // The loop is at its end. If the task is still there, it is destroyed where it
+    // waits, and calls leave().
+    const std::shared_ptr<AsioOperation> self = std::move(on_its_way_);
 }
 
 }  // namespace detail

@@ -46,9 +46,7 @@ public:
     void call_at(TimePoint time) override;
     void call_when_idle(Clock::duration cushion) override;
     bool is_here() const noexcept override;
-
-    /// The same, but false where it cannot be seen.
-    bool is_known_to_be_here() const noexcept;
+    bool is_known_to_be_here() const noexcept override;
 
     TimePoint now() const noexcept override { return Clock::now(); }
 

@@ -48,6 +48,10 @@ public:
     /// where that cannot be seen.
     virtual bool is_here() const noexcept = 0;
 
+    /// The same, but false where it cannot be seen. From any thread, as long as the
+    /// driver is there.
+    virtual bool is_known_to_be_here() const noexcept = 0;
+
     /// Where it calls back; null for one that has no executor of Boost.Asio.
     virtual const boost::asio::any_io_executor* executor() const noexcept {
         return nullptr;

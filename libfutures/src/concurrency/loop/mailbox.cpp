@@ -45,6 +45,14 @@ bool Mailbox::post_awaited(Letter& letter) noexcept {
     }
 }
 
+bool Mailbox::is_here() const noexcept {
+    if (!is_of_this_process()) {
+        return false;
+    }
+    const mp::detail::MutexLock lock(mutex_);
+    return driver_ != nullptr && driver_->is_known_to_be_here();
+}
+
 void Mailbox::withdraw(Letter& letter) noexcept {
     const mp::detail::MutexLock lock(mutex_);
     letter.unlink();

@@ -33,6 +33,10 @@ public:
     /// happens.
     bool post_awaited(Letter& letter) noexcept;
 
+    /// Whether this thread is in the loop's executor, as far as that can be seen. False
+    /// when the loop has ended.
+    bool is_here() const noexcept;
+
     /// Takes a letter back that has not arrived, if it was sent. By its loop.
     void withdraw(Letter& letter) noexcept;
 
@@ -53,7 +57,7 @@ private:
     }
 
     const std::uint64_t generation_;
-    mp::detail::Mutex mutex_;
+    mutable mp::detail::Mutex mutex_;
     List<Letter> letters_ MP_GUARDED_BY(mutex_);
     Driver* driver_ MP_GUARDED_BY(mutex_);         // null: closed
     bool ended_ MP_GUARDED_BY(mutex_) = false;     // by end()

@@ -32,6 +32,10 @@ public:
 
     bool is_here() const noexcept override { return real_.is_here(); }
 
+    bool is_known_to_be_here() const noexcept override {
+        return real_.is_known_to_be_here();
+    }
+
     const boost::asio::any_io_executor* executor() const noexcept override {
         return real_.executor();
     }
