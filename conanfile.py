@@ -25,11 +25,18 @@ class LibmpConan(ConanFile):
     topics = ("multiprocessing", "process-pool", "futures", "ipc")
     package_type = "library"
     settings = "os", "arch", "compiler", "build_type"
-    # source_lines: the files and lines of a crashed worker's stack, read by libbacktrace.
-    options = {"shared": [True, False], "fPIC": [True, False], "source_lines": [True, False]}
+    # concurrency: the library of that name, coroutines on Boost.Asio. source_lines: the files and
+    # lines of a crashed worker's stack, read by libbacktrace.
+    options = {
+        "shared": [True, False],
+        "fPIC": [True, False],
+        "concurrency": [True, False],
+        "source_lines": [True, False],
+    }
     default_options = {
         "shared": False,
         "fPIC": True,
+        "concurrency": True,
         "source_lines": False,
         "boost/*:without_serialization": False,
     }
@@ -51,7 +58,10 @@ class LibmpConan(ConanFile):
         cmake_layout(self)
         # Where an editable package's files are, before anything is installed.
         libdirs, = self.cpp.build.libdirs
-        for component, folder in ("mp", "libmp"), ("main", "libmp"), ("futures", "libfutures"):
+        folders = {"mp": "libmp", "main": "libmp", "futures": "libfutures"}
+        if self.options.concurrency:
+            folders["concurrency"] = "libfutures"
+        for component, folder in folders.items():
             self.cpp.source.components[component].includedirs = [os.path.join(folder, "include")]
             self.cpp.build.components[component].libdirs = [os.path.normpath(os.path.join(folder, libdirs))]
             self.cpp.build.components[component].bindirs = []
@@ -94,7 +104,7 @@ class LibmpConan(ConanFile):
         toolchain.cache_variables["MP_CCACHE"] = False
         toolchain.cache_variables["MP_LLD"] = False
         toolchain.cache_variables["LIBMP_LINK_OPENSSL"] = True
-        toolchain.cache_variables["LIBMP_CONCURRENCY"] = False
+        toolchain.cache_variables["LIBMP_CONCURRENCY"] = bool(self.options.concurrency)
         toolchain.cache_variables["LIBMP_SOURCE_LINES"] = bool(self.options.source_lines)
         toolchain.generate()
 
@@ -141,8 +151,17 @@ class LibmpConan(ConanFile):
         if self.options.source_lines:
             futures.requires.append("libbacktrace::libbacktrace")
 
-        for name in "mp", "main", "futures":
+        libraries = ["mp", "futures"]
+        if self.options.concurrency:
+            libraries.append("concurrency")
+            concurrency = self.cpp_info.components["concurrency"]
+            concurrency.libs = ["concurrency"]
+            concurrency.requires = ["futures"]
+            if Version(self.dependencies["boost"].ref.version) >= "1.86":
+                concurrency.requires.append("boost::process")  # headers only, before
+
+        for name in "main", *libraries:
             self.cpp_info.components[name].set_property("cmake_target_name", f"libmp::{name}")
-        for name in "mp", "futures":  # as CMake installs them
+        for name in libraries:  # as CMake installs them
             self.cpp_info.components[name].set_property("pkg_config_name", name)
             self.cpp_info.components[name].set_property("pkg_config_aliases", [f"libmp-{name}"])

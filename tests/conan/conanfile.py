@@ -1,4 +1,4 @@
-"""The package's test: tests/install/consumer.cpp, by the targets that Conan generates."""
+"""The package's test: the programs of tests/install, by the targets that Conan generates."""
 import os
 
 from conan import ConanFile
@@ -28,5 +28,8 @@ class LibmpTestConan(ConanFile):
 
     def test(self):
         if can_run(self):
-            for program in "consumer", "consumer_without_main":
+            programs = ["consumer", "consumer_without_main"]
+            if self.dependencies["libmp"].options.concurrency:
+                programs.append("concurrency")
+            for program in programs:
                 self.run(os.path.join(self.cpp.build.bindir, program), env="conanrun")

@@ -31,18 +31,30 @@ problems += [f"{name}: version {other}, but CMakeLists.txt says {version}"
 
 # -- The port names Boost's parts one by one; archives are a part of Serialization.
 PARTS = {"archive": "boost-serialization", "version.hpp": None}
-needed = set()
+FEATURES = {"/concurrency/": "concurrency"}  # of the port, by what stands in a file's name
+needed = {None: set(), **{feature: set() for feature in FEATURES.values()}}
 for name in files("libmp/**", "libfutures/**"):
     if name.endswith((".hpp", ".cpp")):
+        feature = next((feature for part, feature in FEATURES.items() if part in name), None)
         for _, included, _ in includes(name):
             if included.startswith("boost/"):
                 part = included.split("/")[1]
-                needed.add(PARTS.get(part, "boost-" + part.removesuffix(".hpp")))
-needed.discard(None)
-named = {item for item in json.loads(text(f"{PORT}/vcpkg.json"))["dependencies"] if isinstance(item, str)}
-boost = {item for item in named if item.startswith("boost-")}
-problems += [f"{PORT}/vcpkg.json: no {part}, but the sources include it" for part in sorted(needed - boost)]
-problems += [f"{PORT}/vcpkg.json: {part}, which no source includes" for part in sorted(boost - needed)]
+                needed[feature].add(PARTS.get(part, "boost-" + part.removesuffix(".hpp")))
+
+
+def boost_of(manifest):
+    named = (item for item in manifest["dependencies"] if isinstance(item, str))
+    return {item for item in named if item.startswith("boost-")}
+
+
+port = json.loads(text(f"{PORT}/vcpkg.json"))
+always = boost_of(port)
+for feature, parts in needed.items():
+    parts -= {None} if feature is None else {None, *always}
+    boost = always if feature is None else boost_of(port["features"][feature])
+    place = f"{PORT}/vcpkg.json" + (f", feature {feature}" if feature else "")
+    problems += [f"{place}: no {part}, but the sources include it" for part in sorted(parts - boost)]
+    problems += [f"{place}: {part}, which no source includes" for part in sorted(boost - parts)]
 
 # -- The recipes.
 def members(name):

@@ -21,11 +21,18 @@ class LibmpConan(ConanFile):
     topics = ("multiprocessing", "process-pool", "futures", "ipc")
     package_type = "library"
     settings = "os", "arch", "compiler", "build_type"
-    # source_lines: the files and lines of a crashed worker's stack, read by libbacktrace.
-    options = {"shared": [True, False], "fPIC": [True, False], "source_lines": [True, False]}
+    # concurrency: the library of that name, coroutines on Boost.Asio. source_lines: the files and
+    # lines of a crashed worker's stack, read by libbacktrace.
+    options = {
+        "shared": [True, False],
+        "fPIC": [True, False],
+        "concurrency": [True, False],
+        "source_lines": [True, False],
+    }
     default_options = {
         "shared": False,
         "fPIC": True,
+        "concurrency": True,
         "source_lines": False,
         "boost/*:without_serialization": False,
     }
@@ -71,7 +78,7 @@ class LibmpConan(ConanFile):
         toolchain.cache_variables["MP_CCACHE"] = False
         toolchain.cache_variables["MP_LLD"] = False
         toolchain.cache_variables["LIBMP_LINK_OPENSSL"] = True
-        toolchain.cache_variables["LIBMP_CONCURRENCY"] = False
+        toolchain.cache_variables["LIBMP_CONCURRENCY"] = bool(self.options.concurrency)
         toolchain.cache_variables["LIBMP_SOURCE_LINES"] = bool(self.options.source_lines)
         toolchain.generate()
 
@@ -115,8 +122,17 @@ class LibmpConan(ConanFile):
         if self.options.source_lines:
             futures.requires.append("libbacktrace::libbacktrace")
 
-        for name in "mp", "main", "futures":
+        libraries = ["mp", "futures"]
+        if self.options.concurrency:
+            libraries.append("concurrency")
+            concurrency = self.cpp_info.components["concurrency"]
+            concurrency.libs = ["concurrency"]
+            concurrency.requires = ["futures"]
+            if Version(self.dependencies["boost"].ref.version) >= "1.86":
+                concurrency.requires.append("boost::process")  # headers only, before
+
+        for name in "main", *libraries:
             self.cpp_info.components[name].set_property("cmake_target_name", f"libmp::{name}")
-        for name in "mp", "futures":  # as CMake installs them
+        for name in libraries:  # as CMake installs them
             self.cpp_info.components[name].set_property("pkg_config_name", name)
             self.cpp_info.components[name].set_property("pkg_config_aliases", [f"libmp-{name}"])

@@ -7,10 +7,15 @@ vcpkg_extract_source_archive(SOURCE_PATH
     ARCHIVE "${ARCHIVE}"
 )
 
+vcpkg_check_features(OUT_FEATURE_OPTIONS FEATURE_OPTIONS
+    FEATURES
+        concurrency LIBMP_CONCURRENCY
+)
+
 vcpkg_cmake_configure(
     SOURCE_PATH "${SOURCE_PATH}"
     OPTIONS
-        -DLIBMP_CONCURRENCY=OFF
+        ${FEATURE_OPTIONS}
         -DMP_BUILD_TESTS=OFF
         -DMP_BUILD_TOOLS=OFF
         -DMP_BUILD_EXAMPLES=OFF
