@@ -47,6 +47,14 @@ void run_as_version_2(Catch::Session&) {}
 
 #endif
 
+/// What ThreadSanitizer is not to tell, if this program is built with it. The counter
+/// of a shared executor is guarded by a fence of Asio's, which it does not see.
+extern "C" const char* __tsan_default_suppressions();
+
+extern "C" const char* __tsan_default_suppressions() {
+    return "race:boost::asio::execution::detail::shared_target_executor\n";
+}
+
 int main(int argc, char** argv) {
     mp::freeze_support(argc, argv);
     // The pipe that tells children of this process's end lasts as long as the process:
