@@ -6,6 +6,7 @@
 #include "concurrency/local.hpp"
 #include "concurrency/running_tasks.hpp"
 #include "concurrency/task_group.hpp"
+#include "small_tasks.hpp"
 #include "support/backends.hpp"
 #include "support/catch.hpp"
 
@@ -25,32 +26,11 @@ using concurrency::checkpoint;
 using concurrency::CompletionStream;
 using concurrency::sleep_forever;
 using concurrency::Task;
+using test::fail;
+using test::give;
+using test::until_cancelled;
 
 namespace {
-
-Task<int> give(int value, int waits = 0) {
-    for (int i = 0; i < waits; ++i) {
-        co_await checkpoint();
-    }
-    co_return value;
-}
-
-Task<int> fail(std::string text, int waits = 0) {
-    for (int i = 0; i < waits; ++i) {
-        co_await checkpoint();
-    }
-    throw std::runtime_error(text);
-}
-
-Task<int> until_cancelled(int& cancelled) {
-    try {
-        co_await sleep_forever();
-    } catch (const Cancelled&) {
-        ++cancelled;
-        throw;
-    }
-    co_return 0;
-}
 
 // i*i, each later than the one before, or sooner.
 std::vector<Task<int>> squares(int count, bool last_first = false) {

@@ -3,6 +3,7 @@
 #include "concurrency/cancel.hpp"
 #include "concurrency/race.hpp"
 #include "concurrency/running_tasks.hpp"
+#include "small_tasks.hpp"
 #include "support/backends.hpp"
 #include "support/catch.hpp"
 
@@ -18,34 +19,9 @@ using concurrency::checkpoint;
 using concurrency::race;
 using concurrency::sleep_forever;
 using concurrency::Task;
-
-namespace {
-
-Task<int> give(int value, int waits = 0) {
-    for (int i = 0; i < waits; ++i) {
-        co_await checkpoint();
-    }
-    co_return value;
-}
-
-Task<int> fail(std::string text, int waits = 0) {
-    for (int i = 0; i < waits; ++i) {
-        co_await checkpoint();
-    }
-    throw std::runtime_error(text);
-}
-
-Task<int> until_cancelled(int& cancelled) {
-    try {
-        co_await sleep_forever();
-    } catch (const Cancelled&) {
-        ++cancelled;
-        throw;
-    }
-    co_return 0;
-}
-
-}  // namespace
+using test::fail;
+using test::give;
+using test::until_cancelled;
 
 TEST_CASE(
     "patterns::test_race_requires_at_least_one: nobody cannot win a race", "[race]"
