@@ -255,8 +255,9 @@ TEST_CASE("abandoned: thousands of frames and scopes in one another", "[abandone
             const Local here(alive);
             if (n == 0) {
                 co_await sleep_forever();
+            } else {
+                co_await concurrency::move_on_after(3600 + n, go(alive, n - 1));
             }
-            co_await concurrency::move_on_after(3600 + n, go(alive, n - 1));
         }
     };
 
