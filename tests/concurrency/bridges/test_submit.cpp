@@ -179,8 +179,9 @@ TEST_CASE("submit: cancel() of the future while the coroutine waits", "[submit]"
                 try {
                     co_await sleep_forever();
                 } catch (const Cancelled&) {
-                    co_return 3;
+                    // and then:
                 }
+                co_return 3;
             });
             again.result();
             CHECK(deaf.cancel());

@@ -56,17 +56,17 @@ using concurrency::untrack_resource;
 
 }  // namespace names
 
-concurrency::Task<int> next_of(int number) {
-    co_return number + 1;
-}
-
 }  // namespace
 
 TEST_CASE(
     "utils::TestPublicExports.test_public_exports_exist: the one header has all names"
 ) {
     CHECK((std::is_same_v<names::ConcurrencyEvent, names::Event>));
+    const auto next_of = [](int number) -> concurrency::Task<int> {
+        co_return number + 1;
+    };
     CHECK(names::is_coro_func<decltype(next_of), int>);
+    CHECK(concurrency::run([&] { return next_of(1); }) == 2);
 }
 
 TEST_CASE("wrapper_functions::test_wrapper_integration_timing: sleeping and a call in "
