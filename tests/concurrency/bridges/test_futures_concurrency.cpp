@@ -274,6 +274,37 @@ TEST_CASE(
     });
 }
 
+TEST_CASE(
+    "co_await future: a result that comes while the call is asked to stop is kept",
+    "[futures]"
+) {
+    ThreadPoolExecutor pool(1);
+    test::over_backends([&]() -> Task<> {
+        for (int i = 0; i < 200; ++i) {
+            Future<void> begun;
+            int result = 0;
+            CancelScope scope;
+            co_await create_task_group([&](TaskGroup& group) -> Task<> {
+                group.start_soon([&]() -> Task<> {
+                    co_await begun;
+                    scope.cancel();
+                });
+                co_await scope.run([&]() -> Task<> {
+                    auto call = [&begun] {
+                        begun.set_result();
+                        while (!futures::this_task().stop_requested()) {
+                        }
+                        return 7;
+                    };
+                    result = co_await await_future(pool.submit(call), OnCancel::kill);
+                });
+            });
+            CHECK_FALSE(scope.cancelled_caught());
+            CHECK(result == 7);
+        }
+    });
+}
+
 TEST_CASE("co_await future: in a cancelled scope", "[futures]") {
     ThreadPoolExecutor pool(1);
     test::over_backends([&]() -> Task<> {

@@ -62,7 +62,9 @@ bool FutureWait::abort() noexcept {
         return false;  // the letter is under way
     }
     has_stopped_ = stop_call();
-    if (has_stopped_ ? state_.done() : on_cancel_ == OnCancel::abandon) {
+    // A call that has ended by now, with a result all the same, tells it by its letter.
+    if (has_stopped_ ? state_.done() && state_.state() != FutureState::finished
+                     : on_cancel_ == OnCancel::abandon) {
         leave();
         return true;
     }
