@@ -2,7 +2,7 @@
 // throws<Error>(body): whether what a coroutine function awaits throws that.
 #pragma once
 
-#include "concurrency/task.hpp"
+#include "concurrency/coroutine.hpp"
 
 namespace test {
 

@@ -11,13 +11,13 @@
 // Read next: src/concurrency/asio/asio_operation.cpp
 #pragma once
 
+#include "concurrency/coroutine.hpp"
 #include "concurrency/detail/body.hpp"
 #include "concurrency/detail/letter.hpp"
 #include "concurrency/detail/loop_executor.hpp"
 #include "concurrency/detail/loop_task.hpp"
 #include "concurrency/detail/waiter.hpp"
 #include "concurrency/errors.hpp"
-#include "concurrency/task.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/as_tuple.hpp>

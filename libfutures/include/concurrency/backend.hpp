@@ -32,6 +32,15 @@ detail::MainResult<Fn> run(Fn&& main, Backend backend = Backend::io_context) {
     return task.take();
 }
 
+/// The same with arguments: run(fetch, url) runs fetch(url). They are given as they
+/// are, and what one is converted to lives until fn has ended.
+template <class Fn, class... Args>
+    requires detail::MainFunctionOf<Fn, Args...>
+auto run(Fn&& fn, Args&&... args) {
+    const auto main = detail::call_in_main(fn, std::forward<Args>(args)...);
+    return run(main);
+}
+
 /// The same in a thread of its own, which it waits for: for ordinary code that may be
 /// called from inside a loop. That loop stands still meanwhile. Throws
 /// std::system_error, too, when there can be no thread.
@@ -40,6 +49,14 @@ detail::MainResult<Fn> run_async(Fn&& main, Backend backend = Backend::io_contex
     detail::Main<std::remove_reference_t<Fn>> task(main);
     detail::drive_in_own_thread(task, backend);
     return task.take();
+}
+
+/// The same with arguments.
+template <class Fn, class... Args>
+    requires detail::MainFunctionOf<Fn, Args...>
+auto run_async(Fn&& fn, Args&&... args) {
+    const auto main = detail::call_in_main(fn, std::forward<Args>(args)...);
+    return run_async(main);
 }
 
 }  // namespace concurrency

@@ -13,12 +13,12 @@
 #include "futures/future.hpp"
 
 #include "concurrency/backend.hpp"
+#include "concurrency/coroutine.hpp"
 #include "concurrency/detail/body.hpp"
 #include "concurrency/detail/guest.hpp"
 #include "concurrency/detail/plain_call.hpp"
 #include "concurrency/detail/started_guest.hpp"
 #include "concurrency/event_loop_token.hpp"
-#include "concurrency/task.hpp"
 #include "concurrency/task_group.hpp"
 
 #include <concepts>
@@ -204,6 +204,44 @@ public:
 
     /// portal->call(f).
     BlockingPortal* operator->() const noexcept { return &**this; }
+
+    /// BlockingPortal::call().
+    template <class Fn, class... Args>
+    auto call(Fn&& fn, Args&&... args) const {
+        return (**this).call(std::forward<Fn>(fn), std::forward<Args>(args)...);
+    }
+
+    /// BlockingPortal::start_task_soon().
+    template <class Fn, class... Args>
+        requires(!std::same_as<std::decay_t<Fn>, TaskOptions>)
+    auto start_task_soon(Fn&& fn, Args&&... args) const {
+        return start_task_soon(
+            TaskOptions(), std::forward<Fn>(fn), std::forward<Args>(args)...
+        );
+    }
+
+    template <class Fn, class... Args>
+    auto start_task_soon(TaskOptions options, Fn&& fn, Args&&... args) const {
+        return (**this).start_task_soon(
+            options, std::forward<Fn>(fn), std::forward<Args>(args)...
+        );
+    }
+
+    /// BlockingPortal::start_task().
+    template <class T = void, class Fn, class... Args>
+        requires(!std::same_as<std::decay_t<Fn>, TaskOptions>)
+    auto start_task(Fn&& fn, Args&&... args) const {
+        return start_task<T>(
+            TaskOptions(), std::forward<Fn>(fn), std::forward<Args>(args)...
+        );
+    }
+
+    template <class T = void, class Fn, class... Args>
+    auto start_task(TaskOptions options, Fn&& fn, Args&&... args) const {
+        return (**this).template start_task<T>(
+            options, std::forward<Fn>(fn), std::forward<Args>(args)...
+        );
+    }
 
     /// Stops it, with its tasks cancelled or waited for, and waits until the thread has
     /// ended. Afterwards there is nothing to destroy. Throws what came out of the loop,

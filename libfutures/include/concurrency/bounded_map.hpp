@@ -9,12 +9,12 @@
 // Read next: concurrency/detail/pattern_task.hpp
 #pragma once
 
+#include "concurrency/coroutine.hpp"
 #include "concurrency/detail/body.hpp"
 #include "concurrency/detail/group_state.hpp"
 #include "concurrency/detail/pattern_task.hpp"
 #include "concurrency/gather.hpp"
 #include "concurrency/outcome.hpp"
-#include "concurrency/task.hpp"
 
 #include <cstddef>
 #include <deque>
@@ -88,7 +88,7 @@ public:
     static constexpr const char* pattern = "bounded_map";
 
     Mapped(Fn& fn, Copied<Item>& items, bool errors_too)
-        : fn_(fn), items_(items), outcomes_(items.size()), errors_too_(errors_too) {}
+        : fn_(fn), items_(items), outcomes_(items.size()), keeping_(errors_too) {}
 
     void start_in(GroupBlock& block, std::size_t limit) {
         crew_.emplace(block, *this, items_.size());
@@ -101,10 +101,12 @@ public:
     }
 
     std::exception_ptr close(std::size_t index, Outcome<T> outcome) noexcept {
-        return keep(outcomes_[index], std::move(outcome), errors_too_);
+        return keeping_(outcomes_[index], std::move(outcome));
     }
 
     std::exception_ptr start_next() noexcept { return crew_->start_next(); }
+
+    void check() { keeping_.check(); }
 
     std::vector<std::optional<Outcome<T>>>& outcomes() noexcept { return outcomes_; }
 
@@ -112,7 +114,7 @@ private:
     Fn& fn_;
     Copied<Item>& items_;
     std::vector<std::optional<Outcome<T>>> outcomes_;
-    const bool errors_too_;
+    Keeping keeping_;
     std::optional<Crew<T, Mapped>> crew_;
 };
 
@@ -131,6 +133,7 @@ Task<> map_all(Mapped<Fn, Item>& mapped, long limit) {
         co_await rest;
     }
     block.leave();
+    mapped.check();
 }
 
 template <class Fn, class Item>

@@ -7,7 +7,8 @@
 //          or meanwhile; BusyResourceError, when another task waits in the same call.
 #pragma once
 
-#include "concurrency/task.hpp"
+#include "concurrency/coroutine.hpp"
+#include "concurrency/detail/closed.hpp"
 
 #include <cstddef>
 #include <memory>
@@ -33,6 +34,12 @@ public:
     /// Closing it again does nothing.
     void close() noexcept;
 
+    /// close() by the name that AnyIO has for it where it is awaited.
+    detail::Closed aclose() noexcept {
+        close();
+        return {};
+    }
+
     // -- For the library.
 
     explicit ByteReceiveStream(std::shared_ptr<detail::Descriptor> descriptor) noexcept;
@@ -51,6 +58,12 @@ public:
     /// Closes this end: the reader comes to the end of the stream. A task that waits in
     /// send() gets ClosedResourceError. Closing it again does nothing.
     void close() noexcept;
+
+    /// close() by the name that AnyIO has for it where it is awaited.
+    detail::Closed aclose() noexcept {
+        close();
+        return {};
+    }
 
     // -- For the library.
 

@@ -12,10 +12,10 @@
 #pragma once
 
 #include "concurrency/clock.hpp"
+#include "concurrency/coroutine.hpp"
 #include "concurrency/detail/body.hpp"
 #include "concurrency/detail/loop_task.hpp"
 #include "concurrency/detail/timer.hpp"
-#include "concurrency/task.hpp"
 
 #include <exception>
 #include <functional>
@@ -107,6 +107,12 @@ public:
     /// Throws ValueError for a deadline that is not a number.
     explicit CancelScope(CancelScopeOptions options = {});
 
+    /// Short for CancelScope({.deadline = deadline, .shield = shield}).
+    template <class Time>
+        requires(std::is_arithmetic_v<Time> || std::is_same_v<Time, detail::TimePoint>)
+    explicit CancelScope(Time deadline, bool shield = false)
+        : CancelScope(CancelScopeOptions{.deadline = deadline, .shield = shield}) {}
+
     CancelScope(const CancelScope&) = delete;
     CancelScope& operator=(const CancelScope&) = delete;
     ~CancelScope();
@@ -172,7 +178,7 @@ private:
     double now() const;
     bool has_passed() const;
     void cancel_by_deadline() noexcept;
-    void arm();
+    void arm(double present);
     void detach() noexcept;
 
     // Set once, before it is entered.
@@ -297,7 +303,7 @@ auto CancelScope::run(Body&& body) {
 /// body returns, as an optional, or true for one that returns nothing; empty, or false,
 /// when the limit ended it. Zero or less strikes at the body's first checkpoint. The
 /// body is a callable that gives a Task, and may take the CancelScope as its argument,
-/// or a Task.
+/// or a Task. The options may stand before it or after it.
 template <class Body>
 auto move_on_after(Delay delay, LimitOptions options, Body&& body) {
     detail::check_awaited_callable<Body>();
@@ -307,8 +313,8 @@ auto move_on_after(Delay delay, LimitOptions options, Body&& body) {
 }
 
 template <class Body>
-auto move_on_after(Delay delay, Body&& body) {
-    return move_on_after(delay, LimitOptions{}, std::forward<Body>(body));
+auto move_on_after(Delay delay, Body&& body, LimitOptions options = {}) {
+    return move_on_after(delay, options, std::forward<Body>(body));
 }
 
 /// The same until a time on the loop's clock; one that has passed is like a limit of 0.
@@ -322,8 +328,8 @@ auto move_on_at(Instant deadline, LimitOptions options, Body&& body) {
 }
 
 template <class Body>
-auto move_on_at(Instant deadline, Body&& body) {
-    return move_on_at(deadline, LimitOptions{}, std::forward<Body>(body));
+auto move_on_at(Instant deadline, Body&& body, LimitOptions options = {}) {
+    return move_on_at(deadline, options, std::forward<Body>(body));
 }
 
 /// Awaits the body as move_on_after() does, and gives what it returns. Throws
@@ -339,8 +345,8 @@ auto fail_after(Delay delay, LimitOptions options, Body&& body) {
 }
 
 template <class Body>
-auto fail_after(Delay delay, Body&& body) {
-    return fail_after(delay, LimitOptions{}, std::forward<Body>(body));
+auto fail_after(Delay delay, Body&& body, LimitOptions options = {}) {
+    return fail_after(delay, options, std::forward<Body>(body));
 }
 
 /// The same until a time on the loop's clock; one that has passed is like a limit of 0.
@@ -354,8 +360,8 @@ auto fail_at(Instant deadline, LimitOptions options, Body&& body) {
 }
 
 template <class Body>
-auto fail_at(Instant deadline, Body&& body) {
-    return fail_at(deadline, LimitOptions{}, std::forward<Body>(body));
+auto fail_at(Instant deadline, Body&& body, LimitOptions options = {}) {
+    return fail_at(deadline, options, std::forward<Body>(body));
 }
 
 /// A scope with this limit, to be run later and looked at afterwards:

@@ -12,10 +12,10 @@
 #pragma once
 
 #include "concurrency/borrower.hpp"
+#include "concurrency/coroutine.hpp"
 #include "concurrency/detail/borrower_set.hpp"
 #include "concurrency/detail/claim.hpp"
 #include "concurrency/guard.hpp"
-#include "concurrency/task.hpp"
 
 #include <cstddef>
 #include <vector>

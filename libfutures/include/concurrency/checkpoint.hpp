@@ -9,7 +9,7 @@
 #pragma once
 
 #include "concurrency/clock.hpp"
-#include "concurrency/task.hpp"
+#include "concurrency/coroutine.hpp"
 
 #include <concepts>
 
@@ -22,11 +22,13 @@ Task<> checkpoint();
 /// Lets every other task that is ready run first, cancelled or not. Suspends once.
 Task<> cancel_shielded_checkpoint();
 
-/// Throws Cancelled if a scope around is cancelled; never suspends. Python calls it
+/// Throws Cancelled if a scope around is cancelled; never suspends. In a thread that
+/// run_sync() has called it is from_thread::check_cancelled(). Python calls it
 /// checkpoint_if_cancelled().
 void check_cancelled();
 
-/// Whether the next checkpoint throws Cancelled. Python: has_pending_cancellation().
+/// Whether check_cancelled() would throw, as the next checkpoint does. Python:
+/// has_pending_cancellation().
 bool cancel_pending();
 
 namespace detail {

@@ -10,12 +10,12 @@
 // Read next: concurrency/detail/pattern_task.hpp, src/concurrency/patterns/stream.cpp
 #pragma once
 
+#include "concurrency/coroutine.hpp"
 #include "concurrency/detail/body.hpp"
 #include "concurrency/detail/group_state.hpp"
 #include "concurrency/detail/pattern_task.hpp"
 #include "concurrency/detail/waiter.hpp"
 #include "concurrency/outcome.hpp"
-#include "concurrency/task.hpp"
 
 #include <cstddef>
 #include <exception>
@@ -65,6 +65,20 @@ protected:
         StreamState& stream_;
     };
 
+    /// A task in next(). When it goes on, the stream may be gone.
+    class NextWait : public Waiter {
+    public:
+        explicit NextWait(LoopTask& task) noexcept
+            : Waiter(task, "CompletionStream.next") {}
+
+        bool is_left_out = false;  // the body has left, and there is more
+
+    protected:
+        ~NextWait() = default;
+    };
+
+    [[noreturn]] static void throw_not_open();
+
     /// next() by this task. Throws RuntimeError outside the body, or in another loop.
     void check_open(const LoopTask& task) const;
 
@@ -81,7 +95,7 @@ protected:
     bool was_opened_ = false;
     LoopTask* task_ = nullptr;  // that runs the body
     std::size_t given_ = 0;
-    List<Waiter> waiters_;
+    List<NextWait> waiters_;
 };
 
 }  // namespace detail
@@ -141,8 +155,8 @@ public:
         Waiting waiting(task);
         waiters_.push_back(waiting);
         co_await waiting;
-        if (!waiting.item && !ended()) {
-            check_open(task);  // the body left, and this task is not in it
+        if (waiting.is_left_out) {
+            throw_not_open();
         }
         co_return std::move(waiting.item);
     }
@@ -153,10 +167,9 @@ private:
 
     static constexpr const char* pattern = "CompletionStream";
 
-    class Waiting final : public detail::Waiter {
+    class Waiting final : public NextWait {
     public:
-        explicit Waiting(detail::LoopTask& task) noexcept
-            : Waiter(task, "CompletionStream.next") {}
+        using NextWait::NextWait;
 
         std::optional<value_type> item;
     };

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Everything of libmp::concurrency but what needs Boost.Asio in a header:
-// <concurrency/run.hpp>, <concurrency/asio.hpp> and <concurrency/subprocess.hpp>; and
-// but <concurrency/testing.hpp>.
+// <concurrency/run.hpp>, <concurrency/asio.hpp> and <concurrency/subprocess.hpp>.
 // Python:  import anyio.
 // Differs: nothing to differ from.
 // Threads: as each part says.
@@ -31,6 +30,7 @@
 #include "concurrency/submit.hpp"
 #include "concurrency/task.hpp"
 #include "concurrency/task_group.hpp"
+#include "concurrency/testing.hpp"
 #include "concurrency/to_process.hpp"
 #include "concurrency/to_thread.hpp"
 #include "concurrency/utils.hpp"

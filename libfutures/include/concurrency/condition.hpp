@@ -9,10 +9,10 @@
 // Read next: src/concurrency/primitives/condition.cpp
 #pragma once
 
+#include "concurrency/coroutine.hpp"
 #include "concurrency/detail/body.hpp"
 #include "concurrency/detail/claim.hpp"
 #include "concurrency/lock.hpp"
-#include "concurrency/task.hpp"
 
 #include <cstddef>
 #include <functional>

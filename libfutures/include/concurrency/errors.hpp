@@ -169,4 +169,8 @@ make_group(const std::string& message, std::vector<std::exception_ptr> exception
 
 }  // namespace detail
 
+/// The group of these, to be rethrown: an ExceptionGroup where it can be one, else its
+/// base. Throws ValueError as they do.
+using detail::make_group;
+
 }  // namespace concurrency

@@ -3,11 +3,11 @@
 // Python:  anyio.Event; lionpride.libs.concurrency.Event and ConcurrencyEvent.
 // Differs: nothing. Destroyed while tasks wait for it, it gives them RuntimeError.
 // Threads: its loop's. Without tasks that wait, any.
-// Throws:  RuntimeError, in another loop than that of the tasks that wait.
+// Throws:  RuntimeError, in another loop than that of the tasks that wait, or outside.
 #pragma once
 
+#include "concurrency/coroutine.hpp"
 #include "concurrency/detail/claim.hpp"
-#include "concurrency/task.hpp"
 
 #include <cstddef>
 
@@ -26,7 +26,8 @@ public:
     Event& operator=(const Event&) = delete;
 
     /// Sets the flag, if it was not set, and wakes every task that waits; they run in
-    /// the order in which they came. Works outside a loop, too. Never suspends.
+    /// the order in which they came. Works outside a loop, too, while none waits. Never
+    /// suspends.
     void set();
 
     /// Whether the flag is set.

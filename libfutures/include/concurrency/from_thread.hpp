@@ -11,11 +11,11 @@
 #include "futures/future.hpp"
 #include "mp/timeout.hpp"
 
+#include "concurrency/coroutine.hpp"
 #include "concurrency/detail/guest.hpp"
 #include "concurrency/detail/plain_call.hpp"
 #include "concurrency/errors.hpp"
 #include "concurrency/event_loop_token.hpp"
-#include "concurrency/task.hpp"
 
 #include <memory>
 #include <type_traits>

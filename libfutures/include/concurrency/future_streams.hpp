@@ -10,8 +10,8 @@
 
 #include "futures/wait.hpp"
 
+#include "concurrency/coroutine.hpp"
 #include "concurrency/detail/completions.hpp"
-#include "concurrency/task.hpp"
 
 #include <cstddef>
 #include <memory>
@@ -21,6 +21,12 @@
 
 namespace concurrency {
 
+/// When wait() returns, as for threads.
+using futures::ALL_COMPLETED;
+using futures::FIRST_COMPLETED;
+using futures::FIRST_EXCEPTION;
+using futures::ReturnWhen;
+
 /// Futures in the order in which they get done; as_completed() makes it.
 template <class T>
 class FutureStream {
@@ -28,35 +34,45 @@ public:
     /// Waits for the next one that is done, however it ended; none when all have been
     /// given. Throws Cancelled, and then none is lost; BusyResourceError while another
     /// task waits here.
-    Task<std::optional<futures::Future<T>>> next() {
-        const std::size_t number = co_await completions_->next();
-        std::optional<futures::Future<T>> future;
-        if (number != detail::Completions::none) {
-            future.emplace(futures_[number]);
-        }
-        co_return std::move(future);
-    }
+    /// The stream has to be there when the Task is made, no longer.
+    Task<std::optional<futures::Future<T>>> next() { return next_of(state_); }
 
     /// So many have not been given yet.
-    std::size_t left() const noexcept { return completions_->left(); }
+    std::size_t left() const noexcept { return state_->completions.left(); }
 
     // -- For the library.
 
     /// Of futures that differ from one another.
     explicit FutureStream(std::vector<futures::Future<T>> distinct)
-        : futures_(std::move(distinct)),
-          completions_(std::make_unique<detail::Completions>()) {
-        for (const auto& future : futures_) {
-            completions_->add(future.base());
+        : state_(std::make_shared<State>()) {
+        state_->futures = std::move(distinct);
+        for (const auto& future : state_->futures) {
+            state_->completions.add(future.base());
         }
     }
 
     /// The futures, in the order in which they were given.
-    const std::vector<futures::Future<T>>& futures() const noexcept { return futures_; }
+    const std::vector<futures::Future<T>>& futures() const noexcept {
+        return state_->futures;
+    }
 
 private:
-    std::vector<futures::Future<T>> futures_;
-    std::unique_ptr<detail::Completions> completions_;  // last: leaves them first
+    struct State {
+        std::vector<futures::Future<T>> futures;
+        detail::Completions completions;  // last: leaves them first
+    };
+
+    static Task<std::optional<futures::Future<T>>> next_of(std::shared_ptr<State> state
+    ) {
+        const std::size_t number = co_await state->completions.next();
+        std::optional<futures::Future<T>> future;
+        if (number != detail::Completions::none) {
+            future.emplace(state->futures[number]);
+        }
+        co_return std::move(future);
+    }
+
+    std::shared_ptr<State> state_;  // shared with tasks in next()
 };
 
 /// The futures of a range, each once, as they get done: `auto stream =
@@ -67,6 +83,12 @@ FutureStream<futures::detail::FutureValue<Range>> as_completed(Range&& fs) {
     return FutureStream<futures::detail::FutureValue<Range>>(
         futures::detail::distinct(fs)
     );
+}
+
+/// The same. With it, where both namespaces are at hand, as_completed(fs) is this one.
+template <class T>
+FutureStream<T> as_completed(std::vector<futures::Future<T>> fs) {
+    return FutureStream<T>(futures::detail::distinct(fs));
 }
 
 namespace detail {
@@ -97,6 +119,15 @@ wait_for_futures(std::vector<futures::Future<T>> all, futures::ReturnWhen when) 
 template <class Range>
 Task<futures::DoneAndNotDone<futures::detail::FutureValue<Range>>>
 wait(Range&& fs, futures::ReturnWhen when = futures::ALL_COMPLETED) {
+    return detail::wait_for_futures(futures::detail::distinct(fs), when);
+}
+
+/// The same. With it, where both namespaces are at hand, wait(fs) is this one.
+template <class T>
+Task<futures::DoneAndNotDone<T>> wait(
+    std::vector<futures::Future<T>> fs,
+    futures::ReturnWhen when = futures::ALL_COMPLETED
+) {
     return detail::wait_for_futures(futures::detail::distinct(fs), when);
 }
 

@@ -12,10 +12,10 @@
 #include "futures/future.hpp"
 
 #include "concurrency/checkpoint.hpp"
+#include "concurrency/coroutine.hpp"
 #include "concurrency/detail/body.hpp"
 #include "concurrency/detail/future_wait.hpp"
 #include "concurrency/detail/waiter.hpp"
-#include "concurrency/task.hpp"
 
 #include <concepts>
 #include <coroutine>
@@ -31,7 +31,7 @@ namespace concurrency {
 template <class T>
 Task<T> await_future(futures::Future<T> future, OnCancel on_cancel = OnCancel::wait) {
     detail::LoopTask& task = detail::this_task();
-    detail::FutureWait wait(task, future.base(), on_cancel);
+    detail::FutureWait wait(task, future.base(), on_cancel, "await_future");
     if (wait.begin()) {
         co_await wait;
         wait.check();
@@ -71,13 +71,15 @@ private:
     TaskAwaiter<T> awaiter_;
 };
 
-/// A call in a pool, for a task that waits for it.
+/// A call in a pool, for a task that waits for it; `what` is what people call that.
 template <class T, class Executor, class Fn, class... Args>
-Task<T> run_in_executor(Executor& executor, OnCancel on_cancel, Fn fn, Args... args) {
+Task<T> run_in_executor(
+    Executor& executor, OnCancel on_cancel, const char* what, Fn fn, Args... args
+) {
     co_await checkpoint();
     LoopTask& task = this_task();
     futures::Future<T> future = executor.submit(std::move(fn), std::move(args)...);
-    FutureWait wait(task, future.base(), on_cancel);
+    FutureWait wait(task, future.base(), on_cancel, what);
     wait.own_call();
     if (wait.begin()) {
         co_await wait;
@@ -97,7 +99,11 @@ auto run_in(Executor& executor, OnCancel on_cancel, Fn&& fn, Args... args) {
     detail::check_awaited_callable<Fn>();
     using Submitted = detail::SubmittedTo<Executor, std::decay_t<Fn>, Args...>;
     return detail::run_in_executor<typename Submitted::value_type>(
-        executor, on_cancel, std::decay_t<Fn>(std::forward<Fn>(fn)), std::move(args)...
+        executor,
+        on_cancel,
+        "run_in",
+        std::decay_t<Fn>(std::forward<Fn>(fn)),
+        std::move(args)...
     );
 }
 

@@ -8,10 +8,10 @@
 // Read next: concurrency/detail/pattern_task.hpp
 #pragma once
 
+#include "concurrency/coroutine.hpp"
 #include "concurrency/detail/group_state.hpp"
 #include "concurrency/detail/pattern_task.hpp"
 #include "concurrency/outcome.hpp"
-#include "concurrency/task.hpp"
 
 #include <cstddef>
 #include <exception>
@@ -26,6 +26,36 @@ namespace concurrency {
 
 namespace detail {
 
+/// Puts outcomes into their places. An error that is no result ends the group, which
+/// throws it; but a coroutine that ended with Cancelled by itself leaves no outcome,
+/// and the group's own scope absorbs that.
+class Keeping {
+public:
+    explicit Keeping(bool errors_too) noexcept : errors_too_(errors_too) {}
+
+    template <class T>
+    std::exception_ptr
+    operator()(std::optional<Outcome<T>>& place, Outcome<T> outcome) noexcept {
+        std::exception_ptr error = keep(place, std::move(outcome), errors_too_);
+        if (error && !first_) {
+            first_ = error;
+        }
+        return error;
+    }
+
+    /// When the group has ended and has thrown nothing: there is an outcome in each
+    /// place, or this throws the Cancelled in the place of the first that is missing.
+    void check() {
+        if (first_) {
+            std::rethrow_exception(std::exchange(first_, nullptr));
+        }
+    }
+
+private:
+    const bool errors_too_;
+    std::exception_ptr first_;
+};
+
 /// Several coroutines of one type, and the places for what comes out of them.
 template <class T>
 class Gathered {
@@ -33,12 +63,12 @@ public:
     static constexpr const char* pattern = "gather";
 
     Gathered(std::vector<Task<T>> tasks, bool errors_too)
-        : tasks_(std::move(tasks)), outcomes_(tasks_.size()), errors_too_(errors_too) {}
+        : tasks_(std::move(tasks)), outcomes_(tasks_.size()), keeping_(errors_too) {}
 
     void start_in(GroupBlock& block) {
         for (std::size_t i = 0; i < tasks_.size(); ++i) {
             block.state()->start(
-                std::make_unique<PatternTask<T, Gathered>>(block.state(), *this, i), {}
+                std::make_unique<PatternTask<T, Gathered>>(*block.state(), *this, i), {}
             );
         }
     }
@@ -46,15 +76,17 @@ public:
     Task<T> open(std::size_t index) noexcept { return std::move(tasks_[index]); }
 
     std::exception_ptr close(std::size_t index, Outcome<T> outcome) noexcept {
-        return keep(outcomes_[index], std::move(outcome), errors_too_);
+        return keeping_(outcomes_[index], std::move(outcome));
     }
+
+    void check() { keeping_.check(); }
 
     std::vector<std::optional<Outcome<T>>>& outcomes() noexcept { return outcomes_; }
 
 private:
     std::vector<Task<T>> tasks_;
     std::vector<std::optional<Outcome<T>>> outcomes_;
-    const bool errors_too_;
+    Keeping keeping_;
 };
 
 /// One coroutine of several types.
@@ -64,11 +96,11 @@ public:
     static constexpr const char* pattern = "gather";
 
     GatheredOne(Task<T> task, bool errors_too)
-        : task_(std::move(task)), errors_too_(errors_too) {}
+        : task_(std::move(task)), keeping_(errors_too) {}
 
     void start_in(GroupBlock& block, std::size_t index) {
         block.state()->start(
-            std::make_unique<PatternTask<T, GatheredOne>>(block.state(), *this, index),
+            std::make_unique<PatternTask<T, GatheredOne>>(*block.state(), *this, index),
             {}
         );
     }
@@ -76,15 +108,17 @@ public:
     Task<T> open(std::size_t) noexcept { return std::move(task_); }
 
     std::exception_ptr close(std::size_t, Outcome<T> outcome) noexcept {
-        return keep(outcome_, std::move(outcome), errors_too_);
+        return keeping_(outcome_, std::move(outcome));
     }
+
+    void check() { keeping_.check(); }
 
     Outcome<T>& outcome() noexcept { return *outcome_; }
 
 private:
     Task<T> task_;
     std::optional<Outcome<T>> outcome_;
-    const bool errors_too_;
+    Keeping keeping_;
 };
 
 /// What of the outcomes a caller gets who wants errors to be thrown.
@@ -143,6 +177,7 @@ gather(std::vector<Task<T>> tasks) {
             co_await rest;
         }
         block.leave();
+        gathered.check();
     }
     if constexpr (!std::is_void_v<T>) {
         co_return detail::values_of(gathered.outcomes());
@@ -162,6 +197,7 @@ Task<std::vector<Outcome<T>>> gather(ReturnExceptions, std::vector<Task<T>> task
             co_await rest;
         }
         block.leave();
+        gathered.check();
     }
     co_return detail::all_of(gathered.outcomes());
 }
@@ -182,6 +218,7 @@ Task<> gather_members(std::tuple<GatheredOne<Ts>...>& members) {
         co_await rest;
     }
     block.leave();
+    std::apply([](GatheredOne<Ts>&... member) { (member.check(), ...); }, members);
 }
 
 }  // namespace detail

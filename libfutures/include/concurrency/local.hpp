@@ -17,6 +17,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 namespace concurrency {
@@ -111,6 +112,10 @@ public:
     /// With this value wherever none was set.
     LocalOf(std::string name, T initial)
         : LocalVariable(place, std::move(name)), default_(std::move(initial)) {}
+
+    /// The same without a name, for a value that could be none.
+    explicit LocalOf(T initial) requires(!std::is_convertible_v<T, std::string>)
+        : LocalOf(std::string(), std::move(initial)) {}
 
     /// Its value here, a copy. Throws LookupError when there is none.
     T get() const {

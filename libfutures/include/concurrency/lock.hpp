@@ -9,10 +9,10 @@
 // Read next: src/concurrency/primitives/lock.cpp
 #pragma once
 
+#include "concurrency/coroutine.hpp"
 #include "concurrency/current_task.hpp"
 #include "concurrency/detail/claim.hpp"
 #include "concurrency/guard.hpp"
-#include "concurrency/task.hpp"
 
 #include <cstddef>
 #include <cstdint>

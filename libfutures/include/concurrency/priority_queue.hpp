@@ -12,10 +12,10 @@
 // Read next: concurrency/detail/hand_over.hpp
 #pragma once
 
+#include "concurrency/coroutine.hpp"
 #include "concurrency/detail/buffer_size.hpp"
 #include "concurrency/detail/hand_over.hpp"
 #include "concurrency/errors.hpp"
-#include "concurrency/task.hpp"
 
 #include <cstddef>
 #include <functional>
@@ -143,14 +143,15 @@ private:
     class PutWait final : public detail::HandOver {
     public:
         PutWait(detail::LoopTask& task, Node item) noexcept
-            : HandOver(task), node(std::move(item)) {}
+            : HandOver(task, "PriorityQueue.put"), node(std::move(item)) {}
 
         Node node;
     };
 
     class GetWait final : public detail::HandOver {
     public:
-        using HandOver::HandOver;
+        explicit GetWait(detail::LoopTask& task) noexcept
+            : HandOver(task, "PriorityQueue.get") {}
 
         Node node;
     };

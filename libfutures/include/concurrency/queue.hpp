@@ -11,6 +11,7 @@
 // Read next: concurrency/streams.hpp
 #pragma once
 
+#include "concurrency/detail/closed.hpp"
 #include "concurrency/streams.hpp"
 
 #include <cstddef>
@@ -55,7 +56,9 @@ public:
     /// is closed while it waits. The queue has to be there when the Task begins to run,
     /// no longer.
     // As in MemoryObjectSendStream::send(): an aggregate gets a name first with g++ 12.
-    Task<> put(T item) { return sender_.send(std::move(item)); }
+    Task<> put(T item) {
+        return detail::send_to<T>(sender_.end(), std::move(item), "Queue.put");
+    }
 
     /// The same if it need not wait; else throws WouldBlock, and the item is as it was.
     void put_nowait(T&& item) { sender_.send_nowait(std::move(item)); }
@@ -68,7 +71,7 @@ public:
     /// ClosedResourceError after close(); EndOfStream when the queue is closed while it
     /// waits, or the queue is empty and its sender is closed. The queue has to be there
     /// when the Task begins to run, no longer.
-    Task<T> get() { return receiver_.receive(); }
+    Task<T> get() { return detail::receive_from<T>(receiver_.end(), "Queue.get"); }
 
     /// As get() if it need not wait; else throws WouldBlock.
     T get_nowait() { return receiver_.receive_nowait(); }
@@ -78,9 +81,11 @@ public:
     /// ClosedResourceError. Calling it again does nothing. To have everything got that
     /// is in it, close only the sender(). Clones of its ends stay open. Throws
     /// RuntimeError when a task of another loop waits in it.
-    void close() {
+    /// There is nothing to wait for: `co_await queue.close()` does the same.
+    detail::Closed close() {
         sender_.check_loop();
         close_both();
+        return {};
     }
 
     /// How many items are in it.

@@ -7,10 +7,10 @@
 // Read next: concurrency/detail/pattern_task.hpp
 #pragma once
 
+#include "concurrency/coroutine.hpp"
 #include "concurrency/detail/group_state.hpp"
 #include "concurrency/detail/pattern_task.hpp"
 #include "concurrency/outcome.hpp"
-#include "concurrency/task.hpp"
 
 #include <cstddef>
 #include <exception>
@@ -46,7 +46,7 @@ public:
         group_ = block.state().get();
         for (std::size_t i = 0; i < tasks_.size(); ++i) {
             group_->start(
-                std::make_unique<PatternTask<T, Race>>(block.state(), *this, i), {}
+                std::make_unique<PatternTask<T, Race>>(*block.state(), *this, i), {}
             );
         }
     }

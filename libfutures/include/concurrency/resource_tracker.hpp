@@ -12,10 +12,22 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 namespace concurrency {
+
+namespace detail {
+
+/// An object itself, and not something that points to one.
+template <class T>
+concept TrackedObject = !std::is_const_v<T> && !std::is_pointer_v<T> &&
+                        !std::is_array_v<T> && !requires(T & object) {
+    object.operator->();
+};
+
+}  // namespace detail
 
 /// What is known of an object that is alive.
 struct LeakInfo {
@@ -78,6 +90,20 @@ public:
         std::optional<std::string> kind = std::nullopt
     );
 
+    /// The same: track(*this).
+    template <detail::TrackedObject T>
+    Token track(
+        T& object,
+        std::optional<std::string> name = std::nullopt,
+        std::optional<std::string> kind = std::nullopt
+    ) {
+        return track(
+            static_cast<const void*>(std::addressof(object)),
+            std::move(name),
+            std::move(kind)
+        );
+    }
+
     /// Notes an object until its last std::shared_ptr dies. Nothing for a null pointer.
     template <class T>
     void track(
@@ -90,6 +116,11 @@ public:
 
     /// Takes an object out. One that is not in the list is ignored.
     void untrack(const void* object) noexcept;
+
+    template <detail::TrackedObject T>
+    void untrack(T& object) noexcept {
+        untrack(static_cast<const void*>(std::addressof(object)));
+    }
 
     template <class T>
     void untrack(const std::shared_ptr<T>& object) noexcept {
@@ -128,6 +159,16 @@ inline LeakTracker::Token track_resource(
     return detail::program_tracker().track(object, std::move(name), std::move(kind));
 }
 
+/// The same: track_resource(*this).
+template <detail::TrackedObject T>
+LeakTracker::Token track_resource(
+    T& object,
+    std::optional<std::string> name = std::nullopt,
+    std::optional<std::string> kind = std::nullopt
+) {
+    return detail::program_tracker().track(object, std::move(name), std::move(kind));
+}
+
 /// The same for an object that a std::shared_ptr owns.
 template <class T>
 void track_resource(
@@ -140,6 +181,12 @@ void track_resource(
 
 /// untrack() of the program's tracker.
 inline void untrack_resource(const void* object) noexcept {
+    detail::program_tracker().untrack(object);
+}
+
+/// The same: untrack_resource(*this).
+template <detail::TrackedObject T>
+void untrack_resource(T& object) noexcept {
     detail::program_tracker().untrack(object);
 }
 

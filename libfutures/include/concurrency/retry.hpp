@@ -10,9 +10,9 @@
 
 #include "concurrency/checkpoint.hpp"
 #include "concurrency/clock.hpp"
+#include "concurrency/coroutine.hpp"
 #include "concurrency/detail/body.hpp"
 #include "concurrency/errors.hpp"
-#include "concurrency/task.hpp"
 
 #include <exception>
 #include <functional>

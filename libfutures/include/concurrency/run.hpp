@@ -52,9 +52,12 @@ run(Fn&& main, testing::MockClock& clock, boost::asio::io_context& context) {
 
 /// Runs `main` by an executor that calls one handler at a time: a strand, or that of an
 /// io_context which one other thread runs. It has work until `main` has ended. When the
-/// executor is destroyed before that, or its io_context stopped, the tasks are
-/// destroyed where they wait, and it throws RuntimeError; in a handler of this
-/// executor, too, as it would wait for itself.
+/// executor is destroyed before that, the tasks are destroyed where they wait, and it
+/// throws RuntimeError; in a handler of this executor, too, as it would wait for
+/// itself. While an io_context of another thread is stopped, the tasks stand still, and
+/// this waits: until that is restarted and run again, or destroyed. So whoever stops it
+/// for good destroys it before waiting for the thread that called this. Throws
+/// ValueError for an executor that can be seen to call several handlers at once.
 template <detail::MainFunction Fn>
 detail::MainResult<Fn> run(Fn&& main, const boost::asio::any_io_executor& executor) {
     detail::Main<std::remove_reference_t<Fn>> task(main);

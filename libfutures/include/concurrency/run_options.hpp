@@ -9,8 +9,9 @@
 #pragma once
 
 #include "concurrency/backend.hpp"
+#include "concurrency/coroutine.hpp"
 #include "concurrency/detail/main_task.hpp"
-#include "concurrency/task.hpp"
+#include "concurrency/testing.hpp"
 
 #include <optional>
 #include <type_traits>
@@ -27,6 +28,8 @@ struct RunOptions {
     /// the first thing one needs when a program hangs. It comes when the task that runs
     /// has suspended. Afterwards the signal has its default action again.
     std::optional<int> print_tasks_on = std::nullopt;
+    /// The loop's clock, for a test; null for the system's.
+    testing::MockClock* clock = nullptr;
 };
 
 namespace detail {
@@ -42,18 +45,24 @@ Task<MainResult<Fn>> run_printing(Fn& main, int signal) {
     co_return co_await std::move(running);
 }
 
+template <class Fn>
+MainResult<Fn> run_by_clock(Fn& main, const RunOptions& options) {
+    return options.clock != nullptr ? run(main, *options.clock, options.backend)
+                                    : run(main, options.backend);
+}
+
 }  // namespace detail
 
 /// Runs `main` as run(main, backend) does: run(serve, {.print_tasks_on = SIGUSR1}).
 template <detail::MainFunction Fn>
 detail::MainResult<Fn> run(Fn&& main, const RunOptions& options) {
     if (!options.print_tasks_on) {
-        return run(std::forward<Fn>(main), options.backend);
+        return detail::run_by_clock(main, options);
     }
     const auto printing = [&] {
         return detail::run_printing(main, *options.print_tasks_on);
     };
-    return run(printing, options.backend);
+    return detail::run_by_clock(printing, options);
 }
 
 }  // namespace concurrency

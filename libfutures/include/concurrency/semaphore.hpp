@@ -7,9 +7,9 @@
 // Throws:  RuntimeError, outside a loop or in another one than the tasks that wait.
 #pragma once
 
+#include "concurrency/coroutine.hpp"
 #include "concurrency/detail/claim.hpp"
 #include "concurrency/guard.hpp"
-#include "concurrency/task.hpp"
 
 #include <cstddef>
 #include <cstdint>

@@ -7,7 +7,7 @@
 // Throws:  Cancelled at each wait; RuntimeError outside a loop, and in another one.
 #pragma once
 
-#include "concurrency/task.hpp"
+#include "concurrency/coroutine.hpp"
 
 #include <concepts>
 #include <initializer_list>

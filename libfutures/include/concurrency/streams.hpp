@@ -13,10 +13,11 @@
 // Read next: concurrency/detail/channel.hpp
 #pragma once
 
+#include "concurrency/coroutine.hpp"
 #include "concurrency/detail/buffer_size.hpp"
 #include "concurrency/detail/channel.hpp"
+#include "concurrency/detail/closed.hpp"
 #include "concurrency/errors.hpp"
-#include "concurrency/task.hpp"
 
 #include <cstddef>
 #include <memory>
@@ -70,6 +71,12 @@ public:
     void close() {
         check_loop();
         close_as(Passage::closed);
+    }
+
+    /// close() by the name that AnyIO has for it where it is awaited.
+    Closed aclose() {
+        close();
+        return {};
     }
 
     /// Throws ClosedResourceError when the end was moved away.
@@ -132,7 +139,11 @@ public:
     /// the Task begins to run, no longer.
     // g++ 12 destroys an aggregate twice that is made in a co_await expression, as
     // send(Job{1, "name"}) does: it has to get a name first, and std::move.
-    Task<> send(T item) { return detail::send_to<T>(this->end(), std::move(item)); }
+    Task<> send(T item) {
+        return detail::send_to<T>(
+            this->end(), std::move(item), "MemoryObjectSendStream.send"
+        );
+    }
 
     /// The same if it need not wait; else throws WouldBlock, and the item is as it was.
     void send_nowait(T&& item) { send_now(std::move(item)); }
@@ -175,12 +186,18 @@ public:
     /// ClosedResourceError when this end is closed, before or while it waits;
     /// EndOfStream when all sending ends are and nothing is left. The end has to be
     /// there when the Task begins to run, no longer.
-    Task<T> receive() { return detail::receive_from<T>(this->end()); }
+    Task<T> receive() {
+        return detail::receive_from<T>(
+            this->end(), "MemoryObjectReceiveStream.receive"
+        );
+    }
 
     /// The same, empty at the end of the stream: while (auto item = co_await s.next()).
     /// Python: `async for item in stream`.
     Task<std::optional<T>> next() {
-        return detail::receive_from<std::optional<T>>(this->end());
+        return detail::receive_from<std::optional<T>>(
+            this->end(), "MemoryObjectReceiveStream.next"
+        );
     }
 
     /// As receive() if it need not wait; else throws WouldBlock.

@@ -10,9 +10,9 @@
 
 #include "futures/future.hpp"
 
+#include "concurrency/coroutine.hpp"
 #include "concurrency/detail/guest.hpp"
 #include "concurrency/event_loop_token.hpp"
-#include "concurrency/task.hpp"
 #include "concurrency/task_group.hpp"
 
 #include <string>

@@ -13,9 +13,9 @@
 #pragma once
 
 #include "concurrency/byte_streams.hpp"
+#include "concurrency/coroutine.hpp"
 #include "concurrency/detail/body.hpp"
 #include "concurrency/process_options.hpp"
-#include "concurrency/task.hpp"
 
 #include <exception>
 #include <functional>

@@ -13,10 +13,10 @@
 #include "futures/detail/task_name.hpp"
 
 #include "concurrency/cancel.hpp"
+#include "concurrency/coroutine.hpp"
 #include "concurrency/detail/body.hpp"
 #include "concurrency/detail/group_state.hpp"
 #include "concurrency/errors.hpp"
-#include "concurrency/task.hpp"
 
 #include <exception>
 #include <functional>
@@ -68,8 +68,8 @@ template <class Fn, class... Args>
 class Child : public GroupTask {
 public:
     template <class F, class... As>
-    explicit Child(std::shared_ptr<GroupState> group, F&& fn, As&&... args)
-        : GroupTask(std::move(group)),
+    explicit Child(GroupState& group, F&& fn, As&&... args)
+        : GroupTask(group),
           fn_(std::forward<F>(fn)),
           args_(std::forward<As>(args)...) {}
 
@@ -226,10 +226,8 @@ template <class T, class Fn, class... Args>
 class StartedChild final : public GroupTask {
 public:
     template <class F, class... As>
-    StartedChild(
-        std::shared_ptr<GroupState> group, StartWait& wait, F&& fn, As&&... args
-    )
-        : GroupTask(std::move(group)),
+    StartedChild(GroupState& group, StartWait& wait, F&& fn, As&&... args)
+        : GroupTask(group),
           fn_(std::forward<F>(fn)),
           args_(std::forward<As>(args)..., status_) {
         status_.task_ = this;
@@ -290,6 +288,11 @@ using StartValue = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
 /// same group.
 class TaskGroup {
 public:
+    // No moves: a handle is never empty.
+    TaskGroup(const TaskGroup&) = default;
+    TaskGroup& operator=(const TaskGroup&) = default;
+    ~TaskGroup() = default;
+
     /// Starts fn(args...), which gives a Task, as a task of its own, and goes on: it
     /// begins in its turn, after this task waits. fn and args are moved or copied into
     /// it and live until it has ended, so that a lambda may capture what it likes. What
@@ -306,7 +309,7 @@ public:
         state_->check_active();
         state_->start(
             std::make_unique<Started>(
-                state_, std::forward<Fn>(fn), std::forward<Args>(args)...
+                *state_, std::forward<Fn>(fn), std::forward<Args>(args)...
             ),
             options.name
         );
@@ -362,7 +365,7 @@ private:
         detail::StartWaitFor<Value> wait(detail::this_task());
         state->start(
             std::make_unique<detail::StartedChild<T, Fn, Args...>>(
-                state, wait, std::move(fn), std::move(args)...
+                *state, wait, std::move(fn), std::move(args)...
             ),
             name ? std::string_view(*name) : std::string_view()
         );

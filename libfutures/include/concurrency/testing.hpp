@@ -11,7 +11,7 @@
 
 #include "concurrency/backend.hpp"
 #include "concurrency/clock.hpp"
-#include "concurrency/task.hpp"
+#include "concurrency/coroutine.hpp"
 
 #include <optional>
 
@@ -22,6 +22,14 @@ class MockDriver;
 }
 
 namespace testing {
+
+/// How a MockClock goes on by itself: MockClock clock({.autojump_threshold = 0}).
+struct MockClockOptions {
+    /// By how many seconds in a real second.
+    double rate = 0;
+    /// After how many real seconds in which nothing has run it jumps.
+    Delay autojump_threshold = std::nullopt;
+};
 
 /// A clock for run(): what sleeps for hours, or has limits of days, is tested in
 /// milliseconds, and each time in the same order. It begins at 0 and stands still,
@@ -36,6 +44,10 @@ public:
     /// that is negative or not finite.
     explicit MockClock(double rate = 0, Delay autojump_threshold = std::nullopt);
 
+    /// The same, by name.
+    explicit MockClock(const MockClockOptions& options)
+        : MockClock(options.rate, options.autojump_threshold) {}
+
     MockClock(const MockClock&) = delete;
     MockClock& operator=(const MockClock&) = delete;
     ~MockClock() = default;
@@ -45,7 +57,7 @@ public:
 
     /// Moves it on by so much; who has waited for a time until there goes on in the
     /// next turn. Throws ValueError for a negative time, or one of centuries.
-    void jump(double seconds);
+    void jump(Delay time);
 
     /// By how many seconds it goes on in a real second.
     double rate() const noexcept { return rate_; }

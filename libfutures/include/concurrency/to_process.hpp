@@ -14,10 +14,10 @@
 #include "futures/process_pool.hpp"
 
 #include "concurrency/checkpoint.hpp"
+#include "concurrency/coroutine.hpp"
 #include "concurrency/detail/body.hpp"
 #include "concurrency/detail/future_wait.hpp"
 #include "concurrency/futures.hpp"
-#include "concurrency/task.hpp"
 
 #include <concepts>
 #include <type_traits>
@@ -44,8 +44,9 @@ template <class T, class Fn, class... Args>
 Task<T> run_in_process(to_process::ProcessOptions options, Fn fn, Args... args) {
     check_cancelled();
     auto& pool = processes_of(this_task());
-    Task<T> running =
-        run_in_executor<T>(pool, options.on_cancel, std::move(fn), std::move(args)...);
+    Task<T> running = run_in_executor<T>(
+        pool, options.on_cancel, "to_process", std::move(fn), std::move(args)...
+    );
     co_return co_await std::move(running);
 }
 
@@ -73,6 +74,14 @@ template <class Fn, class... Args>
 auto run_sync(Fn&& fn, Args... args) {
     return to_process::run_sync(
         ProcessOptions(), std::forward<Fn>(fn), std::move(args)...
+    );
+}
+
+/// Short for run_sync(ProcessOptions{.on_cancel = on_cancel}, fn, args...).
+template <class Fn, class... Args>
+auto run_sync(OnCancel on_cancel, Fn&& fn, Args... args) {
+    return to_process::run_sync(
+        ProcessOptions{.on_cancel = on_cancel}, std::forward<Fn>(fn), std::move(args)...
     );
 }
 

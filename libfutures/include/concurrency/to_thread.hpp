@@ -12,10 +12,10 @@
 #include "futures/future.hpp"
 
 #include "concurrency/checkpoint.hpp"
+#include "concurrency/coroutine.hpp"
 #include "concurrency/detail/body.hpp"
 #include "concurrency/detail/future_wait.hpp"
 #include "concurrency/detail/thread_call.hpp"
-#include "concurrency/task.hpp"
 
 #include <concepts>
 #include <memory>
@@ -53,7 +53,7 @@ Task<T> run_in_thread(ThreadOptions options, Fn fn, Args... args) {
     future.emplace(call->pool().submit(
         CallInThread<Fn, Args...>(call, std::move(fn), std::move(args)...)
     ));
-    FutureWait wait(task, future->base(), options.on_cancel);
+    FutureWait wait(task, future->base(), options.on_cancel, "to_thread");
     wait.own_call();
     wait.tell(call->cancelled());
     const bool has_to_wait = wait.begin();
@@ -87,9 +87,26 @@ auto run_sync(ThreadOptions options, Fn&& fn, Args... args) {
 }
 
 template <class Fn, class... Args>
-    requires(!std::same_as<std::decay_t<Fn>, ThreadOptions>)
+    requires std::is_invocable_v<std::decay_t<Fn>, std::decay_t<Args>...>
 auto run_sync(Fn&& fn, Args... args) {
     return run_sync(ThreadOptions(), std::forward<Fn>(fn), std::move(args)...);
+}
+
+/// Short for run_sync(ThreadOptions{.on_cancel = on_cancel}, fn, args...).
+template <class Fn, class... Args>
+auto run_sync(OnCancel on_cancel, Fn&& fn, Args... args) {
+    return run_sync(
+        ThreadOptions{.on_cancel = on_cancel}, std::forward<Fn>(fn), std::move(args)...
+    );
+}
+
+/// Short for run_sync(ThreadOptions{.limiter = &limiter}, fn, args...).
+template <class Fn, class... Args>
+    requires std::is_invocable_v<std::decay_t<Fn>, Args...>
+auto run_sync(CapacityLimiter& limiter, Fn&& fn, Args... args) {
+    return run_sync(
+        ThreadOptions{.limiter = &limiter}, std::forward<Fn>(fn), std::move(args)...
+    );
 }
 
 namespace to_thread {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// The small names of lionpride's utils: current_time, sleep, is_coro_func.
+// The small names of lionpride's utils: current_time, sleep, run_sync, is_coro_func.
 // Python:  lionpride.libs.concurrency._utils.
 // Differs: see each.
 // Threads: a task of a loop; is_coro_func is a constant.
@@ -7,4 +7,5 @@
 
 #include "concurrency/checkpoint.hpp"  // IWYU pragma: export
 #include "concurrency/clock.hpp"       // IWYU pragma: export
-#include "concurrency/task.hpp"        // IWYU pragma: export
+#include "concurrency/coroutine.hpp"   // IWYU pragma: export
+#include "concurrency/to_thread.hpp"   // IWYU pragma: export

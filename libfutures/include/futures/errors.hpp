@@ -64,6 +64,7 @@ struct InvalidStateError : Error {
 /// A wait for futures ended before they did. The futures go on.
 struct TimeoutError : std::runtime_error {
     using std::runtime_error::runtime_error;
+    TimeoutError() : std::runtime_error("timed out") {}
 };
 
 /// A task ran longer than its own limit, and was stopped.

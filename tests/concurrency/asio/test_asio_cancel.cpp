@@ -8,12 +8,14 @@
 #include "support/backends.hpp"
 #include "support/catch.hpp"
 
+#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/experimental/parallel_group.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include <array>
 #include <chrono>
@@ -386,4 +388,29 @@ TEST_CASE("asio_op: a task is destroyed, and then its context", "[asio]") {
         ),
         concurrency::RuntimeError
     );
+}
+
+TEST_CASE(
+    "asio_op: a coroutine of Asio goes on when the task that waits for it is destroyed",
+    "[asio]"
+) {
+    asio::io_context context;
+    bool was_cancelled = false;
+    stop_while_waiting(context, [&]() -> Task<> {
+        co_await asio::co_spawn(
+            context,
+            [&]() -> asio::awaitable<void> {
+                asio::steady_timer timer(co_await asio::this_coro::executor, long_time);
+                try {
+                    co_await timer.async_wait(asio::use_awaitable);
+                } catch (const boost::system::system_error&) {
+                    was_cancelled = true;
+                }
+            },
+            use_task
+        );
+    });
+    context.restart();
+    context.run();
+    CHECK(was_cancelled);
 }

@@ -240,3 +240,26 @@ TEST_CASE("signals: a receiver is its loop's", "[signals]") {
         co_return;
     });
 }
+
+TEST_CASE("signals: a receiver may outlive its loop", "[signals]") {
+    test::each_backend([](concurrency::Backend backend) {
+        std::optional<SignalReceiver> kept;
+        concurrency::run(
+            [&]() -> Task<> {
+                kept = open_signal_receiver(SIGUSR1);
+                co_return;
+            },
+            backend
+        );
+        CHECK(is_default(SIGUSR1));
+        concurrency::run([&]() -> Task<> {
+            const auto receive = [&] {
+                return kept->receive();
+            };
+            CHECK_AWAITED(
+                test::thrown_by(receive), == "the receiver of signals has been closed"
+            );
+        });
+        kept->close();
+    });
+}

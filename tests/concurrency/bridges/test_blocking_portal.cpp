@@ -363,3 +363,18 @@ TEST_CASE(
     CHECK_THROWS_WITH(future.result(), "late");
     CHECK(portal->call(sum, 1, 2) == 3);
 }
+
+TEST_CASE("portal: one in a thread of its own is called like any other", "[portal]") {
+    auto portal = start_blocking_portal();
+    CHECK(portal.call(sum, 1, 2) == 3);
+    CHECK(portal.call([] { return 4; }) == 4);
+    CHECK(portal.start_task_soon(sum, 2, 3).result() == 5);
+    CHECK(portal.start_task_soon({.name = "adds"}, sum, 2, 3).result() == 5);
+    auto [future, value] =
+        portal.start_task<int>([](TaskStatus<int>& status) -> Task<int> {
+            status.started(7);
+            co_return 8;
+        });
+    CHECK(value == 7);
+    CHECK(future.result() == 8);
+}

@@ -376,3 +376,45 @@ TEST_CASE(
         co_await run_sync(call);
     });
 }
+
+TEST_CASE(
+    "from_thread: check_cancelled() and cancel_pending() of tasks work in threads",
+    "[from_thread]"
+) {
+    test::over_backends([]() -> Task<> {
+        CancelScope scope;
+        Future<void> begun;
+        Future<void> cancelled;
+        bool left_by_it = false;
+        const auto calls = [&] {
+            concurrency::check_cancelled();
+            CHECK_FALSE(concurrency::cancel_pending());
+            // Of a loop of the thread's own, inside it.
+            const bool inner = concurrency::run([&]() -> Task<bool> {
+                begun.set_result();
+                cancelled.result();
+                concurrency::check_cancelled();
+                co_return concurrency::cancel_pending();
+            });
+            CHECK_FALSE(inner);
+            CHECK(concurrency::cancel_pending());
+            try {
+                concurrency::check_cancelled();
+            } catch (const Cancelled&) {
+                left_by_it = true;
+                throw;
+            }
+        };
+        co_await create_task_group([&](TaskGroup& group) -> Task<> {
+            group.start_soon([&]() -> Task<> {
+                co_await scope.run([&]() -> Task<> { co_await run_sync(calls); });
+            });
+            co_await begun;
+            scope.cancel();
+            cancelled.set_result();
+        });
+        CHECK(left_by_it);
+        CHECK(scope.cancelled_caught());
+    });
+    CHECK_THROWS_AS(concurrency::check_cancelled(), RuntimeError);
+}

@@ -173,3 +173,66 @@ TEST_CASE("wait: with a limit around, the futures go on", "[streams]") {
         CHECK_FALSE(futures[0].cancelled());
     });
 }
+
+TEST_CASE("as_completed and wait: where both namespaces are at hand", "[streams]") {
+    test::over_backends([]() -> Task<> {
+        using namespace concurrency;
+        using namespace futures;
+        std::vector<futures::Future<int>> fs(2);
+        fs[1].set_result(1);
+        const auto sets = co_await wait(fs, FIRST_COMPLETED);
+        CHECK(sets.done.size() == 1);
+        fs[0].set_result(0);
+        auto stream = as_completed(fs);
+        int results = 0;
+        while (auto future = co_await stream.next()) {
+            results += 1 + future->result();
+        }
+        CHECK(results == 3);
+        const auto& all = fs;
+        const auto both = co_await wait(all);
+        CHECK(both.done.size() == 2);
+        CHECK(both.not_done.empty());
+    });
+}
+
+TEST_CASE(
+    "as_completed: a stream may outlive its loop, and is of no other", "[streams]"
+) {
+    const Future<int> future;
+    auto stream = as_completed(std::vector<Future<int>>{future});
+    concurrency::run([&]() -> Task<> {
+        co_await create_task_group([&](TaskGroup& group) -> Task<> {
+            group.start_soon([&]() -> Task<> { co_await stream.next(); });
+            co_await checkpoint();
+            group.cancel();
+        });
+    });
+    future.set_result(7);  // which tells a loop that is gone
+    concurrency::run([&]() -> Task<> {
+        const auto next = [&] {
+            return stream.next();
+        };
+        CHECK_AWAITED(
+            test::thrown_by(next), == "the stream of futures belongs to another loop"
+        );
+    });
+}
+
+TEST_CASE("as_completed: a stream may go while a task waits in it", "[streams]") {
+    test::over_backends([]() -> Task<> {
+        const Future<int> future;
+        std::optional stream(as_completed(std::vector<Future<int>>{future}));
+        int value = 0;
+        co_await create_task_group([&](TaskGroup& group) -> Task<> {
+            group.start_soon([&]() -> Task<> {
+                const auto next = co_await stream->next();
+                value = next->result();
+            });
+            co_await checkpoint();
+            stream.reset();
+            future.set_result(7);
+        });
+        CHECK(value == 7);
+    });
+}

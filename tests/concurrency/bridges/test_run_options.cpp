@@ -120,3 +120,15 @@ TEST_CASE("RunOptions: what is no signal is refused") {
     );
     CHECK_FALSE(ran);
 }
+
+TEST_CASE("RunOptions: the clock of a test") {
+    test::each_backend([](concurrency::Backend backend) {
+        concurrency::testing::MockClock clock(0, 0);
+        const auto sleeps = []() -> Task<int> {
+            co_await concurrency::sleep(3600);
+            co_return static_cast<int>(concurrency::current_time());
+        };
+        CHECK(concurrency::run(sleeps, {.backend = backend, .clock = &clock}) == 3600);
+        CHECK(clock.current_time() == 3600);
+    });
+}

@@ -326,3 +326,9 @@ TEST_CASE(
     };
     CHECK_NOTHROW(concurrency::run(main));
 }
+
+TEST_CASE("to_process: what becomes of the call may stand in front") {
+    concurrency::run([]() -> Task<> {
+        CHECK_AWAITED(to_process::run_sync(OnCancel::kill, sum, 2, 3), == 5);
+    });
+}

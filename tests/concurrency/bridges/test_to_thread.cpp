@@ -427,3 +427,16 @@ TEST_CASE(
         CHECK(thread_count() == before);
     }
 }
+
+TEST_CASE("run_sync: what becomes of the call, or its limiter, may stand in front") {
+    test::over_backends([]() -> Task<> {
+        CHECK_AWAITED(run_sync(OnCancel::abandon, sum, 1, 2), == 3);
+        concurrency::CapacityLimiter limiter(1);
+        const auto borrowed = [&] {
+            return limiter.borrowed_tokens();
+        };
+        CHECK_AWAITED(run_sync(limiter, borrowed), == 1);
+        CHECK_AWAITED(concurrency::to_thread::run_sync(limiter, sum, 1, 2), == 3);
+        CHECK(limiter.borrowed_tokens() == 0);
+    });
+}

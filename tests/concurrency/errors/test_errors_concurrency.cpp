@@ -152,3 +152,18 @@ TEST_CASE("split_cancellation: sees through a group of a derived type", "[errors
         pointer_to(Own("own", {pointer_to(std::runtime_error("x"))}));
     CHECK(concurrency::non_cancel_subgroup(error) == error);
 }
+
+TEST_CASE("errors: make_group() makes the group that fits", "[errors]") {
+    const auto error = pointer_to(std::runtime_error("error"));
+    const auto group = concurrency::make_group("errors", {error});
+    CHECK(is_std_exception(group));
+    CHECK(members_of(group) == std::vector{error});
+    const auto base = concurrency::make_group("all", {error, pointer_to(Cancelled())});
+    CHECK_FALSE(is_std_exception(base));
+    CHECK(members_of(base).size() == 2);
+    CHECK_THROWS_AS(concurrency::make_group("none", {}), concurrency::ValueError);
+}
+
+TEST_CASE("errors: a TimeoutError needs no text", "[errors]") {
+    CHECK(std::string(concurrency::TimeoutError().what()) == "timed out");
+}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // How run() ends when something beside the tasks fails: a handler that throws, an
-// executor that is stopped.
+// executor that is destroyed.
 #include "concurrency/cancel.hpp"
 #include "concurrency/run.hpp"
 #include "concurrency/task_group.hpp"
@@ -170,30 +170,67 @@ TEST_CASE(
 }
 
 TEST_CASE(
-    "run: an io_context of another thread that is stopped is an error, and the tasks "
-    "are destroyed",
+    "run: while an io_context of another thread is stopped the tasks stand still",
     "[run_ends]"
 ) {
     for (const bool with_strand : {false, true}) {
-        bool destroyed = false;
-        Elsewhere elsewhere;
-        asio::io_context& context = elsewhere.context;
-        const auto body = [&]() -> Task<> {
-            const Ended here{destroyed};
-            asio::post(context, [&context] { context.stop(); });
-            co_await sleep_forever();
+        asio::io_context context;
+        CancelScope scope;
+        bool waits = false;
+        const auto body = [&]() -> Task<int> {
+            co_await scope.run([&]() -> Task<> {
+                asio::post(context, [&context] { context.stop(); });
+                waits = true;
+                co_await sleep_forever();
+            });
+            co_return 3;
         };
         const asio::any_io_executor executor =
             with_strand
                 ? asio::any_io_executor(asio::make_strand(context.get_executor()))
                 : asio::any_io_executor(context.get_executor());
-        CHECK_THROWS_AS(concurrency::run(body, executor), concurrency::RuntimeError);
-        CHECK(destroyed);
-        elsewhere.join();
-        // What it still holds finds no loop.
+        auto result = std::async(std::launch::async, [&] {
+            return concurrency::run(body, executor);
+        });
+        while (!waits) {
+            context.restart();
+            context.run();
+        }
+        CHECK(context.stopped());
+        asio::post(executor, [&] { scope.cancel(); });
+        CHECK_FALSE(scope.cancel_called());
         context.restart();
-        context.poll();
+        context.run();
+        CHECK(result.get() == 3);
     }
+}
+
+TEST_CASE(
+    "run: an io_context that is stopped and destroyed is an error, and the tasks are "
+    "destroyed first",
+    "[run_ends]"
+) {
+    bool destroyed = false;
+    std::promise<void> waits;
+    std::future<void> run;
+    const auto body = [&]() -> Task<> {
+        const Ended here{destroyed};
+        waits.set_value();
+        co_await sleep_forever();
+    };
+    {
+        Elsewhere elsewhere;
+        // No strand, which must be gone before its io_context.
+        run = std::async(std::launch::async, [&] {
+            concurrency::run(
+                body, asio::any_io_executor(elsewhere.context.get_executor())
+            );
+        });
+        waits.get_future().wait();
+        elsewhere.context.stop();
+    }
+    CHECK(destroyed);
+    CHECK_THROWS_AS(run.get(), concurrency::RuntimeError);
 }
 
 TEST_CASE(

@@ -173,3 +173,21 @@ TEST_CASE(
     };
     CHECK(concurrency::run(body) == 7);
 }
+
+TEST_CASE("run: the arguments of the coroutine may follow it", "[backend]") {
+    const auto join = [](const std::string& a,
+                         std::unique_ptr<int> b) -> Task<std::string> {
+        co_await concurrency::checkpoint();
+        co_return a + std::to_string(*b);
+    };
+    CHECK(concurrency::run(join, "a", std::make_unique<int>(1)) == "a1");
+    const std::string text = "b";
+    CHECK(concurrency::run(join, text, std::make_unique<int>(2)) == "b2");
+    int changed = 0;
+    const auto change = [](int& value) -> Task<> {
+        value = 2;
+        co_return;
+    };
+    concurrency::run(change, changed);
+    CHECK(changed == 2);
+}

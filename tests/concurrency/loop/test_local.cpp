@@ -331,3 +331,17 @@ TEST_CASE(
         co_return;
     });
 }
+
+TEST_CASE("TaskLocal: a value needs no name, unless it could be one", "[local]") {
+    test::over_backends([]() -> Task<> {
+        TaskLocal<int> depth{1};
+        CHECK(depth.get() == 1);
+        CHECK(depth.name().empty());
+        TaskLocal<std::optional<int>> none(std::nullopt);
+        CHECK(none.get() == std::nullopt);
+        TaskLocal<std::string> user("user");
+        CHECK(user.name() == "user");
+        CHECK_THROWS_AS(user.get(), LookupError);
+        co_return;
+    });
+}

@@ -49,7 +49,7 @@ TEST_CASE("own: so are a name and its copy, and each is destroyed once", "[own]"
 }
 
 TEST_CASE("own: what may be given inside a co_await expression", "[own]") {
-    using concurrency::detail::is_safe_in_await;
+    using concurrency::body_is_safe;
     const std::string text = "text";
     int number = 0;
     const auto by_value = [text] {
@@ -58,12 +58,11 @@ TEST_CASE("own: what may be given inside a co_await expression", "[own]") {
     const auto by_reference = [&number] {
         return ++number;
     };
-    CHECK(is_safe_in_await<decltype(by_reference)>);
-    CHECK(is_safe_in_await<decltype(by_value)&>);
-    CHECK(is_safe_in_await<Task<int>>);
-    CHECK(is_safe_in_await<
-          concurrency::Owned<std::remove_const_t<decltype(by_value)>>>);
+    CHECK(body_is_safe<decltype(by_reference)>());
+    CHECK(body_is_safe<decltype(by_value)&>());
+    CHECK(body_is_safe<Task<int>>());
+    CHECK(body_is_safe<concurrency::Owned<std::remove_const_t<decltype(by_value)>>>());
     CHECK(
-        is_safe_in_await<decltype(by_value)> == !concurrency::detail::copies_temporaries
+        body_is_safe<decltype(by_value)>() == !concurrency::detail::copies_temporaries
     );
 }

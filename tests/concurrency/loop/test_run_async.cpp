@@ -90,3 +90,10 @@ TEST_CASE(
         co_return;
     });
 }
+
+TEST_CASE("run_async: the arguments of the coroutine may follow it", "[run_async]") {
+    CHECK(run_async(greet, "ann") == "hello ann");
+    CHECK(concurrency::run([]() -> Task<std::string> {
+              co_return run_async(greet, std::string("ben"));
+          }) == "hello ben");
+}

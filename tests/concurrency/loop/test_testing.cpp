@@ -262,3 +262,22 @@ TEST_CASE("wait_all_tasks_blocked: can be cancelled", "[testing]") {
         CHECK_FALSE(after);
     });
 }
+
+TEST_CASE("MockClock: made by the names of its options", "[testing]") {
+    MockClock jumping({.autojump_threshold = 0});
+    CHECK(jumping.rate() == 0);
+    concurrency::run(
+        []() -> Task<> {
+            co_await sleep(1h);
+            CHECK(current_time() == 3600);
+        },
+        jumping
+    );
+    MockClock moved;
+    moved.jump(1h);
+    CHECK(moved.current_time() == 3600);
+    const MockClock running({.rate = 2});
+    CHECK(running.rate() == 2);
+    CHECK(running.autojump_threshold() == inf);
+    CHECK_THROWS_AS(MockClock({.rate = -1}), concurrency::ValueError);
+}

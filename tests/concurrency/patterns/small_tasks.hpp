@@ -3,8 +3,8 @@
 #pragma once
 
 #include "concurrency/checkpoint.hpp"
+#include "concurrency/coroutine.hpp"
 #include "concurrency/errors.hpp"
-#include "concurrency/task.hpp"
 
 #include <stdexcept>
 #include <string>

@@ -501,3 +501,33 @@ TEST_CASE("CompletionStream: where its tasks are", "[completion_stream]") {
         });
     });
 }
+
+TEST_CASE("CompletionStream: it goes while a task waits in it", "[patterns]") {
+    test::over_backends([]() -> Task<> {
+        for (const bool is_given : {false, true}) {
+            std::string thrown;
+            int cancelled = 0;
+            co_await concurrency::create_task_group([&](auto& group) -> Task<> {
+                std::vector<Task<int>> tasks;
+                tasks.push_back(is_given ? give(1, 2) : until_cancelled(cancelled));
+                std::optional<CompletionStream<int>> stream(
+                    std::in_place, std::move(tasks)
+                );
+                auto body = [&](auto& results) -> Task<> {
+                    group.start_soon([&]() -> Task<> {
+                        const auto next = [&]() -> Task<> {
+                            static_cast<void>(co_await results.next());
+                        };
+                        thrown = co_await test::thrown_by(next);
+                    });
+                    for (int i = 0; i < 5; ++i) {
+                        co_await checkpoint();
+                    }
+                };
+                co_await stream->run(body);
+                stream.reset();  // before the task goes on
+            });
+            CHECK((thrown == "nothing") == is_given);
+        }
+    });
+}

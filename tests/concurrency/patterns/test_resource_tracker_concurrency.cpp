@@ -179,3 +179,20 @@ TEST_CASE("LeakTracker: threads track and untrack at once", "[resource_tracker]"
     CHECK_FALSE(is_missing);
     CHECK(tracker.live().empty());
 }
+
+TEST_CASE("resource_tracker: an object itself may be given", "[resource_tracker]") {
+    LeakTracker tracker;
+    Connection connection;
+    connection.token = tracker.track(connection, "one");
+    CHECK(names(tracker) == std::vector<std::string>{"one"});
+    connection.token = tracker.track(&connection, "two");  // the same object
+    CHECK(names(tracker) == std::vector<std::string>{"two"});
+    tracker.untrack(connection);
+    CHECK(tracker.live().empty());
+    auto shared = std::make_shared<Connection>();
+    tracker.track(shared, "three");  // what it owns, and not itself
+    tracker.untrack(*shared);
+    CHECK(tracker.live().empty());
+    const auto token = concurrency::track_resource(connection, "four");
+    concurrency::untrack_resource(connection);
+}

@@ -8,6 +8,8 @@
 
 #include <chrono>
 #include <exception>
+#include <functional>
+#include <string>
 
 using concurrency::create_task_group;
 using concurrency::current_time;
@@ -96,7 +98,25 @@ TEST_CASE("is_coro_func: of a function and of a value", "[utils]") {
         co_return;
     };
     CHECK(concurrency::is_coro_func<decltype(work), int>);
-    CHECK_FALSE(concurrency::is_coro_func<decltype(work)>);
+    CHECK(concurrency::is_coro_func<decltype(work)>);
+    CHECK_FALSE(concurrency::is_coro_func<decltype(work), std::string>);
+    CHECK(concurrency::is_coro_func<Task<int>(double)>);
+    CHECK_FALSE(concurrency::is_coro_func<int(double)>);
+    const auto generic = [](auto) -> Task<> {
+        co_return;
+    };
+    CHECK(concurrency::is_coro_func<decltype(generic), int>);
+    CHECK_FALSE(concurrency::is_coro_func<decltype(generic)>);  // of no one type
+    const auto bound = std::bind_front(work, 1);
+    CHECK(concurrency::is_coro_func<decltype(bound)>);
+    CHECK_FALSE(concurrency::is_coro_func<int>);
+    CHECK(concurrency::is_coro_function(work));
     CHECK(concurrency::is_coro_function<int>(work));
     CHECK_FALSE(concurrency::is_coro_function(steady_seconds));
+}
+
+TEST_CASE("utils: run_sync is one of them", "[utils]") {
+    test::over_backends([]() -> Task<> {
+        CHECK_AWAITED(concurrency::run_sync([] { return 4; }), == 4);
+    });
 }

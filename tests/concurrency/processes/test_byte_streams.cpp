@@ -44,7 +44,7 @@ TEST_CASE("byte streams: what is sent comes back", "[subprocess]") {
             CHECK_AWAITED(process.stdout().receive(), == "b");
             co_await process.stdin().send("");
             process.stdin().close();
-            process.stdin().close();
+            co_await process.stdin().aclose();
             CHECK_AWAITED(test::rest_of(process.stdout()), .empty());
         });
     });

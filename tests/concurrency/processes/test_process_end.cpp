@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // How the end of a block, a scope or a loop ends the child in it.
 #include "children.hpp"
+#include "concurrency/asio.hpp"
 #include "concurrency/cancel.hpp"
 #include "concurrency/run.hpp"
 #include "concurrency/subprocess.hpp"
@@ -9,11 +10,18 @@
 #include "support/catch.hpp"
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 
 #include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <exception>
+#include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 using concurrency::CancelScope;
@@ -248,5 +256,68 @@ TEST_CASE(
             co_await checkpoint();
         });
         CHECK(text == "text\n");
+    });
+}
+
+TEST_CASE(
+    "Process: the child of a fork ends no child of its parent", "[subprocess][no-tsan]"
+) {
+    int forked_status = -1;
+    const auto parent = ::getpid();
+    std::optional<int> code;
+    for (const bool throws : {true, false}) {
+        bool threw = false;
+        code.reset();
+        try {
+            concurrency::run([&]() -> Task<> {
+                Process process = co_await open_process("exec sleep 10000");
+                const pid_t child = ::fork();
+                if (child == 0 && throws) {
+                    throw std::runtime_error("unwinds");
+                }
+                if (child == 0) {
+                    co_await checkpoint();
+                }
+                ::waitpid(child, &forked_status, 0);
+                process.send_signal(SIGUSR1);  // the first that it gets
+                code = co_await process.wait();
+            });
+        } catch (const std::exception&) {
+            threw = true;
+        }
+        if (::getpid() != parent) {
+            ::_exit(threw ? 3 : 4);
+        }
+        CHECK_FALSE(threw);
+        CHECK(WIFEXITED(forked_status));
+        CHECK(WEXITSTATUS(forked_status) == 3);
+        CHECK(code == -SIGUSR1);
+    }
+}
+
+TEST_CASE("Process: one that is kept may go after its loop", "[subprocess]") {
+    test::each_backend([](concurrency::Backend backend) {
+        auto kept = concurrency::run(
+            []() -> Task<std::unique_ptr<Process>> {
+                Process process = co_await open_process("exec sleep 10000");
+                co_return std::make_unique<Process>(std::move(process));
+            },
+            backend
+        );
+        CHECK(kept->returncode() == -SIGKILL);
+        kept.reset();
+    });
+}
+
+TEST_CASE(
+    "Process: one that goes in a handler wakes who waits for it", "[subprocess]"
+) {
+    test::over_backends([]() -> Task<> {
+        auto process = std::make_shared<std::optional<Process>>(
+            co_await open_process("exec sleep 10000")
+        );
+        boost::asio::post(concurrency::get_executor(), [process] { process->reset(); });
+        Task<int> ended = (*process)->wait();
+        CHECK_AWAITED(std::move(ended), == -SIGTERM);
     });
 }

@@ -5,10 +5,10 @@
 #include "concurrency/subprocess.hpp"
 #include "support/backends.hpp"
 #include "support/catch.hpp"
+#include "support/few_descriptors.hpp"
 #include "support/proc.hpp"
 
 #include <signal.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include <cstddef>
@@ -130,6 +130,38 @@ TEST_CASE("process faults: a grandchild holds the pipes of a run", "[subprocess]
     });
 }
 
+TEST_CASE(
+    "process faults: a grandchild that holds the pipes keeps nobody from leaving",
+    "[subprocess]"
+) {
+    test::over_backends([]() -> Task<> {
+        // It writes nothing, reads nothing, and outlives the child.
+        const char* const script = "sleep 10000 & echo $!";
+        pid_t grandchild = 0;
+        co_await open_process(script, [&](Process& process) -> Task<> {
+            const std::string line = co_await test::line_of(process.stdout());
+            grandchild = std::stoi(line);
+            CHECK_AWAITED(process.wait(), == 0);
+        });
+        CHECK_FALSE(test::is_gone(grandchild));
+        ::kill(grandchild, SIGKILL);
+        CHECK(test::is_gone_soon(grandchild));
+    });
+}
+
+TEST_CASE(
+    "process faults: one that floods what nobody reads ends with its pipes",
+    "[subprocess]"
+) {
+    test::over_backends([]() -> Task<> {
+        const char* const script = "echo ready; exec head -c 64M /dev/zero >&2";
+        Process process = co_await open_process(script);
+        CHECK_AWAITED(test::line_of(process.stdout()), == "ready");
+        co_await process.aclose();
+        CHECK(process.returncode() == -SIGPIPE);
+    });
+}
+
 TEST_CASE("process faults: SIGCHLD is ignored", "[subprocess]") {
     struct sigaction ignored {};
     struct sigaction before {};
@@ -144,29 +176,6 @@ TEST_CASE("process faults: SIGCHLD is ignored", "[subprocess]") {
     ::sigaction(SIGCHLD, &before, nullptr);
 }
 
-namespace {
-
-/// Lets no descriptor have this number or a higher one while it lives.
-class NoDescriptorFrom {
-public:
-    explicit NoDescriptorFrom(int first) {
-        ::getrlimit(RLIMIT_NOFILE, &before_);
-        rlimit limit = before_;
-        limit.rlim_cur = static_cast<rlim_t>(first);
-        ::setrlimit(RLIMIT_NOFILE, &limit);
-    }
-
-    NoDescriptorFrom(const NoDescriptorFrom&) = delete;
-    NoDescriptorFrom& operator=(const NoDescriptorFrom&) = delete;
-
-    ~NoDescriptorFrom() { ::setrlimit(RLIMIT_NOFILE, &before_); }
-
-private:
-    rlimit before_{};
-};
-
-}  // namespace
-
 TEST_CASE(
     "process faults: descriptors are short at each step of a start", "[subprocess]"
 ) {
@@ -176,7 +185,7 @@ TEST_CASE(
         int refused = 0;
         bool started = false;
         for (int room = 0; !started; ++room) {
-            std::optional<NoDescriptorFrom> limit(before + room);
+            std::optional<test::FewDescriptors> limit(before + room);
             std::optional<Process> process;
             try {
                 process = co_await open_process(cat);
@@ -195,6 +204,31 @@ TEST_CASE(
             CHECK(test::open_descriptors() == before);
             CHECK(::waitpid(-1, nullptr, WNOHANG) == -1);
         }
+        CHECK(refused >= 5);
+    });
+}
+
+TEST_CASE("process faults: and of a run, with its input", "[subprocess]") {
+    test::over_backends([]() -> Task<> {
+        const Words cat{"cat"};
+        const int before = test::open_descriptors();
+        int refused = 0;
+        std::string text;
+        for (int room = 0; text.empty(); ++room) {
+            const test::FewDescriptors limit(before + room);
+            try {
+                const auto done =
+                    co_await run_process(cat, ProcessOptions().input("text"));
+                text = done.stdout();
+            } catch (const std::system_error& error) {
+                if (error.code() == std::errc::too_many_files_open) {
+                    ++refused;
+                }
+            }
+            CHECK(test::open_descriptors() == before);
+            CHECK(::waitpid(-1, nullptr, WNOHANG) == -1);
+        }
+        CHECK(text == "text");
         CHECK(refused >= 5);
     });
 }

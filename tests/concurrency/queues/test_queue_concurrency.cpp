@@ -328,3 +328,18 @@ TEST_CASE(
         });
     });
 }
+
+TEST_CASE("queue: closing it, or an end of it, may be awaited", "[queue]") {
+    test::over_backends([]() -> Task<> {
+        Queue<int> queue(1);
+        queue.put_nowait(1);
+        co_await queue.sender().aclose();
+        CHECK_AWAITED(queue.get(), == 1);
+        CHECK_THROWS_AS(queue.get_nowait(), EndOfStream);
+        co_await queue.receiver().aclose();
+        CHECK_THROWS_AS(queue.get_nowait(), ClosedResourceError);
+        co_await queue.close();
+        CHECK_THROWS_AS(queue.put_nowait(1), ClosedResourceError);
+        co_await queue.close();
+    });
+}

@@ -6,8 +6,8 @@
 // Threads: any.
 #pragma once
 
+#include "concurrency/coroutine.hpp"
 #include "concurrency/own.hpp"
-#include "concurrency/task.hpp"
 
 #include <type_traits>
 
@@ -51,5 +51,14 @@ constexpr void check_awaited_callable() {
 }
 
 }  // namespace detail
+
+/// Whether an argument of this deduced type may stand in a co_await expression: with
+/// g++ 12 a lambda there may not capture by value what has to be destroyed, unless it
+/// has a name, or is in own(). What is awaited here refuses others when it is compiled;
+/// this is for functions of a program's own that are awaited and take a callable.
+template <class Body>
+constexpr bool body_is_safe() noexcept {
+    return detail::is_safe_in_await<Body>;
+}
 
 }  // namespace concurrency

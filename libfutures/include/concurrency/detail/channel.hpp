@@ -6,9 +6,9 @@
 // Read next: src/concurrency/queues/channel.cpp
 #pragma once
 
+#include "concurrency/coroutine.hpp"
 #include "concurrency/detail/hand_over.hpp"
 #include "concurrency/detail/intrusive_list.hpp"
-#include "concurrency/task.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -50,7 +50,8 @@ protected:
 template <class T>
 class SendWait final : public ChannelWait {
 public:
-    SendWait(LoopTask& task, T& item) noexcept : ChannelWait(task), item_(&item) {}
+    SendWait(LoopTask& task, T& item, const char* what) noexcept
+        : ChannelWait(task, what), item_(&item) {}
 
     T& item() const noexcept { return *item_; }
 
@@ -61,9 +62,13 @@ private:
 template <class T>
 class ReceiveWait final : public ChannelWait {
 public:
-    using ChannelWait::ChannelWait;
+    ReceiveWait(LoopTask& task, std::optional<T>& item, const char* what) noexcept
+        : ChannelWait(task, what), item_(&item) {}
 
-    std::optional<T> item;
+    std::optional<T>& item() const noexcept { return *item_; }
+
+private:
+    std::optional<T>* item_;  // in the coroutine's frame
 };
 
 /// What does not depend on the items. Tasks wait to receive only while nothing is
@@ -116,23 +121,24 @@ public:
 
     using ChannelBase::ChannelBase;
 
-    std::size_t used() const noexcept { return items_.size(); }
+    std::size_t used() const noexcept { return is_dropped_ ? 0 : items_.size(); }
 
     /// Moves or copies the item to whom or where it goes; it stays as it is when it
     /// goes nowhere. Throws what its constructor throws, and nothing has changed then.
     template <class Item>
     Passage send(Item&& item, const LoopTask* here) {
-        check_loop(here);
         if (receive_ends_ == 0) {
             return Passage::broken;
         }
         if (Waiter* first = receivers_.first()) {
+            check_same_loop(first, here);
             auto& wait = static_cast<ReceiveWait<T>&>(*first);
-            wait.item.emplace(std::forward<Item>(item));
+            wait.item().emplace(std::forward<Item>(item));
             wait.finish(Passage::done);
             return Passage::done;
         }
-        if (items_.size() >= max_size_) {
+        if (max_size_ == 0 || items_.size() >= max_size_) {
+            check_same_loop(senders_.first(), here);
             return Passage::waits;
         }
         items_.push_back(std::forward<Item>(item));
@@ -144,7 +150,7 @@ public:
     /// the buffer throws; it stays the first one then. What the move of a waiting
     /// sender's item throws is that sender's.
     Passage receive(std::optional<T>& into, const LoopTask* here) {
-        check_loop(here);
+        check_same_loop(senders_.first(), here);
         if (!items_.empty()) {
             into.emplace(std::move(items_.front()));
             items_.pop_front();
@@ -162,14 +168,14 @@ public:
             wait.finish(Passage::done);
             return Passage::done;
         }
+        check_same_loop(receivers_.first(), here);
         return send_ends_ == 0 ? Passage::ended : Passage::waits;
     }
 
-    /// Nobody will receive them.
+    /// Nobody will receive them. The caller keeps the channel, whatever they do.
     void drop_items() noexcept {
-        // Their destructors find the channel as it will be.
-        std::deque<T> dropped;
-        dropped.swap(items_);
+        is_dropped_ = true;  // their destructors find the channel as it will be
+        items_.clear();
     }
 
 private:
@@ -188,6 +194,7 @@ private:
     }
 
     std::deque<T> items_;
+    bool is_dropped_ = false;
 };
 
 /// What ends of both kinds are: open until they are closed, and waited in.
@@ -286,8 +293,10 @@ public:
     void park(ChannelWait& wait) noexcept { park_in(*channel_, wait); }
 
     void close(Passage own) noexcept {
-        if (close_in(*channel_, own)) {
-            channel_->drop_items();
+        // What an item's destructor does may be the end of this end.
+        const std::shared_ptr<Channel<T>> channel = channel_;
+        if (close_in(*channel, own)) {
+            channel->drop_items();
         }
     }
 
@@ -296,45 +305,51 @@ private:
 };
 
 // The coroutines look at the end before they wait, and not after: it may be gone then.
+// `what` is the call that waits, for people.
 
 template <class T>
-Task<> send_to(SendEnd<T>& end, T item) {
+Task<> send_to(SendEnd<T>& end, T item, const char* what) {
     LoopTask& task = this_task();
     task.check_cancelled();
-    SendWait<T> wait(task, item);
-    wait.passage = end.send(std::move(item), &task);
-    if (wait.passage == Passage::waits) {
+    const Passage passage = end.send(std::move(item), &task);
+    if (passage == Passage::waits) {
+        SendWait<T> wait(task, item, what);
         end.park(wait);
         co_await wait;
-    } else if (wait.passage == Passage::done) {
+        wait.check();
+    } else if (passage == Passage::done) {
         Passed passed(task);
         co_await passed;
+    } else {
+        throw_passage(passage);
     }
-    wait.check();
 }
 
 /// Result is T, or std::optional<T>, which is empty at the end of the stream.
 template <class Result, class T>
-Task<Result> receive_from(ReceiveEnd<T>& end) {
+Task<Result> receive_from(ReceiveEnd<T>& end, const char* what) {
     LoopTask& task = this_task();
     task.check_cancelled();
-    ReceiveWait<T> wait(task);
-    wait.passage = end.receive(wait.item, &task);
-    if (wait.passage == Passage::waits) {
+    constexpr bool end_is_empty = !std::is_same_v<Result, T>;
+    std::optional<T> item;
+    const Passage passage = end.receive(item, &task);
+    if (passage == Passage::waits) {
+        ReceiveWait<T> wait(task, item, what);
         end.park(wait);
         co_await wait;
-    } else if (wait.passage == Passage::done) {
-        Passed passed(task);
-        co_await passed;
-    }
-    if constexpr (std::is_same_v<Result, T>) {
-        wait.check();
-        co_return std::move(*wait.item);
-    } else {
-        if (wait.passage != Passage::ended) {
+        if (!end_is_empty || wait.passage != Passage::ended) {
             wait.check();
         }
-        co_return std::move(wait.item);
+    } else if (passage == Passage::done) {
+        Passed passed(task);
+        co_await passed;
+    } else if (!end_is_empty || passage != Passage::ended) {
+        throw_passage(passage);
+    }
+    if constexpr (end_is_empty) {
+        co_return std::move(item);
+    } else {
+        co_return std::move(*item);
     }
 }
 

@@ -15,8 +15,9 @@
 
 namespace concurrency::detail {
 
-/// Throws RuntimeError when another loop than the task's has its turn in this thread.
-/// Handlers of the task's executor, which run between the turns, are welcome.
+/// Throws RuntimeError when another loop than the task's has its turn in this thread,
+/// in a thread outside the task's loop, and in the child of a fork. Handlers of the
+/// task's executor, which run between the turns, are welcome.
 void check_loop(const LoopTask& task);
 
 [[noreturn]] void throw_gone();
@@ -94,12 +95,17 @@ public:
         }
     }
 
-    /// Throws RuntimeError when those who wait do so in another loop.
+    /// Throws RuntimeError when those who wait do so in another loop, which does not
+    /// run here.
     void check() {
         if (!empty()) {
             check_loop(front().task());
         }
     }
+
+    /// The same for a destructor: ends the program. False in the child of a fork, where
+    /// nobody waits, and nobody is to be served.
+    bool check_for_guard() noexcept;
 };
 
 }  // namespace concurrency::detail

@@ -9,12 +9,13 @@
 #include "futures/detail/state.hpp"
 #include "futures/detail/watcher.hpp"
 
+#include "concurrency/coroutine.hpp"
 #include "concurrency/detail/letter.hpp"
 #include "concurrency/detail/waiter.hpp"
-#include "concurrency/task.hpp"
 
 #include <cstddef>
 #include <deque>
+#include <memory>
 #include <vector>
 
 namespace concurrency::detail {
@@ -35,7 +36,8 @@ public:
 
     /// Waits for one that next() has not given yet, those first that are done first;
     /// `none` when there are no more. Throws Cancelled, and then has taken none;
-    /// BusyResourceError while another task is in it.
+    /// BusyResourceError while another task is in it, and RuntimeError in another loop
+    /// than before.
     Task<std::size_t> next();
 
     /// So many next() has not given yet.
@@ -44,7 +46,7 @@ public:
 private:
     class Node final : public futures::detail::Watcher, public Letter {
     public:
-        Node(Completions& all, std::size_t number, Mailbox& mailbox) noexcept;
+        Node(Completions& all, std::size_t number) noexcept;
         Node(const Node&) = delete;
         Node& operator=(const Node&) = delete;
         ~Node();
@@ -61,7 +63,6 @@ private:
 
         Completions& all_;
         const std::size_t number_;
-        Mailbox& mailbox_;
         bool is_watching_ = false;
     };
 
@@ -76,7 +77,8 @@ private:
     std::size_t given_ = 0;
     bool has_begun_ = false;
     NextWaiter* waiter_ = nullptr;
-    std::deque<Node> nodes_;  // last: they leave the futures first
+    std::shared_ptr<Mailbox> mailbox_;  // of the loop in which it was begun
+    std::deque<Node> nodes_;            // last: they leave the futures first
 };
 
 }  // namespace concurrency::detail

@@ -37,9 +37,13 @@ namespace detail {
 /// For `co_await`, when begin() has said so.
 class FutureWait final : public Park, private futures::detail::Watcher, private Letter {
 public:
-    /// The future outlives it. Throws nothing yet, cancelled or not.
+    /// The future outlives it. `what` is the call that waits, for people. Throws
+    /// nothing yet, cancelled or not.
     FutureWait(
-        LoopTask& task, futures::detail::StateBase& state, OnCancel on_cancel
+        LoopTask& task,
+        futures::detail::StateBase& state,
+        OnCancel on_cancel,
+        const char* what
     ) noexcept;
 
     /// It never leaves the future's call running in a thread: what that refers to is
@@ -66,6 +70,7 @@ private:
 
     void come_back() noexcept override {}
 
+    bool is_about_to_end() noexcept;
     void leave() noexcept;
     bool stop_call() noexcept;
 

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <new>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -34,10 +35,23 @@ public:
         give_frame(task, size);
     }
 
-    explicit GroupTask(std::shared_ptr<GroupState> group) noexcept;
-    ~GroupTask() override;
+    // What is moved into a task may need more alignment than a frame has.
+    static void* operator new(std::size_t size, std::align_val_t alignment) {
+        return ::operator new(size, alignment);
+    }
 
-    GroupState& group() const noexcept { return *group_; }
+    static void
+    operator delete(void* task, std::size_t size, std::align_val_t alignment) noexcept {
+        ::operator delete(task, size, alignment);
+    }
+
+    /// The group's block ends, or is destroyed, after its tasks: it keeps the state for
+    /// them.
+    explicit GroupTask(GroupState& group) noexcept : group_(group) {}
+
+    ~GroupTask() override = default;
+
+    GroupState& group() const noexcept { return group_; }
 
 private:
     friend class GroupState;
@@ -51,7 +65,7 @@ private:
     /// What its coroutine threw, or null. Whoever else is to get it may take it away.
     virtual std::exception_ptr take_error() noexcept = 0;
 
-    std::shared_ptr<GroupState> group_;
+    GroupState& group_;
 
 protected:
     std::exception_ptr error_;  // thrown before there was a coroutine
@@ -73,8 +87,9 @@ public:
     /// check_active().
     void start(std::unique_ptr<GroupTask> task, std::string_view name);
 
-    /// What is cancelled is noted, what is an error kept.
-    void add_error(std::exception_ptr error);
+    /// What is cancelled is noted, what is an error kept. For one that there is no
+    /// memory to keep the group has std::bad_alloc.
+    void add_error(std::exception_ptr error) noexcept;
 
     LoopTask& host() const noexcept { return *host_; }
 
@@ -84,6 +99,9 @@ private:
 
     void ended(std::exception_ptr error) noexcept;
 
+    /// What comes out of the group, or null.
+    std::exception_ptr take_error() noexcept;
+
     CancelScope scope_;
     LoopTask* host_ = nullptr;  // whose block this is
     bool active_ = false;
@@ -92,6 +110,7 @@ private:
     List<GroupLink> tasks_;
     std::exception_ptr cancellation_;  // with which the body or a task ended
     std::vector<std::exception_ptr> errors_;
+    bool has_lost_one_ = false;  // of the errors, for want of memory
 };
 
 /// The block of a group, in its coroutine's frame.
@@ -107,7 +126,7 @@ public:
     const std::shared_ptr<GroupState>& state() const noexcept { return state_; }
 
     /// The body ended, with this error or none.
-    void body_ended(std::exception_ptr error);
+    void body_ended(std::exception_ptr error) noexcept;
 
     bool has_tasks() const noexcept { return state_->pending_ != 0; }
 

@@ -12,9 +12,10 @@
 #include "futures/future.hpp"
 
 #include "concurrency/cancel.hpp"
+#include "concurrency/coroutine.hpp"
+#include "concurrency/detail/intrusive_list.hpp"
 #include "concurrency/detail/letter.hpp"
 #include "concurrency/event_loop_token.hpp"
-#include "concurrency/task.hpp"
 #include "concurrency/task_group.hpp"
 
 #include <cstdint>
@@ -51,9 +52,27 @@ private:
     std::shared_ptr<ThreadCall> call_;
 };
 
+class GroupTask;
+class GuestTask;
+
+/// A guest's place among those of its loop, from when its task is started until that is
+/// destroyed.
+class GuestPlace : public Link {
+public:
+    /// Destroys the task where it waits, in an abandoned loop. It is in no list any
+    /// more.
+    void destroy_task() noexcept;
+
+protected:
+    ~GuestPlace() = default;
+
+    GuestTask* own_task_ = nullptr;    // of a guest that is in no group
+    GroupTask* group_task_ = nullptr;  // of one that is
+};
+
 /// Shared by what brings it into the loop, its task, and its future's watcher, by which
 /// cancel() of the future cancels the coroutine.
-class Guest : public std::enable_shared_from_this<Guest> {
+class Guest : public std::enable_shared_from_this<Guest>, public GuestPlace {
 public:
     Guest(const Guest&) = delete;
     Guest& operator=(const Guest&) = delete;
@@ -67,6 +86,9 @@ public:
 
     std::string name() const { return name_.empty() ? call_name_.text() : name_; }
 
+    /// It is the guest of a task that has been started, of no group.
+    void set_task(GuestTask& task) noexcept { own_task_ = &task; }
+
     /// Whoever is to run it has this. Destroyed before it has ended, it is cancelled.
     class Keeper {
     public:
@@ -78,6 +100,7 @@ public:
 
         ~Keeper() {
             if (guest_ != nullptr) {
+                guest_->unlink();
                 guest_->settle_cancelled();
             }
         }
@@ -97,6 +120,10 @@ public:
 
     /// It could not be run: the future gets this error.
     void refuse(std::exception_ptr error) noexcept;
+
+    /// Its future is cancelled now, or was by others, and those who wait hear of it.
+    /// Nothing when it has its result.
+    void settle_cancelled() noexcept;
 
 protected:
     explicit Guest(futures::detail::TaskName call_name) noexcept
@@ -120,7 +147,6 @@ private:
     void start(Loop& loop);
     void cancel();
     void settle(std::exception_ptr error, bool has_result) noexcept;
-    void settle_cancelled() noexcept;
 
     futures::detail::TaskName call_name_;
     std::string name_;

@@ -63,15 +63,17 @@ private:
 /// Throws what belongs to this passage: WouldBlock if it would have to wait.
 [[noreturn]] void throw_passage(Passage passage);
 
-[[noreturn]] void refuse_other_loop();
+/// For check_same_loop(), where it is not plain.
+void check_loop_of(const Waiter& waiting, const LoopTask* here);
 
 /// What tasks wait in belongs to their loop. Throws RuntimeError when the task that
-/// waits there is one of another loop. There is no task here outside a loop, or where
-/// the executor runs something else: that is let through.
+/// waits there is one of another loop, in a thread outside its loop, and in the child
+/// of a fork. Where the loop's executor runs something else there is no task here: that
+/// is let through.
 inline void check_same_loop(const Waiter* waiting, const LoopTask* here) {
-    if (waiting != nullptr && here != nullptr &&
-        &waiting->task().loop() != &here->loop()) {
-        refuse_other_loop();
+    if (waiting != nullptr &&
+        (here == nullptr || &waiting->task().loop() != &here->loop())) {
+        check_loop_of(*waiting, here);
     }
 }
 

@@ -4,7 +4,7 @@
 // Differs: a coroutine is not a task: a task is the stack of coroutines that await one
 //          another, and the loop resumes the innermost (docs/protocols/cancellation.md).
 // Threads: their loop's, unless it says otherwise.
-// Read next: concurrency/task.hpp, src/concurrency/loop/loop.hpp
+// Read next: concurrency/coroutine.hpp, src/concurrency/loop/loop.hpp
 #pragma once
 
 #include "concurrency/clock.hpp"
@@ -192,6 +192,10 @@ public:
     /// never has to wait goes on without the others only so long.
     bool may_go_on() noexcept { return --budget_ > 0; }
 
+    /// It waited for some microseconds without letting others run, which counts as
+    /// several steps.
+    void has_looked() noexcept { budget_ -= 15; }
+
     // -- For what it waits for.
 
     /// The wait has ended; the task runs in its turn. Requires: it is parked, and was
@@ -249,6 +253,9 @@ LoopTask* running_task() noexcept;
 
 /// The same; throws RuntimeError where there is none.
 LoopTask& this_task();
+
+/// Throws the RuntimeError of a Task that cannot be awaited.
+[[noreturn]] void throw_awaited_before();
 
 /// Base of what a task awaits to be suspended. A named variable of the coroutine, never
 /// a temporary of the co_await expression, which g++ 12 may copy.

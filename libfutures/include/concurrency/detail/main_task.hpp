@@ -6,9 +6,10 @@
 // Read next: src/concurrency/loop/drive.cpp
 #pragma once
 
-#include "concurrency/task.hpp"
+#include "concurrency/coroutine.hpp"
 
 #include <exception>
+#include <functional>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -55,6 +56,24 @@ template <class Fn>
 concept MainFunction =
     is_task<std::remove_cvref_t<Fn>> || CoroutineFunction < std::remove_cvref_t<Fn>
 & > ;
+
+/// What run() takes with arguments.
+template <class Fn, class... Args>
+concept MainFunctionOf =
+    sizeof...(Args) != 0 && CoroutineFunction<std::remove_cvref_t<Fn>&, Args...>;
+
+/// A coroutine function without arguments that awaits fn(args...). What an argument is
+/// converted to lives until that has ended; fn and args are referred to.
+template <class Fn, class... Args>
+auto call_in_main(Fn& fn, Args&&... args) {
+    return [&]() -> TaskOf<Fn&, Args...> {
+        if constexpr (requires { fn(std::forward<Args>(args)...); }) {
+            co_return co_await fn(std::forward<Args>(args)...);
+        } else {
+            co_return co_await std::invoke(fn, std::forward<Args>(args)...);
+        }
+    };
+}
 
 template <class Fn>
 using MainResult = typename MainTraits<std::remove_cvref_t<Fn>>::task_type::value_type;

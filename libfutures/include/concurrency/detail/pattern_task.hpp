@@ -6,9 +6,9 @@
 // Read next: concurrency/gather.hpp, src/concurrency/patterns/outcomes.cpp
 #pragma once
 
+#include "concurrency/coroutine.hpp"
 #include "concurrency/detail/group_state.hpp"
 #include "concurrency/outcome.hpp"
-#include "concurrency/task.hpp"
 
 #include <cstddef>
 #include <exception>
@@ -67,8 +67,8 @@ keep(std::optional<Outcome<T>>& place, Outcome<T> outcome, bool errors_too) noex
 template <class T, class Owner>
 class PatternTask final : public GroupTask {
 public:
-    PatternTask(std::shared_ptr<GroupState> group, Owner& owner, std::size_t index)
-        : GroupTask(std::move(group)), owner_(owner), index_(index) {}
+    PatternTask(GroupState& group, Owner& owner, std::size_t index)
+        : GroupTask(group), owner_(owner), index_(index) {}
 
 private:
     void begin() override {
@@ -135,7 +135,7 @@ public:
 
 private:
     void start_one() {
-        auto task = std::make_unique<PatternTask<T, Owner>>(group_, owner_, next_);
+        auto task = std::make_unique<PatternTask<T, Owner>>(*group_, owner_, next_);
         LoopTask& started = *task;
         group_->start(std::move(task), {});
         started.set_locals(locals_);  // and not those of the task that has just ended

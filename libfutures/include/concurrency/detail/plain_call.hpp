@@ -7,7 +7,7 @@
 
 #include "futures/detail/task_name.hpp"
 
-#include "concurrency/task.hpp"
+#include "concurrency/coroutine.hpp"
 
 #include <functional>
 #include <type_traits>

@@ -7,9 +7,9 @@
 
 #include "futures/future.hpp"
 
+#include "concurrency/coroutine.hpp"
 #include "concurrency/detail/guest.hpp"
 #include "concurrency/errors.hpp"
-#include "concurrency/task.hpp"
 #include "concurrency/task_group.hpp"
 
 #include <exception>

@@ -11,12 +11,12 @@
 #include "futures/thread_pool.hpp"
 
 #include "concurrency/capacity_limiter.hpp"
+#include "concurrency/coroutine.hpp"
 #include "concurrency/detail/future_wait.hpp"
 #include "concurrency/detail/intrusive_list.hpp"
 #include "concurrency/detail/letter.hpp"
 #include "concurrency/detail/loop_task.hpp"
 #include "concurrency/event_loop_token.hpp"
-#include "concurrency/task.hpp"
 
 #include <atomic>
 #include <cstdint>
@@ -96,6 +96,8 @@ public:
         ~Here();
 
     private:
+        static void enter(ThreadCall* call) noexcept;
+
         ThreadCall* before_;
     };
 

@@ -16,8 +16,7 @@ namespace concurrency::detail {
 /// left the list.
 class Waiter : public Park, public Link {
 public:
-    explicit Waiter(LoopTask& task, const char* what = "waiting") noexcept
-        : Park(task, what) {}
+    Waiter(LoopTask& task, const char* what) noexcept : Park(task, what) {}
 
     bool abort() noexcept override {
         unlink();

@@ -1,10 +1,17 @@
 // SPDX-License-Identifier: BSL-1.0
 // An operation of Boost.Asio between its handler and the task that awaits it.
+#include "mp/thread_safety.hpp"
+
 #include "concurrency/asio.hpp"
 #include "concurrency/loop/loop.hpp"
 
 #include <boost/asio/cancellation_type.hpp>
 #include <boost/asio/error.hpp>
+#include <boost/asio/execution_context.hpp>
+
+#include <memory>
+#include <utility>
+#include <vector>
 
 namespace concurrency {
 
@@ -30,6 +37,42 @@ LoopExecutor executor_of(const LoopTask& task) {
     };
 }
 
+/// The operations that their tasks have left, and that go on. What they have put into
+/// their slots may hold them in turn: it lasts as long as it may be used, which is as
+/// long as the context.
+class LeftOperations final : public asio::execution_context::service {
+public:
+    using key_type = LeftOperations;
+    static asio::execution_context::id id;
+
+    explicit LeftOperations(asio::execution_context& context) : service(context) {}
+
+    void add(std::weak_ptr<AsioOperation> operation) {
+        const mp::detail::MutexLock lock(mutex_);
+        std::erase_if(operations_, [](const auto& left) { return left.expired(); });
+        operations_.push_back(std::move(operation));
+    }
+
+private:
+    void shutdown() noexcept override {
+        std::vector<std::weak_ptr<AsioOperation>> operations;
+        {
+            const mp::detail::MutexLock lock(mutex_);
+            operations.swap(operations_);
+        }
+        for (const auto& left : operations) {
+            if (const std::shared_ptr<AsioOperation> operation = left.lock()) {
+                operation->slot().clear();
+            }
+        }
+    }
+
+    mp::detail::Mutex mutex_;
+    std::vector<std::weak_ptr<AsioOperation>> operations_ MP_GUARDED_BY(mutex_);
+};
+
+asio::execution_context::id LeftOperations::id;
+
 }  // namespace
 
 AsioOperation::AsioOperation(LoopTask& task)
@@ -53,9 +96,12 @@ void AsioOperation::leave() noexcept {
     // The loop has come to its end, or the operation could not be started.
     task_ = nullptr;
     cancel();
-    // What stands in the slot may hold the operation's state, and with that the
-    // handler, which holds this: a circle that nothing else would open.
-    signal_.slot().clear();
+    try {
+        asio::execution_context& context = executor_.query(asio::execution::context);
+        asio::use_service<LeftOperations>(context).add(weak_from_this());
+    } catch (...) {
+        // Without memory for it what is in the slot may never end.
+    }
 }
 
 bool AsioOperation::ended_by_cancel(const boost::system::error_code& error

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "concurrency/asio.hpp"
+#include "concurrency/loop/loop.hpp"
 #include "concurrency/signals.hpp"
 
 #include <boost/asio/error.hpp>
@@ -13,13 +14,19 @@ namespace concurrency {
 
 using boost::system::error_code;
 
-class SignalReceiver::State {
+class SignalReceiver::State final : private detail::LoopEnd {
 public:
-    State() : loop_(this_loop()), signals_(get_executor()) {}
+    State() : loop_(detail::this_task().loop()), signals_(get_executor()) {
+        loop_.at_end(*this);
+    }
+
+    State(const State&) = delete;
+    State& operator=(const State&) = delete;
+    ~State() = default;
 
     void add(int signal) {
         error_code error;
-        signals_.add(signal, error);
+        signals_->add(signal, error);
         if (error == boost::asio::error::invalid_argument) {
             throw ValueError(
                 "signal " + std::to_string(signal) + " cannot be received"
@@ -33,9 +40,9 @@ public:
     void close() noexcept {
         if (!std::exchange(closed_, true)) {
             error_code ignored;
-            signals_.clear(ignored);
+            signals_->clear(ignored);
             try {
-                signals_.cancel(ignored);
+                signals_->cancel(ignored);
             } catch (...) {
                 // The tasks that wait learn it when the receiver goes.
             }
@@ -55,10 +62,11 @@ public:
         if (!state) {
             throw ClosedResourceError("the receiver of signals has been moved away");
         }
-        if (&this_loop() != &state->loop_) {
+        const detail::LoopTask& task = detail::this_task();
+        if (!state->closed_ && &task.loop() != &state->loop_) {
             throw RuntimeError("this receiver of signals belongs to another loop");
         }
-        detail::this_task().check_cancelled();
+        task.check_cancelled();
         if (state->closed_) {
             co_return std::nullopt;
         }
@@ -68,7 +76,7 @@ public:
         // Asio would give one signal to all waits of a set.
         const InUse in_use(state->busy_);
         const auto [error, signal] =
-            co_await state->signals_.async_wait(boost::asio::as_tuple(use_task));
+            co_await state->signals_->async_wait(boost::asio::as_tuple(use_task));
         if (!error) {
             co_return signal;
         }
@@ -92,10 +100,14 @@ private:
         bool& flag_;
     };
 
-    static const detail::Loop& this_loop() { return detail::this_task().loop(); }
+    /// The receiver may outlive the executor, which its signal_set may not.
+    void loop_ended() noexcept override {
+        closed_ = true;
+        signals_.reset();
+    }
 
-    const detail::Loop& loop_;
-    boost::asio::signal_set signals_;
+    detail::Loop& loop_;
+    std::optional<boost::asio::signal_set> signals_;
     bool closed_ = false;
     bool busy_ = false;
 };

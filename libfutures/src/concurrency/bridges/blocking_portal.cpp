@@ -12,6 +12,7 @@
 #include <pthread.h>
 
 #include <mutex>
+#include <new>
 #include <optional>
 #include <thread>
 
@@ -134,10 +135,15 @@ public:
         if (!thread_.joinable()) {
             return;
         }
-        try {
-            stop(false);
-        } catch (...) {
-            mp::detail::log_error("the loop of a portal has ended with an error");
+        // Without memory to say so the thread cannot be told; it comes back.
+        while (thread_.joinable()) {
+            try {
+                stop(false);
+            } catch (const std::bad_alloc&) {
+                std::this_thread::yield();
+            } catch (...) {
+                mp::detail::log_error("the loop of a portal has ended with an error");
+            }
         }
     }
 
@@ -145,6 +151,10 @@ public:
 
     void stop(bool cancel_remaining) {
         check_other_thread(*token_);
+        const mp::detail::MutexLock lock(stopping_);
+        if (!thread_.joinable()) {
+            return;
+        }
         try {
             token_->run_sync_soon([portal = portal_, cancel_remaining] {
                 portal.stop(cancel_remaining);
@@ -171,6 +181,7 @@ private:
     BlockingPortal portal_;
     std::optional<EventLoopToken> token_;  // set once, before it is used
     std::exception_ptr error_;             // of the thread, until it has ended
+    mp::detail::Mutex stopping_;
     std::thread thread_;
 };
 
@@ -216,7 +227,7 @@ Task<> BlockingPortal::sleep_until_stopped() const {
     state->check_loop();
     task.check_cancelled();
     if (!state->is_stopped()) {
-        detail::PlainWaiter sleeper(task);
+        detail::PlainWaiter sleeper(task, "BlockingPortal.sleep_until_stopped");
         state->add(sleeper);
         co_await sleeper;
     }

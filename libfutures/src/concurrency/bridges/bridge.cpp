@@ -99,8 +99,11 @@ Bridge& Bridge::of(Loop& loop) {
 void Bridge::start(
     std::shared_ptr<Guest> guest, ScopeNode* scope, std::uint64_t parent
 ) {
+    Guest& its = *guest;
     auto task = std::make_unique<GuestTask>(*this, std::move(guest));
     task->start(loop_, scope, parent);
+    its.set_task(*task);
+    places_.push_back(its);
     guests_.push_back(*task);
     if (main_has_ended_) {
         task->cancel();
@@ -125,12 +128,18 @@ void Bridge::ended() noexcept {
 }
 
 void Bridge::abandon() noexcept {
-    // A thread may wait for one of these, and another of these for that thread: what
-    // came last waits for nobody.
-    while (!guests_.empty()) {
-        auto& last = static_cast<GuestTask&>(guests_.back());
-        last.GuestLink::unlink();
-        delete &last;
+    // A thread may wait for the result of one of these, and another of these for that
+    // thread: all are told before the first is destroyed.
+    for (GuestPlace* guest = places_.first(); guest != nullptr;
+         guest = places_.after(*guest)) {
+        static_cast<Guest*>(guest)->settle_cancelled();
+    }
+    // A thread that waits for something else waits for one that came before: what came
+    // last waits for nobody.
+    while (!places_.empty()) {
+        GuestPlace& last = places_.back();
+        last.unlink();
+        last.destroy_task();
     }
 }
 

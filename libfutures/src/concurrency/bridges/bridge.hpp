@@ -47,7 +47,8 @@ private:
 
 class Bridge final : public Annex {
 public:
-    explicit Bridge(Loop& loop) noexcept : loop_(loop) {}
+    /// Throws std::bad_alloc.
+    explicit Bridge(Loop& loop) : loop_(loop) {}
 
     ~Bridge() override;
 
@@ -66,6 +67,9 @@ public:
     /// Of how many threads may run for the loop.
     CapacityLimiter& limiter() noexcept { return limiter_; }
 
+    /// One whose task has been started. It leaves when that is destroyed.
+    void add(GuestPlace& guest) noexcept { places_.push_back(guest); }
+
     /// A call whose thread is at work.
     void add(ThreadCall& call) noexcept { calls_.push_back(call); }
 
@@ -80,7 +84,8 @@ private:
 
     Loop& loop_;
     bool main_has_ended_ = false;
-    List<GuestLink> guests_;
+    List<GuestLink> guests_;   // in no group
+    List<GuestPlace> places_;  // of all guests, in groups or not, as they came
     CapacityLimiter limiter_{40};
     List<CallLink> calls_;
     std::shared_ptr<futures::ThreadPoolExecutor> threads_;

@@ -13,7 +13,8 @@ using futures::detail::StateBase;
 /// Who serves it, or cancels it, takes it away.
 class Completions::NextWaiter final : public Park {
 public:
-    NextWaiter(LoopTask& task, Completions& all) noexcept : Park(task), all_(all) {
+    NextWaiter(LoopTask& task, Completions& all) noexcept
+        : Park(task, "FutureStream.next"), all_(all) {
         all.waiter_ = this;
     }
 
@@ -34,8 +35,8 @@ private:
     Completions& all_;
 };
 
-Completions::Node::Node(Completions& all, std::size_t number, Mailbox& mailbox) noexcept
-    : Watcher(Kind::waiter), all_(all), number_(number), mailbox_(mailbox) {
+Completions::Node::Node(Completions& all, std::size_t number) noexcept
+    : Watcher(Kind::waiter), all_(all), number_(number) {
     set_hears_cancel(true);
 }
 
@@ -55,7 +56,7 @@ void Completions::Node::watch() {
 }
 
 void Completions::Node::told(StateBase& /*state*/) noexcept {
-    mailbox_.post_awaited(*this);
+    all_.mailbox_->post_awaited(*this);
 }
 
 void Completions::Node::arrive(Loop& /*loop*/) noexcept {
@@ -67,7 +68,7 @@ void Completions::Node::leave() noexcept {
     if (is_watching_) {
         is_watching_ = false;
         all_.states_[number_]->remove_waiter(*this);
-        mailbox_.withdraw(*this);
+        all_.mailbox_->withdraw(*this);
     }
 }
 
@@ -76,6 +77,9 @@ Completions::~Completions() = default;
 Task<std::size_t> Completions::next() {
     LoopTask& task = this_task();
     task.check_cancelled();
+    if (has_begun_ && mailbox_ != task.loop().mailbox()) {
+        throw RuntimeError("the stream of futures belongs to another loop");
+    }
     if (waiter_ != nullptr) {
         throw BusyResourceError("another task waits for these futures");
     }
@@ -99,10 +103,10 @@ Task<std::size_t> Completions::next() {
 
 void Completions::begin(Loop& loop) {
     done_.reserve(states_.size());
-    Mailbox& mailbox = *loop.mailbox();
     for (std::size_t i = nodes_.size(); i < states_.size(); ++i) {
-        nodes_.emplace_back(*this, i, mailbox);
+        nodes_.emplace_back(*this, i);
     }
+    mailbox_ = loop.mailbox();
     has_begun_ = true;
     for (Node& node : nodes_) {
         node.watch();

@@ -3,6 +3,7 @@
 
 #include "concurrency/detail/thread_call.hpp"
 #include "concurrency/loop/loop.hpp"
+#include "concurrency/loop/mailbox.hpp"
 
 namespace concurrency {
 
@@ -23,7 +24,8 @@ const EventLoopToken& token_of(const ThreadCall& call) noexcept {
 
 void check_other_thread(const EventLoopToken& token) {
     const Loop* loop = Loop::running();
-    if (loop != nullptr && loop->mailbox().get() == &token.mailbox()) {
+    const bool is_loop = loop != nullptr && loop->mailbox().get() == &token.mailbox();
+    if (is_loop || token.mailbox().is_here()) {
         throw RuntimeError("a call that waits for a loop, in the loop itself: await "
                            "the coroutine");
     }

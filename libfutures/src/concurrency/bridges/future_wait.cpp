@@ -6,14 +6,17 @@
 
 #include "concurrency/errors.hpp"
 #include "concurrency/loop/loop.hpp"
+#include "os/spin.hpp"
 
 namespace concurrency::detail {
 
 using futures::FutureState;
 using futures::detail::StateBase;
 
-FutureWait::FutureWait(LoopTask& task, StateBase& state, OnCancel on_cancel) noexcept
-    : Park(task),
+FutureWait::FutureWait(
+    LoopTask& task, StateBase& state, OnCancel on_cancel, const char* what
+) noexcept
+    : Park(task, what),
       Watcher(Kind::waiter),
       state_(state),
       mailbox_(*task.loop().mailbox()),
@@ -23,6 +26,9 @@ FutureWait::FutureWait(LoopTask& task, StateBase& state, OnCancel on_cancel) noe
 
 FutureWait::~FutureWait() {
     leave();
+    if (!task().loop().is_of_this_process()) {
+        return;  // the thread is the other's
+    }
     if (!owns_call_ || state_.done() || on_cancel_ == OnCancel::abandon) {
         return;
     }
@@ -47,6 +53,9 @@ bool FutureWait::begin() {
         stop_call();
         task().check_cancelled();
     }
+    if (is_about_to_end()) {
+        return false;
+    }
     is_watching_ = state_.add_waiter(*this);
     if (is_watching_ && state_.done()) {
         leave();
@@ -62,9 +71,9 @@ bool FutureWait::abort() noexcept {
         return false;  // the letter is under way
     }
     has_stopped_ = stop_call();
-    // A call that has ended by now, with a result all the same, tells it by its letter.
-    if (has_stopped_ ? state_.done() && state_.state() != FutureState::finished
-                     : on_cancel_ == OnCancel::abandon) {
+    // Finished meanwhile, its result is the task's, and the letter under way.
+    const bool is_over = state_.done() && state_.state() != FutureState::finished;
+    if (has_stopped_ ? is_over : on_cancel_ == OnCancel::abandon) {
         leave();
         return true;
     }
@@ -76,6 +85,32 @@ void FutureWait::check() const {
         task().check_cancelled();
         throw Cancelled();  // a shield has come between since
     }
+}
+
+/// Looks for some microseconds whether a short call of a thread pool ends, before the
+/// loop sleeps: to be woken takes many times as long. Only when no other task could run
+/// meanwhile, and where it helped lately; and not for as long as a thread would that
+/// has nothing else to do, because the executor may have.
+bool FutureWait::is_about_to_end() noexcept {
+    if (state_.as_work() == nullptr || task().loop().has_others_ready()) {
+        return false;
+    }
+    mp::detail::SpinHistory& history = task().loop().looks();
+    if (!history.may_yield() || !history.worthwhile()) {
+        return false;
+    }
+    mp::detail::Search search(
+        history, {.pauses = 50, .yields = 8, .always_pause = true}
+    );
+    bool found = state_.done();
+    while (!found && search.again()) {
+        found = state_.done();
+    }
+    history.learn(found);
+    if (found) {
+        task().has_looked();
+    }
+    return found;
 }
 
 /// True when the future is cancelled, now or as soon as its call has ended.

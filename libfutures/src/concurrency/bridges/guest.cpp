@@ -14,13 +14,23 @@ namespace concurrency::detail {
 
 namespace {
 
-std::exception_ptr loop_has_ended() {
-    return std::make_exception_ptr(
-        RuntimeError("the loop ended before it had begun the call")
-    );
+std::exception_ptr loop_has_ended() noexcept {
+    try {
+        throw RuntimeError("the loop ended before it had begun the call");
+    } catch (...) {
+        return std::current_exception();  // of want of memory, perhaps
+    }
 }
 
 }  // namespace
+
+void GuestPlace::destroy_task() noexcept {
+    if (group_task_ != nullptr) {
+        delete group_task_;
+    } else {
+        delete own_task_;
+    }
+}
 
 /// Brings a guest into the loop.
 class Guest::Arrival final : public Letter {
@@ -89,6 +99,12 @@ class Guest::Running {
 public:
     Running(Guest& guest, CancelScope& scope) : guest_(guest) {
         guest.scope_ = &scope;
+        if (!guest.linked()) {
+            // A task that was started by TaskGroup::start().
+            LoopTask& task = this_task();
+            guest.group_task_ = static_cast<GroupTask*>(&task);
+            Bridge::of(task.loop()).add(guest);
+        }
         if (guest.is_cancelled_) {
             scope.cancel();
         }
@@ -120,6 +136,7 @@ void Guest::send(const EventLoopToken& token, GuestHome home, std::string name) 
 
 void Guest::start(Loop& loop) {
     const GuestHome home = std::exchange(home_, {});
+    Bridge& bridge = Bridge::of(loop);
     if (home.group_) {
         TaskGroup group = *home.group_;
         Keeper keeper(shared_from_this());
@@ -129,10 +146,13 @@ void Guest::start(Loop& loop) {
             keeper.let_go();  // the future gets the error
             throw;
         }
+        auto& task = static_cast<LoopTask&>(loop.tasks().back());
+        group_task_ = static_cast<GroupTask*>(&task);
+        bridge.add(*this);
         return;
     }
     const auto place = home.call_ ? home.call_->place() : ThreadCall::Place();
-    Bridge::of(loop).start(shared_from_this(), place.scope, place.parent);
+    bridge.start(shared_from_this(), place.scope, place.parent);
 }
 
 void Guest::cancel() {
@@ -153,7 +173,8 @@ Task<> Guest::run(Keeper guest) {
         error = std::current_exception();
     }
     guest->settle(error, has_result);
-    if (is_cancelled(error)) {
+    // One that no scope around has caused is the guest's own: it ends the guest.
+    if (is_cancelled(error) && this_task().cancel_pending()) {
         std::rethrow_exception(error);
     }
 }
@@ -187,7 +208,6 @@ void Guest::refuse(std::exception_ptr error) noexcept {
     }
 }
 
-/// Its future is cancelled now, or was by others, and those who wait hear of it.
 void Guest::settle_cancelled() noexcept {
     if (std::exchange(is_settled_, true)) {
         return;

@@ -3,6 +3,7 @@
 
 #include "concurrency/bridges/bridge.hpp"
 #include "concurrency/loop/loop.hpp"
+#include "concurrency/loop/running.hpp"
 
 namespace concurrency::detail {
 
@@ -92,11 +93,17 @@ ThreadCall* ThreadCall::here() noexcept {
     return call_here();
 }
 
-ThreadCall::Here::Here(ThreadCall& call) noexcept
-    : before_(std::exchange(call_here(), &call)) {}
+ThreadCall::Here::Here(ThreadCall& call) noexcept : before_(call_here()) {
+    enter(&call);
+}
 
 ThreadCall::Here::~Here() {
-    call_here() = before_;
+    enter(before_);
+}
+
+void ThreadCall::Here::enter(ThreadCall* call) noexcept {
+    call_here() = call;
+    running_here().call_is_cancelled = call != nullptr ? &call->cancelled() : nullptr;
 }
 
 }  // namespace concurrency::detail

@@ -4,18 +4,15 @@
 #include "concurrency/errors.hpp"
 #include "concurrency/loop/loop.hpp"
 
+#include <new>
+
 namespace concurrency::detail {
-
-GroupTask::GroupTask(std::shared_ptr<GroupState> group) noexcept
-    : group_(std::move(group)) {}
-
-GroupTask::~GroupTask() = default;
 
 void GroupTask::end() noexcept {
     std::exception_ptr error = take_error();
-    const std::shared_ptr<GroupState> group = group_;
+    GroupState& group = group_;
     delete this;  // with all it holds, before the group can end
-    group->ended(std::move(error));
+    group.ended(std::move(error));
 }
 
 void GroupState::check_active() const {
@@ -34,16 +31,20 @@ void GroupState::start(std::unique_ptr<GroupTask> task, std::string_view name) {
     ++pending_;
 }
 
-void GroupState::add_error(std::exception_ptr error) {
-    auto [cancellation, rest] = split_cancellation(error);
-    if (cancellation && !cancellation_) {
-        cancellation_ = std::move(cancellation);
-    }
-    if (rest) {
-        errors_.push_back(std::move(rest));
+void GroupState::add_error(std::exception_ptr error) noexcept {
+    try {
+        auto [cancellation, rest] = split_cancellation(error);
+        if (cancellation && !cancellation_) {
+            cancellation_ = std::move(cancellation);
+        }
+        if (rest) {
+            errors_.push_back(std::move(rest));
+        }
+    } catch (const std::bad_alloc&) {
+        has_lost_one_ = true;
     }
     if (!scope_.cancelled()) {
-        scope_.cancel();
+        scope_.call({});
     }
 }
 
@@ -55,6 +56,26 @@ void GroupState::ended(std::exception_ptr error) noexcept {
     if (pending_ == 0 && host_waits_) {
         host_waits_ = false;
         host_->wake();
+    }
+}
+
+std::exception_ptr GroupState::take_error() noexcept {
+    // Handles that are kept keep no exception.
+    std::vector<std::exception_ptr> errors = std::exchange(errors_, {});
+    const std::exception_ptr cancellation = std::exchange(cancellation_, nullptr);
+    if (errors.empty() && !has_lost_one_) {
+        // That of a group of cancellations is one of its own.
+        return !cancellation || is_cancelled(cancellation)
+                   ? cancellation
+                   : std::make_exception_ptr(Cancelled());
+    }
+    try {
+        if (has_lost_one_) {
+            errors.push_back(std::make_exception_ptr(std::bad_alloc()));
+        }
+        return make_group("unhandled errors in a TaskGroup", std::move(errors));
+    } catch (const std::bad_alloc&) {
+        return std::current_exception();
     }
 }
 
@@ -75,28 +96,15 @@ GroupBlock::~GroupBlock() {
     state_->scope_.detach();
 }
 
-void GroupBlock::body_ended(std::exception_ptr error) {
+void GroupBlock::body_ended(std::exception_ptr error) noexcept {
     if (error) {
         state_->add_error(std::move(error));
     }
 }
 
 void GroupBlock::leave() {
-    GroupState& state = *state_;
-    state.active_ = false;
-    std::exception_ptr error;
-    if (!state.errors_.empty()) {
-        error = make_group(
-            "unhandled errors in a TaskGroup", std::exchange(state.errors_, {})
-        );
-    } else if (is_cancelled(state.cancellation_)) {
-        error = state.cancellation_;
-    } else if (state.cancellation_) {
-        error = std::make_exception_ptr(Cancelled());  // a group of nothing else
-    }
-    // Handles that are kept keep no exception.
-    state.cancellation_ = nullptr;
-    state.scope_.leave(std::move(error));
+    state_->active_ = false;
+    state_->scope_.leave(state_->take_error());
 }
 
 }  // namespace concurrency::detail

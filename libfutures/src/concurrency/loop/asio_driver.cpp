@@ -106,6 +106,7 @@ void AsioDriver::attach(
     on_drop_ = std::move(on_drop);
     is_watched_ = on_drop_ != nullptr;
     if (is_watched_) {
+        const Posting posting;
         life_.expires_at(TimePoint::max());
         life_.async_wait(Handler(*this, &Loop::turn, &AsioDriver::waits_));
     }
@@ -134,7 +135,7 @@ void AsioDriver::detach_now() noexcept {
 
 void AsioDriver::post() {
     const Posting posting;
-    asio::post(executor_, Handler(*this, &Loop::turn));
+    asio::post(executor_, Handler(*this, &Loop::posted_turn));
 }
 
 void AsioDriver::post_mail() {
@@ -143,12 +144,14 @@ void AsioDriver::post_mail() {
 }
 
 void AsioDriver::call_at(TimePoint time) {
+    const Posting posting;
     timer_.expires_at(time);  // ends the wait before, whose handler then does nothing
     ++waits_;
     timer_.async_wait(Handler(*this, &Loop::timer_is_due, &AsioDriver::waits_));
 }
 
 void AsioDriver::call_when_idle(Clock::duration cushion) {
+    const Posting posting;
     ++idle_waits_;
     Handler idle(*this, &Loop::is_idle, &AsioDriver::idle_waits_);
     if (cushion <= Clock::duration::zero()) {
@@ -200,7 +203,7 @@ void AsioDriver::call_now(void (Loop::*function)()) {
 }
 
 void AsioDriver::dropped() noexcept {
-    if (Posting::is_under_way() || is_here()) {
+    if (Posting::is_under_way() || is_known_to_be_here()) {
         return;  // there was no memory to post it
     }
     std::function<void()> on_drop;

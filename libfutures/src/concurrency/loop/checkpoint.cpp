@@ -3,6 +3,9 @@
 
 #include "concurrency/detail/timer.hpp"
 #include "concurrency/loop/loop.hpp"
+#include "concurrency/loop/running.hpp"
+
+#include <atomic>
 
 namespace concurrency {
 
@@ -24,6 +27,16 @@ public:
 private:
     void fire() noexcept override { task().wake(); }
 };
+
+/// From when it begins to run, not from when it was called.
+Task<> sleep_for_duration(detail::Clock::duration duration) {
+    detail::LoopTask& task = detail::this_task();
+    task.check_cancelled();
+    const detail::TimePoint now = task.loop().now();
+    const bool is_before_the_end = duration < detail::TimePoint::max() - now;
+    Sleep sleep(task, is_before_the_end ? now + duration : detail::TimePoint::max());
+    co_await sleep;
+}
 
 Task<> sleep_until_time(detail::TimePoint until) {
     detail::LoopTask& task = detail::this_task();
@@ -48,26 +61,37 @@ Task<> cancel_shielded_checkpoint() {
     co_await detail::Yield();
 }
 
-void check_cancelled() {
-    detail::this_task().check_cancelled();
-}
-
-bool cancel_pending() {
-    return detail::this_task().cancel_pending();
-}
-
 namespace detail {
 
 namespace {
 
-Task<> sleep_for_duration(Clock::duration duration) {
-    const TimePoint now = this_task().loop().now();
-    // In its own statement: the deadline counts from when the task begins to sleep.
-    Task<> sleeping = sleep_until_time(now + duration);
-    co_await std::move(sleeping);
+/// In a thread that a task has called, and in no loop of its own; else null.
+const std::atomic<bool>* call_is_cancelled() noexcept {
+    return running_task() == nullptr ? running_here().call_is_cancelled : nullptr;
 }
 
 }  // namespace
+
+}  // namespace detail
+
+void check_cancelled() {
+    if (const std::atomic<bool>* is_cancelled = detail::call_is_cancelled()) {
+        if (*is_cancelled) {
+            throw Cancelled();
+        }
+    } else {
+        detail::this_task().check_cancelled();
+    }
+}
+
+bool cancel_pending() {
+    if (const std::atomic<bool>* is_cancelled = detail::call_is_cancelled()) {
+        return *is_cancelled;
+    }
+    return detail::this_task().cancel_pending();
+}
+
+namespace detail {
 
 Task<> sleep_for(Delay delay) {
     if (!(delay.seconds() > 0)) {

@@ -2,7 +2,6 @@
 // How the main task's loop is run, and what becomes of it when it is not run to its
 // end.
 #include "mp/thread_safety.hpp"
-#include "mp/timeout.hpp"
 
 #include "concurrency/backend.hpp"
 #include "concurrency/errors.hpp"
@@ -10,13 +9,14 @@
 #include "concurrency/loop/mock_driver.hpp"
 #include "concurrency/run.hpp"
 #include "concurrency/testing.hpp"
+#include "os/new_fd.hpp"
 
 #include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/system_executor.hpp>
 #include <boost/asio/thread_pool.hpp>
 
-#include <chrono>
 #include <cstddef>
 #include <exception>
 #include <functional>
@@ -59,7 +59,7 @@ public:
     /// Whatever still waits is destroyed where it waits.
     ~Drive() {
         detach();
-        if (!loop_.stopped()) {
+        if (!loop_.stopped() || loop_.is_abandoned()) {
             loop_.abandon();
             main_.destroy();
             loop_.tell_end();
@@ -109,7 +109,7 @@ private:
 /// be inside when run() has gone on.
 class Ending {
 public:
-    enum class How { pending, ended, dropped, stopped };
+    enum class How { pending, ended, dropped };
 
     void set_ended() { set(How::ended); }
 
@@ -126,15 +126,12 @@ public:
         }
     }
 
-    /// The context may be null; its stop is looked for now and then.
-    How wait(const asio::io_context* context) {
+    /// For as long as it takes: an io_context that is stopped tells nobody, and may be
+    /// run again.
+    How wait() {
         const mp::detail::MutexLock lock(mutex_);
         while (how_ == How::pending) {
-            if (context == nullptr) {
-                changed_.wait(mutex_);
-            } else if (!changed_.wait_until(mutex_, mp::Deadline(recheck))) {
-                how_ = context->stopped() ? How::stopped : How::pending;
-            }
+            changed_.wait(mutex_);
         }
         return how_;
     }
@@ -146,8 +143,6 @@ public:
     }
 
 private:
-    static constexpr std::chrono::milliseconds recheck{100};
-
     void set(How how) {
         const mp::detail::MutexLock lock(mutex_);
         how_ = how;
@@ -160,18 +155,6 @@ private:
     How how_ MP_GUARDED_BY(mutex_) = How::pending;
     bool is_let_go_ MP_GUARDED_BY(mutex_) = false;
 };
-
-/// The io_context that an executor belongs to, if that can be seen.
-const asio::io_context* context_of(const asio::any_io_executor& executor) noexcept {
-    using Plain = asio::io_context::executor_type;
-    if (const auto* plain = executor.target<Plain>()) {
-        return &plain->context();
-    }
-    if (const auto* strand = executor.target<asio::strand<Plain>>()) {
-        return &strand->get_inner_executor().context();
-    }
-    return nullptr;
-}
 
 void drive_in_context(
     MainTask& main, asio::io_context& context, testing::MockClock* clock
@@ -198,10 +181,21 @@ void drive_in_context(
     }
 }
 
+/// What can be seen to run two handlers at once cannot run tasks.
+void refuse_executor_that_is_not_serial(const asio::any_io_executor& executor) {
+    const auto* pool = executor.target<asio::thread_pool::executor_type>();
+    if (executor.target<asio::system_executor>() != nullptr ||
+        (pool != nullptr && asio::query(*pool, asio::execution::occupancy) != 1)) {
+        throw ValueError("this executor may run several handlers at once: give run() a "
+                         "strand of it (boost::asio::make_strand)");
+    }
+}
+
 void drive_in_executor(
     MainTask& main, const asio::any_io_executor& executor, testing::MockClock* clock
 ) {
     refuse_inside_loop();
+    refuse_executor_that_is_not_serial(executor);
     const auto ending = std::make_shared<Ending>();
 
     struct LetGo {
@@ -214,31 +208,42 @@ void drive_in_executor(
     Drive drive(main, executor, clock);
     drive.refuse_inside_executor();
     drive.start([ending] { ending->set_ended(); }, [ending] { ending->drop(); });
-    if (ending->wait(context_of(executor)) != Ending::How::ended) {
+    if (ending->wait() != Ending::How::ended) {
         drive.detach();
         if (!drive.ended()) {
-            throw RuntimeError("the executor was stopped before the main task had ended"
+            throw RuntimeError(
+                "the executor was destroyed before the main task had ended"
             );
         }
     }
     drive.check();
 }
 
+/// Its descriptors take no place of a standard stream that is closed: what others write
+/// there would end up in them.
+void make_reactor(const asio::any_io_executor& executor) {
+    const mp::os::ClosedStreamsHeld held;
+    const asio::steady_timer timer(executor);
+}
+
 void drive_in_backend(MainTask& main, Backend backend, testing::MockClock* clock) {
     switch (backend) {
     case Backend::io_context: {
         asio::io_context context(1);
+        make_reactor(context.get_executor());
         drive_in_context(main, context, clock);
         break;
     }
     case Backend::thread_pool: {
         refuse_inside_loop();
         asio::thread_pool pool(pool_threads);
+        make_reactor(pool.get_executor());
         drive_in_executor(main, asio::make_strand(pool.get_executor()), clock);
         pool.join();
         break;
     }
     case Backend::system_executor:
+        make_reactor(asio::system_executor());
         drive_in_executor(main, asio::make_strand(asio::system_executor()), clock);
         break;
     }

@@ -15,31 +15,6 @@ FramePool::~FramePool() {
     }
 }
 
-void* FramePool::take(std::size_t size) {
-    if (steps(size) <= sizes) {
-        Shelf& shelf = shelves_[steps(size)];
-        if (shelf.first != nullptr) {
-            Free* frame = shelf.first;
-            shelf.first = frame->next;
-            --shelf.count;
-            return frame;
-        }
-    }
-    return allocate(size);
-}
-
-void FramePool::give(void* frame, std::size_t size) noexcept {
-    if (steps(size) <= sizes) {
-        Shelf& shelf = shelves_[steps(size)];
-        if (shelf.count * steps(size) < most) {
-            shelf.first = new (frame) Free{shelf.first};
-            ++shelf.count;
-            return;
-        }
-    }
-    release(frame);
-}
-
 void* FramePool::allocate(std::size_t size) {
     return ::operator new(steps(size) * step);
 }

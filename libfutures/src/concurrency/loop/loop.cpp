@@ -7,17 +7,23 @@
 #include <algorithm>
 #include <atomic>
 #include <exception>
+#include <new>
+#include <thread>
 #include <utility>
 
 namespace concurrency::detail {
 
 namespace {
 
-// Rounds of all that is ready, before the executor may see to other things.
-constexpr int rounds_in_a_turn = 64;
+// So many tasks run, and then the rest of what was ready with them, before the executor
+// may see to other things, which costs some system calls.
+constexpr int runs_in_a_turn = 512;
 
 // How often a task may go on without waiting, before the others run.
 constexpr int steps_without_yield = 256;
+
+// For the few small objects by which an executor keeps a call.
+constexpr std::size_t reserve_size = 1024;
 
 std::uint64_t take_ids(std::uint64_t count) noexcept {
     static std::atomic<std::uint64_t> next{1};
@@ -61,13 +67,22 @@ Loop::~Loop() {
     }
 }
 
-void Loop::turn() {
+void Loop::posted_turn() {
     posted_ = false;
+    turn();
+}
+
+void Loop::turn() {
+    if (!reserve_) {
+        reserve_.reset(new (std::nothrow) std::byte[reserve_size]);
+    }
     const Turn turn(*this);
     List<ReadyLink> round;
-    for (int i = 0; i < rounds_in_a_turn && !stopped_; ++i) {
+    for (int runs = 0; runs < runs_in_a_turn && !stopped_;) {
         // Before the tasks: a deadline that has passed is seen by the next checkpoint.
-        fire_due_timers();
+        if (!timers_.empty()) {
+            fire_due_timers();
+        }
         if (has_failed()) {
             root_.call("a handler threw");
         }
@@ -77,15 +92,21 @@ void Loop::turn() {
         ++rounds_;
         round.take(ready_);
         while (!round.empty() && !stopped_) {
-            run(static_cast<LoopTask&>(round.pop_front()));
+            auto& task = static_cast<LoopTask&>(round.pop_front());
+            more_in_round_ = !round.empty();
+            ++runs;
+            run(task);
+            if (!is_of_this_process()) [[unlikely]] {
+                give_up("the loop was left behind by a fork");
+            }
         }
     }
     if (stopped_) {
         return;
     }
-    if (!ready_.empty() || has_failed()) {
-        driver_.post();
-        posted_ = true;
+    // One is enough: what timers and letters begin may find it under way.
+    if ((!ready_.empty() || has_failed()) && !posted_) {
+        post_turn();
     }
     ask_for_timer();
     watch_idle();
@@ -127,19 +148,24 @@ void Loop::abandon() noexcept {
     }
 }
 
-void Loop::schedule(LoopTask& task) {
-    if (abandoned_) {
-        return;
-    }
-    ready_.push_back(task);
-    if (!has_turn_ && !posted_) {
-        posted_ = true;
-        driver_.post();
+// Who wakes a task has nobody to tell that there is no memory for that, and the task
+// waits for it. So there is a reserve; beyond that others have to give memory back.
+void Loop::post_turn() noexcept {
+    posted_ = true;
+    for (;;) {
+        try {
+            driver_.post();
+            return;
+        } catch (const std::bad_alloc&) {
+            reserve_.reset();
+            std::this_thread::yield();
+        }
     }
 }
 
 void Loop::run(LoopTask& task) {
-    running_here().task = &task;
+    Running& here = running_here();
+    here.task = &task;
     task.budget_ = steps_without_yield;
     task.parked_ = false;
     if (!task.begun_) {
@@ -155,9 +181,25 @@ void Loop::run(LoopTask& task) {
         std::exchange(task.next_, {}).resume();
     }
     if (task.finished_) {
+        // They end when nothing runs here: what a value's destructor does must not find
+        // a task that is half gone.
+        const std::shared_ptr<const LocalValue> locals = task.locals_;
         task.end();
+        here.task = nullptr;
+        return;
     }
-    running_here().task = nullptr;
+    here.task = nullptr;
+    if (!task.parked_) [[unlikely]] {
+        give_up("a task awaited something that is not of this library: an operation of "
+                "Boost.Asio needs use_task or asio_op()");
+    }
+}
+
+void Loop::give_up(const char* why) {
+    if (!error_) {
+        error_ = std::make_exception_ptr(RuntimeError(why));
+    }
+    abandon();
 }
 
 void Loop::add(Timer& timer, TimePoint time) {
@@ -183,9 +225,6 @@ void Loop::remove(Timer& timer) noexcept {
 }
 
 void Loop::fire_due_timers() noexcept {
-    if (timers_.empty()) {
-        return;
-    }
     const TimePoint time = now();
     while (!timers_.empty() && timers_.first() <= time) {
         Timer& timer = timers_.pop();
@@ -208,9 +247,10 @@ void Loop::ask_for_timer() {
     if (timers_.empty() || (is_asked_for_ && asked_for_ <= timers_.first())) {
         return;
     }
+    is_asked_for_ = false;  // should there be no memory for it
     asked_for_ = timers_.first();
-    is_asked_for_ = true;
     driver_.call_at(asked_for_);
+    is_asked_for_ = true;
 }
 
 // How long nothing is to run before is_idle(); none when nobody wants to know.
@@ -234,10 +274,11 @@ void Loop::watch_idle() {
     if (is_watching_ && watched_rounds_ == rounds_ && watched_cushion_ == *cushion) {
         return;
     }
-    is_watching_ = true;
+    is_watching_ = false;
     watched_rounds_ = rounds_;
     watched_cushion_ = *cushion;
     driver_.call_when_idle(*cushion);
+    is_watching_ = true;
 }
 
 void Loop::is_idle() {
@@ -273,13 +314,14 @@ std::uint64_t Loop::new_task_id() noexcept {
 }
 
 void Loop::fail(std::exception_ptr error) noexcept {
-    if (error_) {
-        return;
+    if (!error_) {
+        error_ = std::move(error);
     }
-    error_ = std::move(error);
-    if (!has_turn_ && !posted_) {
-        posted_ = true;
-        driver_.post();
+    if (!has_turn_) {
+        // What failed may be one of the calls that were asked for, so none is waited
+        // for.
+        is_asked_for_ = is_watching_ = false;
+        post_turn();
     }
 }
 
@@ -295,10 +337,6 @@ void Loop::check_here() const {
     if (here == nullptr && !driver_.is_here() && !abandoned_) {
         throw RuntimeError("this belongs to a loop that runs in another thread");
     }
-}
-
-bool Loop::is_of_this_process() const noexcept {
-    return generation_ == fork_generation();
 }
 
 Loop* Loop::running() noexcept {

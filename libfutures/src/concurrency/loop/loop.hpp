@@ -8,8 +8,11 @@
 #include "concurrency/loop/driver.hpp"
 #include "concurrency/loop/frame_pool.hpp"
 #include "concurrency/loop/mailbox.hpp"
+#include "concurrency/loop/running.hpp"
 #include "concurrency/loop/timer_heap.hpp"
+#include "os/spin.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <memory>
@@ -25,7 +28,7 @@ class RootScope final : public ScopeNode {};
 class IdleWait final : public Park, public Link {
 public:
     IdleWait(LoopTask& task, TimePoint cushion) noexcept
-        : Park(task), cushion_(cushion.time_since_epoch()) {}
+        : Park(task, "wait_all_tasks_blocked"), cushion_(cushion.time_since_epoch()) {}
 
     bool abort() noexcept override {
         unlink();
@@ -65,6 +68,9 @@ public:
     /// things to do.
     void turn();
 
+    /// The same, asked for by driver().post().
+    void posted_turn();
+
     /// The time has come that call_at() was given.
     void timer_is_due();
 
@@ -83,7 +89,18 @@ public:
     // -- For tasks.
 
     /// It runs in its turn, the first that was made ready first.
-    void schedule(LoopTask& task);
+    void schedule(LoopTask& task) noexcept {
+        if (abandoned_) {
+            return;
+        }
+        ready_.push_back(task);
+        if (!has_turn_ && !posted_) {
+            post_turn();
+        }
+    }
+
+    /// Whether another task could run now. Requires: a task of the loop runs.
+    bool has_others_ready() const noexcept { return more_in_round_ || !ready_.empty(); }
 
     /// One more of its tasks, until it is destroyed.
     void admit(LoopTask& task) noexcept { tasks_.push_back(task); }
@@ -141,6 +158,9 @@ public:
 
     FramePool& frames() noexcept { return frames_; }
 
+    /// Whether it helped to look for what other threads do, before the loop sleeps.
+    mp::detail::SpinHistory& looks() noexcept { return looks_; }
+
     /// Of a task, as no other task of the program has it.
     std::uint64_t new_task_id() noexcept;
 
@@ -149,7 +169,9 @@ public:
     void check_here() const;
 
     /// In the child of a fork the loop of its parent is none.
-    bool is_of_this_process() const noexcept;
+    bool is_of_this_process() const noexcept {
+        return generation_ == fork_generation();
+    }
 
     /// The loop whose turn it is in this thread, or null.
     static Loop* running() noexcept;
@@ -158,6 +180,10 @@ private:
     class Turn;
 
     void run(LoopTask& task);
+
+    /// Nothing runs any more: run() destroys what is left, and throws RuntimeError.
+    void give_up(const char* why);
+    void post_turn() noexcept;
     /// Whether fail() has still to reach the tasks.
     bool has_failed() const noexcept { return error_ && !root_.cancelled(); }
 
@@ -169,6 +195,7 @@ private:
     Driver& driver_;
     const std::uint64_t generation_;
     FramePool frames_;
+    mp::detail::SpinHistory looks_;
     RootScope root_;
     std::exception_ptr error_;
     List<LoopLink> tasks_;
@@ -184,7 +211,9 @@ private:
     Clock::duration watched_cushion_{};
     bool is_watching_ = false;
     bool has_turn_ = false;
+    bool more_in_round_ = false;  // of ready tasks, besides the one that runs
     bool posted_ = false;
+    std::unique_ptr<std::byte[]> reserve_;  // given up for what must not fail
     bool stopped_ = false;
     bool abandoned_ = false;
     std::shared_ptr<const LocalValue> locals_;

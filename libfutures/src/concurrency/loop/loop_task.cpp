@@ -5,11 +5,20 @@
 #include "concurrency/loop/loop.hpp"
 #include "concurrency/loop/running.hpp"
 
+#include <new>
 #include <utility>
 
 namespace concurrency::detail {
 
+void throw_awaited_before() {
+    throw RuntimeError("a Task can be awaited once, and it has been");
+}
+
 LoopTask::~LoopTask() {
+    Running& running = running_here();
+    if (running.task == this) {
+        running.task = nullptr;
+    }
     while (!held_.empty()) {
         held_.pop_front().owner_ended();
     }
@@ -65,7 +74,8 @@ const char* LoopTask::where() const noexcept {
     if (ReadyLink::linked()) {
         return "ready";
     }
-    return wait_ != nullptr ? wait_->what() : "waiting";
+    // Of an abandoned loop, as in abort_wait().
+    return wait_ != nullptr && !loop_->is_abandoned() ? wait_->what() : "waiting";
 }
 
 void LoopTask::stop_loop() noexcept {
@@ -83,7 +93,15 @@ void LoopTask::throw_cancelled() const {
             break;
         }
     }
-    throw reason == nullptr ? Cancelled() : Cancelled(*reason);
+    Cancelled cancelled;
+    try {
+        if (reason != nullptr) {
+            cancelled = Cancelled(*reason);
+        }
+    } catch (const std::bad_alloc&) {
+        static_cast<void>(0);  // cancelled it is, if nobody can be told why
+    }
+    throw cancelled;
 }
 
 }  // namespace concurrency::detail

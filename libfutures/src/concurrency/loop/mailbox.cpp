@@ -54,16 +54,26 @@ bool Mailbox::is_here() const noexcept {
 }
 
 void Mailbox::withdraw(Letter& letter) noexcept {
+    if (!is_of_this_process()) {
+        letter.unlink();
+        return;
+    }
     const mp::detail::MutexLock lock(mutex_);
     letter.unlink();
 }
 
 void Mailbox::end() noexcept {
+    if (!is_of_this_process()) {
+        return;
+    }
     const mp::detail::MutexLock lock(mutex_);
     ended_ = true;
 }
 
 void Mailbox::close() noexcept {
+    if (!is_of_this_process()) {
+        return;  // a thread that is not here may have the mutex; nothing comes any more
+    }
     List<Letter> late;
     {
         const mp::detail::MutexLock lock(mutex_);

@@ -34,7 +34,8 @@ MockClock::MockClock(double rate, Delay autojump_threshold)
       autojump_threshold_(checked_threshold(autojump_threshold)),
       since_(detail::Clock::now()) {}
 
-void MockClock::jump(double seconds) {
+void MockClock::jump(Delay time) {
+    const double seconds = time.seconds();
     if (!(seconds >= 0)) {
         throw ValueError("a MockClock cannot jump into the past");
     }

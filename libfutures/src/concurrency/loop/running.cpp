@@ -12,28 +12,15 @@
 
 namespace concurrency::detail {
 
-namespace {
-
-std::atomic<std::uint64_t> generation{0};
-
-}  // namespace
-
-[[gnu::noinline]] Running& running_here() noexcept {
-    thread_local Running running;
-    return running;
-}
-
-std::uint64_t fork_generation() noexcept {
-    // order: none needed, it changes only in the child of a fork, which has one thread.
-    return generation.load(std::memory_order_relaxed);
-}
+constinit thread_local Running running_in_thread;
+constinit std::atomic<std::uint64_t> fork_count{0};
 
 void watch_forks() {
     static std::once_flag once;
     std::call_once(once, [] {
         // A fork takes the thread that called it, with the loop that it is in; the file
         // descriptors under that loop belong to the parent.
-        const int error = ::pthread_atfork(nullptr, nullptr, [] { ++generation; });
+        const int error = ::pthread_atfork(nullptr, nullptr, [] { ++fork_count; });
         if (error != 0) {
             throw std::system_error(error, std::generic_category(), "pthread_atfork");
         }
@@ -46,14 +33,14 @@ void watch_forks() {
                                                                          : nullptr;
 }
 
-LoopTask& this_task() {
-    LoopTask* task = running_task();
-    if (task == nullptr) {
+[[gnu::noinline]] LoopTask& this_task() {
+    const Running& running = running_here();
+    if (running.task == nullptr || !running.loop->is_of_this_process()) [[unlikely]] {
         throw RuntimeError(
             "this needs a task of a loop to run in: see concurrency::run()"
         );
     }
-    return *task;
+    return *running.task;
 }
 
 }  // namespace concurrency::detail

@@ -29,14 +29,19 @@ StreamState::Open::~Open() {
 
 void StreamState::wake_all() noexcept {
     while (!waiters_.empty()) {
-        waiters_.pop_front().task().wake();
+        NextWait& wait = waiters_.pop_front();
+        wait.is_left_out = !ended();
+        wait.task().wake();
     }
+}
+
+void StreamState::throw_not_open() {
+    throw RuntimeError("next() of a CompletionStream works in the body of its run()");
 }
 
 void StreamState::check_open(const LoopTask& task) const {
     if (task_ == nullptr) {
-        throw RuntimeError("next() of a CompletionStream works in the body of its run()"
-        );
+        throw_not_open();
     }
     if (&task_->loop() != &task.loop()) {
         throw RuntimeError("the CompletionStream belongs to another loop");

@@ -6,11 +6,11 @@ namespace concurrency::detail {
 BorrowerSet::Entry* BorrowerSet::find(Borrower borrower) noexcept {
     for (std::size_t place = home(borrower);; place = next(place)) {
         Entry& entry = table_[place];
-        if (entry.borrower == borrower) {
-            return &entry;
-        }
         if (entry.borrower.is_nobody()) {
             return nullptr;
+        }
+        if (entry.borrower == borrower) {
+            return &entry;
         }
     }
 }

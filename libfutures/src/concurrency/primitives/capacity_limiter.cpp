@@ -17,19 +17,24 @@ double checked_total(double total_tokens) {
     return total_tokens;
 }
 
+void check_somebody(Borrower borrower) {
+    if (borrower.is_nobody()) {
+        throw ValueError("a Borrower that is nobody borrows nothing");
+    }
+}
+
 }  // namespace
 
 class CapacityLimiter::Claim final : public detail::Claim {
 public:
     Claim(CapacityLimiter& limiter, detail::LoopTask& task, Borrower borrower)
-        : detail::Claim(task),
+        : detail::Claim(task, "CapacityLimiter.acquire"),
           limiter_(limiter),
           borrower_(borrower.is_nobody() ? Borrower::task(task.id()) : borrower) {
         task.check_cancelled();
         if (limiter.take(borrower_)) {
             serve();
         } else {
-            limiter.waiters_.check();
             limiter.borrowers_.insert(borrower_, true);
             limiter.waiters_.push_back(*this);
         }
@@ -70,6 +75,7 @@ Task<> CapacityLimiter::acquire() {
 }
 
 Task<> CapacityLimiter::acquire_on_behalf_of(Borrower borrower) {
+    check_somebody(borrower);
     return acquire_for(borrower);
 }
 
@@ -91,6 +97,7 @@ void CapacityLimiter::acquire_nowait() {
 }
 
 void CapacityLimiter::acquire_on_behalf_of_nowait(Borrower borrower) {
+    check_somebody(borrower);
     static_cast<void>(detail::this_task());
     if (!take(borrower)) {
         throw WouldBlock("all tokens are borrowed");
@@ -102,6 +109,7 @@ void CapacityLimiter::release() {
 }
 
 void CapacityLimiter::release_on_behalf_of(Borrower borrower) {
+    check_somebody(borrower);
     const detail::BorrowerSet::Entry* entry = borrowers_.find(borrower);
     if (entry == nullptr || entry->waits) {
         throw RuntimeError("this borrower has no token");
@@ -123,8 +131,7 @@ CapacityLimiterStatistics CapacityLimiter::statistics() const {
 
 void CapacityLimiter::give_back(Borrower borrower) noexcept {
     detail::BorrowerSet::Entry* entry = borrowers_.find(borrower);
-    if (entry != nullptr && !entry->waits) {
-        waiters_.check();
+    if (entry != nullptr && !entry->waits && waiters_.check_for_guard()) {
         borrowers_.erase(*entry);
         --borrowed_;
         give_out();
@@ -132,6 +139,7 @@ void CapacityLimiter::give_back(Borrower borrower) noexcept {
 }
 
 bool CapacityLimiter::take(Borrower borrower) {
+    waiters_.check();
     if (const detail::BorrowerSet::Entry* entry = borrowers_.find(borrower)) {
         throw RuntimeError(
             entry->waits ? "this borrower waits for a token already"

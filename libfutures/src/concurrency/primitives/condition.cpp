@@ -11,7 +11,8 @@ namespace concurrency {
 
 class Condition::Claim final : public Lock::Claim {
 public:
-    using Lock::Claim::Claim;
+    Claim(Lock& lock, detail::LoopTask& task) noexcept
+        : Lock::Claim(lock, task, "Condition.wait") {}
 
     /// Gives the lock away, and waits for a notification.
     void ask_in(detail::ClaimQueue& waiters) {

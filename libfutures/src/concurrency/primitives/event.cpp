@@ -9,7 +9,8 @@ namespace {
 
 class EventClaim final : public detail::Claim {
 public:
-    EventClaim(detail::LoopTask& task, detail::ClaimQueue& waiters) : Claim(task) {
+    EventClaim(detail::LoopTask& task, detail::ClaimQueue& waiters)
+        : Claim(task, "Event.wait") {
         waiters.check();
         waiters.push_back(*this);
     }

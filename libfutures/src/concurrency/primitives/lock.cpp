@@ -73,8 +73,7 @@ void Lock::release(std::uint64_t owner) {
 // owner's coroutine is destroyed. What was released by hand meanwhile is not the
 // guard's any more.
 void Lock::give_back(std::uint64_t owner) noexcept {
-    if (owner_ != nullptr && owner_->id() == owner) {
-        waiters_.check();
+    if (owner_ != nullptr && owner_->id() == owner && waiters_.check_for_guard()) {
         pass_on();
     }
 }

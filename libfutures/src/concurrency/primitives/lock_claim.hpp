@@ -11,8 +11,8 @@ namespace concurrency {
 
 class Lock::Claim : public detail::Claim {
 public:
-    Claim(Lock& lock, detail::LoopTask& task) noexcept
-        : detail::Claim(task), lock_(lock) {}
+    Claim(Lock& lock, detail::LoopTask& task, const char* what) noexcept
+        : detail::Claim(task, what), lock_(lock) {}
 
     Claim(const Claim&) = delete;
     Claim& operator=(const Claim&) = delete;
@@ -50,7 +50,7 @@ private:
 class Lock::Request final : public Lock::Claim {
 public:
     /// Has the lock, or is in its queue. Throws when it cannot have it.
-    Request(Lock& lock, detail::LoopTask& task) : Claim(lock, task) {
+    Request(Lock& lock, detail::LoopTask& task) : Claim(lock, task, "Lock.acquire") {
         task.check_cancelled();
         if (!lock.locked()) {
             lock.set_owner(task);

@@ -3,12 +3,14 @@
 
 #include "concurrency/errors.hpp"
 
+#include <limits>
+
 namespace concurrency {
 
 class Semaphore::Claim final : public detail::Claim {
 public:
     Claim(Semaphore& semaphore, detail::LoopTask& task)
-        : detail::Claim(task), semaphore_(semaphore) {
+        : detail::Claim(task, "Semaphore.acquire"), semaphore_(semaphore) {
         task.check_cancelled();
         if (semaphore.value_ > 0) {
             --semaphore.value_;
@@ -64,7 +66,7 @@ void Semaphore::acquire_nowait() {
 }
 
 void Semaphore::release() {
-    if (max_value_ && value_ == *max_value_) {
+    if (value_ == max_value_.value_or(std::numeric_limits<decltype(value_)>::max())) {
         throw ValueError("the semaphore has all its permits: released too often");
     }
     waiters_.check();
@@ -73,8 +75,8 @@ void Semaphore::release() {
 
 void Semaphore::give_back(std::monostate) noexcept {
     // Not beyond the maximum: the guard's permit was returned by hand then.
-    if (!max_value_ || value_ < *max_value_) {
-        waiters_.check();
+    const bool is_missing = !max_value_ || value_ < *max_value_;
+    if (is_missing && waiters_.check_for_guard()) {
         put_back();
     }
 }

@@ -42,6 +42,31 @@ struct ChildProgram::Watch {
     int pidfd = -1;  // the process's; it has no function that tells it
 };
 
+/// The handler of that wait. Destroyed before it was called, for want of memory, it
+/// leaves nobody who would reap the child.
+class ChildProgram::Ended {
+public:
+    explicit Ended(std::shared_ptr<ChildProgram> child) noexcept
+        : child_(std::move(child)) {}
+
+    Ended(Ended&&) noexcept = default;
+    Ended& operator=(Ended&&) = delete;
+
+    ~Ended() {
+        if (child_ && child_->is_watched_) {
+            child_->kill_and_reap();
+            child_->wake_all();
+        }
+    }
+
+    void operator()(const error_code& error, int /*code*/) noexcept {
+        std::exchange(child_, nullptr)->ended(!error);
+    }
+
+private:
+    std::shared_ptr<ChildProgram> child_;
+};
+
 ChildProgram::ChildProgram(double grace)
     : loop_(this_task().loop()),
       grace_(grace),
@@ -71,14 +96,12 @@ void ChildProgram::watch(pid_t pid, mp::UniqueFd pidfd) {
     }
     watch_->pidfd = pidfd.release();
     loop_.at_end(*this);
-    watch_->process->async_wait([self =
-                                     shared_from_this()](const error_code& error, int) {
-        self->ended(!error);
-    });
+    watch_->process->async_wait(Ended(shared_from_this()));
+    is_watched_ = true;
 }
 
 void ChildProgram::ended(bool reaped) noexcept {
-    if (!watch_->process) {
+    if (!is_watched()) {
         return;  // it was killed, and its wait ended
     }
     int code = os::unknown_code;
@@ -113,18 +136,22 @@ void ChildProgram::let_go() noexcept {
     }
     watch_->process.reset();
     watch_->timer.reset();
+    watch_->executor = {};  // the context that it is of may go before this
     watch_->pidfd = -1;
     LoopEnd::unlink();
 }
 
 void ChildProgram::send_signal(int signal) {
-    if (watch_->process) {
+    if (is_watched()) {
         os::pidfd_send_signal(watch_->pidfd, signal);
     }
 }
 
 void ChildProgram::kill_and_reap() noexcept {
-    if (!watch_->process) {
+    if (!is_watched()) {
+        return;
+    }
+    if (left_behind_by_fork()) {
         return;
     }
     try {
@@ -138,6 +165,22 @@ void ChildProgram::kill_and_reap() noexcept {
         code_ = os::unknown_code;  // it may not be signalled, and ends when it likes
     }
     let_go();
+    wake_all();
+}
+
+/// It is no child of this process, then, and its wait is in the other's reactor: what
+/// is of Boost.Process is not even destroyed here.
+bool ChildProgram::left_behind_by_fork() noexcept {
+    if (loop_.is_of_this_process()) {
+        return false;
+    }
+    LoopEnd::unlink();
+    static_cast<void>(watch_.release());
+    return true;
+}
+
+bool ChildProgram::is_watched() const noexcept {
+    return watch_ != nullptr && watch_->process;
 }
 
 Task<int> ChildProgram::wait(std::shared_ptr<ChildProgram> child) {
@@ -150,7 +193,7 @@ Task<int> ChildProgram::wait(std::shared_ptr<ChildProgram> child) {
         Passed passed(task);
         co_await passed;
     } else {
-        PlainWaiter waiter(task);
+        PlainWaiter waiter(task, "Process.wait");
         child->waiters_.push_back(waiter);
         co_await waiter;
     }
@@ -171,10 +214,15 @@ Task<> ChildProgram::end(std::shared_ptr<ChildProgram> child) {
 }
 
 void ChildProgram::leave() noexcept {
-    if (!watch_->process) {
+    if (!is_watched()) {
         return;
     }
-    if (Loop::running() != &loop_) {
+    if (left_behind_by_fork()) {
+        return;
+    }
+    const bool is_here =
+        Loop::running() == &loop_ || loop_.driver().is_known_to_be_here();
+    if (!is_here || loop_.is_abandoned()) {
         kill_and_reap();  // nobody would see to it
         return;
     }
@@ -199,7 +247,6 @@ void ChildProgram::leave() noexcept {
         });
     } catch (...) {
         kill_and_reap();
-        wake_all();
     }
 }
 

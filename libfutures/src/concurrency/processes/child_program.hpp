@@ -8,9 +8,9 @@
 
 #include "mp/fd.hpp"
 
+#include "concurrency/coroutine.hpp"
 #include "concurrency/detail/waiter.hpp"
 #include "concurrency/loop/loop.hpp"
-#include "concurrency/task.hpp"
 #include "os/exec.hpp"
 
 #include <sys/types.h>
@@ -53,6 +53,7 @@ public:
 
 private:
     struct Watch;  // what is of Boost.Process
+    class Ended;
 
     explicit ChildProgram(double grace);
 
@@ -60,6 +61,8 @@ private:
 
     void watch(pid_t pid, mp::UniqueFd pidfd);
     void ended(bool reaped) noexcept;
+    bool is_watched() const noexcept;
+    bool left_behind_by_fork() noexcept;
     void kill_and_reap() noexcept;
     void let_go() noexcept;
     void wake_all() noexcept;
@@ -68,6 +71,7 @@ private:
     const double grace_;
     pid_t pid_ = 0;
     std::unique_ptr<Watch> watch_;
+    bool is_watched_ = false;  // the wait is under way
     std::optional<int> code_;
     List<PlainWaiter> waiters_;
 };

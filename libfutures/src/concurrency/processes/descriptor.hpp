@@ -5,8 +5,8 @@
 
 #include "mp/fd.hpp"
 
+#include "concurrency/coroutine.hpp"
 #include "concurrency/loop/loop.hpp"
-#include "concurrency/task.hpp"
 
 #include <boost/asio/posix/stream_descriptor.hpp>
 

@@ -2,6 +2,7 @@
 #include "concurrency/detail/hand_over.hpp"
 
 #include "concurrency/errors.hpp"
+#include "concurrency/loop/loop.hpp"
 
 namespace concurrency::detail {
 
@@ -28,8 +29,13 @@ void throw_passage(Passage passage) {
     throw WouldBlock();
 }
 
-void refuse_other_loop() {
-    throw RuntimeError("a task of another loop waits in it: it belongs to that loop");
+void check_loop_of(const Waiter& waiting, const LoopTask* here) {
+    const Loop& loop = waiting.task().loop();
+    if (here != nullptr && &here->loop() != &loop) {
+        throw RuntimeError("a task of another loop waits in it: it belongs to that loop"
+        );
+    }
+    loop.check_here();
 }
 
 }  // namespace concurrency::detail

@@ -4,6 +4,8 @@
 #include "concurrency/errors.hpp"
 #include "concurrency/loop/loop.hpp"
 
+#include <new>
+
 namespace concurrency {
 
 namespace {
@@ -58,7 +60,7 @@ void CancelScope::set_deadline(Instant deadline) {
     deadline_ = deadline.seconds();
     if (state_ == State::entered && !called_) {
         Timer::clear();
-        arm();
+        arm(now());
     }
 }
 
@@ -77,11 +79,18 @@ void CancelScope::enter(detail::LoopTask& task) {
     state_ = State::entered;
     host_ = &task;
     enter_tree(task);
-    if (after_) {
-        deadline_ = now() + *after_;
-    }
-    if (!called_) {
-        arm();
+    // The clock is what a limit that does not strike costs most: one look at it.
+    try {
+        if (after_) {
+            const double entered = now();
+            deadline_ = entered + *after_;
+            arm(entered);
+        } else if (deadline_ != inf) {
+            arm(now());
+        }
+    } catch (...) {
+        detach();  // nobody is going to leave it
+        throw;
     }
     update();
 }
@@ -101,9 +110,8 @@ bool CancelScope::leave(std::exception_ptr error) {
         std::rethrow_exception(std::move(rest));
     }
     if (fails_ && by_deadline_) {
-        throw TimeoutError(
-            reason_ == by_deadline ? "the time limit of a block has passed" : reason_
-        );
+        const bool is_usual = reason_.empty() || reason_ == by_deadline;
+        throw TimeoutError(is_usual ? "the time limit of a block has passed" : reason_);
     }
     return false;
 }
@@ -117,7 +125,11 @@ void CancelScope::cancel_by_deadline() noexcept {
         return;
     }
     by_deadline_ = true;
-    call(reason_.empty() ? by_deadline : std::move(reason_));
+    try {
+        call(reason_.empty() ? by_deadline : std::move(reason_));
+    } catch (const std::bad_alloc&) {
+        call({});
+    }
 }
 
 void CancelScope::check_loop() const {
@@ -137,11 +149,11 @@ bool CancelScope::has_passed() const {
     return is_known && deadline_ != inf && deadline_ <= now();
 }
 
-void CancelScope::arm() {
-    if (deadline_ == inf) {
+void CancelScope::arm(double present) {
+    if (deadline_ == inf || called_) {
         return;
     }
-    if (deadline_ <= now()) {
+    if (deadline_ <= present) {
         cancel_by_deadline();
     } else {
         Timer::set(host_->loop(), detail::to_time_point(deadline_));
