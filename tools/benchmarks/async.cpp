@@ -7,9 +7,11 @@
 #include "bench.hpp"
 #include "concurrency/concurrency.hpp"
 
+#include <unistd.h>
+
 #include <chrono>
 #include <cstddef>
-#include <functional>
+#include <fstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -29,22 +31,41 @@ Task<> nothing() {
     co_return;
 }
 
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
 /// Seconds that `body(count)`, which gives a Task, takes in a loop, without what the
 /// loop's begin and end take.
 template <class Body>
-double seconds_in_loop(int rounds, std::size_t count, Body body) {
-    using Clock = std::chrono::steady_clock;
-    std::vector<double> times;
-    concurrency::run([&]() -> Task<> {
-        co_await body(count);  // not counted
-        for (int i = 0; i != rounds; ++i) {
-            const Clock::time_point start = Clock::now();
-            co_await body(count);
-            times.push_back(std::chrono::duration<double>(Clock::now() - start).count()
-            );
-        }
+double seconds_in_loop(std::size_t count, Body body) {
+    return concurrency::run([&]() -> Task<double> {
+        const Clock::time_point start = Clock::now();
+        co_await body(count);
+        co_return seconds_since(start);
     });
-    return median(std::move(times));
+}
+
+struct Pair {
+    double ours;
+    double theirs;
+};
+
+/// The medians of what two functions give that each measure something, called by turns:
+/// so that a change of the machine's load befalls both.
+template <class Ours, class Theirs>
+Pair by_turns(int rounds, Ours ours, Theirs theirs) {
+    std::vector<double> our_times;
+    std::vector<double> their_times;
+    ours();  // not counted
+    theirs();
+    for (int i = 0; i != rounds; ++i) {
+        our_times.push_back(ours());
+        their_times.push_back(theirs());
+    }
+    return {median(std::move(our_times)), median(std::move(their_times))};
 }
 
 Task<> await_many(std::size_t count) {
@@ -121,87 +142,159 @@ Task<> cancel_sleepers(std::size_t count) {
     });
 }
 
+/// What the program has in memory, in bytes.
+double resident() {
+    std::ifstream numbers("/proc/self/statm");
+    double all = 0;
+    double pages = 0;
+    numbers >> all >> pages;
+    return pages * static_cast<double>(::sysconf(_SC_PAGESIZE));
+}
+
+/// Bytes that each of so many tasks takes that wait for an event at once.
+double bytes_of_parked(std::size_t count) {
+    return concurrency::run([count]() -> Task<double> {
+        concurrency::Event event;
+        double bytes = 0;
+        const auto all = [&](TaskGroup& group) -> Task<> {
+            const double before = resident();
+            for (std::size_t i = 0; i != count; ++i) {
+                group.start_soon([&]() -> Task<> { co_await event.wait(); });
+            }
+            co_await concurrency::checkpoint();
+            bytes = (resident() - before) / static_cast<double>(count);
+            event.set();
+        };
+        co_await concurrency::create_task_group(all);
+        co_return bytes;
+    });
+}
+
+constexpr const char* group_name = "coroutines, one loop";
+
+/// The same work by our coroutines and by Asio's, `count` times.
+template <class Body>
 void add(
     Table& table,
+    const Settings& settings,
     const std::string& name,
-    double nanoseconds,
-    double asio,
-    std::optional<double> target
+    Body body,
+    void (*asio)(std::size_t),
+    double target
 ) {
-    Row row{
-        "coroutines, one loop",
-        name,
-        Unit::nanoseconds,
-        nanoseconds,
-        {},
-        "Asio",
-        target};
-    row.others.emplace_back("Asio", asio);
+    const std::size_t count = settings.quick ? 20'000 : 200'000;
+    const auto [ours, theirs] = by_turns(
+        settings.quick ? 2 : 9,
+        [&] { return seconds_in_loop(count, body); },
+        [&] {
+            const Clock::time_point start = Clock::now();
+            asio(count);
+            return seconds_since(start);
+        }
+    );
+    const double scale = 1e9 / static_cast<double>(count);
+    Row row{group_name, name, Unit::nanoseconds, ours * scale, {}, "Asio", target};
+    row.others.emplace_back("Asio", theirs * scale);
     table.add(std::move(row));
 }
 
-/// A result of a pool of one thread, by turns awaited in a loop and asked for by
-/// result().
-void add_pool(Table& table, int rounds, std::size_t count) {
+/// A figure that is to be at most `limit`.
+void add_limited(
+    Table& table, const std::string& name, Unit unit, double figure, double limit
+) {
+    Row row{group_name, name, unit, figure, {}, "the limit", 1};
+    row.others.emplace_back("the limit", limit);
+    table.add(std::move(row));
+}
+
+/// A result of a pool of one thread, awaited in a loop, and asked for by result().
+void add_pool(Table& table, const Settings& settings) {
+    const std::size_t count = settings.quick ? 2'000 : 20'000;
     futures::ThreadPoolExecutor pool(1);
     const auto submit = [&] {
         return pool.submit([] { return 1; });
     };
-    const double awaited =
-        seconds_in_loop(rounds, count, [&](std::size_t many) -> Task<> {
-            for (std::size_t i = 0; i != many; ++i) {
-                auto future = submit();
-                keep(co_await concurrency::await_future(future));
-            }
-        });
-    const double asked = seconds_of(rounds, [&] {
-        for (std::size_t i = 0; i != count; ++i) {
-            keep(submit().result());
+    const auto await_all = [&](std::size_t many) -> Task<> {
+        for (std::size_t i = 0; i != many; ++i) {
+            auto future = submit();
+            keep(co_await concurrency::await_future(future));
         }
-    });
-    const auto many = static_cast<double>(count);
+    };
+    const auto [awaited, asked] = by_turns(
+        settings.quick ? 2 : 9,
+        [&] { return seconds_in_loop(count, await_all); },
+        [&] {
+            const Clock::time_point start = Clock::now();
+            for (std::size_t i = 0; i != count; ++i) {
+                keep(submit().result());
+            }
+            return seconds_since(start);
+        }
+    );
+    const double scale = 1e6 / static_cast<double>(count);
+    constexpr double at_most = 1.2;  // times what result() takes
     Row row{
-        "coroutines, one loop",
+        group_name,
         "a thread pool's result",
         Unit::microseconds,
-        awaited / many * 1e6,
+        awaited * scale,
         {},
-        "",
-        {}};
-    row.others.emplace_back("result()", asked / many * 1e6);
+        "result()",
+        1 / at_most};
+    row.others.emplace_back("result()", asked * scale);
+    table.add(std::move(row));
+}
+
+/// That it takes a time, and for ten times as many ten times as long.
+void add_sleepers(Table& table, const Settings& settings) {
+    constexpr std::size_t many = 100'000;
+    constexpr std::size_t few = many / 10;
+    const auto [of_many, of_few] = by_turns(
+        settings.quick ? 1 : 5,
+        [] { return seconds_in_loop(many, cancel_sleepers); },
+        [] { return seconds_in_loop(few, cancel_sleepers); }
+    );
+    constexpr double limit = 1;
+    add_limited(
+        table,
+        "100,000 sleepers cancelled",
+        Unit::microseconds,
+        of_many * 1e6,
+        limit * 1e6
+    );
+    constexpr double linear = 0.5;  // but for what a cache holds
+    Row row{
+        group_name,
+        "each of them",
+        Unit::nanoseconds,
+        of_many / static_cast<double>(many) * 1e9,
+        {},
+        "of 10,000",
+        linear};
+    row.others.emplace_back("of 10,000", of_few / static_cast<double>(few) * 1e9);
     table.add(std::move(row));
 }
 
 }  // namespace
 
 void bench_async(Table& table, const Settings& settings) {
-    const int rounds = settings.quick ? 2 : 9;
-    const std::size_t count = settings.quick ? 20'000 : 200'000;
-    const auto many = static_cast<double>(count);
-    const auto per_one = [&](auto body) {
-        return seconds_in_loop(rounds, count, body) / many * 1e9;
-    };
-    const auto asio = [&](auto body) {
-        return seconds_of(rounds, [&] { body(count); }) / many * 1e9;
-    };
-    add(table, "start a child and run it", per_one(start_many), asio(asio_start_many), 6
+    // First: what others leave in the heap would be used again.
+    constexpr double most_bytes = 640;
+    add_limited(
+        table,
+        "a parked task",
+        Unit::bytes,
+        bytes_of_parked(settings.quick ? 100'000 : 1'000'000),
+        most_bytes
     );
-    add(table, "await a coroutine", per_one(await_many), asio(asio_await_many), 1.1);
-    add(table, "send and receive", per_one(hand_over_many), asio(asio_send_many), 4);
-    add(table, "a lock and its guard", per_one(lock_many), asio(asio_lock_many), 2.5);
-    add(table, "a time limit", per_one(limit_many), asio(asio_limit_many), 20);
-    add(table, "gather, each of 1000", per_one(gather_many), asio(asio_gather_many), 3);
-    constexpr std::size_t sleepers = 100'000;
-    Row cancelled{
-        "coroutines, one loop",
-        "100,000 sleepers cancelled",
-        Unit::microseconds,
-        seconds_in_loop(settings.quick ? 1 : 3, sleepers, cancel_sleepers) * 1e6,
-        {},
-        "",
-        {}};
-    table.add(std::move(cancelled));
-    add_pool(table, rounds, count / 10);
+    add(table, settings, "start a child and run it", start_many, asio_start_many, 6);
+    add(table, settings, "await a coroutine", await_many, asio_await_many, 1.1);
+    add(table, settings, "send and receive", hand_over_many, asio_send_many, 4);
+    add(table, settings, "a lock and its guard", lock_many, asio_lock_many, 2.5);
+    add(table, settings, "a time limit", limit_many, asio_limit_many, 20);
+    add(table, settings, "gather, each of 1000", gather_many, asio_gather_many, 3);
+    add_sleepers(table, settings);
+    add_pool(table, settings);
 }
 
 }  // namespace bench

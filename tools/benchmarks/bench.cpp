@@ -36,6 +36,9 @@ std::string shown(Unit unit, double value) {
     case Unit::gigabytes:
         std::snprintf(text.data(), text.size(), "%.2f GB/s", value);
         break;
+    case Unit::bytes:
+        std::snprintf(text.data(), text.size(), "%.0f B", value);
+        break;
     }
     return text.data();
 }

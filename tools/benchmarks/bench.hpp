@@ -18,6 +18,7 @@ enum class Unit {
     nanoseconds,
     per_second,  ///< operations: more is better
     gigabytes,   ///< per second
+    bytes,       ///< of memory: less is better
 };
 
 bool more_is_better(Unit unit);
