@@ -171,7 +171,7 @@ private:
 class AsioWait final : public Park {
 public:
     AsioWait(LoopTask& task, AsioOperation& operation) noexcept
-        : Park(task), operation_(operation) {}
+        : Park(task, "asio_op"), operation_(operation) {}
 
     void await_suspend(std::coroutine_handle<> frame) {
         Park::await_suspend(frame);
@@ -281,25 +281,56 @@ bool has_done_something(const Value& value) noexcept {
     }
 }
 
-/// as_tuple: the error is one of the values.
+/// The values as they are, the error among them; but Cancelled is thrown where nothing
+/// had been done before.
 template <class... Values>
-struct AsioValue<std::tuple<boost::system::error_code, Values...>> {
+struct AsioArguments {
+    using type = std::tuple<Values...>;
+
+    static type from(const AsioOperation&, type&& values) { return std::move(values); }
+};
+
+template <class Error, class... Values>
+struct AsioArgumentsWithError {
+    using type = std::tuple<Error, Values...>;
+
+    static type from(const AsioOperation& operation, type&& values) {
+        const bool progress = std::apply(
+            [](const Error&, const Values&... others) {
+                return (false || ... || has_done_something(others));
+            },
+            values
+        );
+        if (!progress && operation.ended_by_cancel(std::get<0>(values))) {
+            operation.throw_cancelled();
+        }
+        return std::move(values);
+    }
+};
+
+template <class... Values>
+struct AsioArguments<boost::system::error_code, Values...>
+    : AsioArgumentsWithError<boost::system::error_code, Values...> {};
+
+template <class... Values>
+struct AsioArguments<std::exception_ptr, Values...>
+    : AsioArgumentsWithError<std::exception_ptr, Values...> {};
+
+/// as_tuple, which makes one value of all of them.
+template <class... Values>
+struct AsioArguments<std::tuple<boost::system::error_code, Values...>> {
     using type = std::tuple<boost::system::error_code, Values...>;
 
     static type from(const AsioOperation& operation, std::tuple<type>&& values) {
-        type& value = std::get<0>(values);
-        const bool progress = std::apply(
-            [](const boost::system::error_code&, const Values&... others) {
-                return (false || ... || has_done_something(others));
-            },
-            value
+        return AsioArguments<boost::system::error_code, Values...>::from(
+            operation, std::move(std::get<0>(values))
         );
-        if (!progress && operation.ended_by_cancel(std::get<0>(value))) {
-            operation.throw_cancelled();
-        }
-        return std::move(value);
     }
 };
+
+template <class... Values>
+struct AsioValue<std::tuple<boost::system::error_code, Values...>>
+    : AsioArguments<std::tuple<boost::system::error_code, Values...>> {};
 
 template <class Signature>
 struct AsioSignature;
@@ -307,15 +338,14 @@ struct AsioSignature;
 template <class... Args>
 struct AsioSignature<void(Args...)> {
     using Value = AsioValue<std::decay_t<Args>...>;
+    using Arguments = AsioArguments<std::decay_t<Args>...>;
     using Operation = AsioOperationFor<std::decay_t<Args>...>;
     using Handler = AsioHandler<std::decay_t<Args>...>;
 };
 
-template <class Signature>
-using AsioResult = typename AsioSignature<Signature>::Value::type;
-
-template <class Signature, class Initiation, class... Args>
-Task<AsioResult<Signature>> perform_asio(Initiation initiation, Args... args) {
+/// Result is the Value or the Arguments of the signature.
+template <class Signature, class Result, class Initiation, class... Args>
+Task<typename Result::type> perform_asio(Initiation initiation, Args... args) {
     using Of = AsioSignature<Signature>;
     LoopTask& task = this_task();
     task.check_cancelled();
@@ -333,43 +363,43 @@ Task<AsioResult<Signature>> perform_asio(Initiation initiation, Args... args) {
         co_await wait;
     }
     operation->check();
-    co_return Of::Value::from(*operation, std::move(*operation->result));
+    co_return Result::from(*operation, std::move(*operation->result));
 }
 
 }  // namespace detail
 
 /// Awaits an operation that is written by hand: `initiation` is called with its handler
-/// and starts it. asio_op<void(boost::system::error_code, std::size_t)>([&](auto
-/// handler) { socket.async_read_some(buffer, std::move(handler)); }) gives the number
-/// of bytes.
-///
-/// Of the handler's arguments an error_code or exception_ptr that stands first is
-/// thrown, if it says an error (as boost::system::system_error); what follows is
-/// returned: one value as it is, several as a tuple. For a signature
-/// void(std::tuple<error_code, ...>), as boost::asio::as_tuple makes it, the tuple is
-/// returned, with the error in it.
+/// and starts it. What the handler gets comes out as a tuple, an error as a value:
+/// const auto [error, count] = co_await asio_op<void(boost::system::error_code,
+/// std::size_t)>([&](auto handler) { socket.async_read_some(buffer,
+/// std::move(handler)); }). For a signature void(std::tuple<error_code, ...>), as
+/// boost::asio::as_tuple makes it, that tuple.
 ///
 /// When the task is cancelled the operation is asked to end (`cancellation_type::all`),
 /// and its handler is waited for; an operation that cannot be cancelled runs to its
 /// end. If it ended with operation_aborted, Cancelled is thrown; if it ended otherwise,
 /// its result or error is given, and the next checkpoint throws: nothing that has
 /// arrived is lost. A composed operation (boost::asio::async_read) may be ended when it
-/// has done a part: as a tuple that comes back, operation_aborted and the number of
-/// bytes; otherwise the number is lost. Aborted by another than its scope, closing the
-/// socket for one, it is an error. Throws RuntimeError when the handler is destroyed
-/// and was never called.
+/// has done a part: that comes out, operation_aborted and the number of bytes. Aborted
+/// by another than its scope, closing the socket for one, it is an error like others.
+/// Throws RuntimeError when the handler is destroyed and was never called.
 template <class Signature, class Initiation>
-Task<detail::AsioResult<Signature>> asio_op(Initiation&& initiation) {
+auto asio_op(Initiation&& initiation) {
     detail::check_awaited_callable<Initiation>();
-    return detail::perform_asio<Signature, std::decay_t<Initiation>>(
+    using Result = typename detail::AsioSignature<Signature>::Arguments;
+    return detail::perform_asio<Signature, Result, std::decay_t<Initiation>>(
         std::forward<Initiation>(initiation)
     );
 }
 
 /// A completion token: an operation of Boost.Asio that gets it gives a Task, which
-/// starts the operation when it is awaited, and gives and throws what asio_op() does.
-/// With boost::asio::as_tuple(use_task) errors are values: const auto [error, count] =
-/// co_await socket.async_read_some(buffer, as_tuple(use_task)).
+/// starts the operation when it is awaited, and is cancelled as with asio_op(). An
+/// error is thrown: an error_code (as boost::system::system_error) or exception_ptr
+/// that stands first among the handler's arguments. What follows is returned: one value
+/// as it is, several as a tuple. With boost::asio::as_tuple(use_task) errors are
+/// values: const auto [error, count] = co_await socket.async_read_some(buffer,
+/// as_tuple(use_task)); and of a composed operation that is cancelled half-way the
+/// number of bytes comes out, which is lost otherwise.
 struct UseTask {};
 
 /// The token itself.
@@ -382,17 +412,18 @@ namespace boost::asio {
 /// How an operation of Boost.Asio gives a Task.
 template <class... Args>
 class async_result<concurrency::UseTask, void(Args...)> {
+    using Result = typename concurrency::detail::AsioSignature<void(Args...)>::Value;
+
 public:
     /// What the operation's function returns.
-    using return_type =
-        concurrency::Task<concurrency::detail::AsioResult<void(Args...)>>;
+    using return_type = concurrency::Task<typename Result::type>;
 
     /// A Task that starts the operation when it is awaited.
     template <class Initiation, class... InitiationArgs>
     static return_type
     initiate(Initiation initiation, concurrency::UseTask, InitiationArgs... args) {
         return concurrency::detail::
-            perform_asio<void(Args...), Initiation, InitiationArgs...>(
+            perform_asio<void(Args...), Result, Initiation, InitiationArgs...>(
                 std::move(initiation), std::move(args)...
             );
     }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
-// HeldHandler: an operation that ends when the test says so.
+// HeldHandler: an operation that ends when the test says so. checked_op: one by
+// use_task.
 #pragma once
 
 #include "concurrency/asio.hpp"
 
+#include <boost/asio/async_result.hpp>
 #include <boost/asio/post.hpp>
 
 #include <functional>
@@ -12,6 +14,16 @@
 #include <vector>
 
 namespace test {
+
+/// What an operation of Asio with this initiation gives by use_task: an error that
+/// stands first is thrown.
+template <class Signature, class Initiation>
+auto checked_op(Initiation initiation) {
+    concurrency::UseTask token;
+    return boost::asio::async_initiate<concurrency::UseTask, Signature>(
+        std::move(initiation), token
+    );
+}
 
 template <class... Args>
 class HeldHandler {

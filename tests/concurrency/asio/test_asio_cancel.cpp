@@ -27,11 +27,11 @@
 
 namespace asio = boost::asio;
 using boost::system::error_code;
-using concurrency::asio_op;
 using concurrency::CancelScope;
 using concurrency::checkpoint;
 using concurrency::Task;
 using concurrency::use_task;
+using test::checked_op;
 using namespace std::chrono_literals;
 
 namespace {
@@ -74,7 +74,7 @@ TEST_CASE("asio_op: in a cancelled scope an operation does not begin", "[asio]")
         CancelScope scope;
         scope.cancel();
         const bool completed =
-            co_await scope.run([&]() -> Task<> { co_await asio_op<void()>(begin); });
+            co_await scope.run([&]() -> Task<> { co_await checked_op<void()>(begin); });
         CHECK_FALSE(completed);
         CHECK(held.begun == 0);
     });
@@ -90,7 +90,7 @@ TEST_CASE(
         std::string reason;
         auto body = [&]() -> Task<> {
             try {
-                co_await asio_op<void(error_code)>(begin);
+                co_await checked_op<void(error_code)>(begin);
             } catch (const concurrency::Cancelled& cancelled) {
                 reason = cancelled.reason();
                 throw;
@@ -118,7 +118,7 @@ TEST_CASE(
         };
         CancelScope scope;
         auto body = [&]() -> Task<> {
-            co_await asio_op<void(error_code)>(begin);
+            co_await checked_op<void(error_code)>(begin);
         };
         auto then = [] {
         };
@@ -134,7 +134,7 @@ TEST_CASE("asio_op: a result that comes after the cancellation is given", "[asio
         int got = 0;
         bool passed = false;
         auto body = [&]() -> Task<> {
-            got = co_await asio_op<void(error_code, int)>(begin);
+            got = co_await checked_op<void(error_code, int)>(begin);
             co_await checkpoint();
             passed = true;
         };
@@ -155,7 +155,7 @@ TEST_CASE("asio_op: an error that comes after the cancellation is given", "[asio
         error_code error;
         auto body = [&]() -> Task<> {
             try {
-                co_await asio_op<void(error_code)>(begin);
+                co_await checked_op<void(error_code)>(begin);
             } catch (const boost::system::system_error& e) {
                 error = e.code();
             }
@@ -175,7 +175,7 @@ TEST_CASE("asio_op: a result before the cancellation is kept", "[asio]") {
         int got = 0;
         co_await concurrency::create_task_group([&](auto& group) -> Task<> {
             group.start_soon([&]() -> Task<> {
-                got = co_await asio_op<void(error_code, int)>(begin);
+                got = co_await checked_op<void(error_code, int)>(begin);
             });
             while (!held.held()) {
                 co_await checkpoint();
@@ -197,7 +197,7 @@ TEST_CASE("asio_op: as a tuple, what was done before the end comes back", "[asio
             CancelScope scope;
             std::optional<Both> got;
             auto body = [&]() -> Task<> {
-                got = co_await asio_op<void(Both)>(begin);
+                got = co_await checked_op<void(Both)>(begin);
             };
             auto then = [&] {
                 held.end(Both(asio::error::operation_aborted, done));
@@ -235,7 +235,8 @@ TEST_CASE("asio_op: a shield keeps the cancellation from the operation", "[asio]
         CancelScope scope;
         int got = 0;
         auto body = [&]() -> Task<> {
-            got = co_await concurrency::shield(asio_op<void(error_code, int)>(begin));
+            got =
+                co_await concurrency::shield(checked_op<void(error_code, int)>(begin));
             co_await checkpoint();
         };
         auto then = [&] {
@@ -258,7 +259,7 @@ TEST_CASE(
         bool passed = false;
         auto body = [&]() -> Task<> {
             co_await inner.run([&]() -> Task<> {
-                co_await asio_op<void(error_code)>(begin);
+                co_await checked_op<void(error_code)>(begin);
             });
             passed = true;
         };
@@ -278,7 +279,7 @@ TEST_CASE(
         asio::steady_timer timer(concurrency::get_executor(), long_time);
         CancelScope scope;
         const bool completed = co_await scope.run([&]() -> Task<> {
-            co_await asio_op<void(error_code)>([&](auto handler) {
+            co_await checked_op<void(error_code)>([&](auto handler) {
                 timer.async_wait(std::move(handler));
                 scope.cancel();
             });
@@ -293,7 +294,7 @@ TEST_CASE("asio_op: cancelled, then its handler is destroyed", "[asio]") {
         auto begin = held.begin();
         CancelScope scope;
         auto body = [&]() -> Task<> {
-            co_await asio_op<void(error_code)>(begin);
+            co_await checked_op<void(error_code)>(begin);
         };
         auto then = [&] {
             held.drop();
@@ -308,7 +309,7 @@ TEST_CASE("asio_op: an aborted operation may say so by an exception", "[asio]") 
         auto begin = held.begin();
         CancelScope scope;
         auto body = [&]() -> Task<> {
-            co_await asio_op<void(std::exception_ptr)>(begin);
+            co_await checked_op<void(std::exception_ptr)>(begin);
         };
         auto then = [&] {
             held.end(std::make_exception_ptr(
@@ -356,7 +357,7 @@ TEST_CASE("asio_op: a task is destroyed while it waits", "[asio]") {
     test::HeldHandler<error_code> held;
     auto begin = held.begin();
     stop_while_waiting(context, [&]() -> Task<> {
-        co_await asio_op<void(error_code)>(begin);
+        co_await checked_op<void(error_code)>(begin);
     });
     CHECK(held.cancels.size() == 1);
     held.end({});  // too late, and nobody minds
@@ -375,7 +376,7 @@ TEST_CASE("asio_op: a task is destroyed, and then its context", "[asio]") {
         concurrency::run(
             [&]() -> Task<> {
                 context->stop();
-                co_await asio_op<
+                co_await checked_op<
                     void(std::array<std::size_t, 2>, error_code, error_code)>(
                     [&](auto handler) {
                         std::move(group).async_wait(

@@ -23,11 +23,11 @@
 
 namespace asio = boost::asio;
 using boost::system::error_code;
-using concurrency::asio_op;
 using concurrency::checkpoint;
 using concurrency::RuntimeError;
 using concurrency::Task;
 using concurrency::use_task;
+using test::checked_op;
 using namespace std::chrono_literals;
 
 namespace {
@@ -68,7 +68,8 @@ TEST_CASE("asio_op: a handler may be called in another thread", "[asio]") {
     test::over_backends([]() -> Task<> {
         std::optional<std::thread> thread;
         const auto value =
-            co_await asio_op<void(error_code, std::unique_ptr<int>)>([&](auto handler) {
+            co_await checked_op<void(error_code, std::unique_ptr<int>)>([&](auto handler
+                                                                        ) {
                 thread.emplace([handler = std::move(handler)]() mutable {
                     std::move(handler)(error_code(), std::make_unique<int>(7));
                 });
@@ -82,7 +83,7 @@ TEST_CASE("asio_op: a handler may be destroyed in another thread", "[asio]") {
     test::over_backends([]() -> Task<> {
         std::optional<std::thread> thread;
         const auto body = [&]() -> Task<> {
-            co_await asio_op<void()>([&](auto handler) {
+            co_await checked_op<void()>([&](auto handler) {
                 auto held = std::make_unique<decltype(handler)>(std::move(handler));
                 thread.emplace([held = std::move(held)]() mutable { held = nullptr; });
             });
@@ -148,10 +149,10 @@ TEST_CASE("asio_op: an operation that nothing can cancel outlives its loop", "[a
             asio::post(context, [&] { context.stop(); });
             co_await concurrency::create_task_group([&](auto& group) -> Task<> {
                 group.start_soon([&]() -> Task<> {
-                    co_await asio_op<void(int)>(begin_called);
+                    co_await checked_op<void(int)>(begin_called);
                     went_on = true;
                 });
-                co_await asio_op<void(int)>(begin_dropped);
+                co_await checked_op<void(int)>(begin_dropped);
                 went_on = true;
             });
         };
@@ -165,7 +166,7 @@ TEST_CASE("asio_op: an operation that nothing can cancel outlives its loop", "[a
 TEST_CASE("asio_op: the executor of a handler is one of Asio's", "[asio]") {
     test::over_backends([]() -> Task<> {
         bool in_between = false;
-        co_await asio_op<void(error_code)>([&](auto handler) {
+        co_await checked_op<void(error_code)>([&](auto handler) {
             const asio::any_io_executor executor = handler.get_executor();
             CHECK(executor == handler.get_executor());
             // What an operation is made of, in the loop's executor as well.

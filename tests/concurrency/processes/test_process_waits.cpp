@@ -43,13 +43,13 @@ const std::vector<test::Wait<NoStage>> process_waits{
          });
      },
      test::Cancelled::ends_soon},
-    {nullptr,
+    {"asio_op",
      [](NoStage&) -> Task<> {
          Process process = co_await open_process(endless_program);
          co_await process.stdout().receive();
      },
      test::Cancelled::ends_soon},
-    {nullptr,
+    {"asio_op",
      [](NoStage&) -> Task<> {
          Process process = co_await open_process(endless_program);
          co_await process.stdin().send(std::string(1 << 20, 'x'));

@@ -232,11 +232,11 @@ std::vector<Wait<Stage>> all_waits() {
                  return p.sleep_until_stopped();
              });
          }},
-        {nullptr,
+        {"asio_op",
          [](S& s) -> Task<> { co_await s.signals->receive(); },
          Cancelled::ends_soon,
          true},
-        {nullptr,
+        {"asio_op",
          [](S&) -> Task<> {
              boost::asio::steady_timer timer(
                  concurrency::get_executor(), std::chrono::hours(1)
