@@ -48,6 +48,23 @@ std::vector<std::string> entries_of(const std::string& folder) {
     return names;
 }
 
+/// A process or one of its threads, by its folder; nothing when it is gone.
+std::optional<ProcessLook> look_at(const std::string& folder) {
+    const auto line = text_of(folder + "/stat");
+    // "pid (name) state parent ...": the name may hold anything.
+    const auto name_end = line ? line->rfind(')') : std::string::npos;
+    if (name_end == std::string::npos) {
+        return std::nullopt;
+    }
+    os::Words rest(std::string_view(*line).substr(name_end + 1));
+    ProcessLook look;
+    if (const std::string_view state = rest.next(); !state.empty()) {
+        look.state = state.front();
+    }
+    look.parent = rest.next_number<pid_t>().value_or(0);
+    return look;
+}
+
 /// By looking at all processes, where the kernel lists no children.
 std::vector<pid_t> children_by_search(pid_t parent) {
     std::vector<pid_t> children;
@@ -67,19 +84,18 @@ std::vector<pid_t> children_by_search(pid_t parent) {
 }  // namespace
 
 std::optional<ProcessLook> look_at_process(pid_t pid) {
-    const auto line = text_of(folder_of(pid) + "/stat");
-    // "pid (name) state parent ...": the name may hold anything.
-    const auto name_end = line ? line->rfind(')') : std::string::npos;
-    if (name_end == std::string::npos) {
-        return std::nullopt;
+    return look_at(folder_of(pid));
+}
+
+std::string thread_states(pid_t pid) {
+    std::string states;
+    const std::string threads = folder_of(pid) + "/task";
+    for (const std::string& thread : entries_of(threads)) {
+        if (const auto look = look_at(threads + "/" + thread)) {
+            states.push_back(look->state);
+        }
     }
-    os::Words rest(std::string_view(*line).substr(name_end + 1));
-    ProcessLook look;
-    if (const std::string_view state = rest.next(); !state.empty()) {
-        look.state = state.front();
-    }
-    look.parent = rest.next_number<pid_t>().value_or(0);
-    return look;
+    return states;
 }
 
 std::string command_line_of(pid_t pid) {

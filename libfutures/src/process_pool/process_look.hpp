@@ -19,6 +19,10 @@ struct ProcessLook {
 /// Nothing when it is gone. Throws std::system_error when that cannot be seen.
 std::optional<ProcessLook> look_at_process(pid_t pid);
 
+/// The states of all its threads, a letter each; empty when it is gone. Throws as
+/// above.
+std::string thread_states(pid_t pid);
+
 /// Its words, each with a 0 behind it; empty when it is gone. Throws as above.
 std::string command_line_of(pid_t pid);
 

@@ -11,6 +11,8 @@
 
 #include <chrono>
 #include <exception>
+#include <optional>
+#include <string>
 #include <string_view>
 #include <system_error>
 
@@ -21,14 +23,20 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// True once the process stands still or is gone; false when that cannot be seen.
-bool is_standing(pid_t pid) noexcept {
+constexpr auto longest_stop = 2s;
+constexpr auto longest_sleep = 200ms;
+
+/// Whether each of its threads is in one of these states. Of one that cannot be looked
+/// at nothing is known.
+bool are_all_in(std::string_view states, const std::string& seen) noexcept {
+    return seen.find_first_not_of(states) == std::string::npos;
+}
+
+std::optional<std::string> states_if_seen(pid_t pid) noexcept {
     try {
-        const auto look = look_at_process(pid);
-        return !look ||
-               std::string_view("TtZX").find(look->state) != std::string_view::npos;
+        return thread_states(pid);
     } catch (const std::exception&) {
-        return false;
+        return std::nullopt;
     }
 }
 
@@ -47,10 +55,19 @@ bool stop_process(int pidfd) {
 }
 
 void wait_until_stopped(pid_t pid, int pidfd) {
-    const mp::Deadline deadline(50ms);
-    while (!is_standing(pid) && !deadline.expired() &&
-           !os::wait_readable(pidfd, mp::Deadline(1ms))) {
-    }
+    const mp::Deadline deadline(longest_stop);
+    mp::Deadline sleep(longest_sleep);
+    do {
+        const auto states = states_if_seen(pid);
+        if (states && are_all_in("TtZX", *states)) {
+            return;
+        }
+        if (states && !are_all_in("TtZXD", *states)) {
+            sleep = mp::Deadline(longest_sleep);
+        } else if (sleep.expired()) {
+            return;
+        }
+    } while (!deadline.expired() && !os::wait_readable(pidfd, mp::Deadline(1ms)));
 }
 
 void resume_process(int pidfd) noexcept {

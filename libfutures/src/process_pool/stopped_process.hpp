@@ -10,8 +10,13 @@ namespace futures::detail {
 /// Throws std::system_error for other errors.
 bool stop_process(int pidfd);
 
-/// Until it stands still or is gone, or for 50 ms: a process that is stopped stands
-/// within microseconds, unless it is in a system call that cannot be interrupted.
+/// Until all its threads stand still or it is gone: what it starts afterwards is
+/// nothing, and its children can be listed. A thread that is told to stop does so when
+/// it leaves its system call, and a fork() is completed before. That takes microseconds
+/// as a rule, and longer where processors or memory are short: two seconds are waited
+/// for it. A process of which some thread only sleeps in its system call, and none
+/// runs, for 200 ms is left like that: nothing interrupts it there, as in vfork() or on
+/// a disk that does not answer.
 void wait_until_stopped(pid_t pid, int pidfd);
 
 /// SIGCONT.
