@@ -7,11 +7,11 @@
 #include "os/page.hpp"
 #include "support/catch.hpp"
 #include "support/deny_call.hpp"
+#include "support/few_descriptors.hpp"
 #include "support/fork_child.hpp"
 #include "support/proc.hpp"
 #include "support/start_methods.hpp"
 
-#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -35,42 +35,6 @@ using test::open_descriptors;
 using namespace std::chrono_literals;
 
 namespace {
-
-/// A limit, as long as this lives.
-class Limit {
-public:
-    Limit(__rlimit_resource what, rlim_t most) : what_(what) {
-        REQUIRE(::getrlimit(what_, &before_) == 0);
-        struct rlimit now = before_;
-        now.rlim_cur = most;
-        REQUIRE(::setrlimit(what_, &now) == 0);
-    }
-
-    ~Limit() { ::setrlimit(what_, &before_); }
-
-    Limit(const Limit&) = delete;
-    Limit& operator=(const Limit&) = delete;
-
-private:
-    __rlimit_resource what_;
-    struct rlimit before_ {};
-};
-
-/// Descriptor numbers up to the limit, of which `spare` are free.
-class FewDescriptors {
-public:
-    explicit FewDescriptors(int spare) : limit_(RLIMIT_NOFILE, 200) {
-        for (int fd = ::open("/dev/null", O_RDONLY | O_CLOEXEC); fd >= 0;
-             fd = ::fcntl(0, F_DUPFD_CLOEXEC, 0)) {
-            held_.emplace_back(fd);
-        }
-        held_.resize(held_.size() - static_cast<std::size_t>(spare));
-    }
-
-private:
-    Limit limit_;
-    std::vector<UniqueFd> held_;
-};
 
 void do_nothing() {}
 
@@ -97,7 +61,7 @@ void with_few_descriptors(const std::function<void()>& attempt) {
         INFO(spare << " descriptors to spare");
         REQUIRE(spare < 40);
         {
-            const FewDescriptors few(spare);
+            const test::FewDescriptors few(spare);
             worked += works(attempt) ? 1 : 0;
         }
         stop_helpers();
@@ -407,7 +371,7 @@ TEST_CASE("R1: no descriptors left when a process is joined", "[faults][no-asan]
         auto process = context.Process(do_nothing);
         process.start();
         {
-            const FewDescriptors none(0);
+            const test::FewDescriptors none(0);
             process.join();
             CHECK(process.exitcode() == 0);
         }

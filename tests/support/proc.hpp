@@ -15,12 +15,13 @@
 namespace test {
 
 /// Calls visit(name) for each entry of a directory. The directory's own descriptor is
-/// open meanwhile; visit gets it as its second argument.
+/// open meanwhile; visit gets it as its second argument. False when the directory
+/// cannot be opened.
 template <class Visit>
-void for_each_entry(const char* directory, Visit visit) {
+bool for_each_entry(const char* directory, Visit visit) {
     const int fd = ::open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
-        return;
+        return false;
     }
     // The kernel's struct linux_dirent64: inode, offset, record length, type, name.
     constexpr std::size_t length_at = 16;
@@ -42,15 +43,16 @@ void for_each_entry(const char* directory, Visit visit) {
         }
     }
     ::close(fd);
+    return true;
 }
 
-/// How many descriptors are open in this process.
+/// How many descriptors are open in this process; -1 when there is none to look with.
 inline int open_descriptors() {
     int count = 0;
-    for_each_entry("/proc/self/fd", [&](const char* name, int own) {
+    const bool seen = for_each_entry("/proc/self/fd", [&](const char* name, int own) {
         count += std::atoi(name) != own ? 1 : 0;
     });
-    return count;
+    return seen ? count : -1;
 }
 
 /// The start of a small file, as text; empty when it cannot be read.

@@ -128,6 +128,7 @@ TEST_CASE("asio_op sockets: an accept and a read end with their limits", "[asio]
 TEST_CASE("asio_op sockets: reads under limits lose no byte", "[asio]") {
     test::over_backends([]() -> Task<> {
         constexpr int rounds = 1000;
+        constexpr int rounds_a_limit = 50;
         Pair pair;
         std::mt19937 random(7);
         int written = 0;
@@ -142,6 +143,11 @@ TEST_CASE("asio_op sockets: reads under limits lose no byte", "[asio]") {
                     const char byte = next_sent++;
                     co_await pair.a.async_write_some(asio::buffer(&byte, 1), use_task);
                     for (auto i = random() % 3; i > 0; --i) {
+                        co_await checkpoint();
+                    }
+                    // However slow the processor: each so often a read finds nothing.
+                    const int before = limits;
+                    while (written % rounds_a_limit == 0 && limits == before) {
                         co_await checkpoint();
                     }
                 }
@@ -179,7 +185,7 @@ TEST_CASE("asio_op sockets: reads under limits lose no byte", "[asio]") {
         });
         CHECK(read == written);
         CHECK(in_order);
-        CHECK(limits > 0);
+        CHECK(limits >= rounds / rounds_a_limit);
     });
 }
 

@@ -185,7 +185,7 @@ TEST_CASE(
         int refused = 0;
         bool started = false;
         for (int room = 0; !started; ++room) {
-            std::optional<test::FewDescriptors> limit(before + room);
+            std::optional<test::FewDescriptors> limit(room);
             std::optional<Process> process;
             try {
                 process = co_await open_process(cat);
@@ -215,14 +215,16 @@ TEST_CASE("process faults: and of a run, with its input", "[subprocess]") {
         int refused = 0;
         std::string text;
         for (int room = 0; text.empty(); ++room) {
-            const test::FewDescriptors limit(before + room);
-            try {
-                const auto done =
-                    co_await run_process(cat, ProcessOptions().input("text"));
-                text = done.stdout();
-            } catch (const std::system_error& error) {
-                if (error.code() == std::errc::too_many_files_open) {
-                    ++refused;
+            {
+                const test::FewDescriptors limit(room);
+                try {
+                    const auto done =
+                        co_await run_process(cat, ProcessOptions().input("text"));
+                    text = done.stdout();
+                } catch (const std::system_error& error) {
+                    if (error.code() == std::errc::too_many_files_open) {
+                        ++refused;
+                    }
                 }
             }
             CHECK(test::open_descriptors() == before);

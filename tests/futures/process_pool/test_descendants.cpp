@@ -5,6 +5,7 @@
 
 #include "support/block_until_killed.hpp"
 #include "support/catch.hpp"
+#include "support/few_descriptors.hpp"
 #include "support/gate.hpp"
 #include "support/gone.hpp"
 #include "support/pools.hpp"
@@ -12,9 +13,7 @@
 #include "support/soon.hpp"
 #include "support/start_methods.hpp"
 
-#include <fcntl.h>
 #include <signal.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -170,38 +169,6 @@ int zombies() {
     return count;
 }
 
-/// While it lives, this process can open so many files, and no more.
-class FewDescriptors {
-public:
-    explicit FewDescriptors(std::size_t free) {
-        getrlimit(RLIMIT_NOFILE, &before_);
-        rlimit low = before_;
-        low.rlim_cur = 200;
-        setrlimit(RLIMIT_NOFILE, &low);
-        for (int fd = 0; (fd = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0;) {
-            held_.push_back(fd);
-        }
-        for (; free > 0; --free) {
-            close(held_.back());
-            held_.pop_back();
-        }
-    }
-
-    ~FewDescriptors() {
-        for (const int fd : held_) {
-            close(fd);
-        }
-        setrlimit(RLIMIT_NOFILE, &before_);
-    }
-
-    FewDescriptors(const FewDescriptors&) = delete;
-    FewDescriptors& operator=(const FewDescriptors&) = delete;
-
-private:
-    rlimit before_{};
-    std::vector<int> held_;
-};
-
 std::vector<pid_t> told_by(Told& told, int count) {
     std::vector<pid_t> pids;
     for (int i = 0; i < count; ++i) {
@@ -325,7 +292,7 @@ TEST_CASE(
     auto future = pool.submit(start_many_and_block, told, 40);
     const auto pids = told_by(told, 40);
     {
-        const FewDescriptors few(8);
+        const test::FewDescriptors few(8);
         if (kill) {
             pool.kill_workers();
         } else {
