@@ -5,13 +5,14 @@
 #include "mp/mp.hpp"
 
 #include "support/catch.hpp"
+#include "support/failing_allocator.hpp"
 #include "support/proc.hpp"
 
 #include <signal.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <new>
@@ -25,71 +26,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// Calls that this thread may still make; negative: any number.
-thread_local long allowed = -1;
-thread_local bool refused = false;
-
 const pid_t test_process = ::getpid();
-
-void* allocate(std::size_t size, std::size_t alignment) {
-    if (allowed == 0) {
-        refused = true;
-        throw std::bad_alloc();
-    }
-    if (allowed > 0) {
-        --allowed;
-    }
-    void* const memory =
-        alignment <= alignof(std::max_align_t)
-            ? std::malloc(size)
-            : std::aligned_alloc(
-                  alignment, (size + alignment - 1) / alignment * alignment
-              );
-    if (memory == nullptr) {
-        throw std::bad_alloc();
-    }
-    return memory;
-}
-
-}  // namespace
-
-// NOLINTBEGIN(misc-new-delete-overloads)
-void* operator new(std::size_t size) {
-    return allocate(size, 1);
-}
-
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-    refused = refused || allowed == 0;
-    return allowed == 0 ? nullptr : std::malloc(size);
-}
-
-void* operator new(std::size_t size, std::align_val_t alignment) {
-    return allocate(size, static_cast<std::size_t>(alignment));
-}
-
-void operator delete(void* memory) noexcept {
-    std::free(memory);
-}
-
-void operator delete(void* memory, const std::nothrow_t&) noexcept {
-    std::free(memory);
-}
-
-void operator delete(void* memory, std::size_t) noexcept {
-    std::free(memory);
-}
-
-void operator delete(void* memory, std::align_val_t) noexcept {
-    std::free(memory);
-}
-
-void operator delete(void* memory, std::size_t, std::align_val_t) noexcept {
-    std::free(memory);
-}
-
-// NOLINTEND(misc-new-delete-overloads)
-
-namespace {
 
 /// How many calls of the allocator were refused, each in a run of its own.
 template <class Body>
@@ -100,8 +37,9 @@ int sweep(Body body) {
     const int before = open_descriptors();
     for (int calls = 0;; ++calls) {
         std::string threw;
-        refused = false;
-        allowed = calls;
+        test::refused = false;
+        test::refusals = std::numeric_limits<long>::max();
+        test::until_refusal = calls;
         try {
             body();
         } catch (const std::bad_alloc&) {
@@ -109,11 +47,11 @@ int sweep(Body body) {
         } catch (const ProcessError& error) {
             threw = error.what();  // which says what it could not do
         }
-        allowed = -1;
+        test::until_refusal = -1;
         mp::stop_helpers();
         INFO("with " << calls << " calls of the allocator");
         CHECK(open_descriptors() == before);
-        if (!refused) {
+        if (!test::refused) {
             CHECK(threw.empty());
             body();
             return calls;
@@ -222,7 +160,7 @@ TEST_CASE("R4: no memory for shared memory", "[faults][no-tsan]") {
         {
             SharedMemory memory({.create = true, .size = 100});
             const Finally unlink([&] {
-                allowed = -1;  // its name is the program's to take back
+                test::until_refusal = -1;  // its name is the program's to take back
                 memory.unlink();
             });
             const SharedMemory again({.name = memory.name()});
@@ -242,14 +180,14 @@ TEST_CASE("R4: no memory while a process is started", "[faults][no-asan][no-tsan
             auto process = context.Process(take, table);
             process.start();
             // What comes now only waits; a refusal of it would leave the child.
-            const long rest = std::exchange(allowed, -1);
+            const long rest = std::exchange(test::until_refusal, -1);
             process.join();
             // A forked child has the parent's allocator, which may refuse there, too:
             // then it is aborted. It never goes on with the parent's work.
             const bool well = process.exitcode() == 0 ||
                               (rest >= 0 && process.exitcode() == -SIGABRT) ||
                               (rest >= 0 && process.exitcode() == 1);
-            allowed = rest;
+            test::until_refusal = rest;
             if (!well || ::getpid() != test_process) {
                 ::_exit(3);
             }
@@ -261,7 +199,7 @@ TEST_CASE("R4: no memory while a process is started", "[faults][no-asan][no-tsan
 TEST_CASE("R4: no memory for a call over a socket", "[faults]") {
     connection::Listener listener({.authkey = "key"});
     sweep([&] {
-        const int before = static_cast<int>(std::exchange(allowed, -1));
+        const int before = static_cast<int>(std::exchange(test::until_refusal, -1));
         auto caller = get_context("fork").Process([&, address = listener.address()] {
             auto connection =
                 connection::Client({.address = address, .authkey = "key"});
@@ -272,12 +210,12 @@ TEST_CASE("R4: no memory for a call over a socket", "[faults]") {
             }
         });
         caller.start();
-        allowed = before;
+        test::until_refusal = before;
         try {
             auto connection = listener.accept();
             take(connection.recv<Table>());
         } catch (const std::bad_alloc&) {
-            allowed = -1;
+            test::until_refusal = -1;
             // A caller whose handshake had no memory is sent away: it ends.
             caller.terminate();
             caller.join();
@@ -290,8 +228,8 @@ TEST_CASE("R4: no memory for a call over a socket", "[faults]") {
             }
             throw;
         }
-        const long rest = std::exchange(allowed, -1);
+        const long rest = std::exchange(test::until_refusal, -1);
         caller.join();
-        allowed = rest;
+        test::until_refusal = rest;
     });
 }
