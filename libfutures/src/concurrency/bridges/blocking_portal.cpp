@@ -132,9 +132,6 @@ public:
     PortalThread& operator=(const PortalThread&) = delete;
 
     ~PortalThread() {
-        if (!thread_.joinable()) {
-            return;
-        }
         // Without memory to say so the thread cannot be told; it comes back.
         while (thread_.joinable()) {
             try {
@@ -142,7 +139,12 @@ public:
             } catch (const std::bad_alloc&) {
                 std::this_thread::yield();
             } catch (...) {
-                mp::detail::log_error("the loop of a portal has ended with an error");
+                mp::detail::log_error(
+                    thread_.joinable()
+                        ? "a portal is destroyed in its own loop, and waits for itself"
+                        : "the loop of a portal has ended with an error"
+                );
+                return;
             }
         }
     }

@@ -321,7 +321,9 @@ void Loop::fail(std::exception_ptr error) noexcept {
         // What failed may be one of the calls that were asked for, so none is waited
         // for.
         is_asked_for_ = is_watching_ = false;
-        post_turn();
+        if (!posted_) {
+            post_turn();
+        }
     }
 }
 

@@ -53,9 +53,8 @@ public:
     Ended& operator=(Ended&&) = delete;
 
     ~Ended() {
-        if (child_ && child_->is_watched_) {
+        if (child_ && child_->wait_has_begun_) {
             child_->kill_and_reap();
-            child_->wake_all();
         }
     }
 
@@ -97,7 +96,7 @@ void ChildProgram::watch(pid_t pid, mp::UniqueFd pidfd) {
     watch_->pidfd = pidfd.release();
     loop_.at_end(*this);
     watch_->process->async_wait(Ended(shared_from_this()));
-    is_watched_ = true;
+    wait_has_begun_ = true;
 }
 
 void ChildProgram::ended(bool reaped) noexcept {
@@ -148,10 +147,7 @@ void ChildProgram::send_signal(int signal) {
 }
 
 void ChildProgram::kill_and_reap() noexcept {
-    if (!is_watched()) {
-        return;
-    }
-    if (left_behind_by_fork()) {
+    if (!is_watched() || left_behind_by_fork()) {
         return;
     }
     try {
@@ -214,10 +210,7 @@ Task<> ChildProgram::end(std::shared_ptr<ChildProgram> child) {
 }
 
 void ChildProgram::leave() noexcept {
-    if (!is_watched()) {
-        return;
-    }
-    if (left_behind_by_fork()) {
+    if (!is_watched() || left_behind_by_fork()) {
         return;
     }
     const bool is_here =

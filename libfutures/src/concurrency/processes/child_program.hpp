@@ -71,7 +71,7 @@ private:
     const double grace_;
     pid_t pid_ = 0;
     std::unique_ptr<Watch> watch_;
-    bool is_watched_ = false;  // the wait is under way
+    bool wait_has_begun_ = false;
     std::optional<int> code_;
     List<PlainWaiter> waiters_;
 };
