@@ -1,7 +1,7 @@
-# Install and export: package libmp with components mp, futures and, where Boost.Asio is,
-# concurrency; targets of these names and libmp::main; mp.pc, futures.pc and concurrency.pc for everything but CMake. tests/install uses
-# it all as a stranger would. CMake's install component libmp-runtime is what a program needs to
-# run, libmp-dev what a compiler needs.
+# Install and export: package libmp with components mp, futures, concurrency, where Boost.Asio is, and
+# mpi, where an MPI is; targets of these names and libmp::main; mp.pc, futures.pc, concurrency.pc and
+# futures_mpi.pc for everything but CMake. tests/install uses it all as a stranger would. CMake's
+# install component libmp-runtime is what a program needs to run, libmp-dev what a compiler needs.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 include(MpPkgConfig)
@@ -30,6 +30,22 @@ if(LIBMP_ASIO)
             NAMESPACE libmp:: FILE libmpConcurrencyTargets.cmake DESTINATION ${package_dir}
             COMPONENT libmp-dev)
 endif()
+# The same, because of the MPI.
+if(LIBMP_MPI_FOUND)
+    install(TARGETS libmp_mpi EXPORT libmp_mpi_targets
+            LIBRARY COMPONENT libmp-runtime NAMELINK_COMPONENT libmp-dev
+            ARCHIVE COMPONENT libmp-dev
+            FILE_SET HEADERS COMPONENT libmp-dev)
+    install(EXPORT libmp_mpi_targets
+            NAMESPACE libmp:: FILE libmpMpiTargets.cmake DESTINATION ${package_dir}
+            COMPONENT libmp-dev)
+    configure_file(${CMAKE_CURRENT_LIST_DIR}/libmpMpi.cmake.in
+        ${CMAKE_CURRENT_BINARY_DIR}/libmpMpi.cmake @ONLY)
+    install(FILES
+        ${CMAKE_CURRENT_BINARY_DIR}/libmpMpi.cmake
+        ${CMAKE_CURRENT_LIST_DIR}/libmp_mpi_name.cmake
+        DESTINATION ${package_dir} COMPONENT libmp-dev)
+endif()
 
 configure_package_config_file(
     ${CMAKE_CURRENT_LIST_DIR}/libmpConfig.cmake.in
@@ -45,6 +61,9 @@ mp_pkg_config(mp)
 mp_pkg_config(futures)
 if(LIBMP_ASIO)
     mp_pkg_config(concurrency)
+endif()
+if(LIBMP_MPI_FOUND)
+    mp_pkg_config(futures_mpi)
 endif()
 if(NOT MP_DEBIAN)  # which has copyright files of its own form
     install(FILES ${PROJECT_SOURCE_DIR}/LICENSE

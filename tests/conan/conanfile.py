@@ -31,5 +31,7 @@ class LibmpTestConan(ConanFile):
             programs = ["consumer", "consumer_without_main"]
             if self.dependencies["libmp"].options.concurrency:
                 programs.append("concurrency")
+            if self.dependencies["libmp"].options.mpi:
+                programs.append("mpi")  # a job of one rank, without a launcher
             for program in programs:
                 self.run(os.path.join(self.cpp.build.bindir, program), env="conanrun")

@@ -1,5 +1,5 @@
 # What the scripts of this folder share.
-# cmake -DSOURCE=... -DBUILD=... -DWORK=... -DCOMPILER=... -P consumer.cmake
+# cmake -DSOURCE=... -DBUILD=... -DWORK=... -DCOMPILER=... [-DMPI_COMPILER=... -DLAUNCHER=...] -P consumer.cmake
 cmake_minimum_required(VERSION 3.25)
 
 # run(<command>...): must succeed. Its output is in ${output}.
@@ -12,6 +12,9 @@ function(run)
 endfunction()
 
 set(common -G Ninja -DCMAKE_CXX_COMPILER=${COMPILER} -DCMAKE_BUILD_TYPE=)
+if(MPI_COMPILER)
+    list(APPEND common -DMPI_CXX_COMPILER=${MPI_COMPILER})
+endif()
 
 # install_to(<build> <prefix>): installs elsewhere and moves it there, so that a path that was
 # written down is found out.
@@ -30,5 +33,8 @@ function(consume prefix folder)
     run(${folder}/consumer)
     if(EXISTS ${folder}/concurrency_consumer)
         run(${folder}/concurrency_consumer)
+    endif()
+    if(LAUNCHER)
+        run(${LAUNCHER} ${folder}/mpi_consumer)
     endif()
 endfunction()

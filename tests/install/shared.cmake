@@ -1,8 +1,13 @@
 # The libraries as shared ones: built, installed, moved and used.
 include(${CMAKE_CURRENT_LIST_DIR}/common.cmake)
+set(with_mpi OFF)
+if(LAUNCHER)
+    set(with_mpi ON)
+endif()
 # Not every compiler asks for a build-id, by which the processes of a program know each other.
 run(${CMAKE_COMMAND} -S ${SOURCE} -B ${WORK}/libraries ${common} -DBUILD_SHARED_LIBS=ON
     -DCMAKE_SHARED_LINKER_FLAGS=-Wl,--build-id=none
+    -DLIBMP_MPI=${with_mpi}
     -DMP_BUILD_TESTS=OFF -DMP_BUILD_TOOLS=OFF -DMP_BUILD_EXAMPLES=OFF -DMP_CCACHE=ON -DMP_UNITY=ON)
 run(${CMAKE_COMMAND} --build ${WORK}/libraries)
 set(prefix ${WORK}/prefix)
@@ -10,12 +15,12 @@ install_to(${WORK}/libraries ${prefix})
 consume(${prefix} ${WORK}/build)
 
 # Programs ask for a library by its soname, which a version with another ABI does not have.
-foreach(name IN ITEMS mp futures concurrency)
+foreach(name IN ITEMS mp futures concurrency futures_mpi)
     set(user consumer)
-    if(name STREQUAL "concurrency")
-        set(user concurrency_consumer)
+    if(NOT name MATCHES "^(mp|futures)$")
+        string(REPLACE "futures_" "" user ${name}_consumer)
         if(NOT EXISTS ${WORK}/build/${user})
-            continue() # no Boost.Asio here
+            continue() # no Boost.Asio here, or no MPI
         endif()
     endif()
     file(GLOB library ${prefix}/lib*/lib${name}.so.[0-9]*.[0-9]*.[0-9]* ${prefix}/lib*/*/lib${name}.so.[0-9]*.[0-9]*.[0-9]*)

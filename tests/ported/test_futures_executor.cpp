@@ -1,307 +1,126 @@
 // SPDX-License-Identifier: BSL-1.0
 // Executors, map() and the thread pool, by the rows of the conformance table.
 #include "futures/executor.hpp"
+#include "futures/process_pool.hpp"
 #include "futures/thread_pool.hpp"
-#include "futures/wait.hpp"
 #include "mp/context.hpp"
 #include "mp/cpu_count.hpp"
 #include "mp/process.hpp"
 
+#include "ported/executor_rows.hpp"
 #include "support/catch.hpp"
 #include "support/fork_child.hpp"
 #include "support/log_capture.hpp"
+#include "support/pools.hpp"
 #include "support/soon.hpp"
+#include "support/start_methods.hpp"
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <cmath>
-#include <iterator>
 #include <memory>
-#include <optional>
 #include <semaphore>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 using namespace std::chrono_literals;
-using futures::Future;
 using futures::ThreadPoolExecutor;
 
 namespace {
 
-int power(int base, int exponent) {
-    return static_cast<int>(std::lround(std::pow(base, exponent)));
-}
-
-std::pair<int, int> divmod(int a, int b) {
-    if (b == 0) {
-        throw std::domain_error("division by zero");
-    }
-    return {a / b, a % b};
-}
-
-template <class Results>
-auto list_of(Results&& results) {
-    std::vector<typename std::remove_cvref_t<Results>::value_type> values;
-    for (auto&& value : results) {
-        values.push_back(std::move(value));
-    }
-    return values;
-}
-
-/// 0, 1, 2 ... without end; counts how many were fetched.
-class Numbers {
-public:
-    class Iterator {
-    public:
-        using iterator_category = std::input_iterator_tag;
-        using value_type = int;
-        using difference_type = std::ptrdiff_t;
-        using reference = int;
-        using pointer = const int*;
-
-        explicit Iterator(int* fetched) : fetched_(fetched) { ++*fetched_; }
-
-        int operator*() const { return at_; }
-
-        Iterator& operator++() {
-            ++*fetched_;
-            ++at_;
-            return *this;
-        }
-
-        void operator++(int) { ++*this; }
-
-        bool operator==(std::default_sentinel_t) const { return false; }
-
-    private:
-        int* fetched_;
-        int at_ = 0;
-    };
-
-    explicit Numbers(int& fetched) : fetched_(&fetched) {}
-
-    Iterator begin() const { return Iterator(fetched_); }
-
-    std::default_sentinel_t end() const { return {}; }
-
-private:
-    int* fetched_;
-};
+namespace executor_rows = test::executor_rows;
+using executor_rows::power;
 
 }  // namespace
 
 TEST_CASE("ExecutorTest.test_submit: a call and its result") {
     ThreadPoolExecutor threads(4);
-    CHECK(threads.submit(power, 2, 8).result() == 256);
+    executor_rows::submit(threads);
 }
 
 TEST_CASE("ExecutorTest.test_submit_keyword: options travel as arguments") {
-    struct Options {
-        int self = 0;
-        int fn = 0;
-    };
     ThreadPoolExecutor threads(1);
-    const auto f = threads.submit(
-        [](const Options& options) { return options.self * options.fn; },
-        Options{.self = 2, .fn = 21}
-    );
-    CHECK(f.result() == 42);
+    executor_rows::submit_keyword(threads);
 }
 
 TEST_CASE("ExecutorTest.test_map: as the loop would do it") {
     ThreadPoolExecutor threads(4);
-    std::vector<int> numbers;
-    std::vector<int> powers;
-    for (int i = 0; i < 10; ++i) {
-        numbers.push_back(i);
-        powers.push_back(power(i, i));
-    }
-    CHECK(list_of(threads.map(power, numbers, numbers)) == powers);
-    CHECK(list_of(threads.map({.chunksize = 3}, power, numbers, numbers)) == powers);
+    executor_rows::map(threads);
 }
 
 TEST_CASE("ExecutorTest.test_map_exception: the results after it can be had") {
     ThreadPoolExecutor threads(4);
-    auto results =
-        threads.map(divmod, std::vector{1, 1, 1, 1}, std::vector{2, 3, 0, 5});
-    auto it = results.begin();
-    CHECK(*it == std::pair(0, 1));
-    ++it;
-    CHECK(*it == std::pair(0, 1));
-    ++it;
-    CHECK_THROWS_AS(*it, std::domain_error);
-    ++it;
-    CHECK(*it == std::pair(0, 1));
-    ++it;
-    CHECK(it == results.end());
-    ++it;
-    CHECK(it == results.end());
+    executor_rows::map_exception(threads);
 }
 
 TEST_CASE("ExecutorTest.test_map_timeout: the first results, then the error and the end"
 ) {
     ThreadPoolExecutor threads(3);
-    std::binary_semaphore go(0);
-    const auto wait_for = [&](int x) {
-        if (x > 0) {
-            go.acquire();
-        }
-        return x;
-    };
-    auto results = threads.map({.timeout = 200ms}, wait_for, std::vector{0, 0, 6});
-    auto it = results.begin();
-    CHECK(*it == 0);
-    ++it;
-    CHECK(*it == 0);
-    ++it;
-    CHECK_THROWS_AS(*it, futures::TimeoutError);
-    CHECK(it == results.end());
-    go.release();
+    executor_rows::map_timeout(threads, 200ms);
 }
 
 TEST_CASE("ExecutorTest.test_map_timeout_from_callable: it is not the map's own") {
     ThreadPoolExecutor threads(2);
-    const auto task = [](int x) {
-        if (x == 1) {
-            throw futures::TimeoutError("mine");
-        }
-        return x;
-    };
-    for (const mp::Timeout timeout : {mp::Timeout(mp::forever), mp::Timeout(1h)}) {
-        auto results = threads.map({.timeout = timeout}, task, std::vector{0, 1, 2});
-        auto it = results.begin();
-        CHECK(*it == 0);
-        ++it;
-        CHECK_THROWS_WITH(*it, "mine");
-        ++it;
-        CHECK(*it == 2);
-        ++it;
-        CHECK(it == results.end());
-    }
+    executor_rows::map_timeout_from_callable(threads);
 }
 
 TEST_CASE("ExecutorTest.test_map_close: cancels the rest") {
-    std::atomic<int> ran{0};
     ThreadPoolExecutor threads(1);
-    std::binary_semaphore go(0);
-    const auto task = [&](int x) {
-        if (x > 0) {
-            go.acquire();
-        }
-        return ++ran;
-    };
-    auto results = threads.map(task, std::vector{0, 1, 2, 3, 4});
-    auto it = results.begin();
-    CHECK(*it == 1);
-    results.close();
-    CHECK(it == results.end());
-    CHECK_THROWS_AS(*it, futures::InvalidStateError);
-    go.release();
-    threads.shutdown();
-    CHECK(ran <= 2);  // the second may have begun
+    executor_rows::map_close(threads);
 }
 
 TEST_CASE("ExecutorTest.test_map_buffersize_value_validation: 0 and less are refused") {
     ThreadPoolExecutor threads(1);
-    for (const int size : {0, -1}) {
-        CHECK_THROWS_WITH(
-            threads.map({.buffersize = size}, power, std::vector{1}, std::vector{1}),
-            test::ContainsSubstring("buffersize must be nothing or greater than 0")
-        );
-        CHECK_THROWS_AS(
-            threads.map({.buffersize = size}, power, std::vector{1}, std::vector{1}),
-            std::invalid_argument
-        );
-    }
+    executor_rows::map_buffersize_value_validation(threads);
 }
 
 TEST_CASE("ExecutorTest.test_map_buffersize: any size gives all results in order") {
     ThreadPoolExecutor threads(2);
-    const auto text = [](int x) {
-        return std::to_string(x);
-    };
-    const std::vector<int> numbers{0, 1, 2, 3};
-    for (const int size : {1, 2, 4, 8}) {
-        CHECK(
-            list_of(threads.map({.buffersize = size}, text, numbers)) ==
-            std::vector<std::string>{"0", "1", "2", "3"}
-        );
-    }
+    executor_rows::map_buffersize(threads);
 }
 
 TEST_CASE("ExecutorTest.test_map_buffersize_on_multiple_iterables: two ranges") {
     ThreadPoolExecutor threads(2);
-    const std::vector<int> numbers{0, 1, 2, 3};
-    for (const int size : {1, 2, 4, 8}) {
-        CHECK(
-            list_of(
-                threads.map({.buffersize = size}, std::plus<int>(), numbers, numbers)
-            ) == std::vector{0, 2, 4, 6}
-        );
-    }
+    executor_rows::map_buffersize_on_multiple_iterables(threads);
 }
 
 TEST_CASE("ExecutorTest.test_map_buffersize_on_infinite_iterable: it can be read from"
 ) {
     ThreadPoolExecutor threads(2);
-    int fetched = 0;
-    auto results = threads.map(
-        {.buffersize = 2}, [](int x) { return std::to_string(x); }, Numbers(fetched)
-    );
-    auto it = results.begin();
-    for (const char* expected : {"0", "1", "2"}) {
-        CHECK(*it == expected);
-        ++it;
-    }
+    executor_rows::map_buffersize_on_infinite_iterable(threads);
 }
 
 TEST_CASE("ExecutorTest.test_map_buffersize_on_multiple_infinite_iterables: as well") {
     ThreadPoolExecutor threads(2);
-    int fetched = 0;
-    auto results = threads.map(
-        {.buffersize = 2}, std::plus<int>(), Numbers(fetched), Numbers(fetched)
-    );
-    auto it = results.begin();
-    for (const int expected : {0, 2, 4}) {
-        CHECK(*it == expected);
-        ++it;
-    }
+    executor_rows::map_buffersize_on_multiple_infinite_iterables(threads);
 }
 
 TEST_CASE("ExecutorTest.test_map_buffersize_on_empty_iterable: no result") {
     ThreadPoolExecutor threads(1);
-    const auto text = [](int x) {
-        return std::to_string(x);
-    };
-    CHECK(list_of(threads.map({.buffersize = 8}, text, std::vector<int>())).empty());
+    executor_rows::map_buffersize_on_empty_iterable(threads);
 }
 
 TEST_CASE("ExecutorTest.test_map_buffersize_when_buffer_is_full: no more is fetched") {
     ThreadPoolExecutor threads(1);
-    int fetched = 0;
-    const auto results = threads.map(
-        {.buffersize = 2}, [](int x) { return x; }, Numbers(fetched)
-    );
-    threads.shutdown();
-    CHECK(fetched == 2);
+    executor_rows::map_buffersize_when_buffer_is_full(threads);
 }
 
 TEST_CASE("PoolExecutorTest.test_map_buffersize: one more is taken for each result") {
     ThreadPoolExecutor threads(1);
-    int fetched = 0;
-    auto results = threads.map(
-        {.buffersize = 3}, [](int x) { return x; }, Numbers(fetched)
-    );
-    CHECK(fetched == 3);
-    auto it = results.begin();
-    CHECK(*it == 0);
-    CHECK(fetched == 4);
-    CHECK_THROWS_AS(
-        threads.map({.buffersize = 0}, power, std::vector{1}, std::vector{1}),
-        std::invalid_argument
-    );
+    executor_rows::map_buffersize_moves_on(threads);
+}
+
+TEST_CASE("ExecutorTest.test_map_buffersize_when_buffer_is_full, process pool: as well"
+) {
+    futures::ProcessPoolExecutor pool(test::on(quick_pool_context(), 1));
+    executor_rows::map_buffersize_when_buffer_is_full(pool);
+}
+
+TEST_CASE("PoolExecutorTest.test_map_buffersize, process pool: one more for each result"
+) {
+    futures::ProcessPoolExecutor pool(test::on(quick_pool_context(), 1));
+    executor_rows::map_buffersize_moves_on(pool);
 }
 
 TEST_CASE("ExecutorTest.test_no_stale_references: a task lets go of what it held") {
@@ -350,11 +169,8 @@ TEST_CASE("ExecutorTest.test_swallows_falsey_exceptions: presence is what counts
 }
 
 TEST_CASE("ThreadPoolExecutorTest.test_map_submits_without_iteration: all run") {
-    std::atomic<int> ran{0};
     ThreadPoolExecutor threads(3);
-    const auto results = threads.map([&](int) { return ++ran; }, std::vector<int>(10));
-    threads.shutdown();
-    CHECK(ran == 10);
+    executor_rows::map_submits_without_iteration(threads);
 }
 
 TEST_CASE("ThreadPoolExecutorTest.test_default_workers: min(32, usable CPUs + 4)") {
@@ -427,18 +243,6 @@ TEST_CASE("ThreadPoolExecutorTest.test_process_fork_from_a_threadpool: it exits 
 }
 
 TEST_CASE("ThreadPoolExecutorTest.test_executor_map_current_future_cancel: none runs") {
-    std::atomic<int> ran{0};
-    std::binary_semaphore go(0);
-    {
-        ThreadPoolExecutor threads(1);
-        threads.submit([&] { go.acquire(); });
-        auto results = threads.map(
-            {.timeout = 0s}, [&](int) { return ++ran; }, std::vector{1, 2, 3}
-        );
-        auto it = results.begin();
-        CHECK_THROWS_AS(*it, futures::TimeoutError);
-        results.close();
-        go.release();
-    }
-    CHECK(ran == 0);
+    ThreadPoolExecutor threads(1);
+    executor_rows::map_current_future_cancel(threads);
 }

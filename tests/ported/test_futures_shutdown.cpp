@@ -5,8 +5,10 @@
 #include "futures/wait.hpp"
 #include "mp/errors.hpp"
 
+#include "ported/shutdown_rows.hpp"
 #include "support/catch.hpp"
 #include "support/fork_child.hpp"
+#include "support/gate.hpp"
 #include "support/log_capture.hpp"
 #include "support/read_all.hpp"
 #include "util/exit_function.hpp"
@@ -88,16 +90,14 @@ void sleep_and_say(std::chrono::milliseconds pause, const char* text) {
 
 thread_local std::string status = "uninitialized";
 
-int negated(int x) {
-    return -x;
-}
+namespace shutdown_rows = test::shutdown_rows;
+using shutdown_rows::negated;
 
 }  // namespace
 
 TEST_CASE("ExecutorShutdownTest.test_run_after_shutdown: submit() is refused") {
     ThreadPoolExecutor threads(1);
-    threads.shutdown();
-    CHECK_THROWS_AS(threads.submit(negated, 2), mp::StateError);
+    shutdown_rows::run_after_shutdown(threads);
 }
 
 TEST_CASE("ExecutorShutdownTest.test_interpreter_shutdown: what was submitted is done"
@@ -139,40 +139,12 @@ TEST_CASE("ExecutorShutdownTest.test_submit_after_interpreter_shutdown: refused"
 
 TEST_CASE("ExecutorShutdownTest.test_hang_issue12364: all results are there") {
     ThreadPoolExecutor threads(5);
-    std::vector<Future<int>> fs;
-    for (int i = 0; i < 50; ++i) {
-        fs.push_back(threads.submit([i] {
-            std::this_thread::yield();
-            return i;
-        }));
-    }
-    threads.shutdown();
-    for (int i = 0; i < 50; ++i) {
-        CHECK(fs[static_cast<std::size_t>(i)].result(0s) == i);
-    }
+    shutdown_rows::hang_issue12364(threads);
 }
 
 TEST_CASE("ExecutorShutdownTest.test_cancel_futures: none is left pending") {
     ThreadPoolExecutor threads(5);
-    std::counting_semaphore<> go(0);
-    std::vector<Future<void>> fs;
-    for (int i = 0; i < 50; ++i) {
-        fs.push_back(threads.submit([&] { go.acquire(); }));
-    }
-    go.release();
-    futures::wait(fs, futures::FIRST_COMPLETED);
-    threads.shutdown({.wait = false, .cancel_futures = true});
-    go.release(50);
-    threads.shutdown();
-    const auto cancelled = std::count_if(fs.begin(), fs.end(), [](const auto& f) {
-        return f.cancelled();
-    });
-    CHECK(cancelled > 20);
-    CHECK(cancelled < 50);
-    for (const auto& f : fs) {
-        CHECK(f.done());
-        CHECK((f.cancelled() || f.exception(0s) == nullptr));
-    }
+    shutdown_rows::cancel_futures(threads);
 }
 
 TEST_CASE("ExecutorShutdownTest.test_hang_gh83386: shutdown(wait=False), then exit") {
@@ -187,33 +159,16 @@ TEST_CASE("ExecutorShutdownTest.test_hang_gh83386: shutdown(wait=False), then ex
 }
 
 TEST_CASE("ExecutorShutdownTest.test_hang_gh94440: cancel at once, then shutdown") {
-    for (int i = 0; i < 50; ++i) {
-        ThreadPoolExecutor threads(1);
-        const auto f = threads.submit(negated, 1);
-        f.cancel();
-        threads.shutdown();
-        CHECK(f.done());
-    }
+    shutdown_rows::hang_gh94440([] { return std::make_unique<ThreadPoolExecutor>(1); });
 }
 
 TEST_CASE("ExecutorTest.test_shutdown_race_issue12456: map, then shutdown at once") {
     // In a child, since a shutdown that is not noticed would hang.
     const int status = test::run_in_fork_for(30s, [] {
-        for (int i = 0; i < 50; ++i) {
-            ThreadPoolExecutor threads(3);
-            auto results = threads.map(negated, std::vector{1, 2, 3, 4});
-            threads.shutdown();
-            int expected = -1;
-            for (const int x : results) {
-                if (x != expected--) {
-                    return 1;
-                }
-            }
-            if (expected != -5) {
-                return 2;
-            }
-        }
-        return 0;
+        const bool well = shutdown_rows::shutdown_race_issue12456([] {
+            return std::make_unique<ThreadPoolExecutor>(3);
+        });
+        return well ? 0 : 1;
     });
     CHECK(status == 0);
 }
@@ -230,35 +185,16 @@ TEST_CASE("ThreadPoolShutdownTest.test_threads_terminate: three tasks, three thr
 }
 
 TEST_CASE("ThreadPoolShutdownTest.test_context_manager_shutdown: the scope waits") {
-    std::optional<futures::MapResults<int>> results;
-    {
-        ThreadPoolExecutor threads(5);
-        results.emplace(threads.map(negated, std::vector{-5, -4, -3}));
-    }
-    int expected = 5;
-    for (const int x : *results) {
-        CHECK(x == expected--);
-    }
+    shutdown_rows::context_manager_shutdown<ThreadPoolExecutor>(5);
 }
 
 TEST_CASE("ThreadPoolShutdownTest.test_del_shutdown: dropping it finishes the work") {
-    auto threads = std::make_unique<ThreadPoolExecutor>(5);
-    auto results = threads->map(negated, std::vector{-5, -4, -3});
-    threads.reset();
-    int expected = 5;
-    for (const int x : results) {
-        CHECK(x == expected--);
-    }
+    shutdown_rows::del_shutdown<ThreadPoolExecutor>(5);
 }
 
 TEST_CASE("ThreadPoolShutdownTest.test_shutdown_no_wait: the work goes on") {
     ThreadPoolExecutor threads(5);
-    auto results = threads.map(negated, std::vector{-5, -4, -3});
-    threads.shutdown({.wait = false});
-    int expected = 5;
-    for (const int x : results) {
-        CHECK(x == expected--);
-    }
+    shutdown_rows::shutdown_no_wait(threads);
 }
 
 TEST_CASE("ThreadPoolShutdownTest.test_thread_names_assigned: prefix_N") {
@@ -320,24 +256,11 @@ TEST_CASE("InitializerMixin.test_initializer: before each worker's first task [t
 
 TEST_CASE("FailingInitializerMixin.test_initializer: the executor is broken [thread]") {
     const test::LogCapture log;
-    std::binary_semaphore go(0);
+    const test::Gate gate;
     ThreadPoolExecutor threads({.max_workers = 2, .initializer = [&] {
-                                    go.acquire();
+                                    test::pass(gate.path());
                                     throw std::invalid_argument("error in initializer");
                                 }});
-    const auto first = threads.submit(negated, 1);
-    const auto second = threads.submit(negated, 2);
-    go.release();
-    CHECK_THROWS_AS(first.result(10s), futures::BrokenExecutor);
-    CHECK_THROWS_AS(second.result(10s), futures::BrokenThreadPool);
-    CHECK(first.exception() != second.exception());
-    CHECK_THROWS_AS(threads.submit(negated, 3), futures::BrokenThreadPool);
-    try {
-        first.result();
-    } catch (const futures::BrokenThreadPool& error) {
-        CHECK_THROWS_WITH(std::rethrow_if_nested(error), "error in initializer");
-    }
-    go.release();
-    threads.shutdown();
+    shutdown_rows::failing_initializer<futures::BrokenThreadPool>(threads, gate);
     CHECK(log.text().find("error in initializer") != std::string::npos);
 }

@@ -19,6 +19,9 @@ namespace {
 std::string shown(Unit unit, double value) {
     std::array<char, 48> text{};
     switch (unit) {
+    case Unit::milliseconds:
+        std::snprintf(text.data(), text.size(), "%.2f ms", value);
+        break;
     case Unit::microseconds:
         std::snprintf(text.data(), text.size(), "%.2f us", value);
         break;
@@ -38,6 +41,9 @@ std::string shown(Unit unit, double value) {
         break;
     case Unit::bytes:
         std::snprintf(text.data(), text.size(), "%.0f B", value);
+        break;
+    case Unit::percent:
+        std::snprintf(text.data(), text.size(), "%.2f %%", value);
         break;
     }
     return text.data();

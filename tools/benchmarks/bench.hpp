@@ -3,6 +3,7 @@
 // Threads: main.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <map>
@@ -14,11 +15,13 @@ namespace bench {
 
 /// How a figure is read.
 enum class Unit {
-    microseconds,  ///< of one operation: less is better
+    milliseconds,  ///< of one operation: less is better
+    microseconds,
     nanoseconds,
     per_second,  ///< operations: more is better
     gigabytes,   ///< per second
     bytes,       ///< of memory: less is better
+    percent,     ///< of a processor: less is better
 };
 
 bool more_is_better(Unit unit);
@@ -86,6 +89,21 @@ double seconds_of(int rounds, Work work) {
     return median(std::move(times));
 }
 
+/// The least seconds that `work` takes in so many rounds, after one unmeasured: where
+/// others' work on the machine disturbs more than one round in two.
+template <class Work>
+double best_seconds_of(int rounds, Work work) {
+    using Clock = std::chrono::steady_clock;
+    work();
+    std::chrono::duration<double> best = std::chrono::hours(1);
+    for (int i = 0; i != rounds; ++i) {
+        const Clock::time_point start = Clock::now();
+        work();
+        best = std::min<std::chrono::duration<double>>(best, Clock::now() - start);
+    }
+    return best.count();
+}
+
 /// Keeps the optimiser from removing what computes `value`.
 template <class T>
 void keep(const T& value) {
@@ -105,5 +123,6 @@ void bench_lock(Table& table, const Settings& settings);
 void bench_signals(Table& table, const Settings& settings);
 void bench_shm(Table& table, const Settings& settings);
 void bench_async(Table& table, const Settings& settings);
+void bench_mpi(Table& table, const Settings& settings);
 
 }  // namespace bench

@@ -35,7 +35,8 @@ int main(int argc, char** argv) {
         {"lock", bench::bench_lock},
         {"signals", bench::bench_signals},
         {"shm", bench::bench_shm},
-        {"async", bench::bench_async}};
+        {"async", bench::bench_async},
+        {"mpi", bench::bench_mpi}};
     std::vector<std::string> names;
     for (const auto& [name, run] : groups) {
         names.push_back(name);
@@ -51,7 +52,7 @@ int main(int argc, char** argv) {
            chosen,
            "start, pool, control, payload, connection, queue, serialisation, threads, "
            "lock, "
-           "signals, shm, async; default: all"
+           "signals, shm, async, mpi; default: all"
     )
         ->check(CLI::IsMember(names));
     app.add_option("--json", json, "write the figures to this file, too");

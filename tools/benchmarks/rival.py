@@ -2,6 +2,7 @@
 """The same work in CPython: prints "name value" lines for one group of benchmarks."""
 
 import multiprocessing
+import os
 import statistics
 import sys
 import time
@@ -16,6 +17,10 @@ def nothing(x=0):
     return x
 
 
+def process_id(_):
+    return os.getpid()
+
+
 def size_of(data):
     return len(data)
 
@@ -24,14 +29,14 @@ def same(data):
     return data
 
 
-def seconds_of(rounds, work):
+def seconds_of(rounds, work, pick=statistics.median):
     work()
     times = []
     for _ in range(rounds):
         start = time.perf_counter()
         work()
         times.append(time.perf_counter() - start)
-    return statistics.median(times)
+    return pick(times)
 
 
 def start():
@@ -370,6 +375,71 @@ def shm():
     items.shm.unlink()
 
 
+def mpi_executor():
+    """Needs `mpirun -n N python3 -m mpi4py.futures`."""
+    from mpi4py import MPI
+    from mpi4py.futures import MPIPoolExecutor
+
+    executor = MPIPoolExecutor()
+    list(executor.map(nothing, range(100)))
+    print("ranks", MPI.COMM_WORLD.Get_size())
+    return executor
+
+
+def mpi_small():
+    rounds = 1 if QUICK else 3
+    with mpi_executor() as executor:
+
+        def round_trips():
+            for _ in range(200):
+                executor.submit(nothing, 1).result()
+
+        print("latency", seconds_of(rounds, round_trips, min) / 200)
+        count = 500 if QUICK else 4000
+
+        def many():
+            for future in [executor.submit(nothing, i) for i in range(count)]:
+                future.result()
+
+        print("tasks", seconds_of(rounds, many, min) / count)
+        items = count * 50
+
+        def chunked():
+            for _ in executor.map(nothing, range(items), chunksize=500):
+                pass
+
+        print("map500", seconds_of(rounds, chunked, min) / items)
+
+
+def mpi_large():
+    with mpi_executor() as executor:
+        for name, size, count in (("1M", 1 << 20, 32), ("16M", 1 << 24, 4)):
+            data = b"x" * size
+
+            def echo():
+                for _ in range(count):
+                    executor.submit(same, data).result()
+
+            print(name, seconds_of(1 if QUICK else 3, echo, min) / count)
+
+
+def cpu_seconds(pid):
+    """As clock_getcpuclockid() makes the number of a process' clock."""
+    return time.clock_gettime(~pid << 3 | 2)
+
+
+def mpi_idle():
+    with mpi_executor() as executor:
+        workers = set(executor.map(process_id, range(100)))
+        watched = 0.5 if QUICK else 3
+        pids = [os.getpid(), *workers]
+        before = [cpu_seconds(pid) for pid in pids]
+        time.sleep(watched)
+        master, *others = ((cpu_seconds(pid) - then) / watched for pid, then in zip(pids, before))
+        print("idle_master", master)
+        print("idle_worker", max(others))
+
+
 GROUPS = {
     "start": start,
     "pool": pool,
@@ -380,6 +450,9 @@ GROUPS = {
     "lock": lock,
     "signals": signals,
     "shm": shm,
+    "mpi_small": mpi_small,
+    "mpi_large": mpi_large,
+    "mpi_idle": mpi_idle,
 }
 
 if __name__ == "__main__":

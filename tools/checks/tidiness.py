@@ -36,7 +36,7 @@ for name in files("tests/*.cpp"):
         if namesakes.setdefault(short, name) != name:
             problems.append(f"{name}: has the name of {namesakes[short]}")
         lists = f"{folder}/CMakeLists.txt"
-        if not (ROOT / lists).is_file() or not re.search(rf"^\s*mp_test\({short}[ )]", text(lists), re.MULTILINE):
+        if not (ROOT / lists).is_file() or not re.search(rf"^\s*mp_(mpi_)?test(_target)?\(.*\b{short}[ .)]", text(lists), re.MULTILINE):
             problems.append(f"{name}: no `mp_test({short})` in {lists}")
     if name.startswith("tests/support/"):
         continue

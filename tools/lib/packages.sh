@@ -1,5 +1,5 @@
-# install_packages <build|test|check|docs|fuzz|bench|package|cross>...: what Debian packages each job needs. Nothing is
-# asked of the network when all of them are there. Source it after common.sh.
+# install_packages <build|test|mpi|mpich|check|docs|fuzz|bench|package|cross>...: what Debian packages each
+# job needs. Nothing is asked of the network when all of them are there. Source it after common.sh.
 # shellcheck shell=bash
 
 # boost_packages <headers|library>...: Debian 12 names the Boost that we need by its version; later
@@ -26,6 +26,8 @@ packages_for() {
         build) echo "g++ cmake ninja-build ccache $(boost_packages headers serialization)" \
             "libspdlog-dev libssl-dev libcli11-dev" ;;
         test) echo "catch2 libgtest-dev python3 python3-anyio lld $(boost_packages filesystem)" ;;
+        mpi) echo "libopenmpi-dev openmpi-bin python3-mpi4py" ;;
+        mpich) echo "libmpich-dev mpich" ;;
         check) echo "clang clang-format clang-tidy $(packages_for docs)" ;;
         docs) echo "git python3 doxygen" ;;
         fuzz) echo "clang libclang-rt-dev" ;;

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 // mpsum: sha256sum in parallel, each file hashed in a worker process.
 #include "mp/mp.hpp"
+#include "mp/thread_safety.hpp"
 
 #include "check_file.hpp"
 #include "hash_report.hpp"
 #include "message.hpp"
 #include "options.hpp"
+#include "ranks.hpp"
 #include "runner.hpp"
 #include "signals.hpp"
 #include "standard_fds.hpp"
@@ -18,20 +20,56 @@
 #include <exception>
 #include <memory>
 #include <system_error>
+#include <variant>
 
 namespace {
 
 using namespace mpsum;
 
-/// Ends the program now. What is still queued is of no use to anybody, and standard
-/// input may never end, so nothing is waited for. The console first: that the workers
-/// are gone is no news then.
-[[noreturn]] void leave(Runner& runner, Console& console, int status) {
-    exit_within_a_second(status);
-    console.close(std::chrono::milliseconds(200));
-    runner.kill_workers();
-    ::_exit(status);
-}
+/// What is under way in this process, for the thread that ends it.
+class Work {
+public:
+    /// While it lives, these work.
+    class Scope {
+    public:
+        Scope(Work& work, Runner& runner, Console& console) : work_(work) {
+            work_.set(&runner, &console);
+        }
+
+        ~Scope() { work_.set(nullptr, nullptr); }
+        Scope(Scope&&) = delete;
+        Scope& operator=(Scope&&) = delete;
+
+    private:
+        Work& work_;
+    };
+
+    /// Ends the program now. What is still queued is of no use to anybody, and standard
+    /// input may never end, so nothing is waited for. The console first: that the
+    /// workers are gone is no news then.
+    [[noreturn]] void leave(int status) {
+        exit_within_a_second(status);
+        const mp::detail::MutexLock lock(mutex_);
+        if (console_ != nullptr) {
+            console_->close(std::chrono::milliseconds(200));
+        }
+        if (runner_ != nullptr) {
+            runner_->end_workers(status);
+        }
+        ::_exit(status);
+    }
+
+private:
+    void set(Runner* runner, Console* console) {
+        const mp::detail::MutexLock lock(mutex_);
+        runner_ = runner;
+        console_ = console;
+    }
+
+    mp::detail::Mutex mutex_;
+    Runner* runner_ MP_GUARDED_BY(mutex_) = nullptr;  // none in a rank that serves
+    Console* console_ MP_GUARDED_BY(mutex_) = nullptr;
+};
 
 bool hash(Runner& runner, const Options& options, Console& console) {
     Walk walk(options.paths);
@@ -70,19 +108,7 @@ bool check(Runner& runner, const Options& options, Console& console) {
     return ok;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-    mp::freeze_support(argc, argv);
-    occupy_standard_fds();
-    std::setlocale(LC_CTYPE, "");  // messages show printable names as they are
-    const auto parsed = parse_options(argc, argv);
-    if (const int* const status = std::get_if<int>(&parsed)) {
-        return *status;
-    }
-    const Options& options = std::get<Options>(parsed);
-    block_ending_signals();
-
+int run(const Options& options, Work& work) {
     Console console(options.progress);
     Runner runner(
         {options.format.algorithm,
@@ -90,9 +116,10 @@ int main(int argc, char** argv) {
          options.start_method,
          options.timeout,
          options.memory_limit},
+        options.in_ranks,
         console
     );
-    const SignalWatch watch([&](int signal) { leave(runner, console, 128 + signal); });
+    const Work::Scope scope(work, runner, console);
     try {
         const bool ok = options.checklists.empty() ? hash(runner, options, console)
                                                    : check(runner, options, console);
@@ -104,6 +131,28 @@ int main(int argc, char** argv) {
         } catch (const std::exception&) {
             // Standard output has failed before.
         }
-        leave(runner, console, 1);
+        work.leave(1);
     }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    mp::freeze_support(argc, argv);
+    occupy_standard_fds();
+    std::setlocale(LC_CTYPE, "");  // messages show printable names as they are
+    const auto parsed = parse_options(argc, argv);
+    if (const auto* const refused = std::get_if<Refusal>(&parsed)) {
+        return refused->in_ranks
+                   ? run_in_ranks(argc, argv, [&] { return tell(*refused); })
+                   : tell(*refused);
+    }
+    const Options& options = std::get<Options>(parsed);
+    // Before MPI has threads, which would be asked to end.
+    block_ending_signals();
+    Work work;
+    const SignalWatch watch([&](int signal) { work.leave(128 + signal); });
+    return options.in_ranks
+               ? run_in_ranks(argc, argv, [&] { return run(options, work); })
+               : run(options, work);
 }

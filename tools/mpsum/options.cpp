@@ -6,6 +6,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <cstring>
 #include <iostream>
 #include <map>
 #include <utility>
@@ -55,16 +56,27 @@ CLI::Validator more_than_nothing(const std::string& what) {
         ""};
 }
 
-int complain(const std::string& text) {
-    std::cerr << "mpsum: " << text << "\nTry 'mpsum --help' for more information.\n";
-    return 1;
+constexpr const char* mpi_option = "--mpi";
+
+/// Where the words cannot be understood, `--mpi` is the option wherever it stands.
+Refusal refusal(int argc, char** argv) {
+    Refusal refused;
+    for (int i = 1; i < argc; ++i) {
+        refused.in_ranks = refused.in_ranks || std::strcmp(argv[i], mpi_option) == 0;
+    }
+    return refused;
 }
 
 }  // namespace
 
-std::variant<Options, int> parse_options(int argc, char** argv) {
+std::variant<Options, Refusal> parse_options(int argc, char** argv) {
     Options options;
-    options.jobs = static_cast<unsigned>(mp::usable_cpu_count());
+    const auto complain = [&](const std::string& text) {
+        Refusal refused = refusal(argc, argv);
+        refused.status = 1;
+        refused.err = "mpsum: " + text + "\nTry 'mpsum --help' for more information.\n";
+        return refused;
+    };
     std::string algorithm = "sha256";
     const std::map<std::string, ProgressMode> modes{
         {"auto", ProgressMode::automatic},
@@ -79,11 +91,15 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
     app.add_option("-a,--algorithm", algorithm, "sha256, sha512, sha1 or md5")
         ->check(CLI::IsMember({"sha256", "sha512", "sha1", "md5"}))
         ->capture_default_str();
-    app.add_option("-j,--jobs", options.jobs, "worker processes")
+    app.add_option(
+           "-j,--jobs", options.jobs, "worker processes; with --mpi, of each rank"
+    )
         ->check(CLI::Range(1U, max_jobs))
-        ->capture_default_str();
+        ->default_str(std::to_string(mp::usable_cpu_count()));
     app.add_option("--start-method", options.start_method, "how workers are started")
         ->check(CLI::IsMember({"forkserver", "spawn", "fork"}));
+    app.add_flag(mpi_option, options.in_ranks, "hash in the ranks of an MPI job")
+        ->disable_flag_override();
     app.add_option("--timeout", options.timeout, "give up a file after so many seconds")
         ->check(more_than_nothing("a number of seconds"))
         ->type_name("SECONDS");
@@ -114,13 +130,18 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
     try {
         app.parse(marked_arguments(argc, argv));
     } catch (const CLI::CallForHelp&) {
-        std::cout << app.help() << std::flush;
-        return std::cout ? 0 : 1;
+        Refusal refused = refusal(argc, argv);
+        refused.out = app.help();
+        return refused;
     } catch (const CLI::ParseError& error) {
         return complain(error.what());
     }
 
     options.format.algorithm = *algorithm_named(algorithm);
+    if (options.in_ranks && !options.start_method.empty() &&
+        options.start_method != "forkserver") {
+        return complain("with the --mpi option workers are started by a fork server");
+    }
     options.checklists = unmarked(checklists->results());
     options.paths = unmarked(paths->results());
     if (!options.checklists.empty()) {
@@ -140,6 +161,12 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
         options.paths.emplace_back("-");
     }
     return options;
+}
+
+int tell(const Refusal& refusal) {
+    std::cerr << refusal.err << std::flush;
+    std::cout << refusal.out << std::flush;
+    return std::cout ? refusal.status : 1;
 }
 
 }  // namespace mpsum

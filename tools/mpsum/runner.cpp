@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
-// Runner: batches out to the pool, results back in order, lost files once more.
+// Runner: batches out to the workers, results back in order, lost files once more.
 #include "runner.hpp"
 
 #include "mp/mp.hpp"
 
 #include "message.hpp"
+#include "ranks.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -28,23 +29,6 @@ constexpr std::size_t max_slots = 65'536;
 constexpr int max_losses = 2;
 constexpr std::chrono::milliseconds redraw{100};
 constexpr std::chrono::milliseconds census_slice{2};
-
-futures::ProcessPoolOptions
-pool_options(const RunnerOptions& options, const Meter* meter) {
-    futures::ProcessPoolOptions pool;
-    pool.max_workers = static_cast<decltype(pool.max_workers)>(options.jobs);
-    if (!options.start_method.empty()) {
-        pool.mp_context = mp::get_context(options.start_method);
-    }
-    if (meter != nullptr) {
-        pool.initializer = mp::call(attach_meter, meter->path());
-    }
-    pool.on_worker_loss = futures::OnWorkerLoss::isolate;
-    if (options.memory_limit != 0) {
-        pool.limits.memory = options.memory_limit;
-    }
-    return pool;
-}
 
 std::string limit_text(double seconds) {
     std::ostringstream text;
@@ -82,19 +66,17 @@ std::string cause(const futures::CrashReport& report) {
 
 }  // namespace
 
-Runner::Runner(RunnerOptions options, Console& console)
+Runner::Runner(WorkerOptions options, bool in_ranks, Console& console)
     : options_(std::move(options)),
       console_(console),
-      max_tasks_(tasks_per_worker * options_.jobs),
-      meter_(console.shows_progress() ? std::make_unique<Meter>() : nullptr),
-      pool_(pool_options(options_, meter_.get())),
+      meter_(
+          console.shows_progress() && !in_ranks ? std::make_unique<Meter>() : nullptr
+      ),
+      workers_(
+          in_ranks ? rank_workers(options_) : process_workers(options_, meter_.get())
+      ),
+      max_tasks_(tasks_per_worker * workers_->count()),
       progress_(Progress::Clock::now()) {
-    if (options_.timeout > 0) {
-        // A pool knows nothing shorter.
-        constexpr std::chrono::duration<double> least = std::chrono::nanoseconds(1);
-        limited_.timeout =
-            std::max(std::chrono::duration<double>(options_.timeout), least);
-    }
     if (meter_) {
         attach_meter(meter_->path());  // for standard input, which is read here
     }
@@ -116,12 +98,8 @@ void Runner::run(Source& source, Sink& sink, Census census) {
     }
 }
 
-void Runner::kill_workers() noexcept {
-    try {
-        pool_.kill_workers();
-    } catch (...) {
-        // They end with their parent, which is about to end too.
-    }
+void Runner::end_workers(int status) noexcept {
+    workers_->end_all(status);
 }
 
 // -- from the source to the workers
@@ -143,7 +121,7 @@ void Runner::start_tasks(Source& source) {
 bool Runner::start_batch(Source& source) {
     // The first batches are small, so that few files still occupy all workers.
     const std::size_t size =
-        std::min<std::size_t>(max_batch, 1 + submitted_ / options_.jobs);
+        std::min<std::size_t>(max_batch, 1 + submitted_ / workers_->count());
     std::vector<Number> members;
     Item::Kind kind = Item::Kind::named;
     while (members.size() < size && slots_.size() < max_slots) {
@@ -198,10 +176,7 @@ void Runner::submit(Origin origin, std::vector<Number> members) {
     for (const Number number : members) {
         names.push_back(slot(number).item.name);
     }
-    auto future = pool_.submit(
-        limited_, hash_files, options_.algorithm, origin, std::move(names)
-    );
-    tasks_.push_back({std::move(future), std::move(members)});
+    tasks_.push_back({workers_->submit(origin, std::move(names)), std::move(members)});
     ++submitted_;
 }
 
@@ -215,7 +190,7 @@ void Runner::submit_stdin(Number member) {
 // -- from the workers to the sink
 
 void Runner::wait_for_one(Census& census) {
-    std::vector<futures::Future<std::vector<FileResult>>> futures;
+    std::vector<Workers::Results> futures;
     futures.reserve(tasks_.size());
     for (const Task& task : tasks_) {
         futures.push_back(task.future);
@@ -227,7 +202,9 @@ void Runner::wait_for_one(Census& census) {
     if (census.advance(census_slice)) {
         progress_.set_total(census.files(), census.bytes());
     }
-    progress_.set_read(meter_->bytes());
+    if (meter_) {
+        progress_.set_read(meter_->bytes());
+    }
     console_.show(progress_);
     const mp::Timeout tick = census.unfinished() ? mp::Timeout(std::chrono::seconds(0))
                                                  : mp::Timeout(redraw);
@@ -247,7 +224,7 @@ void Runner::collect() {
             take_results(task);
         } catch (const futures::WorkerLost& lost) {
             take_loss(task, lost.report());
-        } catch (const futures::BrokenProcessPool&) {
+        } catch (const futures::BrokenExecutor&) {
             throw;
         } catch (const futures::TaskTimeout&) {
             // Of a batch each file may take so long.

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
-// Runner: hashes what a source gives in a pool of worker processes, and hands the
-// results to a sink in the source's order.
-// Threads: one, but kill_workers() may be called by another.
+// Runner: has workers hash what a source gives, and hands the results to a sink in the
+// source's order.
+// Threads: one, but end_workers() may be called by another.
 #pragma once
 
-#include "futures/process_pool.hpp"
 #include "futures/thread_pool.hpp"
 #include "futures/wait.hpp"
 
@@ -13,6 +12,7 @@
 #include "item.hpp"
 #include "meter.hpp"
 #include "progress.hpp"
+#include "workers.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -24,17 +24,10 @@
 
 namespace mpsum {
 
-struct RunnerOptions {
-    Algorithm algorithm = Algorithm::sha256;
-    unsigned jobs = 1;
-    std::string start_method;        ///< empty: the library's default
-    double timeout = 0;              ///< seconds for each file; 0: for ever
-    std::uint64_t memory_limit = 0;  ///< bytes besides what a worker has; 0: none
-};
-
 class Runner {
 public:
-    Runner(RunnerOptions options, Console& console);
+    /// `in_ranks`: the workers are those of run_in_ranks().
+    Runner(WorkerOptions options, bool in_ranks, Console& console);
 
     /// Hashes everything that `source` gives. May be called again.
     ///
@@ -42,13 +35,13 @@ public:
     /// warning; a file that loses its worker twice is reported as failed, and so is one
     /// that takes longer, or more memory, than the options allow. Memory is
     /// bounded: a source far ahead of its slowest file is left waiting.
-    /// Throws: futures::BrokenProcessPool when no worker can be started;
+    /// Throws: futures::BrokenExecutor when no worker can be started;
     /// std::system_error when standard output fails. The runner is then of no use
     /// any more.
     void run(Source& source, Sink& sink, Census census);
 
-    /// Ends all workers at once.
-    void kill_workers() noexcept;
+    /// As Workers::end_all().
+    void end_workers(int status) noexcept;
 
 private:
     using Number = std::uint64_t;  // items are numbered in the order of the source
@@ -61,7 +54,7 @@ private:
     };
 
     struct Task {
-        futures::Future<std::vector<FileResult>> future;
+        Workers::Results future;
         std::vector<Number> members;
     };
 
@@ -85,13 +78,14 @@ private:
     }
 
     // Set once in the constructor.
-    RunnerOptions options_;
-    futures::SubmitOptions limited_;  // of each task
+    WorkerOptions options_;
     Console& console_;
+    // With a progress bar. No other machine reaches it: that of ranks moves when a file
+    // is done.
+    std::unique_ptr<Meter> meter_;
+    std::unique_ptr<Workers> workers_;
     std::size_t max_tasks_;
 
-    std::unique_ptr<Meter> meter_;  // with a progress bar
-    futures::ProcessPoolExecutor pool_;
     // Reads standard input beside the workers; made when an item asks for that.
     std::unique_ptr<futures::ThreadPoolExecutor> stdin_reader_;
 

@@ -17,28 +17,18 @@
 #include "mp/detail/refusal.hpp"
 // clang-format on
 
-#include "futures/detail/chunk.hpp"
-#include "futures/detail/limited_call.hpp"
-#include "futures/detail/map_check.hpp"
-#include "futures/detail/overloaded_name.hpp"
-#include "futures/detail/process_gate.hpp"
-#include "futures/detail/process_task.hpp"
+#include "futures/detail/remote_executor.hpp"
 #include "futures/executor.hpp"
 #include "futures/future.hpp"
 #include "futures/process_pool_options.hpp"
 #include "futures/submit_options.hpp"
 #include "futures/then.hpp"
 #include "futures/when.hpp"
-#include "mp/call.hpp"
 #include "mp/worker_local.hpp"
 
 #include <sys/types.h>
 
-#include <cstddef>
-#include <cstdint>
 #include <memory>
-#include <tuple>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -48,18 +38,20 @@ class ProcessPoolExecutor;
 
 namespace detail {
 
+class ProcessPool;
+
 template <>
 class WeakExecutor<ProcessPoolExecutor>
-    : public WeakPoolExecutor<ProcessPoolExecutor, ProcessPool> {
+    : public WeakPoolExecutor<ProcessPoolExecutor, RemotePool> {
 public:
     using WeakPoolExecutor::WeakPoolExecutor;
 };
 
 }  // namespace detail
 
-class ProcessPoolExecutor : public MapsLists<ProcessPoolExecutor>,
-                            detail::SubmitOfName<SubmitOptions>,
-                            detail::MapOfName<MapOptions> {
+/// submit() and map() are detail::RemoteExecutor's. Under fork the first call starts
+/// all workers; otherwise a worker is started when there is more work than workers.
+class ProcessPoolExecutor : public detail::RemoteExecutor<ProcessPoolExecutor> {
 public:
     /// Starts nothing yet. Throws std::invalid_argument for less than one worker or
     /// task, for more than 512 workers, for max_tasks_per_child with fork, for a limit
@@ -73,154 +65,11 @@ public:
     /// The work, and what map() still has to submit, goes on with the new one. The old
     /// one has no work and takes none: submit() and map() throw mp::StateError.
     ProcessPoolExecutor(ProcessPoolExecutor&&) noexcept = default;
-    ProcessPoolExecutor& operator=(ProcessPoolExecutor&& other) noexcept;
+    ProcessPoolExecutor& operator=(ProcessPoolExecutor&&) noexcept = default;
 
     /// Waits for all work, as shutdown() does. In a callback of one of its own futures
     /// it does not wait.
-    ~ProcessPoolExecutor();
-
-    /// Calls `fn(args...)` in a worker. Under fork the first call starts all workers;
-    /// otherwise a worker is started when there is more work than workers. Never waits
-    /// for a worker. An argument whose serialisation throws fails the future:
-    /// SerializationError{encode_task}, with what was thrown as its cause. For a
-    /// Future<T> among the arguments, of any executor of this program, the call gets
-    /// the value, and is not sent before it is there (see SubmitOptions::after); until
-    /// then the other arguments are kept as the parameters' types. Throws:
-    /// std::invalid_argument for options that cannot be; mp::StateError after
-    /// shutdown(), in another process than the one that made the pool, or while the
-    /// program exits; BrokenProcessPool.
-    template <class Fn, class... Args>
-        requires(!std::same_as<std::decay_t<Fn>, SubmitOptions>)
-    auto submit(Fn&& fn, Args&&... args) {
-        if constexpr ((detail::FutureArgument<Args> || ...)) {
-            return submit(
-                SubmitOptions(), std::forward<Fn>(fn), std::forward<Args>(args)...
-            );
-        } else {
-            using Call = mp::detail::CallTraits<const Fn&, Args...>;
-            constexpr auto why = Call::refusal_with_result;
-            if constexpr (mp::detail::accepts<why, Fn, Args...>()) {
-                return submit(
-                    SubmitOptions(), std::forward<Fn>(fn), std::forward<Args>(args)...
-                );
-            } else {
-                return Future<typename Call::Result>();
-            }
-        }
-    }
-
-    /// `pool.submit({.timeout = 2s, .retries = 1}, fetch, url)`
-    template <class Fn, class... Args>
-    auto submit(SubmitOptions options, Fn&& fn, Args&&... args) {
-        if constexpr ((detail::FutureArgument<Args> || ...)) {
-            using Futures =
-                detail::FutureArguments<detail::FuturesTravel::no, const Fn&, Args...>;
-            if constexpr (mp::detail::accepts<Futures::refusal, Fn, Args...>()) {
-                using Call = typename Futures::template Call<mp::detail::CallTraits>;
-                using R = typename Call::Result;
-                constexpr auto why = Call::refusal_with_result;
-                if constexpr (mp::detail::accepts<why, Fn, Args...>()) {
-                    return submit_deferred<Futures, R>(
-                        typename Call::Stored(),
-                        std::index_sequence_for<Args...>(),
-                        options,
-                        std::forward<Fn>(fn),
-                        std::forward<Args>(args)...
-                    );
-                } else {
-                    return Future<R>();
-                }
-            } else {
-                return mp::detail::Refused();
-            }
-        } else {
-            using Call = mp::detail::CallTraits<const Fn&, Args...>;
-            using R = typename Call::Result;
-            constexpr auto why = Call::refusal_with_result;
-            if constexpr (mp::detail::accepts<why, Fn, Args...>()) {
-                return submit_task<R, detail::ReadResult<R>>(
-                    options,
-                    detail::TaskName::of(fn),
-                    [&](mp::detail::ByteWriter& out) {
-                        mp::detail::encode_call(out, fn, std::forward<Args>(args)...);
-                    }
-                );
-            } else {
-                return Future<R>();
-            }
-        }
-    }
-
-    using detail::SubmitOfName<SubmitOptions>::submit;
-
-    /// Calls `fn` for the items of the ranges, side by side, until the shortest ends;
-    /// `for (int x : pool.map(fn, inputs))` gives the results in order. Everything is
-    /// submitted at the call, unless a buffersize is set.
-    template <class Fn, class... Ranges>
-        requires(!std::same_as<std::decay_t<Fn>, MapOptions>)
-    auto map(Fn&& fn, Ranges&&... ranges) {
-        using Check = detail::
-            MapCheck<mp::detail::CallTraits, detail::FuturesTravel::no, Fn, Ranges...>;
-        if constexpr (mp::detail::accepts<Check::refusal_with_result, Fn, Ranges...>(
-                      )) {
-            return map(
-                MapOptions(), std::forward<Fn>(fn), std::forward<Ranges>(ranges)...
-            );
-        } else {
-            return MapResults<typename Check::Result>();
-        }
-    }
-
-    /// A chunksize above 1 makes long inputs of short calls much faster: so many items
-    /// travel in one task. For items that are futures the calls get the values, each
-    /// when it is there; they travel one by one.
-    template <class Fn, class... Ranges>
-    auto map(const MapOptions& options, Fn&& fn, Ranges&&... ranges) {
-        using Check = detail::
-            MapCheck<mp::detail::CallTraits, detail::FuturesTravel::no, Fn, Ranges...>;
-        if constexpr (mp::detail::accepts<Check::refusal_with_result, Fn, Ranges...>(
-                      )) {
-            if constexpr (detail::
-                              awaits_items<detail::FuturesTravel::no, Fn, Ranges...>(
-                              )) {
-                return detail::map_items(
-                    *this,
-                    with_task_timeout(options),
-                    std::forward<Fn>(fn),
-                    std::forward<Ranges>(ranges)...
-                );
-            } else {
-                return detail::map_chunks(
-                    *this,
-                    with_task_timeout(options),
-                    std::forward<Fn>(fn),
-                    std::forward<Ranges>(ranges)...
-                );
-            }
-        } else {
-            return MapResults<typename Check::Result>();
-        }
-    }
-
-    using detail::MapOfName<MapOptions>::map;
-
-    /// For map(): one task that calls `fn` for each item.
-    template <class Fn, class Item>
-    auto submit_chunk(
-        const Fn& fn, std::vector<Item> items, const SubmitOptions& options = {}
-    ) {
-        using R = typename detail::ChunkTraits<Fn, Item>::Result;
-        SubmitOptions own = options;
-        return submit_task<std::vector<detail::ItemOutcome<R>>, detail::ReadChunk<R>>(
-            own,
-            detail::TaskName::of(fn),
-            [&](mp::detail::ByteWriter& out) {
-                detail::encode_chunk(out, fn, items, options);
-            }
-        );
-    }
-
-    using MapsLists::map;
+    ~ProcessPoolExecutor() = default;
 
     /// Refuses new work. What was submitted is still done, or cancelled if no worker
     /// has taken it and the options say so. Waits until the workers have ended, unless
@@ -269,161 +118,11 @@ private:
 
     /// Uses the pool and does not end it.
     ProcessPoolExecutor(
-        detail::Borrowed, std::shared_ptr<detail::ProcessPool> pool
+        detail::Borrowed, std::shared_ptr<detail::RemotePool> pool
     ) noexcept
-        : pool_(std::move(pool)), borrowed_(true) {}
+        : RemoteExecutor(std::move(pool), true) {}
 
-    template <class R, class Read, class Encode>
-    Future<R>
-    submit_task(SubmitOptions& options, detail::TaskName name, Encode&& encode) {
-        check_accepting(options);
-        const bool waits = !options.after.empty();
-        auto gate = waits ? new_gate(options) : no_gate();
-        auto* const task = new_task<R, Read>(name, options, gate);
-        Future<R> future{detail::StatePtr<detail::State<R>>(task)};
-        detail::CallStore store(*pool_);
-        mp::detail::ByteWriter call(store);
-        try {
-            const detail::GivenToPool given(*pool_);
-            if (task->limits) [[unlikely]] {
-                detail::begin_limited_call(call, *task->limits);
-            }
-            encode(call);
-            if (task->has_trailer) {
-                detail::write_trailer(call, *task->control);
-            }
-        } catch (...) {
-            if (waits) {
-                gate->abandon();
-            }
-            fail_unsent(*task);
-            return future;
-        }
-        try {
-            if (call.in_store()) {
-                task->message.adopt(store.take(call.size()));
-                call.reset();
-            }
-            if (waits) {
-                if (!task->message.block()) {
-                    task->message.assign(call.data());
-                }
-                gate->lead_to(*task);
-                gate->add_after(options.after);
-                await(*gate);
-            } else {
-                // A chunk's items come one by one.
-                submit_call(*task, call.data(), std::same_as<Read, detail::ReadResult<R>>);
-            }
-        } catch (...) {
-            if (waits) {
-                gate->abandon();
-            }
-            task->drop_reference();  // the pool's
-            throw;
-        }
-        if (waits) {
-            gate->watch();
-        }
-        return future;
-    }
-
-    /// A task whose arguments are still to come.
-    template <
-        class Futures,
-        class R,
-        class... Stored,
-        std::size_t... i,
-        class Fn,
-        class... Args>
-    Future<R> submit_deferred(
-        mp::detail::TypeList<Stored...>,
-        std::index_sequence<i...>,
-        SubmitOptions& options,
-        Fn&& fn,
-        Args&&... args
-    ) {
-        static_assert(
-            ((Futures::template awaits<i> || std::is_constructible_v<Stored, Args>)&&...
-            ),
-            "beside a future, an argument that cannot be copied has to be given away: "
-            "std::move(x)"
-        );
-        using Deferred = detail::DeferredCall<
-            std::decay_t<Fn>,
-            decltype(detail::kept_argument<Futures::template awaits<i>, Stored>(
-                0, std::declval<Args>()
-            ))...>;
-        check_accepting(options);
-        const std::tuple handles{
-            detail::handle_of<Futures::template awaits<i>>(std::forward<Args>(args)
-            )...};
-        (detail::base_of(std::get<i>(handles)), ...);
-        const auto name = detail::TaskName::of(fn);
-        const detail::DependenciesPtr<detail::ProcessGate> gate(new Deferred(
-            pool_,
-            Futures::count + options.after.size(),
-            std::forward<Fn>(fn),
-            detail::kept_argument<Futures::template awaits<i>, Stored>(
-                Futures::template number<i>, std::forward<Args>(args)
-            )...
-        ));
-        auto* const task = new_task<R, detail::ReadResult<R>>(name, options, gate);
-        Future<R> future{detail::StatePtr<detail::State<R>>(task)};
-        gate->lead_to(*task);
-        (detail::add_handle(*gate, std::get<i>(handles)), ...);
-        gate->add_after(options.after);
-        try {
-            await(*gate);
-        } catch (...) {
-            gate->abandon();
-            task->drop_reference();  // the pool's
-            throw;
-        }
-        gate->watch();
-        return future;
-    }
-
-    using Gate = detail::DependenciesPtr<detail::ProcessGate>;
-
-    Gate new_gate(const SubmitOptions& options) const {
-        return Gate(new detail::ProcessGate(pool_, options.after.size()));
-    }
-
-    static Gate no_gate() noexcept { return Gate(nullptr); }
-
-    template <class R, class Read>
-    detail::ProcessTask<R, Read>*
-    new_task(detail::TaskName name, SubmitOptions& options, const Gate& gate) {
-        detail::TaskOptions kept(options);
-        detail::ProcessTask<R, Read>* task = nullptr;
-        if (gate.get() == nullptr) {
-            task = new detail::ProcessTask<R, Read>(pool_, name);
-        } else {
-            auto* const waiting = new detail::WaitingProcessTask<R, Read>(pool_, name);
-            waiting->wait_at(gate);
-            task = waiting;
-        }
-        task->take(std::move(kept));
-        return task;
-    }
-
-    void check_accepting() const;
-    /// Of a task, which gets what the pool says where its options say nothing.
-    void check_accepting(SubmitOptions& options) const;
-    MapOptions with_task_timeout(MapOptions options) const;
-    /// One that is to fit its limit of memory, and does not, has a failed future then.
-    void submit_call(
-        detail::PoolTask& task, std::span<const std::byte> call, bool is_to_fit
-    );
-    void await(detail::WaitingTask& task);
-    /// Fails the future with the exception that is being handled.
-    static void fail_unsent(detail::PoolTask& task) noexcept;
-    static void fail(detail::PoolTask& task) noexcept;
-    void close() noexcept;
-
-    std::shared_ptr<detail::ProcessPool> pool_;
-    bool borrowed_ = false;
+    detail::ProcessPool& pool() const;
 };
 
 }  // namespace futures

@@ -47,7 +47,7 @@ struct NestedName {
 class NestedTask final : private NestedName, public ProcessTask<void> {
 public:
     NestedTask(
-        std::shared_ptr<ProcessPool> pool,
+        std::shared_ptr<RemotePool> pool,
         NestedCalls& calls,
         NestedOrigin task_origin,
         const void* function,

@@ -4,13 +4,11 @@
 #include "futures/detail/limited_call.hpp"
 #include "futures/errors.hpp"
 
-#include "process_pool/process_pool_core.hpp"
-
 #include <sched.h>
 
 namespace futures::detail {
 
-ProcessGate::ProcessGate(std::shared_ptr<ProcessPool> pool, std::size_t count)
+ProcessGate::ProcessGate(std::shared_ptr<RemotePool> pool, std::size_t count)
     : WaitingTask(count), pool_(std::move(pool)) {}
 
 ProcessGate::~ProcessGate() = default;
@@ -105,7 +103,7 @@ void ProcessGate::fail_task(std::exception_ptr exception) noexcept {
     task_->message.clear();
     task_->failure = std::move(exception);
     task_->end = TaskEnd::failed;
-    pool_->board().conclude_unplaced(*task_);
+    pool_->conclude_unplaced(*task_);
 }
 
 void ProcessGate::fail_future(std::exception_ptr exception) {

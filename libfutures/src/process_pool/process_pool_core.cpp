@@ -214,25 +214,6 @@ void ProcessPool::check_accepting() const {
     throw mp::StateError("the ProcessPoolExecutor was shut down: it takes no new work");
 }
 
-void ProcessPool::note_limits(PoolTask& task) {
-    task.keep_message =
-        options_.on_worker_loss == OnWorkerLoss::retry ||
-        (options_.on_worker_loss == OnWorkerLoss::isolate && task.retries > 0);
-    if (task.retry) {
-        task.keep_message = task.keep_message || task.may_throw_again;
-        if (!task.retry->delay.is_zero()) {
-            manager_.watch_delays();
-        }
-    }
-    if (task.has_limit()) {
-        task.keep_message = task.keep_message || task.retries > 0;
-        watching_ = true;
-    }
-    if (task.retries > 0 && (task.limits || options_.limits.any())) {
-        task.keep_message = true;
-    }
-}
-
 void ProcessPool::submit(PoolTask& task, std::span<const std::byte> call) {
     note_limits(task);
     // order: set once, under the mutex that begin_with() takes if it is not.

@@ -32,7 +32,8 @@
 
 namespace futures::detail {
 
-class ProcessPool final : public ManagerDuties,
+class ProcessPool final : public RemotePool,
+                          public ManagerDuties,
                           public std::enable_shared_from_this<ProcessPool> {
 public:
     explicit ProcessPool(ProcessPoolOptions options);
@@ -42,51 +43,44 @@ public:
 
     // ---- any thread
 
-    /// Throws what submit() is to throw.
-    void check_accepting() const;
+    void check_accepting() const override;
 
     /// The pool's time limit, for a task that has none.
-    void complete(SubmitOptions& options) const noexcept {
+    void complete(SubmitOptions& options) const override {
         if (options.timeout.is_forever() && !options_.task_timeout.is_forever()) {
             options.timeout = options_.task_timeout;
             options.grace = options_.task_grace;
         }
     }
 
-    const mp::Timeout& task_timeout() const noexcept { return options_.task_timeout; }
-
-    const std::optional<std::uint64_t>& memory_limit(const PoolTask& task
-    ) const noexcept {
-        return task.limits && task.limits->memory ? task.limits->memory
-                                                  : options_.limits.memory;
+    bool limits_each_task() const noexcept override {
+        return !options_.task_timeout.is_forever();
     }
 
-    /// Throws mp::ResourceLimitExceeded for a call that is longer than its worker may
-    /// have memory for.
-    void check_size(const PoolTask& task, std::span<const std::byte> call) const;
+    void
+    submit_call(PoolTask& task, std::span<const std::byte> call, bool a_chunk) override;
 
     /// Submits; the task's reference is the board's from now on.
     void submit(PoolTask& task, std::span<const std::byte> call);
 
-    /// cancel(running): stops a task that a worker has.
-    StopAnswer stop(PoolTask& task);
+    StopAnswer stop(PoolTask& task) override;
 
-    /// Lets a task wait for what it depends on; it counts as submitted. Throws as
-    /// check_accepting().
-    void await(WaitingTask& task);
+    void await(WaitingTask& task) override;
 
-    /// As submit(), of one that waited, before it leaves the room. Throws what its
-    /// future is to get.
-    void submit_waiting(PoolTask& task, std::span<const std::byte> call);
+    void submit_waiting(PoolTask& task, std::span<const std::byte> call) override;
 
-    /// A task is to stop, or ended by that: so is what it has submitted.
-    void note_stopped(const PoolTask& task) noexcept {
+    void conclude_unplaced(BoardTask& task) noexcept override {
+        board_.conclude_unplaced(task);
+    }
+
+    /// What it has submitted is to stop as well.
+    void note_stopped(const PoolTask& task) noexcept override {
         if (!nested_.none()) {
             nested_.note_stopped(task.position);
         }
     }
 
-    WaitingRoom& waiting() noexcept { return waiting_; }
+    WaitingRoom& waiting() noexcept override { return waiting_; }
 
     void shutdown(ShutdownOptions options);
     void reset();
@@ -100,13 +94,19 @@ public:
 
     Board& board() noexcept { return board_; }
 
-    CallArena& calls() noexcept { return *calls_; }
+    TaskBoard& task_board() noexcept override { return board_; }
 
-    /// What its workers have been given that processes share.
-    const mp::detail::Carried& given() const noexcept { return given_; }
+    Block grow_call(
+        Block& block,
+        std::span<const std::byte> written,
+        mp::detail::ByteStore::Room room
+    ) override;
 
-    /// The executor is gone. Waits, unless this is the manager thread.
-    void close() noexcept;
+    const mp::detail::Carried& given() const noexcept override { return given_; }
+
+    const char* not_given_text() const noexcept override;
+
+    void close() noexcept override;
 
     /// The program exits. If it does so in a callback in the manager's thread, nothing
     /// of this pool can go on: its futures fail, its workers get SIGTERM.
@@ -161,6 +161,9 @@ private:
     /// The first submit(); false when another thread was quicker.
     bool begin_with(PoolTask& task, std::span<const std::byte> call);
     bool begin() MP_REQUIRES(mutex_);
+    const std::optional<std::uint64_t>& memory_limit(const PoolTask& task
+    ) const noexcept;
+    void check_size(const PoolTask& task, std::span<const std::byte> call) const;
     void note_limits(PoolTask& task);
     void start_all_parts() MP_REQUIRES(mutex_);
     void take_back_start(int exit_part) noexcept MP_REQUIRES(mutex_);

@@ -13,6 +13,7 @@
 
 #include "os/failpoint.hpp"
 #include "process_pool/board_worker.hpp"
+#include "process_pool/call_outcome.hpp"
 #include "process_pool/crash_frames.hpp"
 #include "process_pool/crash_report.hpp"
 #include "process_pool/orphans.hpp"
@@ -34,7 +35,6 @@ namespace futures::detail {
 
 namespace {
 
-using mp::SerializationPhase;
 using mp::detail::ByteReader;
 using mp::detail::ByteWriter;
 using mp::detail::CallFrame;
@@ -117,17 +117,6 @@ private:
     TaskContext* const before_;
 };
 
-/// Whether what is being handled is a CancelledError.
-bool handling_cancelled_error() noexcept {
-    try {
-        throw;
-    } catch (const CancelledError&) {
-        return true;
-    } catch (...) {
-        return false;
-    }
-}
-
 class PoolRunner final : public TaskRunner, private StackRunner, private LinkMaker {
 public:
     PoolRunner(
@@ -171,16 +160,7 @@ public:
     }
 
     void encode_current(CallPhase phase, ByteWriter& out) noexcept {
-        try {
-            try {
-                rethrow_current(phase);
-            } catch (...) {
-                mp::detail::encode_exception(out, std::current_exception(), where_);
-            }
-        } catch (const std::exception& error) {
-            out.reset();
-            encode_briefly(error.what(), out);
-        }
+        detail::encode_current(phase, out, where_);
     }
 
 private:
@@ -240,28 +220,6 @@ private:
         Message message;
         message.assign(out.data());
         return message;
-    }
-
-    [[noreturn]] static void rethrow_current(CallPhase phase) {
-        if (phase == CallPhase::decode) {
-            throw_serialization_error(SerializationPhase::decode_task);
-        }
-        if (phase == CallPhase::encode) {
-            throw_serialization_error(SerializationPhase::encode_result);
-        }
-        throw;
-    }
-
-    /// For when there is no memory for more than a writer has anyway.
-    static void encode_briefly(const char* why, ByteWriter& out) noexcept {
-        try {
-            const mp::SerializationError error(
-                SerializationPhase::encode_result, std::string(why).substr(0, 60)
-            );
-            mp::detail::encode_exception(out, std::make_exception_ptr(error), "worker");
-        } catch (...) {
-            std::abort();  // not even for that: this worker is lost
-        }
     }
 
     const std::string where_;

@@ -1,21 +1,18 @@
 // SPDX-License-Identifier: BSL-1.0
 // map() of every executor: the order of its results, its buffer, chunks and errors.
 #include "futures/executor.hpp"
+#include "futures/executor/map_results.hpp"
 #include "futures/thread_pool.hpp"
-#include "mp/errors.hpp"
 
 #include "support/catch.hpp"
 
-#include <array>
-#include <forward_list>
-#include <memory>
-#include <semaphore>
-#include <sstream>
+#include <exception>
 #include <stdexcept>
-#include <string>
+#include <tuple>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
-using namespace std::chrono_literals;
 using futures::Future;
 using futures::ThreadPoolExecutor;
 using futures::detail::CallWithItem;
@@ -76,144 +73,44 @@ struct Broken {
     }
 };
 
-int inverse(int x) {
-    if (x == 0) {
-        throw std::domain_error("1/0");
-    }
-    return 100 / x;
-}
-
-template <class Results>
-auto all_of(Results&& results) {
-    std::vector<typename std::remove_cvref_t<Results>::value_type> values;
-    for (auto&& value : results) {
-        values.push_back(std::move(value));
-    }
-    return values;
-}
+namespace map_results = test::map_results;
+using map_results::inverse;
 
 }  // namespace
 
 TEST_CASE("map: takes any ranges, the shortest ends it", "[map]") {
     ThreadPoolExecutor threads(2);
-    const std::array<int, 3> a{1, 2, 3};
-    std::forward_list<std::string> b{"x", "yy", "zzz", "more"};
-    std::istringstream words("10 20 30");
-    const auto join = [](int n, const std::string& s, int w) {
-        return std::to_string(n) + s + std::to_string(w);
-    };
-    struct Input {
-        std::istream_iterator<int> begin() const { return first; }
-
-        std::istream_iterator<int> end() const { return {}; }
-
-        std::istream_iterator<int> first;
-    };
-    CHECK(
-        all_of(threads.map(join, a, b, Input{std::istream_iterator<int>(words)})) ==
-        std::vector<std::string>{"1x10", "2yy20", "3zzz30"}
-    );
-    CHECK(all_of(threads.map(inverse, std::vector<int>{})).empty());
-    const std::vector<bool> bits{true, false};
-    CHECK(
-        all_of(threads.map([](bool bit) { return bit ? 1 : 0; }, bits)) ==
-        std::vector<int>{1, 0}
-    );
+    map_results::any_ranges(threads);
 }
 
 TEST_CASE("map: functions without a result have one result an item", "[map]") {
     ThreadPoolExecutor threads(2);
-    std::atomic<int> sum{0};
-    CHECK(
-        all_of(threads.map([&](int x) { sum += x; }, std::vector{1, 2, 3})).size() == 3
-    );
-    CHECK(sum == 6);
+    map_results::no_results(threads);
 }
 
 TEST_CASE("map: hands results over, also those that only move", "[map]") {
     ThreadPoolExecutor threads(2);
-    auto results =
-        threads.map([](int x) { return std::make_unique<int>(x); }, std::vector{1, 2});
-    std::vector<std::unique_ptr<int>> taken;
-    for (auto&& result : results) {
-        taken.push_back(std::move(result));
-    }
-    CHECK(*taken[1] == 2);
+    map_results::only_moved(threads);
 }
 
 TEST_CASE("map: ++ without * goes past a result", "[map]") {
     Chunks chunks;
-    for (const int size : {1, 2, 3, 7}) {
-        auto results =
-            chunks.map({.chunksize = size}, inverse, std::vector{1, 0, 2, 4, 5});
-        auto it = results.begin();
-        ++it;
-        ++it;
-        CHECK(*it == 50);
-        ++it;
-        ++it;
-        CHECK(*it == 20);
-        ++it;
-        CHECK(it == results.end());
-        ++it;
-        CHECK_THROWS_AS(*it, futures::InvalidStateError);
-    }
+    map_results::passed_without_a_look(chunks);
 }
 
 TEST_CASE("map: what submit() throws on the way is the last result", "[map]") {
     ThreadPoolExecutor threads(1);
-    auto results = threads.map({.buffersize = 2}, inverse, std::vector{1, 2, 4, 5});
-    auto it = results.begin();
-    CHECK(*it == 100);
-    threads.shutdown();
-    ++it;
-    CHECK(*it == 50);
-    ++it;
-    CHECK(*it == 25);
-    ++it;
-    CHECK_THROWS_AS(*it, mp::StateError);
-    ++it;
-    CHECK(it == results.end());
+    map_results::refused_on_the_way(threads);
 }
 
 TEST_CASE("map: chunks give the same results, one failure costs one item", "[map]") {
     Chunks chunks;
-    const std::vector<int> input{1, 2, 0, 4, 5, 10, 20};
-    for (const int size : {1, 2, 3, 7, 100}) {
-        chunks.submitted = 0;
-        auto results = chunks.map({.chunksize = size}, inverse, input);
-        CHECK(chunks.submitted == (7 + size - 1) / size);
-        std::vector<int> values;
-        int failed = 0;
-        for (auto it = results.begin(); it != results.end(); ++it) {
-            try {
-                values.push_back(*it);
-            } catch (const std::domain_error&) {
-                ++failed;
-            }
-        }
-        CHECK(values == std::vector<int>{100, 50, 25, 20, 10, 5});
-        CHECK(failed == 1);
-    }
-    CHECK_THROWS_AS(
-        chunks.map({.chunksize = 0}, inverse, input), std::invalid_argument
-    );
+    map_results::chunks_and_a_failure(chunks, [&] { return chunks.submitted; });
 }
 
 TEST_CASE("map: with chunks the buffer counts items", "[map]") {
     Chunks chunks;
-    const std::vector<int> input(20, 5);
-    auto results = chunks.map({.chunksize = 3, .buffersize = 7}, inverse, input);
-    CHECK(chunks.submitted == 2);
-    auto it = results.begin();
-    CHECK(*it == 20);
-    ++it;
-    CHECK(*it == 20);
-    CHECK(chunks.submitted == 3);
-    CHECK(all_of(std::move(results)).size() == 19);
-    CHECK(chunks.submitted == 7);
-    auto small = chunks.map({.chunksize = 10, .buffersize = 1}, inverse, input);
-    CHECK(all_of(std::move(small)).size() == 20);
+    map_results::buffer_of_items(chunks, [&] { return chunks.submitted; });
 }
 
 TEST_CASE("map: a lost chunk is an exception at each of its items", "[map]") {
@@ -231,19 +128,7 @@ TEST_CASE("map: a lost chunk is an exception at each of its items", "[map]") {
 
 TEST_CASE("map: its results can be moved and replaced", "[map]") {
     ThreadPoolExecutor threads(1);
-    std::binary_semaphore go(0);
-    const auto blocked = threads.submit([&] { go.acquire(); });
-    std::atomic<int> ran{0};
-    const auto count = [&](int) {
-        return ++ran;
-    };
-    auto results = threads.map(count, std::vector{1, 2, 3});
-    auto moved = std::move(results);
-    moved = threads.map(count, std::vector{4});  // cancels the first three
-    go.release();
-    CHECK(all_of(std::move(moved)) == std::vector<int>{1});
-    threads.shutdown();
-    CHECK(ran == 1);
+    map_results::moved_and_replaced(threads);
 }
 
 TEST_CASE("Count: takes any integer and saturates", "[executor]") {

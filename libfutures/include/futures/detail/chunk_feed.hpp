@@ -173,8 +173,9 @@ private:
     /// under way.
     void top_up() {
         auto&& executor = executor_.lock();
-        while (!input_.at_end() &&
-               (in_flight_ == 0 || in_flight_ <= limit_ - chunksize_)) {
+        // Whether there is one more is asked when it is wanted: that may fetch it.
+        while ((in_flight_ == 0 || in_flight_ <= limit_ - chunksize_) &&
+               !input_.at_end()) {
             std::vector<Item> items;
             for (auto i = chunksize_; i > 0 && !input_.at_end(); --i) {
                 items.push_back(input_.next());

@@ -26,7 +26,7 @@ namespace futures::detail {
 class ProcessGate : public WaitingTask {
 public:
     /// The call stands in the task's message.
-    ProcessGate(std::shared_ptr<ProcessPool> pool, std::size_t count);
+    ProcessGate(std::shared_ptr<RemotePool> pool, std::size_t count);
 
     /// Before it waits. Keeps it until it has left.
     template <class Task>
@@ -83,7 +83,7 @@ private:
     void cancel_future() override;
     void left() noexcept override;
 
-    std::shared_ptr<ProcessPool> pool_;
+    std::shared_ptr<RemotePool> pool_;
     void leave_room(bool begun) noexcept;
 
     PoolTask* task_ = nullptr;
@@ -98,7 +98,7 @@ class DeferredCall final : public ProcessGate {
 public:
     template <class F, class... A>
     DeferredCall(
-        std::shared_ptr<ProcessPool> pool, std::size_t count, F&& fn, A&&... items
+        std::shared_ptr<RemotePool> pool, std::size_t count, F&& fn, A&&... items
     )
         : ProcessGate(std::move(pool), count),
           call_(std::in_place, std::forward<F>(fn), std::forward<A>(items)...) {}

@@ -8,6 +8,7 @@
 
 #include "futures/detail/board_task.hpp"
 #include "futures/detail/recycle.hpp"
+#include "futures/detail/remote_pool.hpp"
 #include "futures/detail/state.hpp"
 #include "futures/detail/task_control.hpp"
 #include "futures/detail/task_name.hpp"
@@ -29,8 +30,6 @@
 #include <utility>
 
 namespace futures::detail {
-
-class ProcessPool;
 
 /// What a task has that may be run again when it has thrown, or that waits before.
 struct RetryPlan {
@@ -76,7 +75,7 @@ struct TaskOptions {
 /// The part of a task that does not depend on its result's type.
 class PoolTask : public BoardTask {
 public:
-    PoolTask(std::shared_ptr<ProcessPool> pool, TaskName task_name) noexcept;
+    PoolTask(std::shared_ptr<RemotePool> pool, TaskName task_name) noexcept;
 
     /// Before it is submitted.
     void take(TaskOptions&& options) noexcept {
@@ -90,7 +89,7 @@ public:
     }
 
     /// What messages call it.
-    std::string label() const;
+    virtual std::string label() const;
 
     void settle_stop() noexcept override;
 
@@ -123,6 +122,9 @@ public:
     // board's.
     std::unique_ptr<RetryPlan> retry = {};
 
+    /// Of the pool.
+    TaskBoard& board() const noexcept { return board_; }
+
     // The manager's own.
     std::uint32_t time_outs = 0;  ///< of its losses
     std::uint32_t losses = 0;     ///< how many workers died while it ran
@@ -130,21 +132,19 @@ public:
 protected:
     ~PoolTask() = default;
 
-    TaskBoard& board() const noexcept { return board_; }
-
     StopAnswer stop_running();
 
 private:
     bool is_retried_exception() noexcept;
 
-    std::shared_ptr<ProcessPool> pool_;
+    std::shared_ptr<RemotePool> pool_;
     TaskBoard& board_;  ///< the pool's
 };
 
-/// Where a call is encoded: in a small buffer, or in the pool's call arena.
+/// Where a call is encoded: in a small buffer, or in memory of the pool.
 class CallStore final : public mp::detail::ByteStore {
 public:
-    explicit CallStore(ProcessPool& pool) noexcept : pool_(pool) {}
+    explicit CallStore(RemotePool& pool) noexcept : pool_(pool) {}
 
     std::span<std::byte> grow(std::span<const std::byte> written, Room room) override;
 
@@ -154,14 +154,14 @@ public:
     }
 
 private:
-    ProcessPool& pool_;
+    RemotePool& pool_;
     Block block_;
 };
 
 /// While it lives, what this thread encodes may be what the pool's workers were given.
 class GivenToPool {
 public:
-    explicit GivenToPool(const ProcessPool& pool) noexcept;
+    explicit GivenToPool(const RemotePool& pool) noexcept;
 
 private:
     mp::detail::GivenScope scope_;
@@ -188,7 +188,7 @@ template <class R, class Read = ReadResult<R>>
 // NOLINTNEXTLINE(cppcoreguidelines-virtual-class-destructor): it deletes itself
 class ProcessTask : public State<R>, public PoolTask, public Recycled {
 public:
-    ProcessTask(std::shared_ptr<ProcessPool> pool, TaskName task_name) noexcept
+    ProcessTask(std::shared_ptr<RemotePool> pool, TaskName task_name) noexcept
         : State<R>(Settler::executor), PoolTask(std::move(pool), task_name) {}
 
     // -- for the board

@@ -21,18 +21,21 @@ class LibmpConan(ConanFile):
     topics = ("multiprocessing", "process-pool", "futures", "ipc")
     package_type = "library"
     settings = "os", "arch", "compiler", "build_type"
-    # concurrency: the library of that name, coroutines on Boost.Asio. source_lines: the files and
-    # lines of a crashed worker's stack, read by libbacktrace.
+    # concurrency: the library of that name, coroutines on Boost.Asio. mpi: libmp::mpi, executors over
+    # an Open MPI job. source_lines: the files and lines of a crashed worker's stack, read by
+    # libbacktrace.
     options = {
         "shared": [True, False],
         "fPIC": [True, False],
         "concurrency": [True, False],
+        "mpi": [True, False],
         "source_lines": [True, False],
     }
     default_options = {
         "shared": False,
         "fPIC": True,
         "concurrency": True,
+        "mpi": False,
         "source_lines": False,
         "boost/*:without_serialization": False,
     }
@@ -49,6 +52,8 @@ class LibmpConan(ConanFile):
                       options={"shared": True} if self.options.shared else None)
         self.requires("spdlog/[>=1.10 <2]", transitive_headers=True, transitive_libs=True)
         self.requires("openssl/[>=3 <4]")
+        if self.options.mpi:
+            self.requires("openmpi/[>=4.1 <5]", transitive_headers=True, transitive_libs=True)
         if self.options.source_lines:
             self.requires("libbacktrace/cci.20210118")
 
@@ -79,6 +84,7 @@ class LibmpConan(ConanFile):
         toolchain.cache_variables["MP_LLD"] = False
         toolchain.cache_variables["LIBMP_LINK_OPENSSL"] = True
         toolchain.cache_variables["LIBMP_CONCURRENCY"] = bool(self.options.concurrency)
+        toolchain.cache_variables["LIBMP_MPI"] = bool(self.options.mpi)
         toolchain.cache_variables["LIBMP_SOURCE_LINES"] = bool(self.options.source_lines)
         toolchain.generate()
 
@@ -131,8 +137,15 @@ class LibmpConan(ConanFile):
             if Version(self.dependencies["boost"].ref.version) >= "1.86":
                 concurrency.requires.append("boost::process")  # headers only, before
 
+        if self.options.mpi:
+            libraries.append("mpi")
+            mpi = self.cpp_info.components["mpi"]
+            mpi.libs = ["futures_mpi"]  # libmpi is Open MPI's own
+            mpi.requires = ["futures", "openmpi::openmpi"]
+
         for name in "main", *libraries:
             self.cpp_info.components[name].set_property("cmake_target_name", f"libmp::{name}")
         for name in libraries:  # as CMake installs them
-            self.cpp_info.components[name].set_property("pkg_config_name", name)
+            module = "futures_mpi" if name == "mpi" else name
+            self.cpp_info.components[name].set_property("pkg_config_name", module)
             self.cpp_info.components[name].set_property("pkg_config_aliases", [f"libmp-{name}"])

@@ -23,6 +23,7 @@ vcpkg_cmake_configure(
         -DMP_LLD=OFF
         -DCMAKE_INSTALL_LIBEXECDIR=tools/libmp
         -DLIBMP_LINK_OPENSSL=ON
+        -DLIBMP_MPI=OFF
 )
 vcpkg_cmake_install()
 vcpkg_cmake_config_fixup(PACKAGE_NAME libmp CONFIG_PATH lib/cmake/libmp)
