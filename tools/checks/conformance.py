@@ -19,7 +19,7 @@ DEMANDED = """process futures thread_pool process_pool as_completed wait_futures
 # An area of other pools that is not in this list belongs to what comes later.
 DEMANDED_OF_POOLS = """errors shutdown callbacks thread_pool reuse lazy unordered timeout retry loss
     crash_report resize idle init worker_local chunk cancel priority dependency deadlock limits exit_hook
-    map""".split()
+    map mpi""".split()
 
 
 DEMANDED_OF_ASYNC = """cancel errors package primitives task patterns priority_queue resource_tracker utils

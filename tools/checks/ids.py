@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""The names of test cases: each is given once; ids of CPython's tests stand in tests/ported/, those
-of faults in tests/faults/, and each fault has its row in docs/faults.md. Ids of the behaviours of
-other pools and of asynchronous libraries may stand in any folder, before the name's colon, and have their
-row in tests/ported/pool_rows.tsv or async_rows.tsv."""
+"""The names of test cases: each is given once; ids of CPython's tests stand in tests/ported/, and once
+more in tests/mpi/, those of faults in tests/faults/, and each fault has its row in docs/faults.md. Ids
+of the behaviours of other pools and of asynchronous libraries may stand in any folder, before the name's
+colon, and have their row in tests/ported/pool_rows.tsv or async_rows.tsv."""
 import collections
 import re
 
