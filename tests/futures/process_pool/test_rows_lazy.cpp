@@ -50,6 +50,7 @@ public:
             if (from_->at_ == from_->throws_at_) {
                 throw std::domain_error("no more");
             }
+            from_->taken_ = from_->at_ + 1;
             return from_->at_;
         }
 
@@ -75,10 +76,11 @@ public:
 
     std::default_sentinel_t end() const { return {}; }
 
-    int taken() const { return at_; }
+    int taken() const { return taken_; }
 
 private:
     int at_ = 0;
+    int taken_ = 0;
     int count_;
     int throws_at_;
 };
