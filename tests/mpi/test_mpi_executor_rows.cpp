@@ -44,7 +44,7 @@ TEST_CASE(
     "[mpi]"
 ) {
     MPIPoolExecutor executor;
-    executor_rows::map_timeout(executor, 1s);
+    executor_rows::map_timeout(executor, 500ms);
 }
 
 TEST_CASE(
