@@ -4,7 +4,7 @@
 
 #include "support/catch.hpp"
 #include "support/program.hpp"
-#include "tools/temp_tree.hpp"
+#include "support/temp_tree.hpp"
 
 #include <string>
 #include <utility>
@@ -16,6 +16,7 @@ using test::Finished;
 using test::Program;
 using test::ProgramOptions;
 using test::run;
+using test::TempTree;
 using Words = std::vector<std::string>;
 
 inline const std::string empty_digest =

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <string>
 
+using test::TempTree;
 using tools_test::check_same;
 using tools_test::coreutils;
 using tools_test::empty_digest;
@@ -13,7 +14,6 @@ using tools_test::in;
 using tools_test::make_hostile;
 using tools_test::mpsum;
 using tools_test::ProgramOptions;
-using tools_test::TempTree;
 using tools_test::Words;
 
 namespace {

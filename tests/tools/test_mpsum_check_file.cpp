@@ -4,7 +4,7 @@
 #include "format.hpp"
 #include "line_reader.hpp"
 #include "support/catch.hpp"
-#include "tools/temp_tree.hpp"
+#include "support/temp_tree.hpp"
 
 #include <fcntl.h>
 
@@ -13,7 +13,7 @@
 
 using namespace mpsum;
 using namespace std::string_literals;
-using tools_test::TempTree;
+using test::TempTree;
 
 namespace {
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 // mpsum when its output fails, when its workers are killed and when it is interrupted.
 #include "support/patience.hpp"
+#include "support/processes.hpp"
 #include "support/read_all.hpp"
 #include "tools/mpsum.hpp"
-#include "tools/processes.hpp"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -17,6 +17,7 @@
 #include <vector>
 
 using namespace std::chrono_literals;
+using test::TempTree;
 using tools_test::contains;
 using tools_test::empty_digest;
 using tools_test::Finished;
@@ -24,7 +25,6 @@ using tools_test::in;
 using tools_test::mpsum;
 using tools_test::Program;
 using tools_test::ProgramOptions;
-using tools_test::TempTree;
 
 namespace {
 
@@ -79,7 +79,7 @@ TEST_CASE("mpsum: a killed worker costs nothing but a warning") {
         Program program(
             {MPSUM_PROGRAM, "--jobs", "2", "--start-method", method, "d"}, in(tree)
         );
-        const auto worker = tools_test::wait_for_reader(program.pid(), big, 20s);
+        const auto worker = test::wait_for_reader(program.pid(), big, 20s);
         REQUIRE(worker);
         CHECK(*worker != program.pid());
         ::kill(*worker, SIGKILL);
@@ -102,7 +102,7 @@ TEST_CASE("mpsum: what the report of a crash knows is in the warning") {
     const TempTree tree;
     const std::string big = tree.sparse("big", 256 * mebibyte);
     Program program({MPSUM_PROGRAM, "--jobs", "2", "big"}, in(tree));
-    const auto worker = tools_test::wait_for_reader(program.pid(), big, 20s);
+    const auto worker = test::wait_for_reader(program.pid(), big, 20s);
     REQUIRE(worker);
     ::kill(*worker, SIGFPE);
     const std::optional<Finished> got = program.wait(50s);
@@ -151,10 +151,10 @@ TEST_CASE("mpsum: a file that loses its worker twice is an error of that file on
     const std::string big = tree.sparse("d/big", 256 * mebibyte);
     tree.file("d/c", "");
     Program program({MPSUM_PROGRAM, "--jobs", "2", "d"}, in(tree));
-    const auto first = tools_test::wait_for_reader(program.pid(), big, 20s);
+    const auto first = test::wait_for_reader(program.pid(), big, 20s);
     REQUIRE(first);
     ::kill(*first, SIGKILL);
-    const auto second = tools_test::wait_for_reader(program.pid(), big, 20s, {*first});
+    const auto second = test::wait_for_reader(program.pid(), big, 20s, {*first});
     REQUIRE(second);
     ::kill(*second, SIGKILL);
     const std::optional<Finished> got = program.wait(20s);
@@ -179,8 +179,8 @@ TEST_CASE("mpsum: Ctrl-C ends everything soon, with status 130") {
             Program program(
                 {MPSUM_PROGRAM, "--jobs", "2", "--start-method", method, "d"}, in(tree)
             );
-            REQUIRE(tools_test::wait_for_reader(program.pid(), big, 20s));
-            const std::vector<pid_t> below = tools_test::descendants(program.pid());
+            REQUIRE(test::wait_for_reader(program.pid(), big, 20s));
+            const std::vector<pid_t> below = test::descendants(program.pid());
             CHECK_FALSE(below.empty());
             // A terminal sends it to the whole group.
             ::kill(whole_group ? -program.pid() : program.pid(), SIGINT);
@@ -191,7 +191,7 @@ TEST_CASE("mpsum: Ctrl-C ends everything soon, with status 130") {
             const bool whole_lines =
                 got->out.empty() || got->out == empty_digest + "  d/a\n";
             CHECK(whole_lines);
-            CHECK(tools_test::wait_for_end(below, test::patience(1s)));
+            CHECK(test::wait_for_end(below, test::patience(1s)));
         }
     }
 }
@@ -203,7 +203,7 @@ TEST_CASE("mpsum: Ctrl-C works while standard input or output blocks") {
         Program program({MPSUM_PROGRAM, "--check", fifo}, in(tree));
         // A writer that writes nothing: opened for both, it does not wait for a reader.
         const mp::UniqueFd writer(::open(fifo.c_str(), O_RDWR | O_CLOEXEC));
-        REQUIRE(tools_test::wait_for_open(program.pid(), fifo, 20s));
+        REQUIRE(test::wait_for_open(program.pid(), fifo, 20s));
         ::kill(program.pid(), SIGINT);
         const std::optional<Finished> got = program.wait(1s);
         REQUIRE(got);
@@ -220,14 +220,14 @@ TEST_CASE("mpsum: Ctrl-C works while standard input or output blocks") {
         options.out = ends[1];
         Program program({MPSUM_PROGRAM, "d"}, std::move(options));
         mp::UniqueFd write_end(ends[1]);
-        REQUIRE(tools_test::wait_for_full_pipe(write_end.get(), 20s));
+        REQUIRE(test::wait_for_full_pipe(write_end.get(), 20s));
         write_end.reset();
-        const std::vector<pid_t> below = tools_test::descendants(program.pid());
+        const std::vector<pid_t> below = test::descendants(program.pid());
         ::kill(program.pid(), SIGINT);
         const std::optional<Finished> got = program.wait(2s);
         REQUIRE(got);
         CHECK(got->status == 130);
-        CHECK(tools_test::wait_for_end(below, test::patience(1s)));
+        CHECK(test::wait_for_end(below, test::patience(1s)));
         // Nothing half printed.
         const std::string out = test::read_all(read_end.get());
         REQUIRE_FALSE(out.empty());

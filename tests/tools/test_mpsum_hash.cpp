@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <string>
 
+using test::TempTree;
 using tools_test::check_same;
 using tools_test::contains;
 using tools_test::coreutils;
@@ -17,7 +18,6 @@ using tools_test::in;
 using tools_test::make_hostile;
 using tools_test::mpsum;
 using tools_test::ProgramOptions;
-using tools_test::TempTree;
 using tools_test::Words;
 
 TEST_CASE("mpsum: prints what coreutils prints, for every algorithm and name") {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 // mpsum --mpi, held against mpsum without it; and what it does when the processes that
 // hash are killed.
+#include "support/mpi_job.hpp"
 #include "support/patience.hpp"
-#include "tools/mpi_job.hpp"
-#include "tools/processes.hpp"
+#include "support/processes.hpp"
 
 #include <signal.h>
 
@@ -14,18 +14,18 @@
 #include <vector>
 
 using namespace std::chrono_literals;
+using test::in_job;
+using test::in_ranks;
+using test::TempTree;
 using tools_test::check_same;
 using tools_test::contains;
 using tools_test::empty_digest;
 using tools_test::Finished;
 using tools_test::in;
-using tools_test::in_job;
-using tools_test::in_ranks;
 using tools_test::make_hostile;
 using tools_test::mpsum;
 using tools_test::Program;
 using tools_test::ProgramOptions;
-using tools_test::TempTree;
 using tools_test::Words;
 
 namespace {
@@ -170,8 +170,7 @@ TEST_CASE("mpsum --mpi: killed processes of the ranks cost nothing but a warning
     Program program(in_ranks(3, mpi_words({"--jobs", "2", "d"})), in_job(tree));
     std::vector<pid_t> killed;
     for (const std::string& path : paths) {
-        const auto worker =
-            tools_test::wait_for_reader(program.pid(), path, 20s, killed);
+        const auto worker = test::wait_for_reader(program.pid(), path, 20s, killed);
         REQUIRE(worker);
         ::kill(*worker, SIGKILL);
         killed.push_back(*worker);
@@ -200,8 +199,7 @@ TEST_CASE("mpsum --mpi: a file that loses its process twice is an error of that 
     Program program(in_ranks(3, mpi_words({"--jobs", "2", "d"})), in_job(tree));
     std::vector<pid_t> killed;
     for (int i = 0; i != 2; ++i) {
-        const auto worker =
-            tools_test::wait_for_reader(program.pid(), big, 20s, killed);
+        const auto worker = test::wait_for_reader(program.pid(), big, 20s, killed);
         REQUIRE(worker);
         ::kill(*worker, SIGKILL);
         killed.push_back(*worker);
@@ -243,13 +241,13 @@ TEST_CASE("mpsum --mpi: who ends the launcher ends everything") {
     const TempTree tree;
     const std::string big = tree.sparse("big", 65536 * mebibyte);
     Program program(in_ranks(3, mpi_words({"--jobs", "2", "big"})), in_job(tree));
-    REQUIRE(tools_test::wait_for_reader(program.pid(), big, 20s));
-    const std::vector<pid_t> below = tools_test::descendants(program.pid());
+    REQUIRE(test::wait_for_reader(program.pid(), big, 20s));
+    const std::vector<pid_t> below = test::descendants(program.pid());
     CHECK(below.size() >= 4);
     ::kill(program.pid(), SIGINT);
     const std::optional<Finished> got = program.wait(20s);
     REQUIRE(got);
     CHECK(got->status != 0);
     CHECK(got->out.empty());
-    CHECK(tools_test::wait_for_end(below, test::patience(1s)));
+    CHECK(test::wait_for_end(below, test::patience(1s)));
 }

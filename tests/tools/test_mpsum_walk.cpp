@@ -3,7 +3,7 @@
 #include "census.hpp"
 #include "hash_files.hpp"
 #include "support/catch.hpp"
-#include "tools/temp_tree.hpp"
+#include "support/temp_tree.hpp"
 #include "walk.hpp"
 
 #include <memory>
@@ -12,7 +12,7 @@
 #include <vector>
 
 using namespace mpsum;
-using tools_test::TempTree;
+using test::TempTree;
 using Names = std::vector<std::string>;
 
 namespace {

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-namespace tools_test {
+namespace test {
 
 /// All processes below `pid` that have not ended.
 std::vector<pid_t> descendants(pid_t pid);
@@ -33,4 +33,4 @@ bool wait_for_full_pipe(int write_end, mp::Timeout timeout);
 /// Waits until none of them runs.
 bool wait_for_end(const std::vector<pid_t>& pids, mp::Timeout timeout);
 
-}  // namespace tools_test
+}  // namespace test

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Looks again and again: nothing tells of what these wait for.
-#include "processes.hpp"
+#include "support/processes.hpp"
 
 #include "support/gone.hpp"
 
@@ -11,7 +11,7 @@
 #include <fstream>
 #include <system_error>
 
-namespace tools_test {
+namespace test {
 
 namespace {
 
@@ -56,7 +56,7 @@ std::vector<pid_t> descendants(pid_t pid) {
             found.insert(found.end(), below.begin(), below.end());
         }
     }
-    std::erase_if(found, test::is_gone);
+    std::erase_if(found, is_gone);
     return found;
 }
 
@@ -92,8 +92,8 @@ bool wait_for_full_pipe(int write_end, mp::Timeout timeout) {
 
 bool wait_for_end(const std::vector<pid_t>& pids, mp::Timeout timeout) {
     return eventually(timeout, [&] {
-        return std::all_of(pids.begin(), pids.end(), test::is_gone);
+        return std::all_of(pids.begin(), pids.end(), is_gone);
     });
 }
 
-}  // namespace tools_test
+}  // namespace test

@@ -13,13 +13,13 @@
 #include <string>
 #include <string_view>
 
-namespace tools_test {
+namespace test {
 
 class TempTree {
 public:
     TempTree() {
         std::string pattern =
-            (std::filesystem::temp_directory_path() / "mpsum-XXXXXX").string();
+            (std::filesystem::temp_directory_path() / "mp-test-XXXXXX").string();
         if (::mkdtemp(pattern.data()) == nullptr) {
             throw std::runtime_error("mkdtemp failed: " + pattern);
         }
@@ -81,4 +81,4 @@ private:
     std::string path_;
 };
 
-}  // namespace tools_test
+}  // namespace test
