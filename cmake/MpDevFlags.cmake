@@ -77,22 +77,23 @@ function(mp_precompile target)
     endif()
 endfunction()
 
-# mp_unite(<target> <source>...): with MP_UNITY, those of its sources that lie in one folder are one
-# compilation, and what they include is read and instantiated once. That each source stands alone is
-# for the other builds to tell.
+# mp_unite(<target> <source>... [UNIT <n>]): with MP_UNITY, those of its sources that lie in one folder
+# and have the same n, or none, are one compilation, and what they include is read and instantiated
+# once. That each source stands alone is for the other builds to tell.
 function(mp_unite target)
     if(NOT MP_UNITY)
         return()
     endif()
+    cmake_parse_arguments(arg "" "UNIT" "" ${ARGN})
     set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_MODE GROUP)
-    foreach(source ${ARGN})
+    foreach(source ${arg_UNPARSED_ARGUMENTS})
         # Tests link some once more, instead of the library's own.
         if(NOT source IN_LIST MP_WITH_FAILPOINTS)
             cmake_path(GET source PARENT_PATH folder)
             cmake_path(RELATIVE_PATH folder BASE_DIRECTORY ${PROJECT_SOURCE_DIR})
             string(MAKE_C_IDENTIFIER "${folder}" folder)
             set_source_files_properties(${source} TARGET_DIRECTORY ${target} PROPERTIES
-                UNITY_GROUP ${folder})
+                UNITY_GROUP ${folder}${arg_UNIT})
         endif()
     endforeach()
 endfunction()

@@ -1,8 +1,9 @@
-# mp_test(<name> [LIBS <target>...] [LABELS <label>...] [ALONE] [ROOM] [APART] [FAILPOINTS]): a ctest entry
+# mp_test(<name> [LIBS <target>...] [LABELS <label>...] [ALONE] [ROOM] [UNIT <n>] [APART] [FAILPOINTS]): a ctest entry
 # for <name>.cpp in this folder, called by its path from tests/, and an executable for it, or for
 # all files of the folder that are marked ROOM. With MP_COMBINED_TESTS one executable holds all
-# files but those marked ALONE or ROOM; with MP_UNITY those marked APART, which use a name that
-# another file of the folder uses, are compiled on their own.
+# files but those marked ALONE or ROOM. With MP_UNITY the files of a folder are one compilation. Those
+# that use a name which another one of these uses are compiled with the others of their UNIT, or,
+# marked APART, on their own.
 # FAILPOINTS links the library's sources that have failpoints once more, compiled with them
 # (support/failpoints.hpp).
 # Labels slow and stress give an entry more time; stress is not run by default, no-asan and
@@ -36,7 +37,7 @@ function(mp_test_name name variable)
 endfunction()
 
 function(mp_test name)
-    cmake_parse_arguments(arg "ALONE;ROOM;APART;FAILPOINTS" "" "LIBS;LABELS" ${ARGN})
+    cmake_parse_arguments(arg "ALONE;ROOM;APART;FAILPOINTS" "UNIT" "LIBS;LABELS" ${ARGN})
     mp_test_name(${name} entry)
     if(arg_ROOM)
         mp_test_name(tests target)
@@ -46,7 +47,7 @@ function(mp_test name)
         endif()
         target_sources(${target} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/${name}.cpp)
         if(NOT arg_APART)
-            mp_unite(${target} ${CMAKE_CURRENT_SOURCE_DIR}/${name}.cpp)
+            mp_unite(${target} ${CMAKE_CURRENT_SOURCE_DIR}/${name}.cpp UNIT ${arg_UNIT})
         endif()
         add_test(NAME ${entry}
             COMMAND ${target} --filenames-as-tags "[#${name}]~[.]${mp_test_filter}")
@@ -54,7 +55,7 @@ function(mp_test name)
         set(target mp_tests)
         target_sources(mp_tests PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/${name}.cpp)
         if(NOT arg_APART)
-            mp_unite(mp_tests ${CMAKE_CURRENT_SOURCE_DIR}/${name}.cpp)
+            mp_unite(mp_tests ${CMAKE_CURRENT_SOURCE_DIR}/${name}.cpp UNIT ${arg_UNIT})
         endif()
         # Catch2 gives each case its file's name as a tag; hidden cases stay hidden.
         add_test(NAME ${entry}

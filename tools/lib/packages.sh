@@ -25,7 +25,8 @@ packages_for() {
     case $1 in
         build) echo "g++ cmake ninja-build ccache $(boost_packages headers serialization)" \
             "libspdlog-dev libssl-dev libcli11-dev" ;;
-        test) echo "catch2 libgtest-dev python3 python3-anyio lld $(boost_packages filesystem)" ;;
+        test) echo "catch2 libgtest-dev python3 python3-anyio lld $(boost_packages filesystem)" \
+            "$(packages_for mpi)" ;;
         mpi) echo "libopenmpi-dev openmpi-bin python3-mpi4py" ;;
         mpich) echo "libmpich-dev mpich" ;;
         check) echo "clang clang-format clang-tidy $(packages_for docs)" ;;

@@ -195,6 +195,8 @@ void Server::run_here(
     std::span<const std::byte> message
 ) {
     using Clock = std::chrono::steady_clock;
+    // The task may take long, and the master waits for what it has begun to receive.
+    finish_answers();
     out_.clear();
     const auto begin = Clock::now();
     FrameKind kind = FrameKind::value;
@@ -213,11 +215,7 @@ void Server::run_here(
 void Server::close(const MessageHead& head) {
     const auto found = executors_.find(head.executor);
     if (found != executors_.end()) {
-        while (!answering_.empty()) {
-            if (!settle_answers()) {
-                ::sched_yield();
-            }
-        }
+        finish_answers();
         executors_.erase(found);  // its workers end
     }
     answer(FrameKind::closed, head, {});
@@ -295,6 +293,14 @@ bool Server::settle_answers() {
         executors_.at(answer.executor).isolated->release(answer.task);
     }
     return any;
+}
+
+void Server::finish_answers() {
+    while (!answering_.empty()) {
+        if (!settle_answers()) {
+            ::sched_yield();
+        }
+    }
 }
 
 }  // namespace futures::detail

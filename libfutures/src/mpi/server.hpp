@@ -89,6 +89,7 @@ private:
     void answer_current(const MessageHead& question);
     bool answer_ended();
     bool settle_answers();
+    void finish_answers();
 
     Transport& transport_;
     const std::shared_ptr<Bell> bell_;
