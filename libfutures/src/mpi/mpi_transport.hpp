@@ -78,9 +78,9 @@ private:
     std::vector<std::size_t> peers_;  ///< by rank
     std::vector<Sending> sendings_;
     std::vector<Ticket> free_;
-    std::vector<Coming> coming_;  ///< by peer
-    int failed_ = 0;              ///< ranks that are known to have failed
-    std::size_t coming_now_ = 0;  ///< how many of these are being received
+    std::vector<Coming> coming_;       ///< by peer
+    [[maybe_unused]] int failed_ = 0;  ///< ranks that are known to have failed
+    std::size_t coming_now_ = 0;       ///< how many of these are being received
     alignas(MessageHead
     ) std::array<std::byte, sizeof(MessageHead) + longest_short> room_{};
 };
