@@ -2,6 +2,7 @@
 // mpi_victims <way> <bell> <rank>: a job that rings the bell when it has come to some
 // point, and stays there. Somebody else ends it. Where a rank has to wait for another
 // to be at that point, the other is the one given.
+#include "futures/mpi_comm.hpp"
 #include "futures/mpi_pool.hpp"
 #include "mp/spawn.hpp"
 
@@ -14,7 +15,6 @@
 #include <cstdlib>
 #include <functional>
 #include <map>
-#include <mpi.h>
 #include <string>
 #include <utility>
 #include <vector>
