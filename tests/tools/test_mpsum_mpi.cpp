@@ -4,6 +4,7 @@
 #include "support/mpi_job.hpp"
 #include "support/patience.hpp"
 #include "support/processes.hpp"
+#include "tools/mpsum.hpp"
 
 #include <signal.h>
 

@@ -25,15 +25,15 @@ using test::pattern;
 
 namespace {
 
-enum class Kind { pipe, socket };
+enum class ChannelKind { pipe, socket };
 
 // {reader, writer}
-std::pair<UniqueFd, UniqueFd> make_channel(Kind kind) {
-    return kind == Kind::pipe ? os::make_pipe()
-                              : os::make_socketpair(os::SocketKind::stream);
+std::pair<UniqueFd, UniqueFd> make_channel(ChannelKind kind) {
+    return kind == ChannelKind::pipe ? os::make_pipe()
+                                     : os::make_socketpair(os::SocketKind::stream);
 }
 
-const Deadline never(forever);
+const Deadline for_ever(forever);
 
 }  // namespace
 
@@ -44,17 +44,17 @@ TEST_CASE("socket: a pair is close-on-exec and works in both directions", "[sock
         CHECK((::fcntl(b.get(), F_GETFD) & FD_CLOEXEC) != 0);
         const auto data = pattern(100);
         std::vector<std::byte> got(100);
-        os::send_all(a.get(), data, never);
-        os::receive_exactly(b.get(), got, never);
+        os::send_all(a.get(), data, for_ever);
+        os::receive_exactly(b.get(), got, for_ever);
         CHECK(got == data);
-        os::send_all(b.get(), got, never);
-        os::receive_exactly(a.get(), got, never);
+        os::send_all(b.get(), got, for_ever);
+        os::receive_exactly(a.get(), got, for_ever);
         CHECK(got == data);
     }
 }
 
 TEST_CASE("socket: transfers larger than any buffer are complete", "[socket]") {
-    const Kind kind = GENERATE(Kind::pipe, Kind::socket);
+    const ChannelKind kind = GENERATE(ChannelKind::pipe, ChannelKind::socket);
     const bool nonblocking = GENERATE(false, true);
     const Timeout timeout = GENERATE(Timeout(forever), Timeout(60s));
     auto [reader, writer] = make_channel(kind);
@@ -73,36 +73,36 @@ TEST_CASE("socket: transfers larger than any buffer are complete", "[socket]") {
 }
 
 TEST_CASE("socket: transfers survive a storm of signals", "[socket]") {
-    const Kind kind = GENERATE(Kind::pipe, Kind::socket);
+    const ChannelKind kind = GENERATE(ChannelKind::pipe, ChannelKind::socket);
     auto [reader, writer] = make_channel(kind);
     const auto data = pattern(20'000'000);
     std::vector<std::byte> got(data.size());
     std::thread receiving([&, fd = reader.get()] {
         const test::SignalStorm storm;
-        os::receive_exactly(fd, got, never);
+        os::receive_exactly(fd, got, for_ever);
     });
     {
         const test::SignalStorm storm;
-        os::send_all(writer.get(), data, never);
+        os::send_all(writer.get(), data, for_ever);
     }
     receiving.join();
     CHECK(got == data);
 }
 
 TEST_CASE("socket: the end of the stream before and inside a message", "[socket]") {
-    const Kind kind = GENERATE(Kind::pipe, Kind::socket);
+    const ChannelKind kind = GENERATE(ChannelKind::pipe, ChannelKind::socket);
     auto [reader, writer] = make_channel(kind);
-    os::send_all(writer.get(), pattern(3), never);
+    os::send_all(writer.get(), pattern(3), for_ever);
     writer.reset();
     std::array<std::byte, 3> got{};
-    os::receive_exactly(reader.get(), got, never);
-    CHECK_THROWS_AS(os::receive_exactly(reader.get(), got, never), EOFError);
+    os::receive_exactly(reader.get(), got, for_ever);
+    CHECK_THROWS_AS(os::receive_exactly(reader.get(), got, for_ever), EOFError);
 
     auto [reader2, writer2] = make_channel(kind);
-    os::send_all(writer2.get(), pattern(2), never);
+    os::send_all(writer2.get(), pattern(2), for_ever);
     writer2.reset();
     try {
-        os::receive_exactly(reader2.get(), got, never);
+        os::receive_exactly(reader2.get(), got, for_ever);
         FAIL("expected an error");
     } catch (const std::system_error& e) {
         CHECK(e.code().value() == ECONNRESET);
@@ -114,7 +114,7 @@ TEST_CASE("socket: the end of the stream before and inside a message", "[socket]
 }
 
 TEST_CASE("socket: writing to a closed end is EPIPE without SIGPIPE", "[socket]") {
-    const Kind kind = GENERATE(Kind::pipe, Kind::socket);
+    const ChannelKind kind = GENERATE(ChannelKind::pipe, ChannelKind::socket);
     const Timeout timeout = GENERATE(Timeout(forever), Timeout(60s));
     auto [reader, writer] = make_channel(kind);
     reader.reset();
@@ -130,16 +130,16 @@ TEST_CASE(
     "socket: an end closed with unread data is a clean end for the other", "[socket]"
 ) {
     auto [a, b] = os::make_socketpair(os::SocketKind::stream);
-    os::send_all(b.get(), pattern(5), never);
-    os::send_all(a.get(), pattern(100), never);
+    os::send_all(b.get(), pattern(5), for_ever);
+    os::send_all(a.get(), pattern(100), for_ever);
     b.reset();  // with our 100 bytes unread: the kernel reports a reset
     std::array<std::byte, 5> got{};
-    os::receive_exactly(a.get(), got, never);
-    CHECK_THROWS_AS(os::receive_exactly(a.get(), got, never), EOFError);
+    os::receive_exactly(a.get(), got, for_ever);
+    CHECK_THROWS_AS(os::receive_exactly(a.get(), got, for_ever), EOFError);
 }
 
 TEST_CASE("socket: a deadline ends a transfer", "[socket]") {
-    const Kind kind = GENERATE(Kind::pipe, Kind::socket);
+    const ChannelKind kind = GENERATE(ChannelKind::pipe, ChannelKind::socket);
     const Timeout timeout = GENERATE(Timeout(0s), Timeout(20ms));
     auto [reader, writer] = make_channel(kind);
     std::array<std::byte, 3> got{};
@@ -157,7 +157,7 @@ TEST_CASE("socket: a deadline ends a transfer", "[socket]") {
 
 TEST_CASE("socket: errors name the call", "[socket]") {
     std::array<std::byte, 1> got{};
-    CHECK_THROWS_AS(os::receive_exactly(-1, got, never), std::system_error);
-    CHECK_THROWS_AS(os::send_all(-1, got, never), std::system_error);
-    os::send_all(-1, {}, never);  // nothing to do, nothing done
+    CHECK_THROWS_AS(os::receive_exactly(-1, got, for_ever), std::system_error);
+    CHECK_THROWS_AS(os::send_all(-1, got, for_ever), std::system_error);
+    os::send_all(-1, {}, for_ever);  // nothing to do, nothing done
 }
