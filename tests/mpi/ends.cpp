@@ -7,6 +7,8 @@
 #include "mp/spawn.hpp"
 
 #include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -108,6 +110,28 @@ const std::map<std::string_view, std::function<int()>> ways{
      [] {
          MPIPoolExecutor executor;
          executor.submit([] { std::exit(3); });
+         return 0;
+     }},
+    {"exits_0_in_task",
+     [] {
+         MPIPoolExecutor executor;
+         executor.submit([] { std::exit(0); });
+         return 0;
+     }},
+    {"forks",
+     [] {
+         // What the child returns is its own; the ranks are its parent's.
+         if (const pid_t child = ::fork(); child != 0) {
+             int status = 0;
+             ::waitpid(child, &status, 0);
+             MPIPoolExecutor executor;
+             return executor.submit(twice, WEXITSTATUS(status)).result();
+         }
+         return 3;
+     }},
+    {"makes_comm_executor",
+     [] {
+         say_error_of([] { const futures::MPICommExecutor executor; });
          return 0;
      }},
     {"kills_rank",

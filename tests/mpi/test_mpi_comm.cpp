@@ -345,6 +345,30 @@ TEST_CASE(
     }
 }
 
+TEST_CASE("MPICommExecutor: ranks that name different roots are told so", "[mpi]") {
+    int size = 0;
+    MPI_Comm_size(MPI_COMM_WORLD, &size);
+    if (size == 1) {
+        return;
+    }
+    const int root = rank_in_world() == 0 ? 1 : 0;
+    CHECK_THROWS_WITH(
+        MPICommExecutor(MPI_COMM_WORLD, root),
+        test::ContainsSubstring("different roots")
+    );
+}
+
+TEST_CASE(
+    "MPICommExecutor: a backoff that cannot be is refused in all ranks", "[mpi]"
+) {
+    for (const mp::Timeout& backoff : {mp::Timeout(0s), mp::Timeout(mp::forever)}) {
+        CHECK_THROWS_AS(
+            MPICommExecutor(MPI_COMM_WORLD, 0, {.backoff = backoff}),
+            std::invalid_argument
+        );
+    }
+}
+
 TEST_CASE("MPICommExecutor: options that cannot be are the root's to hear", "[mpi]") {
     const auto make = [] {
         const MPICommExecutor executor(MPI_COMM_WORLD, 0, {.credits = 0});

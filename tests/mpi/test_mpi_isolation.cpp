@@ -10,7 +10,9 @@
 #include "mpi/mpi_pools.hpp"
 #include "support/catch.hpp"
 #include "support/gate.hpp"
+#include "support/temp_tree.hpp"
 
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <unistd.h>
@@ -120,6 +122,21 @@ void ring_and_set_state(const std::string& bell) {
 
 std::string get_state() {
     return state;
+}
+
+/// Returns in the first worker that calls it; the others wait for the gate, and fail.
+void initialise_first(const std::string& path, const std::string& gate) {
+    const int fd = ::open(path.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        test::pass(gate);
+        throw std::domain_error("not the first one");
+    }
+    ::close(fd);
+}
+
+void ring_and_run_for_ever(const std::string& bell) {
+    test::ring(bell);
+    run_for_ever();
 }
 
 void fail_to_initialise() {
@@ -304,6 +321,32 @@ TEST_CASE("MPIPoolExecutor: isolated, a failing initializer breaks it", "[mpi]")
         test::texts_of_throwing([&] { future.result(); }),
         ContainsSubstring("no such luck")
     );
+    MPIPoolExecutor next(test::isolated());
+    CHECK(next.submit(twice, 21).result(30s) == 42);
+}
+
+TEST_CASE("MPIPoolExecutor: isolated, what runs ends with a broken executor", "[mpi]") {
+    if (test::serving() < 2) {
+        return;
+    }
+    const test::TempTree tree;
+    const Gate bell;
+    const Gate gate;
+    auto options = test::isolated();
+    options.max_workers = 2;
+    options.initializer = mp::call(initialise_first, tree / "first", gate.path());
+    std::vector<Future<void>> tasks;
+    {
+        MPIPoolExecutor executor(options);
+        for (int i = 0; i < 2; ++i) {
+            tasks.push_back(executor.submit(ring_and_run_for_ever, bell.path()));
+        }
+        REQUIRE(bell.wait_for(1));
+        gate.open(1);
+        for (const auto& task : tasks) {
+            CHECK_THROWS_AS(task.result(30s), BrokenMPIPool);
+        }
+    }
     MPIPoolExecutor next(test::isolated());
     CHECK(next.submit(twice, 21).result(30s) == 42);
 }

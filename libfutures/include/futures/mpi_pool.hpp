@@ -127,9 +127,13 @@ private:
 
 namespace mpi {
 
+using futures::BrokenMPIPool;
 using futures::MPICommExecutor;
+using futures::MPIError;
 using futures::MPIPoolExecutor;
 using futures::MPIPoolOptions;
+using futures::MPIPoolStatistics;
+using futures::MPIRankStatistics;
 
 struct RunOptions {
     /// Starts the process that forks the workers of Isolation::process before MPI is

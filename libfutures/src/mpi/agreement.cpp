@@ -2,6 +2,7 @@
 #include "mpi/agreement.hpp"
 
 #include "mp/detail/code_ref.hpp"
+#include "mp/detail/full_archive_fwd.hpp"
 #include "mp/errors.hpp"
 
 #include "mpi/bell.hpp"
@@ -32,7 +33,9 @@ struct Told {
     std::uint32_t size_of_long = sizeof(long);
     std::uint32_t size_of_pointer = sizeof(void*);
     std::int32_t pid = 0;
-    std::int32_t unused = 0;
+    std::int32_t root = 0;
+    std::uint32_t archives = 0;  ///< the version of Boost's
+    std::uint32_t unused = 0;
     std::array<char, 64> build_id{};  ///< in hexadecimal
     std::array<char, 128> host{};
     std::array<char, 256> path{};
@@ -45,8 +48,11 @@ void put(std::array<char, size>& to, std::string_view text) noexcept {
     std::copy(from.begin(), from.end(), to.begin());
 }
 
-Told tell() {
+Told tell(int root) {
     Told told;
+    told.root = root;
+    const auto archives = mp::detail::library_version();
+    told.archives = static_cast<std::uint16_t>(archives);
     told.pid = ::getpid();
     put(told.host, host_name());
     std::error_code error;
@@ -60,6 +66,7 @@ Told tell() {
 bool are_alike(const Told& a, const Told& b) noexcept {
     return a.mark == b.mark && a.version == b.version &&
            a.size_of_long == b.size_of_long && a.size_of_pointer == b.size_of_pointer &&
+           a.archives == b.archives &&
            std::memcmp(a.build_id.data(), b.build_id.data(), a.build_id.size()) == 0;
 }
 
@@ -70,9 +77,9 @@ std::string in_words(const Told& told, std::size_t rank) {
 
 }  // namespace
 
-Agreement agree(const OwnComm& comm) {
+Agreement agree(const OwnComm& comm, int root) {
     const auto size = static_cast<std::size_t>(comm.size());
-    const Told own = tell();
+    const Told own = tell(root);
     std::vector<Told> all(size);
     mpi_check(
         MPI_Allgather(
@@ -93,6 +100,7 @@ Agreement agree(const OwnComm& comm) {
             [&](const Told& other) { return other.host == all[rank].host; }
         ));
         agreement.ranks.push_back(std::move(info));
+        agreement.have_one_root = agreement.have_one_root && all[rank].root == root;
         if (!are_alike(all[rank], all[0])) {
             if (agreement.difference.empty()) {
                 agreement.difference = "the ranks of the job do not run the same "

@@ -16,11 +16,13 @@ struct Agreement {
     /// Who differs from the first rank, with host, path and build-id; empty: nobody.
     /// The same text in all ranks.
     std::string difference;
+    bool have_one_root = true;    ///< all of them name the same
     std::vector<RankInfo> ranks;  ///< all of them, in their order
 };
 
 /// Collective. Throws MPIError.
-Agreement agree(const OwnComm& comm);
+/// Collective.
+Agreement agree(const OwnComm& comm, int root);
 
 /// Waits for all ranks, looking now and then, and so costs no processor. Collective.
 /// Throws MPIError.

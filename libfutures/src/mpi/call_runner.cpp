@@ -7,6 +7,9 @@
 #include "process_pool/call_outcome.hpp"
 #include "process_pool/call_trailer.hpp"
 
+#include <sched.h>
+
+#include <new>
 #include <optional>
 #include <string_view>
 
@@ -87,9 +90,18 @@ FrameKind CallRunner::run(
         const mp::detail::ArrivedScope scope(nothing);
         mp::detail::run_call(frame);
     } catch (...) {
-        out.clear();
-        encode_current(frame.phase, out, where_);
         kind = FrameKind::exception;
+        for (;;) {
+            try {
+                out.clear();
+                encode_current(frame.phase, out, where_);
+                break;
+            } catch (const std::bad_alloc&) {
+                // What the task wrote may be what is missing.
+                out.reset();
+                ::sched_yield();
+            }
+        }
     }
     slot_.task = nullptr;
     return kind;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "mp/errors.hpp"
 
+#include "mpi/current_job.hpp"
 #include "mpi/job.hpp"
+#include "mpi/mpi_pool_core.hpp"
 #include "util/diagnostics.hpp"
 
 #include <stdexcept>
@@ -11,6 +13,15 @@
 namespace futures {
 
 namespace {
+
+/// The other ranks of a job of run() serve, and would never come here.
+void check_run(int size) {
+    if (size > 1 && detail::is_in_run()) {
+        throw mp::StateError("the ranks of this job serve already: what "
+                             "futures::mpi::run() has called makes an "
+                             "MPIPoolExecutor");
+    }
+}
 
 void check_comm(MPI_Comm comm, int root) {
     if (!detail::mpi_is_initialized() || detail::mpi_is_finalized()) {
@@ -33,6 +44,7 @@ void check_comm(MPI_Comm comm, int root) {
     }
     int size = 0;
     detail::mpi_check(MPI_Comm_size(comm, &size), "MPI_Comm_size");
+    check_run(size);
     if (root < 0 || root >= size) {
         throw std::invalid_argument(
             "root must be a rank of the communicator, from 0 to " +
@@ -45,6 +57,7 @@ void check_comm(MPI_Comm comm, int root) {
 
 MPICommExecutor::MPICommExecutor(MPI_Comm comm, int root, MPIPoolOptions options) {
     check_comm(comm, root);
+    detail::check_backoff(options.backoff);
     job_ = std::make_unique<detail::Job>(
         comm,
         root,
@@ -68,6 +81,12 @@ MPICommExecutor::MPICommExecutor(MPI_Comm comm, int root, MPIPoolOptions options
 MPICommExecutor::~MPICommExecutor() {
     if (!job_) {
         return;
+    }
+    if (!job_->farm()->may_wait_here()) {
+        mp::detail::log_error("an MPICommExecutor was destroyed in a callback or a "
+                              "task of its own, which it cannot "
+                              "wait for: the MPI job ends");
+        MPI_Abort(MPI_COMM_WORLD, 1);
     }
     executor_.reset();
     try {

@@ -39,6 +39,12 @@ std::shared_ptr<Farm> farm_of_run() {
     return now.farm;
 }
 
+bool is_in_run() {
+    Current& now = current();
+    const mp::detail::MutexLock lock(now.mutex);
+    return now.farm && now.farm->is_of_this_process();
+}
+
 void set_farm_of_run(std::shared_ptr<Farm> farm) {
     Current& now = current();
     const mp::detail::MutexLock lock(now.mutex);

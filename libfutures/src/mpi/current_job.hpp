@@ -13,6 +13,9 @@ namespace futures::detail {
 std::shared_ptr<Farm> farm_of_run();
 
 /// Null: there is none any more.
+/// Whether run() is under way here.
+bool is_in_run();
+
 void set_farm_of_run(std::shared_ptr<Farm> farm);
 
 }  // namespace futures::detail

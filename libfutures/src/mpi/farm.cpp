@@ -247,7 +247,8 @@ mp::Deadline Farm::next_deadline(const mp::Deadline& latest) const {
 
 bool Farm::work() {
     bool any = false;
-    if (!messages_fail_) {
+    // Where nothing can come MPI is left alone: it may be another thread's.
+    if (!messages_fail_ && !(is_idle() && transport_->is_polled())) {
         any = transport_->receive(*this);
     }
     if (has_new_pools_) {
@@ -365,8 +366,9 @@ bool Farm::close_ended_pools() {
                 ++awaited_at_[peer];
             }
             // Only what has workers of its own takes time to end; others need not wait
-            // for the tasks of others.
-            is_over = is_over && (!pool->is_isolated() || at.has_closed);
+            // for the tasks of others, unless the program may use MPI only afterwards.
+            const bool ends_at_once = !pool->is_isolated() && transport_->is_shared();
+            is_over = is_over && (ends_at_once || at.has_closed);
         }
         pool->begin_closing();
         if (!is_over) {

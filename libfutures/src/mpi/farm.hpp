@@ -97,6 +97,9 @@ public:
     void abandon_flights_of(MPIPool& pool) noexcept;
 
 private:
+    /// Of a flight's number: above it the generation, below its place.
+    static constexpr std::uint64_t generation_at = 32;
+
     /// A task that a rank has, or that is on its way to it or back.
     struct Flight {
         std::shared_ptr<MPIPool> pool;
@@ -160,6 +163,7 @@ private:
     void take_none(std::size_t peer, const MessageHead& head) override;
     void take_loss(std::size_t peer) override;
     void landed(const MessageHead& head, Message result, std::exception_ptr failure);
+    void stop_abandoned(const Flight& flight) noexcept;
     void lose(std::uint32_t index, const std::string& what);
     void pool_answer(
         std::size_t peer, const MessageHead& head, std::span<const std::byte> payload

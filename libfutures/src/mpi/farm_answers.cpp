@@ -118,13 +118,13 @@ void Farm::lose(std::uint32_t index, const std::string& what) {
         leftovers_.push_back(
             {std::exchange(flight.ticket, nothing_sent), std::move(flight.call), {}}
         );
+        flight.call.clear();
     }
     CrashReport report;
     report.worker = ranks_[flight.peer].where();
     report.pid = ranks_[flight.peer].pid;
     MessageHead head;
     head.kind = FrameKind::lost;
-    constexpr std::uint64_t generation_at = 32;
     head.task = std::uint64_t{flight.generation} << generation_at | index;
     landed(head, {}, std::make_exception_ptr(WorkerLost(what, std::move(report))));
 }
@@ -224,12 +224,31 @@ MPIPool* Farm::pool_with(std::uint32_t number) noexcept {
 void Farm::abandon_flights_of(MPIPool& pool) noexcept {
     for (Flight& flight : flights_) {
         if (flight.in_use && flight.pool.get() == &pool && flight.task != nullptr) {
+            stop_abandoned(flight);
             PoolTask& task = *std::exchange(flight.task, nullptr);
             task.message.clear();
             task.end = TaskEnd::failed;
             task.failure = pool.broken_error();
             pool.conclude(task);
         }
+    }
+}
+
+/// What runs in a worker process need not be waited for.
+void Farm::stop_abandoned(const Flight& flight) noexcept {
+    if (messages_fail_ || !flight.pool->is_isolated() || is_gone_[flight.peer]) {
+        return;
+    }
+    const auto index = static_cast<std::uint64_t>(&flight - flights_.data());
+    try {
+        send_note(
+            flight.peer,
+            FrameKind::stop_task,
+            *flight.pool,
+            std::uint64_t{flight.generation} << generation_at | index
+        );
+    } catch (const std::exception&) {
+        // It is waited for.
     }
 }
 

@@ -11,8 +11,6 @@ namespace futures::detail {
 
 namespace {
 
-constexpr std::uint64_t generation_at = 32;
-
 std::int64_t nanoseconds_of(const mp::Timeout& time) noexcept {
     return time.duration().count();
 }

@@ -12,6 +12,7 @@
 
 #include <pthread.h>
 
+#include <stdexcept>
 #include <string>
 #include <utility>
 
@@ -37,9 +38,13 @@ Job::Job(MPI_Comm comm, int root, const Server::Waiting& waiting)
       root_(root),
       rank_(comm_.rank()),
       waiting_(waiting) {
-    Agreement agreement = agree(comm_);
+    Agreement agreement = agree(comm_, root);
     if (!agreement.difference.empty()) {
         throw mp::BinaryMismatch(agreement.difference);
+    }
+    if (!agreement.have_one_root) {
+        throw std::invalid_argument("the ranks of the communicator name different roots"
+        );
     }
     ranks_ = std::move(agreement.ranks);
     if (ranks_.size() == 1) {
@@ -79,6 +84,7 @@ void Job::begin_local(const Server::Waiting& waiting, const RankInfo& info) {
                           bell = std::move(workers_bell),
                           waiting,
                           info,
+                          farm = std::weak_ptr<Farm>(farm_),
                           counted = mp::detail::LibraryThread()] {
         pthread_setname_np(pthread_self(), "mp-mpi-worker");
         try {
@@ -89,6 +95,9 @@ void Job::begin_local(const Server::Waiting& waiting, const RankInfo& info) {
                 std::string("the worker of an MPI job of one rank ends: ") +
                 error.what()
             );
+            if (const auto master = farm.lock()) {
+                master->ask_to_give_up(std::current_exception());
+            }
         }
     });
     farm_->serves_in(local_.get_id());

@@ -31,6 +31,8 @@ public:
 
     bool is_receiving() const noexcept override { return false; }
 
+    bool is_shared() const noexcept override { return true; }
+
     bool is_polled() const noexcept override { return false; }
 
 private:

@@ -30,14 +30,6 @@ constexpr const char* variable = "LIBMP_MPI_MAX_WORKERS";
     throw mp::StateError("no new work is accepted: the program is exiting");
 }
 
-void check_positive(const mp::Timeout& time, const char* name) {
-    if (time.duration() <= std::chrono::nanoseconds::zero()) {
-        throw std::invalid_argument(
-            std::string(name) + " must be more than 0 seconds, or mp::forever"
-        );
-    }
-}
-
 std::ptrdiff_t checked_workers(const MPIPoolOptions& options) {
     if (options.max_workers) {
         if (options.max_workers->value() < 1) {
@@ -66,7 +58,7 @@ std::ptrdiff_t checked_workers(const MPIPoolOptions& options) {
 
 MPIPoolOptions checked(MPIPoolOptions options) {
     checked_workers(options);
-    check_positive(options.backoff, "backoff");
+    check_backoff(options.backoff);
     if (options.credits &&
         (options.credits->value() < 1 || options.credits->value() > most_credits)) {
         throw std::invalid_argument(
@@ -97,6 +89,15 @@ MPIPoolOptions checked(MPIPoolOptions options) {
 }
 
 }  // namespace
+
+void check_backoff(const mp::Timeout& backoff) {
+    if (backoff.duration() <= std::chrono::nanoseconds::zero() ||
+        backoff.is_forever()) {
+        throw std::invalid_argument(
+            "backoff must be more than 0 seconds, and not mp::forever"
+        );
+    }
+}
 
 MPIPool::MPIPool(std::shared_ptr<Farm> farm, MPIPoolOptions options)
     : farm_(std::move(farm)),
@@ -194,7 +195,6 @@ void MPIPool::wait_for_space() {
     if (most == 0 || !farm_->may_wait_here()) {
         return;
     }
-    const MutexLock lock(mutex_);
     while (accepting_ && queue_.size() >= most) {
         changed_.wait(mutex_);
     }
@@ -204,7 +204,6 @@ void MPIPool::submit_call(
     PoolTask& task, std::span<const std::byte> call, bool /*a_chunk*/
 ) {
     begin();
-    wait_for_space();
     note_submitted(task, call, false);
 }
 
@@ -221,6 +220,9 @@ void MPIPool::note_submitted(
     }
     {
         const MutexLock lock(mutex_);
+        if (!is_late) {
+            wait_for_space();
+        }
         if (!broken_.empty()) {
             throw_broken();
         }

@@ -25,6 +25,9 @@
 
 namespace futures::detail {
 
+/// Of the options and of RunOptions. Throws std::invalid_argument.
+void check_backoff(const mp::Timeout& backoff);
+
 class MPIPool final : public RemotePool,
                       public TaskBoard,
                       public std::enable_shared_from_this<MPIPool> {
@@ -179,7 +182,7 @@ private:
 
     void begin();
     void note_submitted(PoolTask& task, std::span<const std::byte> call, bool is_late);
-    void wait_for_space();
+    void wait_for_space() MP_REQUIRES(mutex_);
     std::exception_ptr error_locked() const MP_REQUIRES(mutex_);
     [[noreturn]] void throw_broken() const MP_REQUIRES(mutex_);
     std::vector<BoardTask*> take_queued();

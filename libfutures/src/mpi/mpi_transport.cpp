@@ -32,6 +32,9 @@ MpiTransport::MpiTransport(MPI_Comm comm, std::vector<int> ranks, bool is_master
       tag_out_(is_master ? tag_to_rank : tag_to_master),
       tag_in_(is_master ? tag_to_master : tag_to_rank),
       coming_(ranks_.size()) {
+    int level = MPI_THREAD_SINGLE;
+    mpi_check(MPI_Query_thread(&level), "MPI_Query_thread");
+    is_shared_ = level == MPI_THREAD_MULTIPLE;
     const int most = *std::max_element(ranks_.begin(), ranks_.end());
     peers_.assign(static_cast<std::size_t>(most) + 1, ranks_.size());
     for (std::size_t peer = 0; peer < ranks_.size(); ++peer) {

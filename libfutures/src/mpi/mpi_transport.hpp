@@ -31,6 +31,8 @@ public:
 
     bool is_receiving() const noexcept override { return coming_now_ != 0; }
 
+    bool is_shared() const noexcept override { return is_shared_; }
+
     bool is_polled() const noexcept override { return true; }
 
 private:
@@ -75,6 +77,7 @@ private:
     const std::vector<int> ranks_;
     const int tag_out_;
     const int tag_in_;
+    bool is_shared_ = false;
     std::vector<std::size_t> peers_;  ///< by rank
     std::vector<Sending> sendings_;
     std::vector<Ticket> free_;

@@ -79,7 +79,10 @@ public:
             return;
         }
         if (is_under_way) {
-            bell.wait(latest.sooner(first_step));
+            // One that takes very long waits for a rank that does something else.
+            bell.wait(latest.sooner(
+                now - quiet_since_ < long_wait ? first_step : step_under_way
+            ));
             return;
         }
         bell.wait(latest.sooner(step_));
@@ -88,6 +91,8 @@ public:
 
 private:
     static constexpr std::chrono::nanoseconds first_step{5000};
+    static constexpr std::chrono::nanoseconds step_under_way{50'000};
+    static constexpr std::chrono::milliseconds long_wait{100};
 
     std::chrono::nanoseconds spin_;
     std::chrono::nanoseconds ceiling_;

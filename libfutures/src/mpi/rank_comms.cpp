@@ -3,6 +3,8 @@
 
 #include "mp/errors.hpp"
 
+#include <utility>
+
 namespace futures {
 
 namespace detail {
@@ -29,7 +31,19 @@ private:
     MPI_Group group_ = MPI_GROUP_NULL;
 };
 
+/// Tasks get a communicator like any other: an error in it ends the job, unless they
+/// say otherwise.
+void give_usual_errors(MPI_Comm comm) {
+    mpi_check(
+        MPI_Comm_set_errhandler(comm, MPI_ERRORS_ARE_FATAL), "MPI_Comm_set_errhandler"
+    );
+}
+
 }  // namespace
+
+RankComms::RankComms(OwnComm workers) : workers_(std::move(workers)) {
+    give_usual_errors(workers_.get());
+}
 
 MPI_Comm RankComms::of(std::uint32_t members) {
     if (members >= static_cast<std::uint32_t>(workers_.size())) {
@@ -52,7 +66,9 @@ MPI_Comm RankComms::of(std::uint32_t members) {
         ),
         "MPI_Comm_create_group"
     );
-    return fewer_.emplace(members, OwnComm(comm)).first->second.get();
+    const auto& made = fewer_.emplace(members, OwnComm(comm)).first->second;
+    give_usual_errors(made.get());
+    return made.get();
 }
 
 }  // namespace detail

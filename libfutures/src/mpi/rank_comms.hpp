@@ -15,7 +15,8 @@ namespace futures::detail {
 class RankComms final : public ServedComms {
 public:
     /// `workers`: of all that serve; this rank is one of them.
-    explicit RankComms(OwnComm workers) : workers_(std::move(workers)) {}
+    /// Throws MPIError.
+    explicit RankComms(OwnComm workers);
 
     /// That of the first `members` of them, all of which call this, if they are not all
     /// that serve. Throws MPIError.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+#include "mp/detail/creator.hpp"
 #include "mp/errors.hpp"
 #include "mp/remote_error.hpp"
 #include "mp/spawn.hpp"
@@ -6,8 +7,11 @@
 
 #include "mpi/current_job.hpp"
 #include "mpi/job.hpp"
+#include "mpi/mpi_pool_core.hpp"
 #include "mpi/rank_environment.hpp"
 #include "util/exit_function.hpp"
+
+#include <unistd.h>
 
 #include <atomic>
 #include <cstdio>
@@ -95,6 +99,9 @@ public:
 
     Job& job() noexcept { return *job_; }
 
+    /// Whether this is the process that began it, and no child of it.
+    bool is_here() const noexcept { return creator_.is_here(); }
+
     bool may_end_here() const noexcept {
         return !job_ || !job_->farm() || job_->farm()->may_wait_here();
     }
@@ -115,6 +122,7 @@ public:
     }
 
 private:
+    const mp::detail::Creator creator_;
     mp::detail::Mutex ending_;
     MpiLife mpi_;
     std::optional<Job> job_;
@@ -149,10 +157,31 @@ int run_master(
         }
         return exit.code();
     } catch (...) {
-        abort_job(
+        const std::string why =
             "an exception left the main function of an MPI job: " +
-            mp::detail::describe_exception(std::current_exception())
-        );
+            mp::detail::describe_exception(std::current_exception());
+        if (running.is_here()) {
+            abort_job(why);
+        }
+        std::fputs((why + "\n").c_str(), stderr);
+        return failed;
+    }
+}
+
+/// The program's part was left by a child that it has forked, which has no ranks.
+[[noreturn]] void end_child(int code) {
+    std::fflush(nullptr);
+    std::_Exit(code);
+}
+
+/// The process that serves, in a rank that does.
+std::atomic<pid_t> serving{0};
+
+/// A task has called exit(). Not every launcher ends the job then, above all with 0.
+void abort_at_exit(int code, void* /*unused*/) {
+    if (serving.exchange(0) == ::getpid()) {
+        std::fflush(stdout);
+        MPI_Abort(MPI_COMM_WORLD, code == 0 ? failed : code);
     }
 }
 
@@ -173,6 +202,7 @@ int mpi::run(
     if (detail::has_run.exchange(true)) {
         throw mp::StateError("futures::mpi::run() can be called once in a process");
     }
+    detail::check_backoff(options.backoff);
     if (options.fork_server && !detail::mpi_is_initialized()) {
         detail::start_fork_server();
     }
@@ -198,10 +228,16 @@ int mpi::run(
             );
             mp::detail::ensure_exit_step();
             code = detail::run_master(*life, argc, argv, user_main);
+            if (!life->is_here()) {
+                detail::end_child(code);
+            }
             life->end();
             mp::detail::drop_exit_part(part);
         } else {
+            detail::serving =
+                ::on_exit(detail::abort_at_exit, nullptr) == 0 ? ::getpid() : 0;
             life->job().serve();
+            detail::serving = 0;
             life->end();
         }
     } catch (const std::exception& error) {

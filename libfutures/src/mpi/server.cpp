@@ -120,6 +120,7 @@ void Server::take_loss(std::size_t /*peer*/) {
 }
 
 void Server::open(const MessageHead& head, std::span<const std::byte> payload) {
+    finish_answers();  // an initializer may take long
     Executor& executor = executors_[head.executor];
     try {
         if (payload.size() < sizeof executor.open) {
@@ -205,7 +206,14 @@ void Server::run_here(
         kind = runner_.run(head, message, out_);
     }
     const std::chrono::nanoseconds took = Clock::now() - begin;
-    answer(kind, head, out_.data(), took.count());
+    try {
+        answer(kind, head, out_.data(), took.count());
+    } catch (const std::bad_alloc&) {
+        // The task has run, and must not be run again for want of memory.
+        out_.reset();
+        answer_no_memory(head);
+        return;
+    }
     constexpr std::size_t kept = std::size_t{1} << 20U;
     if (out_.size() > kept) {
         out_.reset();
@@ -250,6 +258,22 @@ void Server::answer_current(const MessageHead& question) {
     answer(FrameKind::exception, question, out.data());
 }
 
+/// Waits until there is enough to say that there was too little.
+void Server::answer_no_memory(const MessageHead& question) {
+    for (;;) {
+        try {
+            try {
+                throw std::bad_alloc();
+            } catch (...) {
+                answer_current(question);
+            }
+            return;
+        } catch (const std::bad_alloc&) {
+            ::sched_yield();
+        }
+    }
+}
+
 /// What the workers of isolated executors have done.
 bool Server::answer_ended() {
     bool any = false;
@@ -259,25 +283,38 @@ bool Server::answer_ended() {
         }
         while (RelayedTask* const task = executor.isolated->take_ended()) {
             any = true;
-            out_.clear();
-            MessageHead head = IsolatedCalls::head_of(*task);
-            std::span<const std::byte> payload;
-            head.kind =
-                executor.isolated->outcome(*task, out_, runner_.where(), payload);
-            const Ticket ticket = transport_.send(0, head, payload);
-            if (ticket == nothing_sent) {
+            try {
+                answer_with(number, executor, *task);
+            } catch (const std::bad_alloc&) {
+                out_.reset();
+                answer_no_memory(IsolatedCalls::head_of(*task));
                 executor.isolated->release(task);
-            } else if (payload.data() == out_.data().data()) {
-                while (!transport_.is_sent(ticket)) {
-                    ::sched_yield();
-                }
-                executor.isolated->release(task);
-            } else {
-                answering_.push_back({ticket, number, task});
             }
         }
     }
     return any;
+}
+
+/// Sends how it ended. Throws std::bad_alloc before anything has been sent.
+void Server::answer_with(std::uint32_t number, Executor& executor, RelayedTask& task) {
+    out_.clear();
+    MessageHead head = IsolatedCalls::head_of(task);
+    std::span<const std::byte> payload;
+    head.kind = executor.isolated->outcome(task, out_, runner_.where(), payload);
+    const bool is_here = payload.data() == out_.data().data();
+    answering_.push_back({nothing_sent, number, &task});
+    try {
+        answering_.back().ticket = transport_.send(0, head, payload);
+    } catch (...) {
+        answering_.pop_back();
+        throw;
+    }
+    if (answering_.back().ticket == nothing_sent) {
+        answering_.pop_back();
+        executor.isolated->release(&task);
+    } else if (is_here) {
+        finish_answers();  // before that room is written to again
+    }
 }
 
 bool Server::settle_answers() {
@@ -298,7 +335,7 @@ bool Server::settle_answers() {
 void Server::finish_answers() {
     while (!answering_.empty()) {
         if (!settle_answers()) {
-            ::sched_yield();
+            pacing_.pause(*bell_, true, true, mp::Deadline(mp::forever));
         }
     }
 }

@@ -87,6 +87,8 @@ private:
         std::int64_t nanoseconds = 0
     );
     void answer_current(const MessageHead& question);
+    void answer_no_memory(const MessageHead& question);
+    void answer_with(std::uint32_t number, Executor& executor, RelayedTask& task);
     bool answer_ended();
     bool settle_answers();
     void finish_answers();

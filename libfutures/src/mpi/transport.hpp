@@ -70,6 +70,9 @@ public:
     /// Whether some long frame has come in part.
     virtual bool is_receiving() const noexcept = 0;
 
+    /// Whether other threads may use what it uses at the same time.
+    virtual bool is_shared() const noexcept = 0;
+
     /// Whether nobody rings when something comes.
     virtual bool is_polled() const noexcept = 0;
 };
