@@ -143,8 +143,10 @@ TEST_CASE("MPIPoolExecutor: a callback may end its executor", "[mpi]") {
 TEST_CASE("MPIPoolExecutor: a callback cannot wait for the ranks", "[mpi]") {
     MPIPoolExecutor executor;
     MPIPoolExecutor other;
+    const Gate gate;
     const Future<bool> refused;
-    executor.submit(twice, 1).add_done_callback([&](const auto&) {
+    const auto future = executor.submit(pass_and_double, gate.path(), 1);
+    future.add_done_callback([&](const auto&) {
         try {
             other.bootup();
             refused.set_result(false);
@@ -153,6 +155,7 @@ TEST_CASE("MPIPoolExecutor: a callback cannot wait for the ranks", "[mpi]") {
             refused.set_result(true);
         }
     });
+    gate.open(1);
     CHECK(refused.result(30s));
     other.bootup();
 }

@@ -18,7 +18,7 @@ set(MP_MPI_ENVIRONMENT
     HYDRA_LAUNCHER=fork)
 if(MP_SANITIZE STREQUAL "address")
     # What OpenMPI never frees was allocated by parts of it that it has unloaded: they have no name
-    # by which leaks could be told apart.
+    # by which leaks could be told apart, unless the program keeps them.
     list(APPEND MP_MPI_ENVIRONMENT ASAN_OPTIONS=detect_leaks=0)
 endif()
 

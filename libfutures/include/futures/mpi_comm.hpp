@@ -36,8 +36,9 @@ class MPICommExecutor {
 public:
     /// MPI is initialised, with MPI_THREAD_SERIALIZED at least: with that the root
     /// makes no MPI call of its own meanwhile. Throws in all ranks alike:
-    /// std::invalid_argument for an inter-communicator and a root that is none of its
-    /// ranks; mp::StateError where MPI is not initialised or has fewer threads;
+    /// std::invalid_argument for an inter-communicator, a root that is none of its
+    /// ranks or not that of all, and a backoff that cannot be; mp::StateError where MPI
+    /// is not initialised or has fewer threads, and at the root inside mpi::run();
     /// mp::BinaryMismatch where the ranks do not run the same program.
     explicit MPICommExecutor(
         MPI_Comm comm = MPI_COMM_WORLD, int root = 0, MPIPoolOptions options = {}

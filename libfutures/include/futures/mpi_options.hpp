@@ -52,7 +52,8 @@ struct MPIPoolOptions {
     std::optional<Count> credits = {};
     /// How long the master, while tasks are under way, sleeps at most before it looks
     /// for messages again: MPI has nothing to wait on. More than 0. For ranks that
-    /// serve it is mpi::RunOptions', but for those of an MPICommExecutor this.
+    /// serve it is mpi::RunOptions', but for those of an MPICommExecutor this. Not
+    /// mp::forever.
     mp::Timeout backoff = std::chrono::milliseconds(1);
     /// How long it looks without sleeping after something has come.
     mp::Timeout spin = std::chrono::microseconds(100);

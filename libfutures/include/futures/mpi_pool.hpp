@@ -71,8 +71,8 @@ public:
 }  // namespace detail
 
 /// submit() and map() are detail::RemoteExecutor's. Executors share the ranks, which
-/// take tasks of each in turn. Without isolation SubmitOptions::timeout, grace,
-/// kill_after and limits are std::invalid_argument, because nobody could end the task.
+/// take tasks of each in turn. Without isolation SubmitOptions::timeout, kill_after
+/// and limits are std::invalid_argument, because nobody could end the task.
 class MPIPoolExecutor : public detail::RemoteExecutor<MPIPoolExecutor> {
 public:
     /// Sends nothing yet. Throws std::invalid_argument for options that cannot be;
@@ -155,7 +155,9 @@ struct RunOptions {
 /// another build is named with its host and path, and the job ends. An exception that
 /// leaves `user_main` is printed, and ends the job with code 1. A rank that dies takes
 /// the job with it, as MPI does; mpirun returns 128 and the signal.
-/// May be called once in a process. Throws mp::StateError otherwise, and where MPI
+/// A child that the program's part forks ends as it returns from it.
+/// May be called once in a process. Throws std::invalid_argument for a backoff that
+/// cannot be, mp::StateError for a second call, and where MPI
 /// offers less than MPI_THREAD_SERIALIZED.
 int run(
     int argc,

@@ -10,7 +10,9 @@ void Message::assign(std::span<const std::byte> bytes) {
     if (bytes.size() > inline_size) {
         heap.reset(new std::byte[bytes.size()]);
     }
-    std::memcpy(heap ? heap.get() : inline_.data(), bytes.data(), bytes.size());
+    if (!bytes.empty()) {  // else there may be no address
+        std::memcpy(heap ? heap.get() : inline_.data(), bytes.data(), bytes.size());
+    }
     // Last: `bytes` may be ours.
     heap_ = std::move(heap);
     block_.reset();
