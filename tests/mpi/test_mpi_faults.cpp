@@ -95,7 +95,7 @@ TEST_CASE("mpi: a rank that is killed ends the job, whatever it does") {
     }
 }
 
-TEST_CASE("mpi: a rank that crashes or is asked to end ends the job") {
+TEST_CASE("mpi: a rank that crashes or is asked to end ends the job", "[no-asan]") {
     for (const int signal : {SIGSEGV, SIGTERM}) {
         Job job({"running", 2}, 1);
         ::kill(job.rank(1), signal);
