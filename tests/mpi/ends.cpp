@@ -14,6 +14,7 @@
 #include <cstdlib>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -161,6 +162,25 @@ int run_in_own_mpi(int argc, char** argv, int wanted) {
     return code;
 }
 
+/// An executor of a communicator cannot wait for itself.
+int end_comm_in_callback(int argc, char** argv) {
+    int level = 0;
+    MPI_Init_thread(&argc, &argv, MPI_THREAD_MULTIPLE, &level);
+    auto executor = std::make_unique<futures::MPICommExecutor>();
+    if (*executor) {
+        const futures::Future<int> go;
+        (*executor)
+            ->submit({.after = {go}}, twice, 1)
+            .add_done_callback([&](const auto&) { executor.reset(); });
+        go.set_result(1);
+        for (;;) {
+            ::pause();
+        }
+    }
+    MPI_Finalize();
+    return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -173,6 +193,9 @@ int main(int argc, char** argv) {
         return futures::mpi::run(argc, argv, [](int count, char** words) {
             say(count == 3 ? words[2] : "none");
         });
+    }
+    if (way == "ends_comm_in_callback") {
+        return end_comm_in_callback(argc, argv);
     }
     if (way == "has_own_mpi") {
         return run_in_own_mpi(argc, argv, MPI_THREAD_SERIALIZED);

@@ -35,6 +35,12 @@ inline futures::MPIPoolOptions isolated(int workers_per_rank = 1) {
         .isolation = futures::Isolation::process, .workers_per_rank = workers_per_rank};
 }
 
+/// The same, but served by one rank.
+inline futures::MPIPoolOptions in_one_rank(futures::MPIPoolOptions options) {
+    options.max_workers = 1;
+    return options;
+}
+
 /// One rank, which has one task at a time.
 inline futures::MPIPoolOptions one_by_one() {
     return {.max_workers = 1, .credits = 1};

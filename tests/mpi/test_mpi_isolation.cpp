@@ -188,9 +188,7 @@ TEST_CASE("MPIPoolExecutor: isolated, a crash is one task's WorkerLost", "[mpi]"
 }
 
 TEST_CASE("MPIPoolExecutor: isolated, a loss tells in which rank", "[mpi]") {
-    auto options = test::isolated();
-    options.max_workers = 1;
-    MPIPoolExecutor executor(options);
+    MPIPoolExecutor executor(test::in_one_rank(test::isolated()));
     const auto rank = executor.statistics().ranks.front();
     const auto texts =
         test::texts_of_throwing([&] { executor.submit(die_of, SIGKILL).result(30s); });
@@ -199,9 +197,7 @@ TEST_CASE("MPIPoolExecutor: isolated, a loss tells in which rank", "[mpi]") {
 }
 
 TEST_CASE("MPIPoolExecutor: isolated, a lost task is run again", "[mpi]") {
-    auto options = test::isolated();
-    options.max_workers = 1;
-    MPIPoolExecutor executor(options);
+    MPIPoolExecutor executor(test::in_one_rank(test::isolated()));
     CHECK(executor.submit({.retries = 2}, die_until, 3).result(30s) == 3);
     CHECK(executor.statistics().retried == 2);
     CHECK(executor.statistics().tasks_lost == 2);

@@ -201,9 +201,7 @@ TEST_CASE("MPIPoolExecutor: a task is run again after what retry_on names", "[mp
 }
 
 TEST_CASE("MPIPoolExecutor: an item of a chunk is run again by itself", "[mpi]") {
-    auto options = test::each_isolation();
-    options.max_workers = 1;
-    MPIPoolExecutor executor(options);
+    MPIPoolExecutor executor(test::in_one_rank(test::each_isolation()));
     const futures::MapOptions again{
         .chunksize = 2,
         .retries = 2,

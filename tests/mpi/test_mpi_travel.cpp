@@ -36,9 +36,7 @@ namespace {
 
 /// One rank, or one worker of it.
 MPIPoolOptions one_of_each_kind() {
-    auto options = test::each_isolation();
-    options.max_workers = 1;
-    return options;
+    return test::in_one_rank(test::each_isolation());
 }
 
 /// Counts how often it was written and read, on its way so far.

@@ -32,9 +32,7 @@ using test::rows::expect_lost;
 namespace {
 
 MPIPoolOptions one_worker() {
-    MPIPoolOptions options = test::isolated();
-    options.max_workers = 1;
-    return options;
+    return test::in_one_rank(test::isolated());
 }
 
 pid_t own_pid() {

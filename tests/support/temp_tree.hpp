@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
-// TempTree: a directory of the test's own, removed with all it holds.
+// TempTree: a TempDir, and what tests make in it.
 #pragma once
 
-#include <fcntl.h>
+#include "support/temp_dir.hpp"
+
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <stdexcept>
@@ -17,23 +17,6 @@ namespace test {
 
 class TempTree {
 public:
-    TempTree() {
-        std::string pattern =
-            (std::filesystem::temp_directory_path() / "mp-test-XXXXXX").string();
-        if (::mkdtemp(pattern.data()) == nullptr) {
-            throw std::runtime_error("mkdtemp failed: " + pattern);
-        }
-        path_ = pattern;
-    }
-
-    ~TempTree() {
-        std::error_code ignored;
-        std::filesystem::remove_all(path_, ignored);
-    }
-
-    TempTree(TempTree&&) = delete;
-    TempTree& operator=(TempTree&&) = delete;
-
     const std::string& path() const { return path_; }
 
     std::string operator/(std::string_view name) const {
@@ -78,7 +61,8 @@ public:
     }
 
 private:
-    std::string path_;
+    const TempDir dir_;
+    const std::string path_ = dir_.path().string();
 };
 
 }  // namespace test

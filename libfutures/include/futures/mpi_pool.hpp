@@ -155,10 +155,10 @@ struct RunOptions {
 /// another build is named with its host and path, and the job ends. An exception that
 /// leaves `user_main` is printed, and ends the job with code 1. A rank that dies takes
 /// the job with it, as MPI does; mpirun returns 128 and the signal.
-/// A child that the program's part forks ends as it returns from it.
-/// May be called once in a process. Throws std::invalid_argument for a backoff that
-/// cannot be, mp::StateError for a second call, and where MPI
-/// offers less than MPI_THREAD_SERIALIZED.
+/// A child that `user_main` forks, and that returns from it, ends there.
+/// May be called once in a process. Throws mp::StateError otherwise, and where MPI
+/// offers less than MPI_THREAD_SERIALIZED; std::invalid_argument for a backoff of 0 or
+/// less, and mp::forever.
 int run(
     int argc,
     char** argv,

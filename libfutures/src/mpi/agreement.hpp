@@ -21,7 +21,6 @@ struct Agreement {
 };
 
 /// Collective. Throws MPIError.
-/// Collective.
 Agreement agree(const OwnComm& comm, int root);
 
 /// Waits for all ranks, looking now and then, and so costs no processor. Collective.

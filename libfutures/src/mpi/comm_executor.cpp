@@ -4,7 +4,6 @@
 #include "mpi/current_job.hpp"
 #include "mpi/job.hpp"
 #include "mpi/mpi_pool_core.hpp"
-#include "util/diagnostics.hpp"
 
 #include <stdexcept>
 #include <string>
@@ -83,10 +82,9 @@ MPICommExecutor::~MPICommExecutor() {
         return;
     }
     if (!job_->farm()->may_wait_here()) {
-        mp::detail::log_error("an MPICommExecutor was destroyed in a callback or a "
-                              "task of its own, which it cannot "
-                              "wait for: the MPI job ends");
-        MPI_Abort(MPI_COMM_WORLD, 1);
+        detail::abort_job("an MPICommExecutor was destroyed in a callback or a task of "
+                          "its own, which "
+                          "it cannot wait for: the MPI job ends");
     }
     executor_.reset();
     try {
@@ -94,8 +92,7 @@ MPICommExecutor::~MPICommExecutor() {
         job_->wait_for_all();
     } catch (const std::exception& error) {
         // The other ranks cannot be told that they may go on.
-        mp::detail::log_error(std::string("an MPI job cannot go on: ") + error.what());
-        MPI_Abort(MPI_COMM_WORLD, 1);
+        detail::abort_job(std::string("the MPI job cannot go on: ") + error.what());
     }
 }
 

@@ -2,7 +2,8 @@
 #include "mpi/mpi_call.hpp"
 
 #include <array>
-#include <string>
+#include <cstdio>
+#include <cstdlib>
 
 namespace futures::detail {
 
@@ -49,6 +50,17 @@ int OwnComm::size() const {
     int size = 0;
     mpi_check(MPI_Comm_size(comm_, &size), "MPI_Comm_size");
     return size;
+}
+
+void abort_job(const std::string& why) {
+    constexpr int failed = 1;
+    std::fflush(stdout);
+    std::fputs((why + "\n").c_str(), stderr);
+    std::fflush(stderr);
+    // MPICH calls exit(), whose steps would go on with the job: first comes this one.
+    std::atexit([] { std::_Exit(failed); });
+    MPI_Abort(MPI_COMM_WORLD, failed);
+    std::_Exit(failed);  // some MPIs return
 }
 
 bool mpi_is_initialized() noexcept {

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
-// mpi_call: MPI's error codes as exceptions; a communicator that is freed.
+// mpi_call: MPI's error codes as exceptions, or as the end of the job; a communicator
+// that is freed.
 // Threads: any.
 #pragma once
 
 #include "futures/mpi_comm.hpp"
 
+#include <string>
 #include <utility>
 
 namespace futures::detail {
@@ -51,6 +53,9 @@ public:
 private:
     MPI_Comm comm_ = MPI_COMM_NULL;
 };
+
+/// Says why, and ends the job with code 1.
+[[noreturn]] void abort_job(const std::string& why);
 
 bool mpi_is_initialized() noexcept;
 bool mpi_is_finalized() noexcept;

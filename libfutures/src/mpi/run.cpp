@@ -29,16 +29,6 @@ namespace {
 
 constexpr int failed = 1;
 
-[[noreturn]] void abort_job(const std::string& why) {
-    std::fflush(stdout);
-    std::fputs((why + "\n").c_str(), stderr);
-    std::fflush(stderr);
-    // MPICH calls exit(), whose steps would go on with the job: first comes this one.
-    std::atexit([] { std::_Exit(failed); });
-    MPI_Abort(MPI_COMM_WORLD, failed);
-    std::_Exit(failed);  // some MPIs return
-}
-
 void check_threads() {
     int level = MPI_THREAD_SINGLE;
     mpi_check(MPI_Query_thread(&level), "MPI_Query_thread");
