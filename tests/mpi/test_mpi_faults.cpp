@@ -53,13 +53,12 @@ public:
         return *pid;
     }
 
-    /// Waits for its end, and that of everything it has started; returns its status.
-    int end() {
+    /// Waits for its end, and that of everything it has started.
+    Finished end() {
         const std::optional<Finished> finished = program_.wait(30s);
         REQUIRE(finished);
-        INFO(finished->err);
         CHECK(test::wait_for_end(processes_, 30s));
-        return finished->status;
+        return *finished;
     }
 
 private:
@@ -69,9 +68,14 @@ private:
     std::vector<pid_t> processes_;
 };
 
-/// OpenMPI's launchers add 128 to it.
-bool says(int status, int signal) {
-    return status == signal || status == 128 + signal;
+/// OpenMPI's launcher adds 128 to the signal. MPICH's returns bits of ranks' statuses:
+/// one that was just receiving from the victim aborts, and may be seen first.
+void check_ended_by(int signal, const Finished& job) {
+    INFO(job.err);
+    CAPTURE(job.status);
+    const int bits = signal | SIGABRT;
+    const bool is_of_mpich = job.status != 0 && (job.status & bits) == job.status;
+    CHECK((job.status == 128 + signal || is_of_mpich));
 }
 
 }  // namespace
@@ -91,7 +95,7 @@ TEST_CASE("mpi: a rank that is killed ends the job, whatever it does") {
         CAPTURE(way.name, victim);
         Job job(way, victim);
         ::kill(job.rank(victim), SIGKILL);
-        CHECK(says(job.end(), SIGKILL));
+        check_ended_by(SIGKILL, job.end());
     }
 }
 
@@ -99,7 +103,7 @@ TEST_CASE("mpi: a rank that crashes or is asked to end ends the job", "[no-asan]
     for (const int signal : {SIGSEGV, SIGTERM}) {
         Job job({"running", 2}, 1);
         ::kill(job.rank(1), signal);
-        CHECK(says(job.end(), signal));
+        check_ended_by(signal, job.end());
     }
 }
 
@@ -115,5 +119,5 @@ TEST_CASE("mpi: a launcher that is killed takes its job along") {
     CAPTURE(way.name);
     Job job(way, 1);
     ::kill(job.launcher(), SIGKILL);
-    CHECK(job.end() == -SIGKILL);
+    CHECK(job.end().status == -SIGKILL);
 }
