@@ -95,8 +95,8 @@ void Job::begin_local(const Server::Waiting& waiting, const RankInfo& info) {
                 std::string("the worker of an MPI job of one rank ends: ") +
                 error.what()
             );
-            if (const auto master = farm.lock()) {
-                master->ask_to_give_up(std::current_exception());
+            if (const auto there = farm.lock()) {
+                there->ask_to_give_up(std::current_exception());
             }
         }
     });
