@@ -4,8 +4,9 @@ target_compile_options(libmp_dev_flags INTERFACE
     -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wnon-virtual-dtor
     -Wold-style-cast -Woverloaded-virtual -Wimplicit-fallthrough
     $<$<CXX_COMPILER_ID:Clang>:-Wthread-safety>
-    # Sources that are compiled together see each other's names.
+    # Sources that are compiled together see each other's names; locals are their own.
     $<$<BOOL:${MP_UNITY}>:-Wno-shadow>
+    $<$<AND:$<BOOL:${MP_UNITY}>,$<CXX_COMPILER_ID:GNU>>:-Wshadow=local>
     $<$<AND:$<BOOL:${MP_UNITY}>,$<CXX_COMPILER_ID:GNU>>:-Wno-subobject-linkage>
     # These see shadowing where a lambda captures a structured binding under its own name.
     $<$<AND:$<CXX_COMPILER_ID:Clang>,$<VERSION_GREATER_EQUAL:$<CXX_COMPILER_VERSION>,17>>:-Wno-shadow>
